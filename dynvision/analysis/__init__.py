@@ -1,0 +1,1 @@
+"""Analysis: measures of responses, and the pictures of them."""

@@ -1,0 +1,126 @@
+"""Building targets: the one entry that assets, the command line and a cluster's job share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynvision.addresses import parse_target
+from dynvision.errors import DynvisionError
+from dynvision.files import output_lock
+from dynvision.records import Record
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+
+__all__ = ["build_targets", "show_stimuli", "verify_responses"]
+
+
+def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool = False) -> list[dict[str, Any]]:
+    """Build targets of one asset whose inputs are there.
+
+    Args:
+        targets: What to build, as text.
+        root: The folder that holds `data/`.
+        config: The config folder.
+        force: Build them even if they are up to date.
+
+    Returns:
+        The record of each, in order.
+
+    Raises:
+        MissingError: An input has not been built; names the command that does.
+        OutputBusyError: Another process builds one of them.
+    """
+    workspace, chosen = _open(targets, root, config)
+    with _locks(workspace, chosen):
+        records, pending = _split(workspace, chosen, force)
+        stage = workspace.stage(chosen[0])
+        groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
+        for group in groups:
+            inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
+            records.update(zip(group, stage.build(group, inputs), strict=True))
+    return [records[target].to_dict() for target in chosen]
+
+
+def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool = False) -> list[str]:
+    """Show the stimuli of conditions that are not up to date, and write the responses beside their place.
+
+    Returns:
+        The targets that were shown and wait to be verified.
+    """
+    from dynvision.stages.responses import ResponsesStage
+
+    workspace, chosen = _open(targets, root, config)
+    stage = workspace.stage(chosen[0])
+    if not isinstance(stage, ResponsesStage):
+        raise DynvisionError(f"{chosen[0]} is no response; stimuli are shown for targets of the stage 'responses'")
+    with _locks(workspace, chosen):
+        _, pending = _split(workspace, chosen, force)
+        if pending:
+            inputs = {key: value for target in pending for key, value in workspace.inputs(target).items()}
+            stage.show(pending, inputs)
+    return [str(target) for target in pending]
+
+
+def verify_responses(
+    targets: Sequence[str], shown: Sequence[str], *, root: str, config: str
+) -> list[dict[str, Any]]:
+    """Read back what `show_stimuli` wrote and put it in place.
+
+    Args:
+        targets: All conditions of the run.
+        shown: Those that were shown in it.
+        root: The folder that holds `data/`.
+        config: The config folder.
+
+    Returns:
+        The record of each target, in order.
+
+    Raises:
+        DamagedFileError: A store is incomplete, not finite or not what was written.
+    """
+    from dynvision.stages.responses import ResponsesStage
+
+    workspace, chosen = _open(targets, root, config)
+    stage = workspace.stage(chosen[0])
+    assert isinstance(stage, ResponsesStage)
+    with _locks(workspace, chosen):
+        pending = [target for target in chosen if str(target) in set(shown)]
+        records = dict(zip(pending, stage.verify(pending), strict=True))
+        for target in chosen:
+            record = records.get(target) or stage.read_record(target)
+            if record is None:
+                raise DynvisionError(f"{target} has no responses. Make it: dynvision make {target}")
+            records[target] = record
+    return [records[target].to_dict() for target in chosen]
+
+
+def _open(targets: Sequence[str], root: str, config: str) -> tuple[Workspace, list[Target]]:
+    workspace = Workspace.open(Path(root), Path(config))
+    chosen = [target for text in targets for target in parse_target(workspace, text)]
+    if len({target.key for target in chosen}) != 1:
+        raise DynvisionError("targets that are built together belong to one asset")
+    return workspace, chosen
+
+
+def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tuple[dict[Target, Record], list[Target]]:
+    """The records of what is up to date, and what is not."""
+    records: dict[Target, Record] = {}
+    pending = []
+    for target in targets:
+        record = workspace.stage(target).read_record(target)
+        if record is not None and not force and workspace.status(target).state == "fresh":
+            records[target] = record
+        else:
+            pending.append(target)
+    return records, pending
+
+
+@contextlib.contextmanager
+def _locks(workspace: Workspace, targets: Sequence[Target]) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for target in sorted(targets):
+            stack.enter_context(output_lock(workspace.stage(target).output(target)))
+        yield

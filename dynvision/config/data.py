@@ -1,0 +1,126 @@
+"""Schema of `config_data.yaml`: datasets, groups, splits, sources."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+__all__ = [
+    "BUILT_IN_CLASS_COUNTS",
+    "DataConfig",
+    "DataSource",
+    "GratingsConfig",
+    "Name",
+    "Section",
+    "Statistics",
+]
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
+BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
+"""How many classes the downloadable datasets have; gratings have one for each orientation."""
+
+
+def _check_name(value: object) -> str:
+    text = str(value)
+    if not re.match(NAME_PATTERN, text):
+        raise ValueError(
+            f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    return text
+
+
+Name = Annotated[str, BeforeValidator(_check_name)]
+"""A name that becomes a folder and so must not leave the data root."""
+
+Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class DataSource(Section):
+    """Where an archive comes from and the checksum that it must have.
+
+    The checksum given replaces torchvision's own, inner ones included.
+    """
+
+    url: str | None = None
+    md5: Checksum | None = None
+    files: dict[str, Checksum] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_checksum(self) -> DataSource:
+        if self.url is not None and self.md5 is None and not self.files:
+            raise ValueError("a source of your own needs its checksum: add 'md5' (or 'files' for mnist)")
+        return self
+
+
+class Statistics(Section):
+    """Mean and standard deviation of each channel, for images in [0, 1]."""
+
+    mean: list[float] = Field(min_length=1, max_length=4)
+    std: list[float] = Field(min_length=1, max_length=4)
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Statistics:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"{len(self.mean)} means but {len(self.std)} standard deviations")
+        if any(s <= 0 for s in self.std):
+            raise ValueError("a standard deviation must be positive")
+        return self
+
+
+class GratingsConfig(Section):
+    """The embedded dataset of oriented gratings; see `dynvision.data.gratings`."""
+
+    orientations: int = Field(8, ge=2, le=180)
+    train_per_class: int = Field(200, ge=2)
+    test_per_class: int = Field(50, ge=1)
+    contrast: float = Field(0.8, gt=0, le=1)
+    spatial_frequency: tuple[float, float] = (3.0, 6.0)
+    noise: float = Field(0.08, ge=0, le=1)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> GratingsConfig:
+        low, high = self.spatial_frequency
+        if not 0 < low <= high:
+            raise ValueError("spatial_frequency is [lowest, highest] in cycles per image, above 0")
+        return self
+
+
+class DataConfig(Section):
+    """Everything in `config_data.yaml`. A dataset exists when `data_resolution` names it."""
+
+    use_ffcv: bool = True
+    train_ratio: float = Field(0.9, gt=0, lt=1)
+    split_seed: int = Field(0, ge=0)
+    write_timeout: float = Field(60.0, gt=0)
+    data_resolution: dict[Name, Annotated[int, Field(ge=4, le=4096)]]
+    data_statistics: dict[Name, Statistics] = Field(default_factory=dict)
+    data_groups: dict[Name, dict[Name, list[Annotated[int, Field(ge=0)]]]] = Field(default_factory=dict)
+    data_sources: dict[Name, DataSource] = Field(default_factory=dict)
+    mounted_datasets: list[Name] | dict[Name, str] = Field(default_factory=list)
+    class_index_files: dict[Name, str] = Field(default_factory=dict)
+    transform_presets: dict[Name, list[str]] = Field(default_factory=dict)
+    gratings: GratingsConfig = GratingsConfig()
+
+    def class_count(self, dataset: str) -> int | None:
+        """How many classes a dataset has; `None` for one whose folders say so."""
+        return self.gratings.orientations if dataset == "gratings" else BUILT_IN_CLASS_COUNTS.get(dataset)
+
+    def groups(self, dataset: str) -> dict[str, list[int] | None]:
+        """The groups of a dataset; `all` (every class) comes first and is `None`."""
+        return {"all": None, **self.data_groups.get(dataset, {})}
+
+    def mounts(self) -> dict[str, str]:
+        """Mounted datasets and the folder where each is found."""
+        mounted = self.mounted_datasets
+        return mounted if isinstance(mounted, dict) else {name: f"/{name}" for name in mounted}

@@ -1,0 +1,198 @@
+"""Schema of `config_models.yaml` and `config_experiments.yaml`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from dynvision.config.data import Name, Section
+
+__all__ = [
+    "ExperimentConfig",
+    "ModelConfig",
+    "Readout",
+    "RecordConfig",
+    "Subject",
+    "TrainingConfig",
+    "canonical_argument",
+    "level_text",
+]
+
+ARGUMENT_ALIASES = {
+    "n_timesteps": ("tsteps", "dsteps", "data_timesteps"),
+    "stimulus_duration": ("stim", "duration"),
+    "intro_duration": ("intro",),
+    "interval_duration": ("interval",),
+    "stimulus_contrast": ("contrast",),
+    "void_value": ("non_input_value", "voidinput"),
+    "non_label_index": ("voidid",),
+}
+"""The names of a presentation's settings, and the short forms that are understood for each."""
+
+_CANONICAL = {alias: name for name, aliases in ARGUMENT_ALIASES.items() for alias in aliases}
+
+
+def canonical_argument(name: str) -> str:
+    """Give the full name of a presentation's setting (`stim` → `stimulus_duration`)."""
+    return _CANONICAL.get(name, name)
+
+
+def level_text(value: Any) -> str:
+    """Write a level as YAML does: `0.1`, `1.0`, `20`, `gaussian`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class TrainingConfig(Section):
+    """How a network is trained; times are in steps of the network."""
+
+    epochs: int = Field(10, ge=1)
+    n_timesteps: int = Field(8, ge=1)
+    loss_from: int = Field(4, ge=0, description="first step whose output is scored")
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    sensor_noise: float = Field(0.0, ge=0, description="in units of the normalized image")
+    contrast_range: tuple[float, float] = (1.0, 1.0)
+    transform: str | None = Field(None, description="a preset of transform_presets")
+    datasets: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="settings that differ for one dataset"
+    )
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> TrainingConfig:
+        if self.loss_from >= self.n_timesteps:
+            raise ValueError(
+                f"loss_from ({self.loss_from}) must be smaller than n_timesteps ({self.n_timesteps}): "
+                "no step would be scored"
+            )
+        low, high = self.contrast_range
+        if not 0 < low <= high <= 1:
+            raise ValueError("contrast_range is [lowest, highest] within (0, 1]")
+        for name, changes in self.datasets.items():
+            if "datasets" in changes:
+                raise ValueError(f"'datasets.{name}' cannot hold 'datasets' again")
+            TrainingConfig(**{**self.model_dump(exclude={"datasets"}), **changes})
+        return self
+
+    def for_dataset(self, dataset: str) -> TrainingConfig:
+        """The settings for one dataset: the general ones with its own over them."""
+        return TrainingConfig(**{**self.model_dump(exclude={"datasets"}), **self.datasets.get(dataset, {})})
+
+
+class RecordConfig(Section):
+    """What is recorded of the responses."""
+
+    layers: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
+    resolution: Literal["unit", "channel"] = "channel"
+    samples: int | None = Field(None, ge=1, description="how many images, spread over the classes")
+    dtype: Literal["float16", "float32"] = "float32"
+    batch_size: int = Field(100, ge=1)
+
+
+class ModelConfig(Section):
+    """A network: the class by import path, its arguments, its training."""
+
+    class_path: str = Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    args: dict[str, Any] = Field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+    record: RecordConfig = RecordConfig()
+
+
+class Subject(Section):
+    """Which network looks at which images."""
+
+    model: Name
+    dataset: Name
+    trained_on: Name = "all"
+    group: Name = "all"
+    seed: int = Field(0, ge=0)
+
+
+class Readout(Section):
+    """How predictions over time become one accuracy.
+
+    `choices: group` is a forced choice among the classes that are shown, so that chance is one over
+    their number; `all` lets the network answer with any class that it knows.
+    """
+
+    window: Literal["stimulus", "outro", "all", "late"] | tuple[int, int] = "late"
+    reduce: Literal["mean", "max", "last"] = "mean"
+    choices: Literal["group", "all"] = "group"
+
+    @field_validator("window")
+    @classmethod
+    def _window_is_ordered(cls, window: Any) -> Any:
+        if not isinstance(window, str) and not 0 <= window[0] < window[1]:
+            raise ValueError("window is [start, stop] in steps, with 0 ≤ start < stop")
+        return window
+
+
+class ExperimentConfig(Section):
+    """An experiment: a presentation with one or two swept parameters."""
+
+    parameter: Name | list[Name]
+    data_loader: str
+    data_args: dict[str, Any]
+    status: str = "trained"
+    subjects: Literal["all"] | list[Name] = "all"
+    idle: int = Field(0, ge=0, description="void steps before the trial that are not recorded")
+    readout: Readout = Readout()
+    record: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("record")
+    @classmethod
+    def _record_is_known(cls, record: dict[str, Any]) -> dict[str, Any]:
+        RecordConfig(**record)
+        return record
+
+    @field_validator("status")
+    @classmethod
+    def _status_is_known(cls, status: str) -> str:
+        if status not in ("init", "trained") and not re.fullmatch(r"trained-epoch=\d+", status):
+            raise ValueError(f"status '{status}' is not one of init, trained, trained-epoch=N")
+        return status
+
+    @model_validator(mode="after")
+    def _sweep_is_whole(self) -> ExperimentConfig:
+        names = self.parameters
+        if not 1 <= len(names) <= 2 or len(set(names)) != len(names):
+            raise ValueError("parameter is one name or two different ones")
+        swept = {canonical_argument(k) for k, v in self.data_args.items() if isinstance(v, list)}
+        wanted = {canonical_argument(p) for p in names}
+        if missing := wanted - swept:
+            raise ValueError(f"data_args needs a list of levels for {', '.join(sorted(missing))}")
+        if extra := swept - wanted:
+            raise ValueError(f"a list in data_args is a sweep: name {', '.join(sorted(extra))} in 'parameter'")
+        full = [canonical_argument(k) for k in self.data_args]
+        if twice := {k for k in full if full.count(k) > 1}:
+            raise ValueError(f"data_args gives {', '.join(sorted(twice))} twice, under two of its names")
+        for parameter, levels in self.levels().items():
+            if not levels or len(set(levels)) != len(levels):
+                raise ValueError(f"the levels of '{parameter}' are empty or repeat")
+            if bad := [x for x in levels if not re.fullmatch(r"[\w.+-]+", x)]:
+                raise ValueError(f"the level '{bad[0]}' of '{parameter}' becomes a file name: letters, digits, . + - _")
+        return self
+
+    @property
+    def parameters(self) -> list[str]:
+        """The swept parameters, as `parameter` names them."""
+        return [self.parameter] if isinstance(self.parameter, str) else list(self.parameter)
+
+    def levels(self) -> dict[str, list[str]]:
+        """The levels of each swept parameter, written as in partition keys."""
+        by_name = {canonical_argument(k): v for k, v in self.data_args.items()}
+        return {p: [level_text(v) for v in by_name[canonical_argument(p)]] for p in self.parameters}
+
+    def arguments(self, condition: dict[str, str]) -> dict[str, Any]:
+        """The presentation's settings in one condition, under their full names.
+
+        Args:
+            condition: The level of each swept parameter, as in the partition key.
+        """
+        settings = {canonical_argument(k): v for k, v in self.data_args.items()}
+        for parameter, level in condition.items():
+            name = canonical_argument(parameter)
+            settings[name] = next(v for v in settings[name] if level_text(v) == level)
+        return settings

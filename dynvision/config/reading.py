@@ -1,0 +1,134 @@
+"""Finding and reading the config files; every error names the file and the place in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from dynvision.config.data import DataConfig
+from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
+from dynvision.errors import ConfigError, nearest_name
+
+__all__ = ["find_config_folder", "load_config"]
+
+FILES = ("config_data.yaml", "config_models.yaml", "config_experiments.yaml")
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def find_config_folder(root: Path | None = None) -> Path:
+    """Find the config folder: `$DYNVISION_CONFIG`, else `<root>/config`, else the packaged copy."""
+    chosen = os.environ.get("DYNVISION_CONFIG")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    own = (root or Path.cwd()) / "config"
+    if any((own / name).exists() for name in FILES):
+        return own.absolute()
+    return packaged_config()
+
+
+def packaged_config() -> Path:
+    """The default config that comes with the package, or with the checkout that it is run from."""
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "default_config"
+    return shipped if shipped.is_dir() else package.parent / "config"
+
+
+def load_config(folder: Path | str | None = None) -> Config:
+    """Read and validate the three files of a config folder.
+
+    Args:
+        folder: The folder; by default the one that `find_config_folder` finds.
+
+    Raises:
+        ConfigError: A file is missing, is not YAML, or has a wrong value; the message names the
+            file, the line or key path, and the nearest valid name.
+    """
+    place = Path(folder).absolute() if folder is not None else find_config_folder()
+    data = _read(place / FILES[0], DataConfig)
+    models = _read(place / FILES[1], ModelsFile)
+    experiments = _read(place / FILES[2], ExperimentsFile)
+    config = Config(
+        folder=place,
+        data=data,
+        models=models.models,
+        subjects=experiments.subjects,
+        experiments=experiments.experiment_config,
+    )
+    config.check_names()
+    return config
+
+
+def _read(path: Path, schema: type[_Model]) -> _Model:
+    if not path.is_file():
+        raise ConfigError(
+            f"the config file {path} does not exist. Copy the default from {packaged_config() / path.name}, "
+            "or point DYNVISION_CONFIG at the folder that holds it."
+        )
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError(f"{path}: the file must hold keys and values, not a {type(content).__name__}")
+    try:
+        return schema.model_validate(content or {})
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error, schema)) from error
+
+
+def _explain(path: Path, error: ValidationError, schema: type[BaseModel]) -> str:
+    lines = []
+    for problem in error.errors():
+        place = [p for p in problem["loc"] if p != "[key]"]
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = f"unknown key. {nearest_name(place[-1], _keys_at(schema, place[:-1]))}"
+        key = ".".join(str(part) for part in place)
+        lines.append(f"{path}: {key}: {message}" if key else f"{path}: {message}")
+    return "\n".join(lines)
+
+
+def _keys_at(schema: type[BaseModel], place: list[Any]) -> list[str]:
+    """The keys that the section at `place` may have; dictionaries pass one name through."""
+    current: Any = schema
+    for part in place:
+        fields = getattr(current, "model_fields", None)
+        if fields is None or part not in fields:
+            continue
+        current = _section_inside(fields[part].annotation)
+    fields = getattr(current, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]
+
+
+def _section_inside(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_inside(inner)
+        if found is not None:
+            return found
+    return None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error; plain YAML keeps the last one silently."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,128 @@
+"""The whole configuration, and the names that one file uses from another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from dynvision.config.data import DataConfig, Name, Section
+from dynvision.config.experiments import ExperimentConfig, ModelConfig, RecordConfig, Subject
+from dynvision.errors import ConfigError, unknown_name
+
+__all__ = ["Config", "ExperimentsFile", "ModelsFile"]
+
+
+class ModelsFile(Section):
+    """Everything in `config_models.yaml`."""
+
+    models: dict[Name, ModelConfig] = Field(default_factory=dict)
+
+
+class ExperimentsFile(Section):
+    """Everything in `config_experiments.yaml`."""
+
+    subjects: dict[Name, Subject] = Field(default_factory=dict)
+    experiment_config: dict[Name, ExperimentConfig] = Field(default_factory=dict)
+
+
+class Config(Section):
+    """The three files together, with every name in them resolved."""
+
+    folder: Path
+    data: DataConfig
+    models: dict[str, ModelConfig]
+    subjects: dict[str, Subject]
+    experiments: dict[str, ExperimentConfig]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets, in the order of `data_resolution`."""
+        return list(self.data.data_resolution)
+
+    def subjects_of(self, experiment: str) -> list[str]:
+        """The subjects that take part in an experiment."""
+        chosen = self.experiments[experiment].subjects
+        return list(self.subjects) if chosen == "all" else chosen
+
+    def seeds(self, model: str, dataset: str) -> list[int]:
+        """The seeds with which a model is trained on a dataset: 0, and those of the subjects."""
+        used = {s.seed for s in self.subjects.values() if (s.model, s.dataset) == (model, dataset)}
+        return sorted(used | {0})
+
+    def record(self, experiment: str, subject: str) -> RecordConfig:
+        """What is recorded: the model's settings with the experiment's over them."""
+        model = self.models[self.subjects[subject].model]
+        return RecordConfig(**{**model.record.model_dump(), **self.experiments[experiment].record})
+
+    def check_names(self) -> None:
+        """Check every name that refers to another entry.
+
+        Raises:
+            UnknownNameError: A name does not exist; the message names file, key and nearest name.
+            ConfigError: A class index is outside its dataset.
+        """
+        self._check_data()
+        for name, model in self.models.items():
+            self._check_training(name, model)
+        for name, subject in self.subjects.items():
+            where = f"{self.folder / 'config_experiments.yaml'}: subjects.{name}"
+            _check("model", subject.model, self.models, f"{where}.model")
+            _check("dataset", subject.dataset, self.datasets, f"{where}.dataset")
+            groups = self.data.groups(subject.dataset)
+            _check("class group", subject.trained_on, groups, f"{where}.trained_on")
+            _check("class group", subject.group, groups, f"{where}.group")
+        for name in self.experiments:
+            where = f"{self.folder / 'config_experiments.yaml'}: experiment_config.{name}"
+            for subject_name in self.subjects_of(name):
+                _check("subject", subject_name, self.subjects, f"{where}.subjects")
+            self._check_presentations(name, where)
+
+    def _check_training(self, name: str, model: ModelConfig) -> None:
+        where = f"{self.folder / 'config_models.yaml'}: models.{name}.training"
+        for dataset in model.training.datasets:
+            _check("dataset", dataset, self.datasets, f"{where}.datasets")
+        for dataset in self.datasets:
+            preset = model.training.for_dataset(dataset).transform
+            if preset is not None:
+                _check("transform preset", preset, self.data.transform_presets, f"{where}.transform")
+
+    def _check_data(self) -> None:
+        where = self.folder / "config_data.yaml"
+        for key in ("data_statistics", "data_groups", "data_sources", "class_index_files"):
+            for dataset in getattr(self.data, key):
+                _check("dataset", dataset, self.datasets, f"{where}: {key}")
+        for dataset in self.data.mounts():
+            _check("dataset", dataset, self.datasets, f"{where}: mounted_datasets")
+        for dataset, groups in self.data.data_groups.items():
+            count = self.data.class_count(dataset)
+            for group, classes in groups.items():
+                _check_group(f"{where}: data_groups.{dataset}.{group}", dataset, group, classes, count)
+
+    def _check_presentations(self, name: str, where: str) -> None:
+        from dynvision.experiments.conditions import all_conditions, presentation_of
+
+        experiment = self.experiments[name]
+        for condition in all_conditions(experiment):
+            try:
+                presentation_of(experiment, condition)
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"{where}.data_args: {error}") from error
+
+
+def _check(kind: str, name: str, valid: object, where: str) -> None:
+    if name not in valid:  # type: ignore[operator]
+        raise unknown_name(kind, name, valid, where)  # type: ignore[arg-type]
+
+
+def _check_group(where: str, dataset: str, group: str, classes: list[int], count: int | None) -> None:
+    if group == "all":
+        raise ConfigError(f"{where}: 'all' always means every class; choose another name")
+    if not classes:
+        raise ConfigError(f"{where}: the group is empty; list class indices")
+    if twice := sorted({c for c in classes if classes.count(c) > 1}):
+        raise ConfigError(f"{where}: class index {twice[0]} is listed twice")
+    if count is not None and (outside := [c for c in classes if c >= count]):
+        raise ConfigError(
+            f"{where}: class index {outside[0]} is outside '{dataset}', whose classes are 0 to {count - 1}"
+        )

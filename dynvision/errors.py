@@ -1,0 +1,81 @@
+"""The errors a user meets: each says what was wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DamagedFileError",
+    "DataError",
+    "DynvisionError",
+    "MissingError",
+    "UnknownNameError",
+    "nearest_name",
+    "unknown_name",
+]
+
+
+class DynvisionError(Exception):
+    """Base of the errors that are meant for a user to read."""
+
+
+class ConfigError(DynvisionError, ValueError):
+    """A setting is wrong; the message names the file and the key path."""
+
+
+class UnknownNameError(ConfigError):
+    """A name is not among the valid ones; the message names the nearest."""
+
+
+class DataError(DynvisionError, ValueError):
+    """A data set, archive or image is not what it should be."""
+
+
+class DamagedFileError(DataError):
+    """A file does not match the record that was written with it."""
+
+
+class MissingError(DynvisionError, FileNotFoundError):
+    """Something that has to be built first is not there; the message names the command."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+def nearest_name(name: object, valid: Iterable[object]) -> str:
+    """Say which valid name is nearest to `name`, or list what there is.
+
+    Numbers are compared by value (`0.45` is nearest to `0.4`), everything else by spelling.
+
+    Returns:
+        A sentence for the end of an error message.
+    """
+    names = [str(v) for v in valid]
+    if not names:
+        return "There is none yet."
+    near = _nearest_number(str(name), names) or difflib.get_close_matches(str(name), names, 1, 0.5)
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"Did you mean '{near[0]}'? Valid: {shown}." if near else f"Valid: {shown}."
+
+
+def unknown_name(kind: str, name: object, valid: Iterable[object], where: str = "") -> UnknownNameError:
+    """Build the error for a name that does not exist.
+
+    Args:
+        kind: What is named (`dataset`, `class group`, …).
+        name: The unknown name.
+        valid: The names that exist.
+        where: The file and key, or the command, that named it.
+    """
+    place = f"{where}: " if where else ""
+    return UnknownNameError(f"{place}unknown {kind} '{name}'. {nearest_name(name, valid)}")
+
+
+def _nearest_number(name: str, names: list[str]) -> list[str]:
+    try:
+        value = float(name)
+        return [min(names, key=lambda other: abs(float(other) - value))]
+    except ValueError:
+        return []

@@ -1,0 +1,1 @@
+"""Experiments: conditions, how they are shown to a network, and where responses are kept."""

@@ -1,0 +1,67 @@
+"""Reading responses: one store, or all conditions of an experiment as one lazy tree."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray
+
+from dynvision.errors import DamagedFileError, MissingError
+from dynvision.experiments.store import RECORD
+
+__all__ = ["combine_conditions", "open_store"]
+
+
+def open_store(path: Path) -> xarray.DataTree:
+    """Open the responses of one condition, lazily: the root and one node for each layer.
+
+    Raises:
+        MissingError: There is no store.
+        DamagedFileError: It is incomplete.
+    """
+    if not path.is_dir():
+        raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
+    if not (path / RECORD).is_file():
+        raise DamagedFileError(f"{path} is incomplete: it has no {RECORD}. Run it again: dynvision make --force {path}")
+    with warnings.catch_warnings():
+        # record.json lies in the store on purpose and is no Zarr object.
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+        tree = xarray.open_datatree(path, engine="zarr", consolidated=False, chunks={})
+    root = tree.to_dataset()
+    coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
+    layers = {
+        name: node.to_dataset(inherit=False).assign_coords(coordinates) for name, node in tree.children.items()
+    }
+    return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
+
+
+def combine_conditions(
+    stores: Iterable[tuple[Mapping[str, Any], Path]], levels: Mapping[str, list[Any]]
+) -> xarray.DataTree:
+    """Put the stores of an experiment side by side along its swept parameters, without reading them.
+
+    Args:
+        stores: The level of each parameter, and the store.
+        levels: The levels of each parameter, in order; a parameter becomes a dimension.
+
+    Returns:
+        One node for each layer, with the dimensions (parameters …, sample, time, …). Where conditions
+        are missing the values are NaN.
+    """
+    nodes: dict[str, list[xarray.Dataset]] = {}
+    for condition, path in stores:
+        tree = open_store(path)
+        for name, node in (("", tree), *tree.children.items()):
+            dataset = node.to_dataset(inherit=False)
+            varying = [key for key in ("shown", "contrast_shown") if key in dataset.coords]
+            dataset = dataset.reset_coords(varying).drop_vars([] if name == "" else varying)
+            nodes.setdefault(name, []).append(dataset.expand_dims({key: [value] for key, value in condition.items()}))
+    combined = {}
+    for name, datasets in nodes.items():
+        whole = xarray.combine_by_coords(datasets, combine_attrs="drop_conflicts", join="outer", coords="minimal", compat="override", data_vars="all")
+        assert isinstance(whole, xarray.Dataset)
+        combined[f"/{name}"] = whole.reindex({key: values for key, values in levels.items()})
+    return xarray.DataTree.from_dict(combined)

@@ -1,0 +1,88 @@
+"""Readout: from class scores over time to one accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.errors import ConfigError
+
+__all__ = ["accuracy_over_time", "class_mask", "predict", "score_accuracy"]
+
+
+def class_mask(output_classes: Sequence[int], shown: npt.NDArray[np.int64], choices: str) -> npt.NDArray[np.bool_]:
+    """Which outputs may be answered with.
+
+    Args:
+        output_classes: The class of each output, in the dataset's own order.
+        shown: The classes of the images shown.
+        choices: `group` allows the classes shown, `all` every output.
+
+    Returns:
+        Shape `[outputs]`.
+    """
+    if choices == "all":
+        return np.ones(len(output_classes), dtype=bool)
+    mask = np.isin(output_classes, shown)
+    if not mask.any():
+        raise ConfigError(
+            "the network was trained on none of the classes that it is shown, so a readout with 'choices: group' has no "
+            "answer to choose from. Set 'choices: all', or change trained_on or group of the subject."
+        )
+    return mask
+
+
+def predict(
+    scores: npt.NDArray[np.float32], output_classes: Sequence[int], choices: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """The class of the highest score among the choices, at each step.
+
+    Args:
+        scores: Shape `[B, T, outputs]`.
+        output_classes: The class of each output.
+        choices: Which outputs may be answered with, shape `[outputs]`.
+
+    Returns:
+        Shape `[B, T]`, class indices in the dataset's own order.
+    """
+    allowed = np.flatnonzero(choices)
+    return np.asarray(output_classes)[allowed[np.argmax(scores[:, :, allowed], axis=2)]]
+
+
+def accuracy_over_time(
+    scores: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    output_classes: Sequence[int],
+    choices: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Share of trials named right at each step, also in void steps: shape `[T]`."""
+    return (predict(scores, output_classes, choices) == labels[:, None]).mean(axis=0)
+
+
+def score_accuracy(
+    scores: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    output_classes: Sequence[int],
+    choices: npt.NDArray[np.bool_],
+    window: slice,
+    reduce: str,
+) -> npt.NDArray[np.float64]:
+    """Each trial's score over a window.
+
+    Args:
+        scores: Shape `[B, T, outputs]`.
+        labels: The trials' labels, shape `[B]`, in the dataset's own order.
+        output_classes: The class of each output.
+        choices: Which outputs may be answered with.
+        window: The steps that count.
+        reduce: `mean` (share of the window named right), `max` (right at any step) or `last` (at the last step).
+
+    Returns:
+        Shape `[B]`, in [0, 1]; the mean over trials is the accuracy.
+    """
+    right = predict(scores[:, window], output_classes, choices) == labels[:, None]
+    if reduce == "last":
+        return right[:, -1].astype(np.float64)
+    return right.max(axis=1).astype(np.float64) if reduce == "max" else right.mean(axis=1)

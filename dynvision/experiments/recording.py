@@ -1,0 +1,213 @@
+"""Recording a sweep: opens network and images once, shows every condition, streams to the stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dynvision.data.image_source import ImageSource
+from dynvision.data.splits import spread_over_classes
+from dynvision.experiments.conditions import all_conditions
+from dynvision.experiments.readout import class_mask, score_accuracy
+from dynvision.experiments.showing import BatchResponses, SweepRunner
+from dynvision.experiments.store import ArrayLayout, StoreWriter
+from dynvision.files import check_free_space
+from dynvision.models.loading import build_network, load_weights, match_layers
+from dynvision.progress import progress_bar, say
+from dynvision.records import Record
+from dynvision.targets import Target
+
+if TYPE_CHECKING:
+    from dynvision.stages.responses import ResponsesStage
+
+__all__ = ["SweepRecording"]
+
+BUFFER_BYTES = 1 << 29
+"""How much one batch's responses, in all conditions of the experiment, may take in memory."""
+
+
+class SweepRecording:
+    """One run over a selection of conditions of one experiment and subject.
+
+    Args:
+        stage: The responses stage.
+        targets: The conditions; all of one key.
+        inputs: The records of the model and the images.
+    """
+
+    def __init__(self, stage: ResponsesStage, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
+        self.stage, self.targets = stage, list(targets)
+        _, self.experiment_name, self.subject_name = targets[0].key
+        config = stage.config
+        self.experiment = config.experiments[self.experiment_name]
+        self.subject = config.subjects[self.subject_name]
+        self.settings = config.record(self.experiment_name, self.subject_name)
+        model, images = stage.upstream(targets[0])
+        self.model_record = inputs[model]
+        self.model_folder = stage.paths.model(*model.key[1:], str(model.partition))
+        self.source = ImageSource(config, stage.paths, self.subject.dataset, str(images.partition), inputs[images])
+        self.table = self.source.samples("test")
+        self.indices = spread_over_classes(self.table["label"], self.settings.samples)
+        self.labels = np.asarray(self.table["label"])[self.indices]
+        self.presentations = [stage.presentation(t) for t in targets]
+        self.output_classes = [entry["index"] for entry in self.model_record.details["classes"]]
+        self.choices = class_mask(self.output_classes, np.unique(self.labels), self.experiment.readout.choices)
+        self._right: list[float] = []
+        self._peaks: list[dict[str, float]] = []
+        self._steps: dict[str, int] = {}
+
+    def run(self) -> list[StoreWriter]:
+        """Show everything; the writers hold what is needed to finish each store."""
+        network = self._open_network()
+        layers = match_layers(network, self.settings.layers)
+        shown = [p.preceded_by(self.experiment.idle) for p in self.presentations]
+        runner = SweepRunner(network, shown, layers, self.settings.resolution, self.experiment.idle)
+        self._steps = {"steps_computed": runner.steps_computed, "steps_naive": runner.steps_naive}
+        layout = self._find_layout(runner)
+        batch_size = self._batch_size(layout)
+        self._announce(layout)
+        for target in self.targets:
+            self.stage.clear_partial(target)
+        writers = [self._open_store(target, layout, batch_size) for target in self.targets]
+        windows = [p.window(self.experiment.readout.window) for p in self.presentations]
+        right: list[list[Any]] = [[] for _ in self.targets]
+        sums: list[dict[str, Any]] = [{} for _ in self.targets]
+        done = 0
+        with progress_bar(len(self.indices), f"responses/{self.experiment_name}/{self.subject_name}") as bar:
+            for sequence, _ in self.source.loader("test", batch_size, indices=self.indices):
+                count = len(sequence.images)
+                ids = np.asarray(self.indices[done : done + count])
+                responses = runner.show(sequence.images, ids)
+                for number, writer in enumerate(writers):
+                    writer.write(done, _flatten(responses, number))
+                    right[number].append(self._score(responses.scores[number], done, windows[number]))
+                    _add_means(sums[number], responses, number)
+                done += count
+                bar.update(count)
+        self._right = [float(np.concatenate(r).mean()) for r in right]
+        self._peaks = [{name: float((total / done).max()) for name, total in s.items()} for s in sums]
+        return writers
+
+    def details(self, target: Target) -> dict[str, Any]:
+        """Facts for people about one condition."""
+        number = self.targets.index(target)
+        return {
+            "samples": len(self.indices),
+            "n_timesteps": self.presentations[number].n_timesteps,
+            "accuracy": self._right[number],
+            "chance": 1 / int(self.choices.sum()),
+            "readout": self.experiment.readout.model_dump(mode="json"),
+            "peak_response": self._peaks[number],
+            "conditions_together": len(self.targets),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            **self._steps,
+        }
+
+    def _open_network(self) -> torch.nn.Module:
+        config = self.stage.config
+        network = build_network(
+            config.models[self.subject.model],
+            n_classes=len(self.output_classes),
+            resolution=config.data.data_resolution[self.subject.dataset],
+            channels_in=self.source.channels,
+            seed=self.subject.seed,
+        )
+        status = self.experiment.status.removeprefix("trained-")
+        load_weights(self.model_folder / f"{status}.safetensors", network)
+        return network.eval()
+
+    def _find_layout(self, runner: SweepRunner) -> ArrayLayout:
+        size = self.stage.config.data.data_resolution[self.subject.dataset]
+        probe = SweepRunner(runner.network, [self.presentations[0]], runner.layers, self.settings.resolution)
+        probe.plan = probe.plan[:1]
+        blank = torch.zeros(1, self.source.channels, size, size)
+        evoked = _flatten(probe.show(blank, np.zeros(1, dtype=np.int64)), 0)
+        return {name: value.shape[2:] for name, value in evoked.items()}
+
+    def _bytes_per_image(self, layout: ArrayLayout) -> int:
+        units = sum(int(np.prod(shape)) for shape in layout.values())
+        return units * self.presentations[0].n_timesteps * np.dtype(self.settings.dtype).itemsize
+
+    def _batch_size(self, layout: ArrayLayout) -> int:
+        """From settings alone, so that the numbers do not depend on free memory or on the selection."""
+        conditions = len(all_conditions(self.experiment))
+        each = conditions * self._bytes_per_image(layout) * (4 // np.dtype(self.settings.dtype).itemsize)
+        return max(1, min(self.settings.batch_size, BUFFER_BYTES // each))
+
+    def _announce(self, layout: ArrayLayout) -> None:
+        needed = self._bytes_per_image(layout) * len(self.indices) * len(self.targets)
+        folder = self.stage.output(self.targets[0]).parent
+        what = f"responses/{self.experiment_name}/{self.subject_name}"
+        say(
+            f"{what}: {len(self.targets)} conditions × {len(self.indices)} images × "
+            f"{self.presentations[0].n_timesteps} steps, up to {needed / 1e6:,.1f} MB before compression; "
+            f"{self._steps['steps_computed']} of {self._steps['steps_naive']} steps a trial are distinct"
+        )
+        self.stage.clear_partial(self.targets[0])
+        check_free_space(folder, needed, what)
+
+    def _open_store(self, target: Target, layout: ArrayLayout, batch_size: int) -> StoreWriter:
+        presentation = self.presentations[self.targets.index(target)]
+        steps = presentation.n_timesteps
+        picked = [self.table["source"][i] for i in self.indices]
+        dt = getattr(self.stage.config.models[self.subject.model], "args", {}).get("dt")
+        coordinates: dict[str, Any] = {
+            "sample": ("sample", np.asarray(self.indices), {"long_name": "place in test.beton or the interim folder"}),
+            "time": ("time", np.arange(steps), {"units": "step", "long_name": "time step of the presentation"}),
+            "label": ("sample", self.labels, {"long_name": "class index in the dataset's own order"}),
+            "group_label": ("sample", np.asarray(self.table["group_label"])[self.indices]),
+            "source": ("sample", np.asarray(picked, dtype=object)),
+            "shown": ("time", presentation.frames, {"long_name": "image shown, -1 for void"}),
+            "contrast_shown": ("time", np.where(presentation.frames < 0, 0.0, presentation.contrasts)),
+            "class": ("class", np.asarray(self.output_classes), {"long_name": "class of each output"}),
+        }
+        if dt is not None:
+            coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
+        attributes = {
+            "target": str(target),
+            "settings": json.dumps(self.stage.settings(target)),
+            "model_version": self.model_record.data_version,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "batch_size": batch_size,
+        }
+        return StoreWriter(
+            self.stage.output(target),
+            layout,
+            n_samples=len(self.indices),
+            n_timesteps=steps,
+            batch_size=batch_size,
+            dtype=self.settings.dtype,
+            coordinates=coordinates,
+            attributes=attributes,
+        )
+
+    def _score(self, scores: Any, start: int, window: slice) -> Any:
+        labels = self.labels[start : start + len(scores)]
+        return score_accuracy(
+            scores, labels, self.output_classes, self.choices, window, self.experiment.readout.reduce
+        )
+
+
+def _flatten(responses: BatchResponses, condition: int) -> dict[str, Any]:
+    layers = {
+        f"{layer}/{variable}": value[condition]
+        for layer, variables in responses.layers.items()
+        for variable, value in variables.items()
+    }
+    return {**layers, "scores": responses.scores[condition]}
+
+
+def _add_means(sums: dict[str, Any], responses: BatchResponses, condition: int) -> None:
+    """Add up, over samples, each layer's mean over units at each step."""
+    for layer, variables in responses.layers.items():
+        value = variables.get("mean", variables.get("response"))
+        if value is not None:
+            of_condition = value[condition]
+            over_units = of_condition.reshape(*of_condition.shape[:2], -1).mean(axis=2, dtype=np.float64)
+            sums[layer] = sums.get(layer, 0) + over_units.sum(axis=0)

@@ -1,0 +1,170 @@
+"""Files that appear whole or not at all, digests of content, and locks on outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dynvision.errors import DynvisionError
+
+__all__ = [
+    "OutputBusyError",
+    "check_free_space",
+    "digest_json",
+    "make_directory",
+    "output_lock",
+    "read_json",
+    "replace_directory",
+    "replace_file",
+    "sha256_file",
+    "temporary_sibling",
+    "write_bytes",
+    "write_json",
+]
+
+_CHUNK = 1 << 22
+
+
+class OutputBusyError(DynvisionError):
+    """Another process is building the same output."""
+
+
+def digest_json(value: Any) -> str:
+    """Return 32 hexadecimal digits of the SHA-256 of a value's canonical JSON form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; `None` where there is no file or it is no JSON object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def temporary_sibling(path: Path) -> Path:
+    """Name a file or folder beside `path` that only this process uses, hidden from listings."""
+    return path.with_name(f".{path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}")
+
+
+def make_directory(path: Path) -> Path:
+    """Make a folder and its parents; an error says what to do where it cannot be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DynvisionError(
+            f"cannot make the folder {path}: {error.strerror}. Choose a place that you can write to: "
+            "set DYNVISION_ROOT, or change the permissions of the folder."
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise DynvisionError(
+            f"the folder {path} is not writable. Choose a place that you can write to: "
+            "set DYNVISION_ROOT, or change the permissions of the folder."
+        )
+    return path
+
+
+def replace_file(temporary: Path, path: Path) -> None:
+    """Put a finished temporary file in place: fsync, rename, fsync of the folder."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync_directory(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    make_directory(path.parent)
+    temporary = temporary_sibling(path)
+    try:
+        temporary.write_bytes(content)
+        replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+    """Write a JSON file whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode())
+
+
+def replace_directory(temporary: Path, path: Path) -> None:
+    """Put a finished temporary folder in place of one that this project wrote before.
+
+    The caller has made sure that `path` is an output of this project. The old folder is renamed
+    aside first, so that a reader finds the old one, the new one, or for an instant none, never a mixture.
+    """
+    old = temporary_sibling(path)
+    if path.exists():
+        os.rename(path, old)
+    os.rename(temporary, path)
+    _sync_directory(path.parent)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def check_free_space(folder: Path, needed: int, what: str) -> None:
+    """Raise before a write that cannot fit.
+
+    Args:
+        folder: Where the bytes will go; it must exist.
+        needed: How many bytes.
+        what: The output, for the message.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DynvisionError(
+            f"{what} needs about {needed / 1e6:,.0f} MB, but {folder} has {free / 1e6:,.0f} MB free. "
+            "Make room, set DYNVISION_ROOT to a larger disk, or record less (samples, layers, resolution)."
+        )
+
+
+@contextlib.contextmanager
+def output_lock(output: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Hold the lock of one output; the operating system frees it when the holder dies.
+
+    Args:
+        output: The file or folder that is about to be written.
+        timeout: Seconds to wait for another holder; 0 does not wait.
+
+    Raises:
+        OutputBusyError: Another process holds it; the message says which.
+    """
+    from filelock import FileLock, Timeout
+
+    make_directory(output.parent)
+    lock = output.with_name(f".{output.name}.lock")
+    owner = output.with_name(f".{output.name}.owner")
+    try:
+        with FileLock(lock, timeout=timeout):
+            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield
+    except Timeout:
+        holder = owner.read_text() if owner.exists() else "another process"
+        raise OutputBusyError(
+            f"{output} is being built by {holder}. Wait for it to finish, or stop it, and run this again."
+        ) from None
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,143 @@
+"""Networks by import path, their weights as safetensors, and stepping them through time."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.config.experiments import ModelConfig
+from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
+
+__all__ = [
+    "build_network",
+    "load_weights",
+    "match_layers",
+    "record_layers",
+    "save_weights",
+    "step_network",
+]
+
+
+def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int) -> nn.Module:
+    """Build a network with initial weights that depend on the seed alone.
+
+    Args:
+        model: The class by import path and its arguments. `n_classes` (or `num_classes`), `resolution`
+            and `channels_in` are filled in where the class takes them and the config does not give them.
+        n_classes: Classes to tell apart.
+        resolution: Width of the images in pixels.
+        channels_in: Channels of the images.
+        seed: Seeds the initial weights; the global generator is left as it was.
+    """
+    module_name, _, class_name = model.class_path.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"config_models.yaml: the class '{model.class_path}' cannot be imported ({error}). Write it as module:Class."
+        ) from error
+    found = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
+    taken = inspect.signature(kind).parameters
+    arguments = {**{k: v for k, v in found.items() if k in taken}, **model.args}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            network = kind(**arguments)
+        except TypeError as error:
+            raise ConfigError(f"config_models.yaml: {model.class_path} does not take these args: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
+    return network
+
+
+def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Advance a network by one time step; one without a time axis sees each frame afresh."""
+    if hasattr(network, "step"):
+        return network.step(frame, state)  # type: ignore[operator, no-any-return]
+    return network(frame), None
+
+
+def match_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Find the layers that names or globs mean; `*` stays within one level (`V*` is not `V1.lateral`).
+
+    Raises:
+        UnknownNameError: A pattern matches no layer; the message names the nearest.
+    """
+    names = [name for name, _ in network.named_modules() if name]
+    found: list[str] = []
+    for pattern in patterns:
+        matching = [name for name in names if _matches(name, pattern)]
+        if not matching:
+            raise UnknownNameError(
+                f"no layer of {type(network).__name__} is called '{pattern}'. {nearest_name(pattern, names)}"
+            )
+        found += [name for name in matching if name not in found]
+    return [name for name in names if name in found]
+
+
+@contextmanager
+def record_layers(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Keep the latest output of each layer in a dictionary while the block runs.
+
+    Args:
+        network: The network.
+        layers: Names of modules that return one tensor.
+    """
+    outputs: dict[str, Tensor] = {}
+
+    def hook(name: str) -> Any:
+        def keep(module: nn.Module, arguments: Any, output: Any) -> None:
+            if not isinstance(output, Tensor):
+                raise ConfigError(f"the layer '{name}' returns a {type(output).__name__}, not a tensor; record another")
+            outputs[name] = output.detach()
+
+        return keep
+
+    handles = [network.get_submodule(name).register_forward_hook(hook(name)) for name in layers]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def save_weights(path: Path, network: nn.Module, metadata: dict[str, Any]) -> None:
+    """Write weights as safetensors, whole or not at all, with JSON-ready metadata in the header."""
+    from safetensors.torch import save
+
+    from dynvision.files import write_bytes
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_bytes(path, save(weights, {"dynvision": json.dumps(metadata)}))
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Load weights into a network.
+
+    Raises:
+        MissingError: The file is not there.
+        DamagedFileError: It is no safetensors file or does not fit the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise DamagedFileError(f"{path} does not fit the network or is damaged ({error}). Rebuild it with --force.") from error
+
+
+def _matches(name: str, pattern: str) -> bool:
+    parts, wanted = name.split("."), pattern.split(".")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))

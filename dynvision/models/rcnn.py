@@ -1,0 +1,156 @@
+"""The reference network: convolutional areas with leaky integration and lateral recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.models.stability import clip_gain
+
+__all__ = ["RCNN", "Area"]
+
+State = dict[str, Tensor]
+
+
+class Area(nn.Module):
+    """A cortical area: rates x that follow ``tau dx/dt = -x + f(W x_below + R x)``, f = ReLU.
+
+    One step is forward Euler, ``x ← x + dt/tau · (f(W x_below + R x) − x)``. With dt ≤ tau, rates
+    stay at or above zero. Where the lateral recurrence R has a gain ‖R‖ < 1, the map is a contraction
+    for any fixed input: activity has one fixed point, reaches it from everywhere, and is bounded by
+    ``‖W x_below + b‖ / (1 − ‖R‖)`` however long the stimulus lasts (Miller & Hardt, Stable recurrent
+    models, ICLR 2019).
+
+    Args:
+        channels_in: Channels of the input.
+        channels: Channels of the area.
+        kernel: Width of the feedforward kernel in pixels.
+        stride: Stride of the feedforward convolution.
+        size_in: Width of the input in pixels.
+    """
+
+    def __init__(self, channels_in: int, channels: int, kernel: int, stride: int, size_in: int) -> None:
+        super().__init__()
+        self.feedforward = nn.Conv2d(channels_in, channels, kernel, stride, padding=kernel // 2)
+        self.lateral = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.size = (size_in + 2 * (kernel // 2) - kernel) // stride + 1
+
+    def forward(self, below: Tensor, rate: Tensor, alpha: float) -> Tensor:
+        """Advance by one step.
+
+        Args:
+            below: Rates of the area below (or the image), shape `[B, C_in, H_in, W_in]`.
+            rate: Rates of this area, shape `[B, C, H, W]`.
+            alpha: dt / tau.
+
+        Returns:
+            The rates after the step, shape `[B, C, H, W]`.
+        """
+        drive = torch.relu(self.feedforward(below) + self.lateral(rate))
+        return torch.lerp(rate, drive, alpha)
+
+
+class RCNN(nn.Module):
+    """A recurrent convolutional network: V1, V2, V4, IT and a classifier.
+
+    The image drives V1, each area drives the next within the same step, every area feeds back on
+    itself through its lateral connections, and the classifier reads the spatial average of IT.
+
+    Args:
+        n_classes: Outputs of the classifier.
+        resolution: Width and height of the images in pixels.
+        channels_in: Channels of the images.
+        channels: Channels of V1, V2, V4 and IT.
+        strides: Strides of their feedforward convolutions.
+        tau: Time constant, in units of `dt`'s (milliseconds, say).
+        dt: Duration of a step.
+        max_gain: Upper bound of the gain of each area's lateral recurrence, below 1; see `Area`.
+
+    Shape:
+        Input `[B, T, C, H, W]` or `[B, C, H, W]`; output `[B, T, n_classes]` or `[B, n_classes]`.
+    """
+
+    areas = ("V1", "V2", "V4", "IT")
+
+    def __init__(
+        self,
+        n_classes: int,
+        resolution: int = 32,
+        channels_in: int = 3,
+        channels: Sequence[int] = (16, 24, 32, 48),
+        strides: Sequence[int] = (2, 2, 2, 1),
+        tau: float = 10.0,
+        dt: float = 5.0,
+        max_gain: float = 0.9,
+    ) -> None:
+        super().__init__()
+        if not 0 < dt <= tau:
+            raise ValueError(f"dt must be above 0 and at most tau ({tau}), not {dt}: the integration would overshoot")
+        if not 0 <= max_gain < 1:
+            raise ValueError(f"max_gain must be at least 0 and below 1, not {max_gain}: activity could grow for ever")
+        if len(channels) != len(self.areas) or len(strides) != len(self.areas):
+            raise ValueError(f"channels and strides have one entry for each of {', '.join(self.areas)}")
+        self.tau, self.dt, self.max_gain, self.n_classes = tau, dt, max_gain, n_classes
+        size, below = resolution, channels_in
+        for number, (name, width, stride) in enumerate(zip(self.areas, channels, strides, strict=True)):
+            area = Area(below, width, 5 if number == 0 else 3, stride, size)
+            self.add_module(name, area)
+            size, below = area.size, width
+        self.classifier = nn.Linear(below, n_classes)
+        self._initialize()
+
+    @property
+    def alpha(self) -> float:
+        """dt / tau: how far rates move towards their target in one step."""
+        return self.dt / self.tau
+
+    def initial_state(self, batch_size: int) -> State:
+        """Silence: zero rates, shape `[B, C, H, W]` for each area."""
+        weight = self.classifier.weight
+        return {
+            name: weight.new_zeros(batch_size, area.lateral.in_channels, area.size, area.size)
+            for name, area in self._areas()
+        }
+
+    def step(self, x_t: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Advance by one time step.
+
+        Args:
+            x_t: The frame, shape `[B, C, H, W]`.
+            state: The rates of all areas; `None` starts from silence.
+
+        Returns:
+            The classifier's output, shape `[B, n_classes]`, and the new state.
+        """
+        state = self.initial_state(len(x_t)) if state is None else state
+        below, new = x_t, {}
+        for name, area in self._areas():
+            below = new[name] = area(below, state[name], self.alpha)
+        return self.classifier(below.mean(dim=(2, 3))), new
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Show a sequence of frames, from silence."""
+        if x.dim() == 4:
+            return self.step(x)[0]
+        state, outputs = None, []
+        for t in range(x.shape[1]):
+            output, state = self.step(x[:, t], state)
+            outputs.append(output)
+        return torch.stack(outputs, dim=1)
+
+    def constrain(self) -> None:
+        """Bring every lateral gain to at most `max_gain`; training calls it after its updates."""
+        for _, area in self._areas():
+            clip_gain(area.lateral.weight, area.size, self.max_gain)
+
+    def _areas(self) -> list[tuple[str, Area]]:
+        return [(name, self.get_submodule(name)) for name in self.areas]  # type: ignore[misc]
+
+    def _initialize(self) -> None:
+        for _, area in self._areas():
+            nn.init.kaiming_normal_(area.feedforward.weight, nonlinearity="relu")
+            nn.init.zeros_(area.feedforward.bias)
+            nn.init.normal_(area.lateral.weight, std=0.3 / (9 * area.lateral.in_channels) ** 0.5)
+        self.constrain()

@@ -1,0 +1,40 @@
+"""The gain of a convolution, and keeping a recurrence stable by bounding it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["clip_gain", "convolution_gain"]
+
+
+def convolution_gain(weight: Tensor, size: int) -> Tensor:
+    """Largest factor by which a convolution can stretch its input: its spectral norm, bounded from above.
+
+    A circular convolution is diagonal in the Fourier basis, so that its singular values are those
+    of the channel matrices of the kernel's transform (Sedghi, Gupta & Long, The singular values of
+    convolutional layers, ICLR 2019). The zero-padded convolution on `size` pixels is a part of the
+    circular one on `size + k - 1` pixels, so its norm is at most as large.
+
+    Args:
+        weight: Kernel of a stride-1 convolution, shape `[out, in, k, k]`.
+        size: Width and height of the input in pixels.
+
+    Returns:
+        A scalar.
+    """
+    extent = size + weight.shape[-1] - 1
+    transform = torch.fft.rfft2(weight.detach().cpu().double(), s=(extent, extent)).permute(2, 3, 0, 1)
+    return torch.linalg.matrix_norm(transform, ord=2).max()
+
+
+@torch.no_grad()
+def clip_gain(weight: Tensor, size: int, limit: float) -> None:
+    """Scale a kernel down, in place, where its gain is above `limit`.
+
+    The projection of Gouk et al. (Regularisation of neural networks by enforcing Lipschitz
+    continuity, Machine Learning 110, 2021).
+    """
+    gain = float(convolution_gain(weight, size))
+    if gain > limit:
+        weight.mul_(limit / gain)

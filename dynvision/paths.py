@@ -1,0 +1,72 @@
+"""The one place where paths are computed: everything under one root."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Paths", "find_root"]
+
+
+def find_root() -> Path:
+    """The folder that holds `data/` and `.dagster/`: `$DYNVISION_ROOT`, else the current folder."""
+    chosen = os.environ.get("DYNVISION_ROOT")
+    return (Path(chosen).expanduser() if chosen else Path.cwd()).absolute()
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where each stage keeps its files.
+
+    Attributes:
+        root: The folder that holds `data/` and `.dagster/`.
+    """
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """`data/`, which holds every output."""
+        return self.root / "data"
+
+    @property
+    def dagster_home(self) -> Path:
+        """`.dagster/`, the home of the Dagster instance."""
+        return self.root / ".dagster"
+
+    def raw(self, dataset: str, split: str | None = None) -> Path:
+        """`data/raw/<dataset>[/<split>]`."""
+        folder = self.data / "raw" / dataset
+        return folder if split is None else folder / split
+
+    def external(self, dataset: str) -> Path:
+        """`data/external/<dataset>`, another place for data of one's own."""
+        return self.data / "external" / dataset
+
+    def interim(self, dataset: str, partition: str) -> Path:
+        """`data/interim/<dataset>/<split>_<group>`."""
+        return self.data / "interim" / dataset / partition
+
+    def processed(self, dataset: str, partition: str) -> Path:
+        """`data/processed/<dataset>/<split>_<group>`."""
+        return self.data / "processed" / dataset / partition
+
+    def model(self, model: str, dataset: str, partition: str) -> Path:
+        """`data/models/<model>/<dataset>/<group>_s<seed>`."""
+        return self.data / "models" / model / dataset / partition
+
+    def responses(self, experiment: str, subject: str, condition: str) -> Path:
+        """`data/responses/<experiment>/<subject>/<condition>.zarr`."""
+        return self.data / "responses" / experiment / subject / f"{condition}.zarr"
+
+    def report(self, experiment: str, subject: str) -> Path:
+        """`data/reports/<experiment>/<subject>`."""
+        return self.data / "reports" / experiment / subject
+
+    def relative(self, path: Path) -> str:
+        """A path as text, relative to the root where it lies inside."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return path.as_posix()

@@ -1,0 +1,153 @@
+"""Models: trained networks, one partition for each class group and seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dynvision.models.weights_header import read_weights_metadata
+from dynvision.records import Record, make_record
+from dynvision.stages.base import Stage
+from dynvision.targets import Target
+
+__all__ = ["ModelsStage", "model_partition"]
+
+
+def model_partition(group: str, seed: int) -> str:
+    """Name the network that was trained on a group with a seed: `all_s0`."""
+    return f"{group}_s{seed}"
+
+
+class ModelsStage(Stage):
+    """`models/<model>/<dataset>`, partitions `<group>_s<seed>`."""
+
+    name = "models"
+    code_version = "1"
+
+    def keys(self) -> list[tuple[str, ...]]:
+        return [("models", model, dataset) for model in self.config.models for dataset in self.config.datasets]
+
+    def partitions(self, key: tuple[str, ...]) -> list[str | None]:
+        _, model, dataset = key
+        seeds = self.config.seeds(model, dataset)
+        return [model_partition(group, seed) for group in self.config.data.groups(dataset) for seed in seeds]
+
+    def upstream(self, target: Target) -> list[Target]:
+        group, _ = self.group_and_seed(target)
+        stage = "processed" if self.config.data.use_ffcv else "interim"
+        return [Target((stage, target.key[2]), f"train_{group}")]
+
+    def settings(self, target: Target) -> dict[str, Any]:
+        _, name, dataset = target.key
+        model, data = self.config.models[name], self.config.data
+        _, seed = self.group_and_seed(target)
+        training = model.training.for_dataset(dataset)
+        statistics = data.data_statistics.get(dataset)
+        settings: dict[str, Any] = {
+            "class": model.class_path,
+            "args": model.args,
+            "training": training.model_dump(mode="json", exclude={"datasets"}),
+            "statistics": statistics.model_dump(mode="json") if statistics else None,
+            "resolution": data.data_resolution[dataset],
+            "seed": seed,
+        }
+        if training.transform is not None:
+            settings["transforms"] = data.transform_presets[self._preset(dataset, training.transform)]
+        if not data.use_ffcv:
+            settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
+        return settings
+
+    def group_and_seed(self, target: Target) -> tuple[str, int]:
+        """Take `<group>_s<seed>` apart."""
+        group, _, seed = str(target.partition).rpartition("_s")
+        return group, int(seed)
+
+    def output(self, target: Target) -> Path:
+        _, model, dataset = target.key
+        return self.paths.model(model, dataset, str(target.partition))
+
+    def read_record(self, target: Target) -> Record | None:
+        path = self.output(target) / "trained.safetensors"
+        metadata = read_weights_metadata(path)
+        if metadata is None or not (self.output(target) / "init.safetensors").is_file():
+            return None
+        return Record.from_dict(metadata, path)
+
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+        return [self._build(target, inputs) for target in targets]
+
+    def _preset(self, dataset: str, name: str) -> str:
+        own = f"{name}_{dataset}"
+        return own if own in self.config.data.transform_presets else name
+
+    def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
+        import torch
+
+        from dynvision.data.image_source import ImageSource
+        from dynvision.data.transforms import get_data_transform
+        from dynvision.models.loading import build_network, save_weights
+        from dynvision.training import train_network
+
+        start = time.perf_counter()
+        (upstream,) = self.upstream(target)
+        _, name, dataset = target.key
+        group, seed = self.group_and_seed(target)
+        training = self.config.models[name].training.for_dataset(dataset)
+        source = ImageSource(self.config, self.paths, dataset, f"train_{group}", inputs[upstream])
+        network = build_network(
+            self.config.models[name],
+            n_classes=len(source.classes),
+            resolution=self.config.data.data_resolution[dataset],
+            channels_in=source.channels,
+            seed=seed,
+        )
+        augment = None
+        if training.transform is not None:
+            augment = get_data_transform(self._preset(dataset, training.transform), config=self.config, tensors=True)
+        folder = self.output(target)
+        initial = {key: value.clone() for key, value in network.state_dict().items()}
+        history = train_network(
+            network,
+            source.loader("train", training.batch_size, training.n_timesteps, order="random", seed=seed),
+            source.loader("val", training.batch_size, training.n_timesteps),
+            training,
+            seed,
+            augment,
+            str(target),
+        )
+        trained = {key: value.clone() for key, value in network.state_dict().items()}
+        digest = _digest(trained)
+        record = make_record(
+            target,
+            code_version=self.code_version,
+            config=self.settings(target),
+            inputs={str(upstream): inputs[upstream].data_version},
+            content=digest,
+            details={
+                "classes": source.classes,
+                "channels": source.channels,
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "val_accuracy": history.val_accuracy,
+                "loss": history.loss,
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+                "seconds": round(time.perf_counter() - start, 3),
+            },
+        )
+        network.load_state_dict(initial)
+        save_weights(folder / "init.safetensors", network, record.to_dict())
+        network.load_state_dict(trained)
+        save_weights(folder / "trained.safetensors", network, record.to_dict())
+        return record
+
+
+def _digest(weights: dict[str, Any]) -> str:
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,112 @@
+"""Processed: `.beton` files, one folder for each split and group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dynvision.errors import DataError
+from dynvision.files import read_json
+from dynvision.records import Record, make_record
+from dynvision.stages.base import Stage
+from dynvision.stages.interim import InterimStage, split_partition
+from dynvision.targets import Target
+
+__all__ = ["ProcessedStage", "file_names"]
+
+
+def file_names(split: str) -> tuple[str, ...]:
+    """The parts that a split is kept in: `train` and `val`, or `test`."""
+    return ("train", "val") if split == "train" else ("test",)
+
+
+class ProcessedStage(Stage):
+    """`processed/<dataset>`, partitions `<split>_<group>`; absent where `use_ffcv` is false."""
+
+    name = "processed"
+    code_version = "1"
+
+    def keys(self) -> list[tuple[str, ...]]:
+        return [("processed", dataset) for dataset in self.config.datasets] if self.config.data.use_ffcv else []
+
+    def partitions(self, key: tuple[str, ...]) -> list[str | None]:
+        return InterimStage(self.config, self.paths).partitions(("interim", key[1]))
+
+    def upstream(self, target: Target) -> list[Target]:
+        return [Target(("interim", target.key[1]), target.partition)]
+
+    def settings(self, target: Target) -> dict[str, Any]:
+        data = self.config.data
+        settings: dict[str, Any] = {"resolution": data.data_resolution[target.key[1]]}
+        if str(target.partition).startswith("train_"):
+            settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
+        return settings
+
+    def output(self, target: Target) -> Path:
+        return self.paths.processed(target.key[1], str(target.partition))
+
+    def files(self, target: Target) -> list[Path]:
+        """The `.beton` files of a target."""
+        split, _ = split_partition(str(target.partition))
+        return [self.output(target) / f"{name}.beton" for name in file_names(split)]
+
+    def read_record(self, target: Target) -> Record | None:
+        records = []
+        for path in self.files(target):
+            sidecar = read_json(path.with_name(path.name + ".json"))
+            if sidecar is None or not path.is_file() or path.stat().st_size != sidecar["file"]["bytes"]:
+                return None
+            records.append(Record.from_dict(sidecar["record"], path))
+        same = len({record.data_version for record in records}) == 1
+        return records[0] if same else None
+
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+        return [self._build(target, inputs) for target in targets]
+
+    def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
+        from dynvision.data.beton import BetonFile, write_betons
+        from dynvision.data.samples import list_samples
+
+        start = time.perf_counter()
+        (upstream,) = self.upstream(target)
+        link = inputs[upstream]
+        folder = self.paths.interim(target.key[1], str(target.partition))
+        samples = list_samples(folder, link)
+        parts = self.split(target, [s.label for s in samples])
+        resolution = self.config.data.data_resolution[target.key[1]]
+        channels = link.details["channels"]
+        record = make_record(
+            target,
+            code_version=self.code_version,
+            config=self.settings(target),
+            inputs={str(upstream): link.data_version},
+            content="",
+            details={
+                "images": len(samples),
+                "parts": {name: len(part) for name, part in parts.items()},
+                "classes": link.details["classes"],
+                "channels": channels,
+                "resolution": resolution,
+            },
+        )
+        files = [
+            BetonFile(path, [samples[i] for i in parts[path.stem]], self.paths.root, resolution, channels, record.to_dict())
+            for path in self.files(target)
+        ]
+        sidecars = write_betons(files, timeout=self.config.data.write_timeout, description=str(target))
+        seconds = time.perf_counter() - start
+        facts = {"bytes": sum(s["file"]["bytes"] for s in sidecars), "seconds": round(seconds, 3)}
+        return Record(**{**record.to_dict(), "details": {**record.details, **facts}})
+
+    def split(self, target: Target, labels: Sequence[int]) -> dict[str, list[int]]:
+        """Which samples go into which part."""
+        from dynvision.data.splits import stratified_split
+
+        if str(target.partition).startswith("test_"):
+            return {"test": list(range(len(labels)))}
+        train, val = stratified_split(labels, self.config.data.train_ratio, self.config.data.split_seed)
+        if not val:
+            raise DataError(f"{target}: no class has two images, so nothing is left for validation; add images")
+        return {"train": train, "val": val}

@@ -1,0 +1,164 @@
+"""Raw: the images of a dataset as class folders, one partition a split."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dynvision.data.archives import ARCHIVE_DATASETS, fetch_archive, open_split
+from dynvision.data.class_folders import Export, export_images, scan_class_folders
+from dynvision.errors import ConfigError, DataError
+from dynvision.files import make_directory, read_json, replace_directory, temporary_sibling, write_json
+from dynvision.records import Record, make_record
+from dynvision.stages.base import Stage
+from dynvision.targets import Target
+
+__all__ = ["SPLITS", "RawStage"]
+
+SPLITS = ("train", "test")
+_SOURCE_SPLITS = {"train": ("train",), "test": ("test", "val")}
+
+
+class RawStage(Stage):
+    """`raw/<dataset>`, partitions `train` and `test`."""
+
+    name = "raw"
+    code_version = "1"
+
+    def keys(self) -> list[tuple[str, ...]]:
+        return [("raw", dataset) for dataset in self.config.datasets]
+
+    def partitions(self, key: tuple[str, ...]) -> list[str | None]:
+        return list(SPLITS)
+
+    def upstream(self, target: Target) -> list[Target]:
+        return []
+
+    def settings(self, target: Target) -> dict[str, Any]:
+        _, dataset = target.key
+        data = self.config.data
+        if dataset == "gratings":
+            unused = "test_per_class" if target.partition == "train" else "train_per_class"
+            return {**data.gratings.model_dump(mode="json", exclude={unused}), "size": data.data_resolution[dataset]}
+        if not self.is_exported(dataset):
+            return {"channels": self._channels(dataset)}
+        source = data.data_sources.get(dataset)
+        sums = {"md5": source.md5, "files": source.files} if source else {}
+        return {key: value for key, value in sums.items() if value}
+
+    def output(self, target: Target) -> Path:
+        return self.source_folder(target.key[1], str(target.partition))
+
+    def is_exported(self, dataset: str) -> bool:
+        """Whether this project writes the images, rather than finding them."""
+        return dataset not in self.config.data.mounts() and (dataset == "gratings" or dataset in ARCHIVE_DATASETS)
+
+    def source_folder(self, dataset: str, split: str) -> Path:
+        """The folder that holds a split's class folders."""
+        if self.is_exported(dataset):
+            return self.paths.raw(dataset, split)
+        mount = self.config.data.mounts().get(dataset)
+        bases = [Path(mount).expanduser()] if mount else [self.paths.raw(dataset), self.paths.external(dataset)]
+        found = [base / name for base in bases for name in _SOURCE_SPLITS[split] if (base / name).is_dir()]
+        return found[0] if found else bases[0] / split
+
+    def read_record(self, target: Target) -> Record | None:
+        path = self._manifest(target)
+        content = read_json(path)
+        return Record.from_dict(content, path) if content and self.output(target).is_dir() else None
+
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+        return [self._build(target) for target in targets]
+
+    def _channels(self, dataset: str) -> int:
+        """Channels of a dataset that this project does not write: as many as it has statistics for, else 3."""
+        statistics = self.config.data.data_statistics.get(dataset)
+        return 1 if statistics is not None and len(statistics.mean) == 1 else 3
+
+    def _manifest(self, target: Target) -> Path:
+        _, dataset = target.key
+        if self.is_exported(dataset):
+            return self.output(target) / "manifest.json"
+        return self.paths.raw(dataset) / f"{target.partition}.manifest.json"
+
+    def _build(self, target: Target) -> Record:
+        start = time.perf_counter()
+        if not self.is_exported(target.key[1]):
+            export = self._observe(target)
+            record = self._record(target, export, start)
+            write_json(self._manifest(target), record.to_dict())
+            return record
+        folder = self.output(target)
+        if folder.exists() and read_json(folder / "manifest.json") is None:
+            raise DataError(
+                f"{folder} is in the way: it exists but was not written by this project (no manifest.json). "
+                "Move it elsewhere; nothing of yours is deleted."
+            )
+        make_directory(folder.parent)
+        temporary = temporary_sibling(folder)
+        temporary.mkdir()
+        try:
+            export = self._export(target, temporary)
+            record = self._record(target, export, start)
+            write_json(temporary / "manifest.json", record.to_dict())
+            replace_directory(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return record
+
+    def _export(self, target: Target, folder: Path) -> Export:
+        _, dataset = target.key
+        split = str(target.partition)
+        if dataset == "gratings":
+            from dynvision.data.gratings import class_names, iterate_gratings
+
+            settings = self.config.data.gratings
+            names = class_names(settings)
+            total = len(names) * (settings.train_per_class if split == "train" else settings.test_per_class)
+            images: Any = iterate_gratings(settings, split, self.config.data.data_resolution[dataset])
+            return export_images(images, names, folder, total, str(target))
+        archives = fetch_archive(dataset, self.paths.raw(dataset) / "archive", self.config.data.data_sources.get(dataset))
+        images = open_split(dataset, split, archives)
+        return export_images(images, images.classes, folder, len(images.labels), str(target))
+
+    def _observe(self, target: Target) -> Export:
+        _, dataset = target.key
+        return scan_class_folders(self.output(target), self._class_index(dataset))
+
+    def _class_index(self, dataset: str) -> dict[int, tuple[str, str]] | None:
+        given = self.config.data.class_index_files.get(dataset)
+        if given is None:
+            return None
+        path = Path(given).expanduser()
+        path = path if path.is_absolute() else self.paths.root / path
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return {int(index): (str(entry[0]), str(entry[1])) for index, entry in content.items()}
+        except (OSError, ValueError, LookupError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.config.folder / 'config_data.yaml'}: class_index_files.{dataset}: cannot read {path} "
+                f"({error}). It maps each index to [folder, name]."
+            ) from error
+
+    def _record(self, target: Target, export: Export, start: float) -> Record:
+        dataset = target.key[1]
+        count = sum(c.count for c in export.classes)
+        return make_record(
+            target,
+            code_version=self.code_version,
+            config=self.settings(target),
+            inputs={},
+            content=export.digest,
+            details={
+                "source": self.paths.relative(self.output(target)),
+                "images": count,
+                "bytes": export.n_bytes,
+                "channels": (1 if len(export.shape) == 2 else 3) if export.shape else self._channels(dataset),
+                "seconds": round(time.perf_counter() - start, 3),
+                "classes": [c.to_dict() for c in export.classes],
+            },
+        )

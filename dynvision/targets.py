@@ -1,0 +1,32 @@
+"""Targets: an asset key with a partition, the one name that paths, commands and Dagster share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["STAGES", "Target"]
+
+STAGES = ("raw", "interim", "processed", "models", "responses", "summary")
+"""The stages in the order in which they build on each other."""
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """One thing that can be built: `responses/contrast/rcnn_gratings:contrast=0.5`.
+
+    Attributes:
+        key: The parts of the asset key, the stage first.
+        partition: The partition; `None` where the asset has none.
+    """
+
+    key: tuple[str, ...]
+    partition: str | None = None
+
+    @property
+    def stage(self) -> str:
+        """The stage: the first part of the key."""
+        return self.key[0]
+
+    def __str__(self) -> str:
+        key = "/".join(self.key)
+        return key if self.partition is None else f"{key}:{self.partition}"

@@ -1,0 +1,181 @@
+"""A workspace: one configuration over one root, and what has to be built in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from dynvision.config import Config, find_config_folder, load_config
+from dynvision.errors import MissingError, unknown_name
+from dynvision.paths import Paths, find_root
+from dynvision.records import Record
+from dynvision.stages.base import Stage
+from dynvision.stages.interim import InterimStage
+from dynvision.stages.models import ModelsStage
+from dynvision.stages.processed import ProcessedStage
+from dynvision.stages.raw import RawStage
+from dynvision.stages.responses import ResponsesStage
+from dynvision.stages.summary import SummaryStage
+from dynvision.targets import STAGES, Target
+
+__all__ = ["Status", "Workspace"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a target is up to date, and if not, why.
+
+    Attributes:
+        state: `fresh`, `missing` or `stale`.
+        reason: One sentence; empty where it is fresh.
+    """
+
+    state: Literal["fresh", "missing", "stale"]
+    reason: str = ""
+
+
+class Workspace:
+    """Everything that the configuration defines, and the state of it on disk.
+
+    Args:
+        config: The validated configuration.
+        paths: Where things are.
+    """
+
+    def __init__(self, config: Config, paths: Paths) -> None:
+        self.config, self.paths = config, paths
+        kinds: Sequence[type[Stage]] = (RawStage, InterimStage, ProcessedStage, ModelsStage, ResponsesStage, SummaryStage)
+        self.stages: dict[str, Stage] = {kind.name: kind(config, paths) for kind in kinds}
+
+    @classmethod
+    def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
+        """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder."""
+        place = Path(root).absolute() if root is not None else find_root()
+        folder = config_folder if config_folder is not None else find_config_folder(place)
+        return cls(load_config(folder), Paths(place))
+
+    @cached_property
+    def keys(self) -> list[tuple[str, ...]]:
+        """Every asset key, stage after stage."""
+        return [key for stage in STAGES for key in self.stages[stage].keys()]
+
+    def stage(self, target: Target) -> Stage:
+        """The stage of a target."""
+        return self.stages[target.stage]
+
+    def targets(self, key: tuple[str, ...]) -> list[Target]:
+        """All partitions of an asset."""
+        return [Target(key, partition) for partition in self.stages[key[0]].partitions(key)]
+
+    def upstream(self, target: Target) -> list[Target]:
+        """What a target is directly made from."""
+        return self.stage(target).upstream(target)
+
+    def status(self, target: Target, known: dict[Target, Status] | None = None) -> Status:
+        """Whether a target is up to date with the configuration and everything upstream, transitively."""
+        known = {} if known is None else known
+        if target not in known:
+            known[target] = self._status(target, known)
+        return known[target]
+
+    def plan(self, targets: Iterable[Target], force: bool = False) -> list[Target]:
+        """What has to be built for targets to be up to date, in order.
+
+        Args:
+            targets: What is wanted.
+            force: Build these even if they are up to date.
+        """
+        wanted = list(targets)
+        known: dict[Target, Status] = {}
+        order: dict[Target, None] = {}
+        for target in wanted:
+            self._collect(target, known, order)
+            if force:
+                order[target] = None
+        return sorted(order, key=lambda t: STAGES.index(t.stage))
+
+    def inputs(self, target: Target) -> dict[Target, Record]:
+        """The records of everything directly upstream.
+
+        Raises:
+            MissingError: Something has not been built; names the command that does.
+        """
+        found: dict[Target, Record] = {}
+        missing = []
+        for upstream in self.upstream(target):
+            record = self.stage(upstream).read_record(upstream)
+            if record is None:
+                missing.append(upstream)
+            else:
+                found[upstream] = record
+        if missing:
+            names = " ".join(str(t) for t in missing[:8]) + (" …" if len(missing) > 8 else "")
+            what = "is" if len(missing) == 1 else "are"
+            command = f"dynvision make {target}" if len(missing) > 8 else f"dynvision make {names}"
+            raise MissingError(f"{target} is made from {names}, which {what} missing. Make it: {command}")
+        return found
+
+    def check_key(self, key: tuple[str, ...]) -> None:
+        """Raise where there is no such asset, naming the nearest.
+
+        Raises:
+            UnknownNameError: Stage, dataset, model, experiment or subject does not exist.
+        """
+        text = "/".join(key)
+        if key[0] not in STAGES:
+            raise unknown_name("stage", key[0], STAGES, text)
+        kinds = {
+            "raw": ("dataset",),
+            "interim": ("dataset",),
+            "processed": ("dataset",),
+            "models": ("model", "dataset"),
+            "responses": ("experiment", "subject"),
+            "summary": ("experiment", "subject"),
+        }
+        candidates = [k for k in self.keys if k[0] == key[0]]
+        for place, kind in enumerate(kinds[key[0]], start=1):
+            names = list(dict.fromkeys(k[place] for k in candidates))
+            if place >= len(key):
+                raise unknown_name(kind, "", names, f"{text}: name the {kind}")
+            if key[place] not in names:
+                raise unknown_name(kind, key[place], names, text)
+            candidates = [k for k in candidates if k[place] == key[place]]
+        if len(key) > len(kinds[key[0]]) + 1:
+            raise unknown_name("asset", text, ["/".join(k) for k in candidates])
+
+    def _status(self, target: Target, known: dict[Target, Status]) -> Status:
+        stage = self.stage(target)
+        record = stage.read_record(target)
+        if record is None:
+            return Status("missing", "it has not been built")
+        if record.code_version != stage.code_version:
+            return Status("stale", f"the code of the stage '{stage.name}' changed")
+        changed = _changed_settings(record.config, stage.settings(target))
+        if changed:
+            return Status("stale", f"the configuration changed: {', '.join(changed)}")
+        upstream = stage.upstream(target)
+        if set(record.inputs) != {str(t) for t in upstream}:
+            return Status("stale", "it is made from other inputs now")
+        for source in upstream:
+            status = self.status(source, known)
+            if status.state != "fresh":
+                return Status("stale", f"{source} is {status.state}: {status.reason}")
+            current = self.stage(source).read_record(source)
+            if current is None or current.data_version != record.inputs[str(source)]:
+                return Status("stale", f"{source} changed")
+        return Status("fresh")
+
+    def _collect(self, target: Target, known: dict[Target, Status], order: dict[Target, None]) -> None:
+        if target in order or self.status(target, known).state == "fresh":
+            return
+        for upstream in self.upstream(target):
+            self._collect(upstream, known, order)
+        order[target] = None
+
+
+def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:
+    keys = [*recorded, *(key for key in current if key not in recorded)]
+    return [key for key in keys if recorded.get(key) != current.get(key)]
