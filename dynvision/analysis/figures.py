@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from dynvision.analysis.measures import OUTPUT
 from dynvision.data.schedule import VOID, Presentation
 
-__all__ = ["draw_contact_sheet", "draw_time_courses", "draw_training", "draw_tuning", "save_figure"]
+__all__ = ["draw_condition", "draw_contact_sheet", "draw_time_courses", "draw_training", "draw_tuning", "save_figure"]
 
 COLORS = "viridis"
 
@@ -63,6 +63,20 @@ def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: s
     return figure
 
 
+def draw_condition(mean_response: dict[str, Sequence[float]], accuracy: Sequence[float], title: str) -> Figure:
+    """One condition: each layer's mean response over time, relative to its maximum, and accuracy."""
+    figure = Figure(figsize=(7.6, 2.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, values in mean_response.items():
+        left.plot(np.asarray(values) / max(np.abs(values).max(), 1e-12), label=name, lw=1.4)
+    left.set(xlabel="time step", ylabel="mean response / its maximum")
+    left.legend(fontsize=7, frameon=False)
+    right.plot(accuracy, color="tab:blue", lw=1.4)
+    right.set(xlabel="time step", ylabel="accuracy", ylim=(0, 1.02))
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
 def draw_time_courses(table: pd.DataFrame, parameters: Sequence[str], presentations: dict[str, Presentation]) -> Figure:
     """Mean response over time for each layer, and accuracy, one line a condition.
 
@@ -107,10 +121,11 @@ def draw_time_courses(table: pd.DataFrame, parameters: Sequence[str], presentati
 def draw_tuning(tuning: pd.DataFrame, parameters: Sequence[str]) -> Figure:
     """Accuracy and peak response of each layer against the swept parameter.
 
-    Error bars are the standard error over trials, the dotted line is chance. With two parameters,
-    the second one has a line for each level.
+    Error bars are the standard error over trials, the dotted line is chance. Layers whose mean is
+    not a rate (class scores, below zero) have no peak to compare and are left out. With two
+    parameters, the second one has a line for each level.
     """
-    peaks = [name for name in tuning.columns if name.startswith("peak/")]
+    peaks = [name for name in tuning.columns if name.startswith("peak/") and (tuning[name] > 0).all()]
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     x = parameters[0]

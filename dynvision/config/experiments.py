@@ -108,6 +108,7 @@ class Subject(Section):
     trained_on: Name = "all"
     group: Name = "all"
     seed: int = Field(0, ge=0)
+    sensor_noise: float = Field(0.0, ge=0, description="of presentations that do not set their own")
 
 
 class Readout(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.data.schedule import Presentation, make_presentation
 from dynvision.errors import UnknownNameError, unknown_name
 
@@ -48,6 +48,15 @@ def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") ->
     return {parameter: given[parameter] for parameter in levels}
 
 
-def presentation_of(experiment: ExperimentConfig, condition: Condition) -> Presentation:
-    """The presentation of one condition, without the idle steps that come before it."""
-    return make_presentation(experiment.data_loader, **experiment.arguments(condition))
+def presentation_of(experiment: ExperimentConfig, condition: Condition, subject: Subject | None = None) -> Presentation:
+    """The presentation of one condition, without the idle steps that come before it.
+
+    Args:
+        experiment: The experiment.
+        condition: The level of each swept parameter.
+        subject: Whose sensor noise is added, unless the experiment sets its own.
+    """
+    arguments = experiment.arguments(condition)
+    if subject is not None:
+        arguments = {"sensor_noise": subject.sensor_noise, **arguments}
+    return make_presentation(experiment.data_loader, **arguments)

@@ -33,7 +33,7 @@ def open_store(path: Path) -> xarray.DataTree:
     root = tree.to_dataset()
     coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
     layers = {
-        name: node.to_dataset(inherit=False).assign_coords(coordinates) for name, node in tree.children.items()
+        name: tree[name].to_dataset(inherit=False).assign_coords(coordinates) for name in root.attrs["layers"]
     }
     return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from dynvision.data.image_source import ImageSource
 from dynvision.data.splits import spread_over_classes
 from dynvision.experiments.conditions import all_conditions
-from dynvision.experiments.readout import class_mask, score_accuracy
+from dynvision.experiments.readout import accuracy_over_time, class_mask, score_accuracy
 from dynvision.experiments.showing import BatchResponses, SweepRunner
 from dynvision.experiments.store import ArrayLayout, StoreWriter
 from dynvision.files import check_free_space
@@ -56,8 +57,7 @@ class SweepRecording:
         self.presentations = [stage.presentation(t) for t in targets]
         self.output_classes = [entry["index"] for entry in self.model_record.details["classes"]]
         self.choices = class_mask(self.output_classes, np.unique(self.labels), self.experiment.readout.choices)
-        self._right: list[float] = []
-        self._peaks: list[dict[str, float]] = []
+        self._tallies: list[_Tally] = []
         self._steps: dict[str, int] = {}
 
     def run(self) -> list[StoreWriter]:
@@ -74,8 +74,7 @@ class SweepRecording:
             self.stage.clear_partial(target)
         writers = [self._open_store(target, layout, batch_size) for target in self.targets]
         windows = [p.window(self.experiment.readout.window) for p in self.presentations]
-        right: list[list[Any]] = [[] for _ in self.targets]
-        sums: list[dict[str, Any]] = [{} for _ in self.targets]
+        self._tallies = [_Tally() for _ in self.targets]
         done = 0
         with progress_bar(len(self.indices), f"responses/{self.experiment_name}/{self.subject_name}") as bar:
             for sequence, _ in self.source.loader("test", batch_size, indices=self.indices):
@@ -84,24 +83,24 @@ class SweepRecording:
                 responses = runner.show(sequence.images, ids)
                 for number, writer in enumerate(writers):
                     writer.write(done, _flatten(responses, number))
-                    right[number].append(self._score(responses.scores[number], done, windows[number]))
-                    _add_means(sums[number], responses, number)
+                    self._tally(number, responses, self.labels[done : done + count], windows[number])
                 done += count
                 bar.update(count)
-        self._right = [float(np.concatenate(r).mean()) for r in right]
-        self._peaks = [{name: float((total / done).max()) for name, total in s.items()} for s in sums]
         return writers
 
     def details(self, target: Target) -> dict[str, Any]:
         """Facts for people about one condition."""
         number = self.targets.index(target)
+        tally = self._tallies[number]
         return {
             "samples": len(self.indices),
             "n_timesteps": self.presentations[number].n_timesteps,
-            "accuracy": self._right[number],
+            "accuracy": tally.accuracy,
+            "accuracy_over_time": (tally.right / tally.trials).tolist(),
             "chance": 1 / int(self.choices.sum()),
             "readout": self.experiment.readout.model_dump(mode="json"),
-            "peak_response": self._peaks[number],
+            "mean_response": {layer: (total / tally.trials).tolist() for layer, total in tally.sums.items()},
+            "peak_response": {layer: float((total / tally.trials).max()) for layer, total in tally.sums.items()},
             "conditions_together": len(self.targets),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
@@ -170,6 +169,7 @@ class SweepRecording:
             coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
         attributes = {
             "target": str(target),
+            "layers": list(dict.fromkeys(name.rpartition("/")[0] for name in layout if "/" in name)),
             "settings": json.dumps(self.stage.settings(target)),
             "model_version": self.model_record.data_version,
             "threads": torch.get_num_threads(),
@@ -187,11 +187,34 @@ class SweepRecording:
             attributes=attributes,
         )
 
-    def _score(self, scores: Any, start: int, window: slice) -> Any:
-        labels = self.labels[start : start + len(scores)]
-        return score_accuracy(
-            scores, labels, self.output_classes, self.choices, window, self.experiment.readout.reduce
-        )
+    def _tally(self, number: int, responses: BatchResponses, labels: Any, window: slice) -> None:
+        """Add a batch to the running accuracy and mean responses of a condition."""
+        tally, scores = self._tallies[number], responses.scores[number]
+        reduce = self.experiment.readout.reduce
+        tally.trials += len(labels)
+        tally.scored += score_accuracy(scores, labels, self.output_classes, self.choices, window, reduce).sum()
+        tally.right = tally.right + len(labels) * accuracy_over_time(scores, labels, self.output_classes, self.choices)
+        for layer, variables in responses.layers.items():
+            value = variables.get("mean", variables.get("response"))
+            if value is not None:
+                shown = value[number]
+                over_units = shown.reshape(*shown.shape[:2], -1).mean(axis=2, dtype=np.float64)
+                tally.sums[layer] = tally.sums.get(layer, 0) + over_units.sum(axis=0)
+
+
+@dataclass
+class _Tally:
+    """What is added up over the batches of a condition."""
+
+    trials: int = 0
+    scored: float = 0.0
+    right: Any = 0.0
+    sums: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """Mean score of the trials by the experiment's readout."""
+        return float(self.scored / self.trials)
 
 
 def _flatten(responses: BatchResponses, condition: int) -> dict[str, Any]:
@@ -201,13 +224,3 @@ def _flatten(responses: BatchResponses, condition: int) -> dict[str, Any]:
         for variable, value in variables.items()
     }
     return {**layers, "scores": responses.scores[condition]}
-
-
-def _add_means(sums: dict[str, Any], responses: BatchResponses, condition: int) -> None:
-    """Add up, over samples, each layer's mean over units at each step."""
-    for layer, variables in responses.layers.items():
-        value = variables.get("mean", variables.get("response"))
-        if value is not None:
-            of_condition = value[condition]
-            over_units = of_condition.reshape(*of_condition.shape[:2], -1).mean(axis=2, dtype=np.float64)
-            sums[layer] = sums.get(layer, 0) + over_units.sum(axis=0)

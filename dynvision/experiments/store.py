@@ -66,7 +66,7 @@ class StoreWriter:
         self._digests = {name: hashlib.sha256() for name in layout}
         root = xarray.Dataset(coords=dict(coordinates), attrs=dict(attributes))
         root.to_zarr(self.folder, mode="w", zarr_format=3, consolidated=False)
-        for layer in sorted({name.rpartition("/")[0] for name in layout} - {""}):
+        for layer in dict.fromkeys(name.rpartition("/")[0] for name in layout if "/" in name):
             _write_group(self.folder / layer)
         self._arrays = {
             name: _create_array(self.folder / name, (n_samples, n_timesteps, *trailing), batch_size, dtype)

@@ -65,7 +65,9 @@ class ResponsesStage(Stage):
 
     def presentation(self, target: Target) -> Presentation:
         """What is shown when, without the idle steps before."""
-        return presentation_of(self.config.experiments[target.key[1]], self.condition(target))
+        return presentation_of(
+            self.config.experiments[target.key[1]], self.condition(target), self.config.subjects[target.key[2]]
+        )
 
     def output(self, target: Target) -> Path:
         return self.paths.responses(target.key[1], target.key[2], str(target.partition))

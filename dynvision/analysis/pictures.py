@@ -1,0 +1,75 @@
+"""A picture of each target, for people who look at the graph."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynvision.records import Record
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_target", "encode_png"]
+
+CLASSES_SHOWN = 10
+IMAGES_SHOWN = 8
+
+
+def draw_target(workspace: Workspace, target: Target, record: Record) -> dict[str, bytes]:
+    """Draw what a target holds.
+
+    Args:
+        workspace: The workspace.
+        target: The target.
+        record: Its record.
+
+    Returns:
+        PNG images by title.
+    """
+    from dynvision.analysis import figures
+
+    details = record.details
+    if target.stage in ("raw", "interim", "processed"):
+        sheet = figures.draw_contact_sheet(_pick_images(workspace, target, details["classes"]), str(target))
+        return {"contact_sheet": encode_png(sheet)}
+    if target.stage == "models":
+        training = figures.draw_training(details["loss"], details["val_accuracy"], str(target))
+        return {"training": encode_png(training)}
+    if target.stage == "responses":
+        course = figures.draw_condition(details["mean_response"], details["accuracy_over_time"], str(target))
+        return {"time_course": encode_png(course)}
+    folder = workspace.stage(target).output(target)
+    return {name: (folder / f"{name}.png").read_bytes() for name in ("tuning", "time_courses")}
+
+
+def encode_png(figure: Figure, dpi: int = 80) -> bytes:
+    """The bytes of a figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    return buffer.getvalue()
+
+
+def _pick_images(workspace: Workspace, target: Target, classes: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    from PIL import Image
+
+    from dynvision.data.class_folders import list_images
+
+    stage = "interim" if target.stage == "processed" else target.stage
+    place = Target((stage, target.key[1]), target.partition)
+    folder: Path = workspace.stages[stage].output(place)
+    rows = []
+    for entry in classes[:CLASSES_SHOWN]:
+        names = list_images(folder / entry["folder"])[:IMAGES_SHOWN]
+        images = []
+        for name in names:
+            with Image.open(folder / entry["folder"] / name) as image:
+                image.thumbnail((96, 96))
+                images.append(np.asarray(image.convert("RGB")))
+        rows.append((f"{entry['index']}  {entry['name']}", images))
+    return rows

@@ -1,0 +1,35 @@
+"""The Dagster project over `dynvision`: assets for every stage, and reading their results in Python.
+
+`load` and `path` need no running server:
+
+    import dynvision_assets as dva
+    dva.load("responses/contrast/rcnn_gratings")
+"""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import TYPE_CHECKING, Any
+
+try:
+    distribution("dynvision")
+except PackageNotFoundError:
+    pass
+else:
+    raise ImportError(
+        "The distribution 'dynvision' is installed in this environment; it is another package with the same import "
+        "name as part of this one. Remove it with 'pip uninstall dynvision' and reinstall dynvision-assets, or use "
+        "an environment of its own ('make setup' makes .venv)."
+    )
+
+if TYPE_CHECKING:
+    from dynvision_assets.loading import ProcessedFile, load, path
+
+__all__ = ["ProcessedFile", "load", "path"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on demand: the command line starts without the configuration's machinery.
+    if name in __all__:
+        from dynvision_assets import loading
+
+        return getattr(loading, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The assets, one module a stage; each makes the assets of its stage for a workspace."""

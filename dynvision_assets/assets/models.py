@@ -1,0 +1,25 @@
+"""`models/<model>/<dataset>`: trained networks, one partition for each class group and seed."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dynvision.workspace import Workspace
+
+from dynvision_assets.assets.stage_asset import make_stage_asset
+
+__all__ = ["make_models_assets"]
+
+
+def make_models_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
+    """Make one asset for each pair of a model and a dataset."""
+    return [
+        make_stage_asset(
+            workspace,
+            key,
+            kinds={"pytorch"},
+            description=f"The network `{workspace.config.models[key[1]].class_path}` trained on {key[2]}: "
+            "`init.safetensors` and `trained.safetensors`, with the configuration in their headers.",
+        )
+        for key in workspace.stages["models"].keys()
+    ]

@@ -1,0 +1,140 @@
+"""`responses/<experiment>/<subject>`: recorded responses, one partition a condition.
+
+A selection of conditions is one run: network and images are loaded once. The graph has three steps:
+`show_stimuli` shows them and streams to the stores, `verify_responses` reads them back and puts
+them in place, `report_conditions` gives Dagster each condition's own numbers and data version.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from dynvision.records import Record
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+
+from dynvision_assets.assets.stage_asset import BuildConfig, open_workspace
+from dynvision_assets.metadata import describe_record
+from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
+from dynvision_assets.resources import ComputeResource
+
+__all__ = ["make_responses_assets", "report_conditions", "show_stimuli", "verify_responses"]
+
+COMPLETE = "responses_are_complete_and_finite"
+REPORTED = "every_condition_has_its_data_version"
+
+
+def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Target]:
+    (key,) = context.assets_def.keys
+    return [target_of(workspace, key.path, name) for name in context.partition_keys]
+
+
+@dg.op(
+    ins={"model": dg.In(dg.Nothing), "images": dg.In(dg.Nothing)},
+    out=dg.Out(list, io_manager_key="step_io_manager"),
+    description="Shows every image under all conditions of the run and streams the responses to stores beside their place.",
+)
+def show_stimuli(context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource) -> list[str]:
+    """Show the stimuli; gives the conditions that were shown, not those that were up to date."""
+    targets = _targets(context, open_workspace(compute))
+    shown: list[str] = compute.call(
+        "dynvision.building:show_stimuli", targets=[str(t) for t in targets], force=config.force
+    )
+    context.log.info(f"showed {len(shown)} of {len(targets)} conditions; the others are up to date")
+    return shown
+
+
+@dg.op(
+    out={"result": dg.Out(dg.Nothing), "check": dg.Out(io_manager_key="step_io_manager")},
+    description="Reads the responses back (complete, finite, the right shapes and contents) and puts them in place.",
+)
+def verify_responses(
+    context: dg.AssetExecutionContext, compute: ComputeResource, shown: list[str]
+) -> Iterator[dg.Output[Any]]:
+    """Verify the responses; a failure is recorded and raised before they count as materialized."""
+    targets = _targets(context, open_workspace(compute))
+    (key,) = context.assets_def.keys
+    try:
+        records = compute.call("dynvision.building:verify_responses", targets=[str(t) for t in targets], shown=shown)
+    except dg.Failure as failure:
+        yield dg.Output(_check(key, COMPLETE, False, str(failure.description), {}), "check")
+        raise
+    samples = sum(record["details"]["samples"] for record in records)
+    sentence = f"{len(records)} conditions, {samples} trials read back"
+    yield dg.Output(_check(key, COMPLETE, True, sentence, {"conditions": len(records), "trials": samples}), "check")
+    yield dg.Output(None, "result")
+
+
+@dg.op(
+    ins={"verified": dg.In(dg.Nothing)},
+    out={"check": dg.Out(io_manager_key="step_io_manager")},
+    description="Reports each condition's numbers, picture and data version; Dagster gives a whole run only one.",
+)
+def report_conditions(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[dg.Output[Any]]:
+    """Report every condition after the run's own materialization."""
+    workspace = open_workspace(compute)
+    (key,) = context.assets_def.keys
+    versions: dict[str, float] = {}
+    for target in _targets(context, workspace):
+        record = workspace.stage(target).read_record(target)
+        if record is None:
+            raise dg.Failure(f"{target} disappeared. Make it again: dynvision make {target}")
+        _report(context, workspace, key, target, record)
+        versions[record.data_version] = 1
+    sentence = f"{len(versions)} data versions reported"
+    yield dg.Output(_check(key, REPORTED, True, sentence, {"conditions": len(versions)}), "check")
+
+
+def make_responses_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
+    """Make one asset for each pair of an experiment and a subject."""
+    return [_make_asset(workspace, key) for key in workspace.stages["responses"].keys()]
+
+
+def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefinition:
+    deps = {dep.asset_key.path[0]: dep for dep in deps_of(workspace, key)}
+    images = deps.get("processed", deps.get("interim"))
+    assert images is not None
+    check_names = {name: f"{asset_key(key).to_python_identifier()}_{name}" for name in (COMPLETE, REPORTED)}
+    experiment = workspace.config.experiments[key[1]]
+
+    def responses(model: Any, images: Any) -> Any:
+        result, check = verify_responses(show_stimuli(model=model, images=images))
+        return {"result": result, check_names[COMPLETE]: check, check_names[REPORTED]: report_conditions(result)}
+
+    return dg.graph_asset(
+        key=asset_key(key),
+        ins={"model": _nothing_from(deps["models"]), "images": _nothing_from(images)},
+        partitions_def=stage_partitions(workspace, key),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="responses",
+        kinds={"zarr", "pytorch"},
+        description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded layer "
+        "over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",
+        code_version=workspace.stages["responses"].code_version,
+        check_specs=[
+            dg.AssetCheckSpec(COMPLETE, asset=asset_key(key), description="Everything shown was recorded."),
+            dg.AssetCheckSpec(REPORTED, asset=asset_key(key), description="Dagster knows each condition's version."),
+        ],
+    )(responses)
+
+
+def _nothing_from(dep: dg.AssetDep) -> dg.AssetIn:
+    return dg.AssetIn(dep.asset_key, partition_mapping=dep.partition_mapping, dagster_type=dg.Nothing)
+
+
+def _check(key: dg.AssetKey, name: str, passed: bool, sentence: str, numbers: dict[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key=key, check_name=name, passed=passed, description=sentence, metadata=numbers)
+
+
+def _report(
+    context: dg.AssetExecutionContext, workspace: Workspace, key: dg.AssetKey, target: Target, record: Record
+) -> None:
+    context.instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            key,
+            partition=partition_key(workspace, target),
+            metadata={**describe_record(workspace, target, record), "run": context.run_id},
+            tags={"dagster/data_version": record.data_version},
+        )
+    )

@@ -1,0 +1,88 @@
+"""The form that the assets of most stages share: build one partition, check it, report it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from dynvision.checking import CHECKS
+from dynvision.records import Record
+from dynvision.workspace import Workspace
+
+from dynvision_assets.metadata import describe_record
+from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
+from dynvision_assets.resources import ComputeResource
+
+__all__ = ["BuildConfig", "make_stage_asset", "open_workspace", "report_check"]
+
+
+class BuildConfig(dg.Config):
+    """What can be set in the Launchpad."""
+
+    force: bool = Field(default=False, description="Build again what is up to date.")
+
+
+def make_stage_asset(
+    workspace: Workspace, key: tuple[str, ...], *, kinds: set[str], description: str
+) -> dg.AssetsDefinition:
+    """Make the asset of a key.
+
+    Args:
+        workspace: The workspace.
+        key: The asset's key.
+        kinds: What it is made of, for the graph's icons.
+        description: What it holds; shapes and units.
+    """
+    stage = workspace.stages[key[0]]
+    hard = {check.__name__ for check, is_hard in CHECKS[key[0]] if is_hard}
+
+    @dg.asset(
+        key=asset_key(key),
+        deps=deps_of(workspace, key),
+        partitions_def=stage_partitions(workspace, key),
+        group_name=key[0],
+        kinds=kinds,
+        description=description,
+        code_version=stage.code_version,
+        check_specs=[
+            dg.AssetCheckSpec(check.__name__, asset=asset_key(key), description=check.__doc__)
+            for check, _ in CHECKS[key[0]]
+        ],
+    )
+    def build(context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource) -> Iterator[Any]:
+        current = open_workspace(compute)
+        target = target_of(current, key, context.partition_key if context.has_partition_key else None)
+        (content,) = compute.call("dynvision.building:build_targets", targets=[str(target)], force=config.force)
+        record = Record.from_dict(content, target)
+        results = compute.call("dynvision.checking:check_targets", targets=[str(target)])
+        for result in results:
+            yield report_check(key, result, hard)
+        failed = [r for r in results if not r["passed"] and r["name"] in hard]
+        if failed:
+            raise dg.Failure(
+                f"{target}: {failed[0]['name']} does not hold: {failed[0]['sentence']}. "
+                f"Build it again: dynvision make --force {target}"
+            )
+        metadata = describe_record(current, target, record)
+        yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(record.data_version))
+
+    return build
+
+
+def open_workspace(compute: ComputeResource) -> Workspace:
+    """The workspace as it is now; the YAML may have changed since the definitions were loaded."""
+    return Workspace.open(compute.root, compute.config_folder)
+
+
+def report_check(key: tuple[str, ...], result: dict[str, Any], hard: set[str]) -> dg.AssetCheckResult:
+    """Turn the outcome of a check into Dagster's."""
+    is_hard = result["name"] in hard
+    return dg.AssetCheckResult(
+        asset_key=asset_key(key),
+        check_name=result["name"],
+        passed=result["passed"],
+        severity=dg.AssetCheckSeverity.ERROR if is_hard else dg.AssetCheckSeverity.WARN,
+        description=result["sentence"],
+        metadata={**result["numbers"], "offenders": "\n".join(result["offenders"][:20]) or "none"},
+    )

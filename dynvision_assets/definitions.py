@@ -1,0 +1,43 @@
+"""The definitions that Dagster loads: wiring only."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dynvision.workspace import Workspace
+
+from dynvision_assets.assets.interim import make_interim_assets
+from dynvision_assets.assets.models import make_models_assets
+from dynvision_assets.assets.processed import make_processed_assets
+from dynvision_assets.assets.raw import make_raw_assets
+from dynvision_assets.assets.responses import make_responses_assets
+from dynvision_assets.assets.summary import make_summary_assets
+from dynvision_assets.io_managers import StageIOManager
+from dynvision_assets.resources import ComputeResource
+
+__all__ = ["defs", "make_definitions"]
+
+
+def make_definitions(workspace: Workspace) -> dg.Definitions:
+    """Make the definitions of everything that a workspace's configuration names."""
+    root = str(workspace.paths.root)
+    return dg.Definitions(
+        assets=[
+            *make_raw_assets(workspace),
+            *make_interim_assets(workspace),
+            *make_processed_assets(workspace),
+            *make_models_assets(workspace),
+            *make_responses_assets(workspace),
+            *make_summary_assets(workspace),
+        ],
+        resources={
+            "compute": ComputeResource(root=root, config_folder=str(workspace.config.folder)),
+            "io_manager": StageIOManager(root=root),
+            # Values between the steps of one run, which is one process.
+            "step_io_manager": dg.mem_io_manager,
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+defs = make_definitions(Workspace.open())

@@ -1,0 +1,143 @@
+"""Making targets: what is missing or stale upstream first, in this process, recorded in Dagster's instance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynvision.addresses import parse_target
+from dynvision.progress import say
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+
+__all__ = ["Made", "make_targets"]
+
+
+@dataclass
+class Made:
+    """What `make_targets` did.
+
+    Attributes:
+        wanted: The targets that were asked for.
+        built: What was built, in order.
+        seconds: How long it took.
+    """
+
+    wanted: list[Target]
+    built: list[Target] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def make_targets(workspace: Workspace, texts: Iterable[str], force: bool = False) -> Made:
+    """Build targets and whatever upstream of them is missing or stale.
+
+    Args:
+        workspace: The workspace.
+        texts: Paths, keys, or keys with partitions.
+        force: Build the named targets even if they are up to date.
+
+    Raises:
+        DynvisionError: A name is unknown, or something could not be built.
+    """
+    start = time.perf_counter()
+    wanted = list(dict.fromkeys(t for text in texts for t in parse_target(workspace, text)))
+    made = Made(wanted)
+    plan = workspace.plan(wanted, force)
+    if plan:
+        runner = _Runner(workspace)
+        for group in _group(workspace, plan):
+            # An input may have come out as it was: then there is nothing to do here after all.
+            pending = [t for t in group if (force and t in wanted) or workspace.status(t).state != "fresh"]
+            if pending:
+                say(f"{_name(pending)}: {'forced' if force and pending[0] in wanted else workspace.status(pending[0]).reason}")
+                runner.run(pending, force=force and pending[0] in wanted)
+                made.built += pending
+    made.seconds = time.perf_counter() - start
+    return made
+
+
+def _group(workspace: Workspace, plan: list[Target]) -> list[list[Target]]:
+    """Targets that one run builds: all conditions of an asset together, everything else by itself."""
+    groups: dict[Any, list[Target]] = {}
+    for target in plan:
+        groups.setdefault(target.key if workspace.stage(target).builds_many else target, []).append(target)
+    return list(groups.values())
+
+
+def _name(targets: list[Target]) -> str:
+    key = "/".join(targets[0].key)
+    return str(targets[0]) if len(targets) == 1 else f"{key} ({len(targets)} partitions)"
+
+
+class _Runner:
+    """Runs assets in this process on the instance that the UI shows."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        from dagster import DagsterInstance
+
+        from dynvision_assets.definitions import make_definitions
+        from dynvision_assets.instance import prepare_home
+
+        prepare_home(workspace.paths)
+        self.workspace = workspace
+        self.instance = DagsterInstance.get()
+        self.job = make_definitions(workspace).resolve_implicit_global_asset_job_def()
+
+    def run(self, targets: list[Target], force: bool) -> None:
+        """Build targets of one asset in as few runs as Dagster's ranges allow."""
+        for tags in self._selections(targets, force):
+            self._execute(targets[0], tags, force)
+
+    def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
+        import dagster as dg
+
+        from dynvision_assets.partitions import asset_key
+
+        key = asset_key(target.key)
+        name = key.to_python_identifier()
+        config: dict[str, Any] = {"config": {"force": force}}
+        ops = {name: {"ops": {"show_stimuli": config}} if target.stage == "responses" else config}
+        logger = {"console": {"config": {"log_level": "CRITICAL"}}}
+        try:
+            self.job.execute_in_process(
+                run_config={"ops": ops, "loggers": logger},
+                instance=self.instance,
+                asset_selection=[key],
+                tags=tags,
+                partition_key=tags.get("dagster/partition"),
+            )
+        except dg.Failure as failure:
+            cause = failure.__cause__
+            raise cause if isinstance(cause, Exception) else failure from None
+
+    def _selections(self, targets: list[Target], force: bool) -> list[dict[str, str]]:
+        from dynvision_assets.partitions import partition_key
+
+        keys = [partition_key(self.workspace, target) for target in targets]
+        if targets[0].stage != "responses":
+            return [{"dagster/partition": key} if key is not None else {} for key in keys]
+        first, last, covered = self._bounding_range(targets)
+        if len(targets) > 1 and (not force or covered == len(targets)):
+            # Conditions in between that are up to date are recognized and left as they are.
+            return [
+                {
+                    "dagster/asset_partition_range_start": first,
+                    "dagster/asset_partition_range_end": last,
+                }
+            ]
+        return [{"dagster/partition": str(key)} for key in keys]
+
+    def _bounding_range(self, targets: list[Target]) -> tuple[str, str, int]:
+        """First and last key of the smallest range that holds all targets, and how many keys it has."""
+        levels = self.workspace.config.experiments[targets[0].key[1]].levels()
+        spans = {}
+        for name, values in levels.items():
+            used = sorted(values.index(dict(p.split("=") for p in str(t.partition).split(","))[name]) for t in targets)
+            spans[name] = (values[used[0]], values[used[-1]], used[-1] - used[0] + 1)
+        names = sorted(spans)
+        count = 1
+        for name in names:
+            count *= spans[name][2]
+        return "|".join(spans[n][0] for n in names), "|".join(spans[n][1] for n in names), count

@@ -1,0 +1,58 @@
+"""What a person sees of a partition in the UI: its numbers, its classes, its picture."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from dynvision.records import Record
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+
+__all__ = ["describe_record"]
+
+_NUMBERS = ("images", "samples", "bytes", "parameters", "accuracy", "chance", "n_timesteps", "conditions", "rows")
+_NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_together", "threads")
+
+
+def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:
+    """Turn a record into metadata: numbers are plotted over partitions, tables and pictures are shown."""
+    from dynvision.analysis.pictures import draw_target
+
+    details = record.details
+    metadata: dict[str, Any] = {
+        "path": dg.MetadataValue.path(str(workspace.stage(target).output(target))),
+        "partition": str(target.partition or "all conditions"),
+        **{name: details[name] for name in (*_NUMBERS, *_NUMBERS_OF_A_RUN) if name in details},
+    }
+    if "images" in details and details.get("seconds"):
+        metadata["images_per_second"] = round(details["images"] / details["seconds"], 1)
+    if "val_accuracy" in details:
+        metadata["val_accuracy"] = details["val_accuracy"][-1]
+        metadata["training_loss"] = details["loss"][-1]
+    for layer, value in details.get("peak_response", {}).items():
+        metadata[f"peak_response_{layer}"] = value
+    if "classes" in details:
+        metadata["classes"] = _table(details["classes"])
+    if "tuning" in details:
+        metadata["tuning"] = _table(details["tuning"])
+    for title, png in draw_target(workspace, target, record).items():
+        encoded = base64.b64encode(png).decode()
+        metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")
+    return metadata
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    records = [dg.TableRecord({key: _plain(value) for key, value in row.items()}) for row in rows]
+    columns = [dg.TableColumn(key, _column_type(value)) for key, value in rows[0].items()]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _column_type(value: Any) -> str:
+    return {int: "int", float: "float"}.get(type(value), "string")
