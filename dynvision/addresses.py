@@ -10,7 +10,14 @@ from dynvision.workspace import Workspace
 
 __all__ = ["parse_target"]
 
-_FOLDERS = {"raw": "raw", "interim": "interim", "processed": "processed", "models": "models", "responses": "responses", "reports": "summary"}
+_FOLDERS = {
+    "raw": "raw",
+    "interim": "interim",
+    "processed": "processed",
+    "models": "models",
+    "responses": "responses",
+    "reports": "summary",
+}
 
 
 def parse_target(workspace: Workspace, text: str) -> list[Target]:
@@ -30,7 +37,9 @@ def parse_target(workspace: Workspace, text: str) -> list[Target]:
     name, _, partition = text.partition(":")
     key = tuple(PurePosixPath(name).parts)
     if not key or ".." in key:
-        raise UnknownNameError(f"'{text}' names no target. Write an asset key like raw/gratings, or a path under data/.")
+        raise UnknownNameError(
+            f"'{text}' names no target. Write an asset key like raw/gratings, or a path under data/."
+        )
     workspace.check_key(key)
     if ":" not in text:
         return workspace.targets(key)
@@ -39,10 +48,7 @@ def parse_target(workspace: Workspace, text: str) -> list[Target]:
 
 def _parse_path(workspace: Workspace, text: str) -> list[Target] | None:
     path = Path(text)
-    if path.is_absolute():
-        candidates = [path]
-    else:
-        candidates = [workspace.paths.root / path, Path.cwd() / path]
+    candidates = [path] if path.is_absolute() else [workspace.paths.root / path, Path.cwd() / path]
     inside = next((p for p in candidates if workspace.paths.data in p.parents), None)
     if inside is None:
         if path.is_absolute():

@@ -64,9 +64,7 @@ def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool 
     return [str(target) for target in pending]
 
 
-def verify_responses(
-    targets: Sequence[str], shown: Sequence[str], *, root: str, config: str
-) -> list[dict[str, Any]]:
+def verify_responses(targets: Sequence[str], shown: Sequence[str], *, root: str, config: str) -> list[dict[str, Any]]:
     """Read back what `show_stimuli` wrote and put it in place.
 
     Args:

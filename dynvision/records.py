@@ -49,7 +49,9 @@ class Record:
         try:
             return cls(**value)
         except TypeError as error:
-            raise DamagedFileError(f"{where}: not a record of this project ({error}). Rebuild it with --force.") from error
+            raise DamagedFileError(
+                f"{where}: not a record of this project ({error}). Rebuild it with --force."
+            ) from error
 
 
 def make_record(

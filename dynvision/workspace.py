@@ -47,7 +47,14 @@ class Workspace:
 
     def __init__(self, config: Config, paths: Paths) -> None:
         self.config, self.paths = config, paths
-        kinds: Sequence[type[Stage]] = (RawStage, InterimStage, ProcessedStage, ModelsStage, ResponsesStage, SummaryStage)
+        kinds: Sequence[type[Stage]] = (
+            RawStage,
+            InterimStage,
+            ProcessedStage,
+            ModelsStage,
+            ResponsesStage,
+            SummaryStage,
+        )
         self.stages: dict[str, Stage] = {kind.name: kind(config, paths) for kind in kinds}
 
     @classmethod

@@ -39,7 +39,7 @@ def main() -> None:
 
     Everything is under $DYNVISION_ROOT, else the current folder. The configuration is in
     $DYNVISION_CONFIG, else ./config, else the packaged copy.
-    """
+    """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
 
 
 @main.command(help=f"Build TARGETs, and whatever upstream of them is missing or stale.\n\n{TARGETS}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dagster as dg
 
 from dynvision.workspace import Workspace
-
 from dynvision_assets.assets.interim import make_interim_assets
 from dynvision_assets.assets.models import make_models_assets
 from dynvision_assets.assets.processed import make_processed_assets

@@ -23,7 +23,6 @@ class StageIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """Load the asset, or the one partition of it that is asked for."""
         from dynvision.workspace import Workspace
-
         from dynvision_assets.partitions import target_of
 
         key = context.asset_key.path

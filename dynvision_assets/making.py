@@ -47,13 +47,16 @@ def make_targets(workspace: Workspace, texts: Iterable[str], force: bool = False
     plan = workspace.plan(wanted, force)
     if plan:
         runner = _Runner(workspace)
+        forced = set(wanted) if force else set()
         for group in _group(workspace, plan):
             # An input may have come out as it was: then there is nothing to do here after all.
-            pending = [t for t in group if (force and t in wanted) or workspace.status(t).state != "fresh"]
-            if pending:
-                say(f"{_name(pending)}: {'forced' if force and pending[0] in wanted else workspace.status(pending[0]).reason}")
-                runner.run(pending, force=force and pending[0] in wanted)
-                made.built += pending
+            stale = [t for t in group if t not in forced and workspace.status(t).state != "fresh"]
+            for pending, is_forced in ((stale, False), ([t for t in group if t in forced], True)):
+                if pending:
+                    reason = "forced" if is_forced else workspace.status(pending[0]).reason
+                    say(f"{_name(pending)}: {reason}")
+                    runner.run(pending, is_forced)
+                    made.built += pending
     made.seconds = time.perf_counter() - start
     return made
 

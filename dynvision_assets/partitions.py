@@ -30,7 +30,7 @@ def experiment_partitions(levels: tuple[tuple[str, tuple[str, ...]], ...]) -> dg
     dimensions = {name: dg.StaticPartitionsDefinition(list(values)) for name, values in levels}
     if len(dimensions) == 1:
         return next(iter(dimensions.values()))
-    return dg.MultiPartitionsDefinition(dimensions)  # type: ignore[arg-type]
+    return dg.MultiPartitionsDefinition(dimensions)
 
 
 def stage_partitions(workspace: Workspace, key: tuple[str, ...]) -> dg.PartitionsDefinition[str] | None:

@@ -109,7 +109,11 @@ def draw_time_courses(table: pd.DataFrame, parameters: Sequence[str], presentati
         axes.set(xlabel="time step", ylabel=label)
         if measure == "accuracy":
             axes.set_ylim(0, 1.02)
-        _draw_presentations(axes, [presentations[c] for c in conditions.index], [colors[levels.index(v)] for v in conditions[parameters[0]]])
+        _draw_presentations(
+            axes,
+            [presentations[c] for c in conditions.index],
+            [colors[levels.index(v)] for v in conditions[parameters[0]]],
+        )
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     handles, names = grid[0].get_legend_handles_labels()
@@ -134,16 +138,26 @@ def draw_tuning(tuning: pd.DataFrame, parameters: Sequence[str]) -> Figure:
 
     colors = mpl.colormaps[COLORS](np.linspace(0.1, 0.85, len(groups)))
     for (level, rows), color in zip(groups, colors, strict=True):
-        label = None if level is None else f"{parameters[1]} {level}"
-        left.errorbar(rows[x], rows["accuracy"], rows["accuracy_sem"], fmt="o-", color=color, ms=4, capsize=2, label=label)
+        label = None if level is None else f"{parameters[1]} {level!s}"
+        left.errorbar(
+            rows[x], rows["accuracy"], rows["accuracy_sem"], fmt="o-", color=color, ms=4, capsize=2, label=label
+        )
     left.axhline(tuning["chance"].iloc[0], color="gray", ls=":", lw=1)
-    left.annotate("chance", (0.99, tuning["chance"].iloc[0]), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7, color="gray")
+    left.annotate(
+        "chance",
+        (0.99, tuning["chance"].iloc[0]),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="gray",
+    )
     left.set(xlabel=x, ylabel="accuracy", ylim=(0, 1.03))
     last = groups[-1][1]
     for peak in peaks:
         values = last[peak] / last[peak].abs().max()
         right.plot(last[x], values, "o-", ms=4, label=peak.removeprefix("peak/"))
-    suffix = "" if len(parameters) == 1 else f" at {parameters[1]} {groups[-1][0]}"
+    suffix = "" if len(parameters) == 1 else f" at {parameters[1]} {groups[-1][0]!s}"
     right.set(xlabel=x, ylabel=f"peak mean response / its maximum{suffix}")
     right.axhline(0, color="gray", lw=0.5)
     right.legend(fontsize=7, frameon=False)

@@ -52,7 +52,7 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
         "samples": len(trials),
     }
     for name, node in tree.children.items():
-        mean, std = _mean_and_std({key: node[key].values for key in node.data_vars})
+        mean, std = _mean_and_std({str(key): variable.values for key, variable in node.data_vars.items()})
         rows += [_rows(name, "mean", mean), _rows(name, "std", std)]
         numbers[f"peak/{name}"] = float(mean.max())
     return pd.concat(rows, ignore_index=True), numbers

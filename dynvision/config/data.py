@@ -27,8 +27,7 @@ def _check_name(value: object) -> str:
     text = str(value)
     if not re.match(NAME_PATTERN, text):
         raise ValueError(
-            f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', "
-            "beginning with a letter or digit"
+            f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', beginning with a letter or digit"
         )
     return text
 

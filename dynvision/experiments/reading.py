@@ -33,7 +33,7 @@ def open_store(path: Path) -> xarray.DataTree:
     root = tree.to_dataset()
     coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
     layers = {
-        name: tree[name].to_dataset(inherit=False).assign_coords(coordinates) for name in root.attrs["layers"]
+        name: tree.children[name].to_dataset(inherit=False).assign_coords(coordinates) for name in root.attrs["layers"]
     }
     return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
 
@@ -61,7 +61,9 @@ def combine_conditions(
             nodes.setdefault(name, []).append(dataset.expand_dims({key: [value] for key, value in condition.items()}))
     combined = {}
     for name, datasets in nodes.items():
-        whole = xarray.combine_by_coords(datasets, combine_attrs="drop_conflicts", join="outer", coords="minimal", compat="override", data_vars="all")
+        whole = xarray.combine_by_coords(
+            datasets, combine_attrs="drop_conflicts", join="outer", coords="minimal", compat="override", data_vars="all"
+        )
         assert isinstance(whole, xarray.Dataset)
-        combined[f"/{name}"] = whole.reindex({key: values for key, values in levels.items()})
+        combined[f"/{name}"] = whole.reindex(dict(levels))
     return xarray.DataTree.from_dict(combined)

@@ -28,8 +28,8 @@ def class_mask(output_classes: Sequence[int], shown: npt.NDArray[np.int64], choi
     mask = np.isin(output_classes, shown)
     if not mask.any():
         raise ConfigError(
-            "the network was trained on none of the classes that it is shown, so a readout with 'choices: group' has no "
-            "answer to choose from. Set 'choices: all', or change trained_on or group of the subject."
+            "the network was trained on none of the classes that it is shown, so a readout with 'choices: group' has "
+            "no answer to choose from. Set 'choices: all', or change trained_on or group of the subject."
         )
     return mask
 
@@ -48,7 +48,9 @@ def predict(
         Shape `[B, T]`, class indices in the dataset's own order.
     """
     allowed = np.flatnonzero(choices)
-    return np.asarray(output_classes)[allowed[np.argmax(scores[:, :, allowed], axis=2)]]
+    classes: npt.NDArray[np.int64] = np.asarray(output_classes, dtype=np.int64)[allowed]
+    best: npt.NDArray[np.intp] = np.argmax(scores[:, :, allowed], axis=2)
+    return np.take(classes, best)
 
 
 def accuracy_over_time(
@@ -58,7 +60,8 @@ def accuracy_over_time(
     choices: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
     """Share of trials named right at each step, also in void steps: shape `[T]`."""
-    return (predict(scores, output_classes, choices) == labels[:, None]).mean(axis=0)
+    right: npt.NDArray[np.float64] = (predict(scores, output_classes, choices) == labels[:, None]).mean(axis=0)
+    return right
 
 
 def score_accuracy(
@@ -82,7 +85,9 @@ def score_accuracy(
     Returns:
         Shape `[B]`, in [0, 1]; the mean over trials is the accuracy.
     """
-    right = predict(scores[:, window], output_classes, choices) == labels[:, None]
+    right: npt.NDArray[np.float64] = predict(scores[:, window], output_classes, choices) == labels[:, None]
+    right = right.astype(np.float64)
     if reduce == "last":
-        return right[:, -1].astype(np.float64)
-    return right.max(axis=1).astype(np.float64) if reduce == "max" else right.mean(axis=1)
+        return right[:, -1]
+    trials: npt.NDArray[np.float64] = right.max(axis=1) if reduce == "max" else right.mean(axis=1)
+    return trials

@@ -49,7 +49,7 @@ class SweepRecording:
         self.settings = config.record(self.experiment_name, self.subject_name)
         model, images = stage.upstream(targets[0])
         self.model_record = inputs[model]
-        self.model_folder = stage.paths.model(*model.key[1:], str(model.partition))
+        self.model_folder = stage.paths.model(model.key[1], model.key[2], str(model.partition))
         self.source = ImageSource(config, stage.paths, self.subject.dataset, str(images.partition), inputs[images])
         self.table = self.source.samples("test")
         self.indices = spread_over_classes(self.table["label"], self.settings.samples)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dynvision.data.noise import sensor_noise
 from dynvision.data.presentation import Presentation, StimulusSequence
-from dynvision.experiments.plan import PlannedStep, plan_sweep
+from dynvision.experiments.plan import plan_sweep
 from dynvision.models.loading import record_layers, step_network
 
 __all__ = ["BatchResponses", "SweepRunner"]
@@ -113,9 +113,7 @@ class SweepRunner:
         return BatchResponses(layers, np.empty((*leading, scores.shape[-1]), dtype=np.float32))
 
 
-def _render(
-    sequence: StimulusSequence, t: int, ids: npt.NDArray[np.int64], drawn: dict[int, Tensor]
-) -> Tensor:
+def _render(sequence: StimulusSequence, t: int, ids: npt.NDArray[np.int64], drawn: dict[int, Tensor]) -> Tensor:
     """The frame at a step; sensor noise is drawn once for the conditions that share it."""
     frame, show = sequence.noiseless_frame(t), sequence.presentation
     if show.sensor_noise == 0:

@@ -43,7 +43,8 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         kind = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"config_models.yaml: the class '{model.class_path}' cannot be imported ({error}). Write it as module:Class."
+            f"config_models.yaml: the class '{model.class_path}' cannot be imported ({error}). "
+            "Write it as module:Class."
         ) from error
     found = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
     taken = inspect.signature(kind).parameters
@@ -135,7 +136,9 @@ def load_weights(path: Path, network: nn.Module) -> None:
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
-        raise DamagedFileError(f"{path} does not fit the network or is damaged ({error}). Rebuild it with --force.") from error
+        raise DamagedFileError(
+            f"{path} does not fit the network or is damaged ({error}). Rebuild it with --force."
+        ) from error
 
 
 def _matches(name: str, pattern: str) -> bool:

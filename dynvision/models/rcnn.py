@@ -103,7 +103,7 @@ class RCNN(nn.Module):
 
     @property
     def alpha(self) -> float:
-        """dt / tau: how far rates move towards their target in one step."""
+        """Dt / tau: how far rates move towards their target in one step."""
         return self.dt / self.tau
 
     def initial_state(self, batch_size: int) -> State:
@@ -151,6 +151,7 @@ class RCNN(nn.Module):
     def _initialize(self) -> None:
         for _, area in self._areas():
             nn.init.kaiming_normal_(area.feedforward.weight, nonlinearity="relu")
-            nn.init.zeros_(area.feedforward.bias)
+            if area.feedforward.bias is not None:
+                nn.init.zeros_(area.feedforward.bias)
             nn.init.normal_(area.lateral.weight, std=0.3 / (9 * area.lateral.in_channels) ** 0.5)
         self.constrain()

@@ -25,7 +25,8 @@ def convolution_gain(weight: Tensor, size: int) -> Tensor:
     """
     extent = size + weight.shape[-1] - 1
     transform = torch.fft.rfft2(weight.detach().cpu().double(), s=(extent, extent)).permute(2, 3, 0, 1)
-    return torch.linalg.matrix_norm(transform, ord=2).max()
+    gains: Tensor = torch.linalg.matrix_norm(transform, ord=2)
+    return gains.max()
 
 
 @torch.no_grad()

@@ -103,7 +103,7 @@ class ModelsStage(Stage):
             channels_in=source.channels,
             seed=seed,
         )
-        augment = None
+        augment: Any = None
         if training.transform is not None:
             augment = get_data_transform(self._preset(dataset, training.transform), config=self.config, tensors=True)
         folder = self.output(target)

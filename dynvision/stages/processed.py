@@ -92,7 +92,9 @@ class ProcessedStage(Stage):
             },
         )
         files = [
-            BetonFile(path, [samples[i] for i in parts[path.stem]], self.paths.root, resolution, channels, record.to_dict())
+            BetonFile(
+                path, [samples[i] for i in parts[path.stem]], self.paths.root, resolution, channels, record.to_dict()
+            )
             for path in self.files(target)
         ]
         sidecars = write_betons(files, timeout=self.config.data.write_timeout, description=str(target))

@@ -121,7 +121,9 @@ class RawStage(Stage):
             total = len(names) * (settings.train_per_class if split == "train" else settings.test_per_class)
             images: Any = iterate_gratings(settings, split, self.config.data.data_resolution[dataset])
             return export_images(images, names, folder, total, str(target))
-        archives = fetch_archive(dataset, self.paths.raw(dataset) / "archive", self.config.data.data_sources.get(dataset))
+        archives = fetch_archive(
+            dataset, self.paths.raw(dataset) / "archive", self.config.data.data_sources.get(dataset)
+        )
         images = open_split(dataset, split, archives)
         return export_images(images, images.classes, folder, len(images.labels), str(target))
 

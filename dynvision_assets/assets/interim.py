@@ -5,7 +5,6 @@ from __future__ import annotations
 import dagster as dg
 
 from dynvision.workspace import Workspace
-
 from dynvision_assets.assets.stage_asset import make_stage_asset
 
 __all__ = ["make_interim_assets"]

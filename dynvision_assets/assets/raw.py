@@ -5,7 +5,6 @@ from __future__ import annotations
 import dagster as dg
 
 from dynvision.workspace import Workspace
-
 from dynvision_assets.assets.stage_asset import make_stage_asset
 
 __all__ = ["make_raw_assets"]
@@ -19,7 +18,8 @@ def make_raw_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
             key,
             kinds={"png"},
             description=f"Images of {key[1]} as 8-bit files in one folder a class: "
-            f"`data/raw/{key[1]}/<split>/<class>/<n>.png`. A folder's name is the class index in the dataset's own order.",
+            f"`data/raw/{key[1]}/<split>/<class>/<n>.png`. A folder's name is "
+            "the class index in the dataset's own order.",
         )
         for key in workspace.stages["raw"].keys()
     ]

@@ -13,7 +13,6 @@ import dagster as dg
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-
 from dynvision_assets.assets.stage_asset import BuildConfig, open_workspace
 from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
@@ -33,7 +32,8 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
 @dg.op(
     ins={"model": dg.In(dg.Nothing), "images": dg.In(dg.Nothing)},
     out=dg.Out(list, io_manager_key="step_io_manager"),
-    description="Shows every image under all conditions of the run and streams the responses to stores beside their place.",
+    description="Shows every image under all conditions of the run and streams the responses to stores "
+    "beside their place.",
 )
 def show_stimuli(context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource) -> list[str]:
     """Show the stimuli; gives the conditions that were shown, not those that were up to date."""
@@ -109,8 +109,8 @@ def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefiniti
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="responses",
         kinds={"zarr", "pytorch"},
-        description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded layer "
-        "over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",
+        description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded "
+        "layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",
         code_version=workspace.stages["responses"].code_version,
         check_specs=[
             dg.AssetCheckSpec(COMPLETE, asset=asset_key(key), description="Everything shown was recorded."),

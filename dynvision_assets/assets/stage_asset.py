@@ -9,7 +9,6 @@ from pydantic import Field
 from dynvision.checking import CHECKS
 from dynvision.records import Record
 from dynvision.workspace import Workspace
-
 from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource

@@ -1,0 +1,46 @@
+# Every target does its own set-up; a second call does none.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-browser lint style ui bench clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## Make .venv with everything that is needed
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@touch $(READY)
+
+demo: $(READY)  ## Build the whole chain on the embedded gratings
+	@$(BIN)/dynvision demo
+
+test: $(READY)  ## Run the tests (not those in the browser)
+	@$(BIN)/python -m pytest
+
+test-browser: $(READY)  ## Run the tests of the UI in headless Chromium
+	@sh scripts/install_chromium.sh
+	@$(BIN)/python -m pytest -m browser tests/browser
+
+lint: $(READY)  ## Check style and types; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+style: $(READY)  ## Bring the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+ui: $(READY)  ## Open Dagster's UI on http://127.0.0.1:3000
+	@exec $(BIN)/dynvision ui
+
+bench: $(READY)  ## Measure speed against named peers
+	@$(BIN)/python -m benchmarks
+
+clean:  ## Remove .venv and caches; data/ and .dagster/ stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
