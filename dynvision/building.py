@@ -9,7 +9,7 @@ from typing import Any
 
 from dynvision.addresses import parse_target
 from dynvision.errors import DynvisionError
-from dynvision.files import output_lock
+from dynvision.files import output_lock, remove_leftovers
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
@@ -120,5 +120,7 @@ def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tupl
 def _locks(workspace: Workspace, targets: Sequence[Target]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for target in sorted(targets):
-            stack.enter_context(output_lock(workspace.stage(target).output(target)))
+            output = workspace.stage(target).output(target)
+            stack.enter_context(output_lock(output))
+            remove_leftovers(output)
         yield

@@ -22,6 +22,7 @@ __all__ = [
     "make_directory",
     "output_lock",
     "read_json",
+    "remove_leftovers",
     "replace_directory",
     "replace_file",
     "sha256_file",
@@ -117,6 +118,22 @@ def replace_directory(temporary: Path, path: Path) -> None:
     _sync_directory(path.parent)
     if old.exists():
         shutil.rmtree(old)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files and folders that a killed process left for an output.
+
+    Only for the holder of the output's lock: nobody else is writing then. The names are those of
+    `temporary_sibling`, for the output itself and for files directly inside it.
+    """
+    candidates = list(path.parent.glob(f".{path.name}.partial-*"))
+    if path.is_dir():
+        candidates += path.glob(".*.partial-*")
+    for leftover in candidates:
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def check_free_space(folder: Path, needed: int, what: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +48,7 @@ def train_network(
     seed: int,
     augment: Callable[[Tensor], Tensor] | None = None,
     description: str = "training",
+    on_epoch: Callable[[int], None] | None = None,
 ) -> History:
     """Train a network in place, with AdamW and one cycle of the learning rate.
 
@@ -62,11 +65,12 @@ def train_network(
         seed: Seeds contrast, noise and augmentation; the global generator is left as it was.
         augment: Maps an image `[C, H, W]` to one of the same shape.
         description: What the progress bar says.
+        on_epoch: Called after each epoch with its number, counted from 1; the network is within its constraint.
     """
     learner = _Learner(network, settings, len(train_loader), seed, augment)
     with torch.random.fork_rng(devices=[]), _quiet(), progress_bar(settings.epochs, description, "epoch") as bar:
         torch.manual_seed(seed)
-        learner.bar = bar
+        learner.bar, learner.on_epoch = bar, on_epoch
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator="auto",
@@ -77,7 +81,8 @@ def train_network(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(learner, train_loader, val_loader)
+        with _interruptible(trainer):
+            trainer.fit(learner, train_loader, val_loader)
     network.to("cpu")
     _constrain(network)
     return learner.history
@@ -107,6 +112,7 @@ class _Learner(lightning.LightningModule):
         self.generator = torch.Generator().manual_seed(seed)
         self.history = History()
         self.bar: Any = None
+        self.on_epoch: Callable[[int], None] | None = None
         self._losses: list[float] = []
         self._right = self._seen = 0
 
@@ -145,6 +151,9 @@ class _Learner(lightning.LightningModule):
         self.history.loss.append(loss)
         self.bar.set_postfix(loss=f"{loss:.3f}", val=f"{self.history.val_accuracy[-1]:.1%}")
         self.bar.update()
+        if self.on_epoch is not None:
+            _constrain(self.network)
+            self.on_epoch(self.current_epoch + 1)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         sequence, labels = batch
@@ -169,6 +178,22 @@ class _Learner(lightning.LightningModule):
             return 0.0
         noise = torch.randn(images.shape, generator=self.generator)
         return self.settings.sensor_noise * noise.to(images)
+
+
+@contextmanager
+def _interruptible(trainer: lightning.Trainer) -> Iterator[None]:
+    """Let an interruption through as one; Lightning turns Ctrl-C into an exit and ignores the next."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit_:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from exit_
+        raise
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _constrain(network: nn.Module) -> None:

@@ -31,10 +31,12 @@ class Status:
     Attributes:
         state: `fresh`, `missing` or `stale`.
         reason: One sentence; empty where it is fresh.
+        data_version: The version of what is there; `None` where nothing is.
     """
 
     state: Literal["fresh", "missing", "stale"]
     reason: str = ""
+    data_version: str | None = None
 
 
 class Workspace:
@@ -154,26 +156,29 @@ class Workspace:
             raise unknown_name("asset", text, ["/".join(k) for k in candidates])
 
     def _status(self, target: Target, known: dict[Target, Status]) -> Status:
-        stage = self.stage(target)
-        record = stage.read_record(target)
+        record = self.stage(target).read_record(target)
         if record is None:
             return Status("missing", "it has not been built")
+        reason = self._why_stale(target, record, known)
+        return Status("stale" if reason else "fresh", reason, record.data_version)
+
+    def _why_stale(self, target: Target, record: Record, known: dict[Target, Status]) -> str:
+        stage = self.stage(target)
         if record.code_version != stage.code_version:
-            return Status("stale", f"the code of the stage '{stage.name}' changed")
+            return f"the code of the stage '{stage.name}' changed"
         changed = _changed_settings(record.config, stage.settings(target))
         if changed:
-            return Status("stale", f"the configuration changed: {', '.join(changed)}")
+            return f"the configuration changed: {', '.join(changed)}"
         upstream = stage.upstream(target)
         if set(record.inputs) != {str(t) for t in upstream}:
-            return Status("stale", "it is made from other inputs now")
+            return "it is made from other inputs now"
         for source in upstream:
             status = self.status(source, known)
             if status.state != "fresh":
-                return Status("stale", f"{source} is {status.state}: {status.reason}")
-            current = self.stage(source).read_record(source)
-            if current is None or current.data_version != record.inputs[str(source)]:
-                return Status("stale", f"{source} changed")
-        return Status("fresh")
+                return f"{source} is {status.state}: {status.reason}"
+            if status.data_version != record.inputs[str(source)]:
+                return f"{source} changed"
+        return ""
 
     def _collect(self, target: Target, known: dict[Target, Status], order: dict[Target, None]) -> None:
         if target in order or self.status(target, known).state == "fresh":

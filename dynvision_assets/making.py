@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from dynvision.addresses import parse_target
+from dynvision.errors import DynvisionError
 from dynvision.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
-__all__ = ["Made", "make_targets"]
+__all__ = ["Made", "make_targets", "partition_ranges"]
 
 
 @dataclass
@@ -90,7 +92,7 @@ class _Runner:
 
     def run(self, targets: list[Target], force: bool) -> None:
         """Build targets of one asset in as few runs as Dagster's ranges allow."""
-        for tags in self._selections(targets, force):
+        for tags in self._selections(targets):
             self._execute(targets[0], tags, force)
 
     def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
@@ -112,35 +114,55 @@ class _Runner:
                 partition_key=tags.get("dagster/partition"),
             )
         except dg.Failure as failure:
-            cause = failure.__cause__
-            raise cause if isinstance(cause, Exception) else failure from None
+            if isinstance(failure.__cause__, DynvisionError):
+                raise failure.__cause__ from None
+            raise DynvisionError(str(failure.description)) from failure
+        except dg.DagsterExecutionInterruptedError as interruption:
+            raise KeyboardInterrupt from interruption
 
-    def _selections(self, targets: list[Target], force: bool) -> list[dict[str, str]]:
+    def _selections(self, targets: list[Target]) -> list[dict[str, str]]:
         from dynvision_assets.partitions import partition_key
 
         keys = [partition_key(self.workspace, target) for target in targets]
         if targets[0].stage != "responses":
             return [{"dagster/partition": key} if key is not None else {} for key in keys]
-        first, last, covered = self._bounding_range(targets)
-        if len(targets) > 1 and (not force or covered == len(targets)):
-            # Conditions in between that are up to date are recognized and left as they are.
-            return [
-                {
-                    "dagster/asset_partition_range_start": first,
-                    "dagster/asset_partition_range_end": last,
-                }
-            ]
-        return [{"dagster/partition": str(key)} for key in keys]
-
-    def _bounding_range(self, targets: list[Target]) -> tuple[str, str, int]:
-        """First and last key of the smallest range that holds all targets, and how many keys it has."""
+        if len(targets) == 1:
+            return [{"dagster/partition": str(keys[0])}]
         levels = self.workspace.config.experiments[targets[0].key[1]].levels()
-        spans = {}
-        for name, values in levels.items():
-            used = sorted(values.index(dict(p.split("=") for p in str(t.partition).split(","))[name]) for t in targets)
-            spans[name] = (values[used[0]], values[used[-1]], used[-1] - used[0] + 1)
-        names = sorted(spans)
-        count = 1
-        for name in names:
-            count *= spans[name][2]
-        return "|".join(spans[n][0] for n in names), "|".join(spans[n][1] for n in names), count
+        chosen = [dict(part.split("=", 1) for part in str(target.partition).split(",")) for target in targets]
+        return [
+            {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+            for first, last in partition_ranges(levels, chosen)
+        ]
+
+
+def partition_ranges(levels: dict[str, list[str]], chosen: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """Cover chosen conditions, and no others, with ranges of Dagster's partition keys.
+
+    Args:
+        levels: The levels of each parameter, in order.
+        chosen: Conditions.
+
+    Returns:
+        First and last key of each range: a stretch of levels, or for two parameters a rectangle of them.
+    """
+    *outer, inner = levels
+    rows: dict[str, list[tuple[str, str]]] = {}
+    for row in levels[outer[0]] if outer else [""]:
+        held = {c[inner] for c in chosen if not outer or c[outer[0]] == row}
+        rows[row] = _stretches(levels[inner], held)
+    if not outer:
+        return rows[""]
+    rectangles: list[tuple[str, str]] = []
+    for same, stretch in itertools.groupby(rows.items(), key=lambda item: item[1]):
+        names = [name for name, _ in stretch]
+        for first, last in same:
+            corners = ({outer[0]: names[0], inner: first}, {outer[0]: names[-1], inner: last})
+            start, end = ("|".join(corner[name] for name in sorted(corner)) for corner in corners)
+            rectangles.append((start, end))
+    return rectangles
+
+
+def _stretches(values: list[str], held: set[str]) -> list[tuple[str, str]]:
+    groups = [(inside, list(group)) for inside, group in itertools.groupby(values, key=held.__contains__)]
+    return [(group[0], group[-1]) for inside, group in groups if inside]

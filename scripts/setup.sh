@@ -63,4 +63,4 @@ fi
 
 # `dagster dev -w workspace.yaml` reads .env and so finds the instance that the command line uses.
 [ -f .env ] || printf 'DAGSTER_HOME=%s/.dagster\n' "$(pwd)" >.env
-mkdir -p .dagster
+"$VENV/bin/python" -c "from pathlib import Path; from dynvision.paths import Paths; from dynvision_assets.instance import prepare_home; prepare_home(Paths(Path.cwd()))"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dynvision.errors import ConfigError
 from dynvision.models.weights_header import read_weights_metadata
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
@@ -71,9 +73,21 @@ class ModelsStage(Stage):
     def read_record(self, target: Target) -> Record | None:
         path = self.output(target) / "trained.safetensors"
         metadata = read_weights_metadata(path)
-        if metadata is None or not (self.output(target) / "init.safetensors").is_file():
+        others = ["init", *(f"epoch={n}" for n in self.epochs_to_keep(target))]
+        if metadata is None or not all((self.output(target) / f"{name}.safetensors").is_file() for name in others):
             return None
         return Record.from_dict(metadata, path)
+
+    def epochs_to_keep(self, target: Target) -> list[int]:
+        """The epochs whose weights an experiment asks for with `status: trained-epoch=N`."""
+        _, model, dataset = target.key
+        asked = set()
+        for name, experiment in self.config.experiments.items():
+            for subject in (self.config.subjects[s] for s in self.config.subjects_of(name)):
+                trained = model_partition(subject.trained_on, subject.seed)
+                if (subject.model, subject.dataset, trained) == (model, dataset, target.partition):
+                    asked |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
+        return sorted(asked)
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
@@ -106,8 +120,19 @@ class ModelsStage(Stage):
         augment: Any = None
         if training.transform is not None:
             augment = get_data_transform(self._preset(dataset, training.transform), config=self.config, tensors=True)
-        folder = self.output(target)
+        folder, wanted = self.output(target), self.epochs_to_keep(target)
+        if wanted and wanted[-1] > training.epochs:
+            raise ConfigError(
+                f"an experiment asks for {target} after epoch {wanted[-1]}, but it is trained for {training.epochs}: "
+                "change the experiment's status in config_experiments.yaml, or epochs in config_models.yaml"
+            )
         initial = {key: value.clone() for key, value in network.state_dict().items()}
+        snapshots: dict[int, dict[str, Any]] = {}
+
+        def keep(epoch: int) -> None:
+            if epoch in wanted:
+                snapshots[epoch] = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+
         history = train_network(
             network,
             source.loader("train", training.batch_size, training.n_timesteps, order="random", seed=seed),
@@ -116,6 +141,7 @@ class ModelsStage(Stage):
             seed,
             augment,
             str(target),
+            keep,
         )
         trained = {key: value.clone() for key, value in network.state_dict().items()}
         digest = _digest(trained)
@@ -138,6 +164,9 @@ class ModelsStage(Stage):
         )
         network.load_state_dict(initial)
         save_weights(folder / "init.safetensors", network, record.to_dict())
+        for epoch, weights in snapshots.items():
+            network.load_state_dict(weights)
+            save_weights(folder / f"epoch={epoch}.safetensors", network, record.to_dict())
         network.load_state_dict(trained)
         save_weights(folder / "trained.safetensors", network, record.to_dict())
         return record
