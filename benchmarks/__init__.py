@@ -1,0 +1,1 @@
+"""Measurements of speed, as ratios against named peers in the same run."""

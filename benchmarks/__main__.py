@@ -1,0 +1,20 @@
+"""Run every benchmark and print its table: `make bench`, or `python -m benchmarks startup`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHMARKS = ("startup",)
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or BENCHMARKS
+    for name in chosen:
+        if name not in BENCHMARKS:
+            sys.exit(f"unknown benchmark '{name}'; there are {', '.join(BENCHMARKS)}")
+        importlib.import_module(f"benchmarks.{name}").run()
+
+
+if __name__ == "__main__":
+    main()
