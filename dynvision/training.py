@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from dynvision.config.experiments import TrainingConfig
 from dynvision.data.presentation import StimulusSequence
+from dynvision.errors import ConfigError
 from dynvision.models.loading import step_network
 from dynvision.progress import progress_bar
 
@@ -118,7 +119,7 @@ class _Learner(lightning.LightningModule):
 
     def training_step(self, batch: tuple[StimulusSequence, Tensor], batch_idx: int) -> Tensor:
         sequence, labels = batch
-        images = sequence.images if self.augment is None else torch.stack([self.augment(i) for i in sequence.images])
+        images = self._augment(sequence.images)
         images = images * self._draw_contrast(len(images)).to(images)
         state, loss = None, images.new_zeros(())
         for t in range(self.settings.n_timesteps):
@@ -168,6 +169,18 @@ class _Learner(lightning.LightningModule):
             optimizer, settings.learning_rate, total_steps=max(2, settings.epochs * self.batches)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _augment(self, images: Tensor) -> Tensor:
+        if self.augment is None:
+            return images
+        changed = [self.augment(image) for image in images]
+        if changed[0].shape != images[0].shape:
+            raise ConfigError(
+                f"the training transform turns images of {list(images[0].shape)} into {list(changed[0].shape)}; the "
+                "network needs their size. Change transform_presets in config_data.yaml, or give the dataset its own "
+                "preset (train_<dataset>)."
+            )
+        return torch.stack(changed)
 
     def _draw_contrast(self, count: int) -> Tensor:
         low, high = self.settings.contrast_range

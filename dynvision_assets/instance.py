@@ -25,7 +25,8 @@ run_monitoring:
   max_runtime_seconds: 86400
 run_retries:
   enabled: true
-  max_retries: 0
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
 """
 
 
