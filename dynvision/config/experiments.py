@@ -160,7 +160,7 @@ class ExperimentConfig(Section):
         names = self.parameters
         if not 1 <= len(names) <= 2 or len(set(names)) != len(names):
             raise ValueError("parameter is one name or two different ones")
-        swept = {canonical_argument(k) for k, v in self.data_args.items() if isinstance(v, list)}
+        swept = {canonical_argument(k) for k, v in self.data_args.items() if isinstance(v, list) and k != "program"}
         wanted = {canonical_argument(p) for p in names}
         if missing := wanted - swept:
             raise ValueError(f"data_args needs a list of levels for {', '.join(sorted(missing))}")

@@ -82,7 +82,7 @@ def _read(path: Path, schema: type[_Model]) -> _Model:
     try:
         return schema.model_validate(content or {})
     except ValidationError as error:
-        raise ConfigError(_explain(path, error, schema)) from error
+        raise ConfigError(_explain(path, error, schema)) from None
 
 
 def _explain(path: Path, error: ValidationError, schema: type[BaseModel]) -> str:

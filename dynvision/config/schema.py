@@ -103,11 +103,19 @@ class Config(Section):
         from dynvision.experiments.conditions import all_conditions, presentation_of
 
         experiment = self.experiments[name]
+        lengths = set()
         for condition in all_conditions(experiment):
             try:
-                presentation_of(experiment, condition)
+                presentation = presentation_of(experiment, condition)
+                presentation.window(experiment.readout.window)
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"{where}.data_args: {error}") from error
+            lengths.add(presentation.n_timesteps)
+        if len(lengths) > 1:
+            raise ConfigError(
+                f"{where}.data_args: the conditions last {', '.join(map(str, sorted(lengths)))} steps; those of one "
+                "experiment have one length, so that their responses can be compared step by step. Set n_timesteps."
+            )
 
 
 def _check(kind: str, name: str, valid: object, where: str) -> None:

@@ -32,8 +32,10 @@ def open_store(path: Path) -> xarray.DataTree:
         tree = xarray.open_datatree(path, engine="zarr", consolidated=False, chunks={})
     root = tree.to_dataset()
     coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
+    # Sums over half-precision values overflow; what is read is float32 whatever is stored.
     layers = {
-        name: tree.children[name].to_dataset(inherit=False).assign_coords(coordinates) for name in root.attrs["layers"]
+        name: _widen(tree.children[name].to_dataset(inherit=False)).assign_coords(coordinates)
+        for name in root.attrs["layers"]
     }
     return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
 
@@ -67,3 +69,8 @@ def combine_conditions(
         assert isinstance(whole, xarray.Dataset)
         combined[f"/{name}"] = whole.reindex(dict(levels))
     return xarray.DataTree.from_dict(combined)
+
+
+def _widen(dataset: xarray.Dataset) -> xarray.Dataset:
+    half = [name for name, variable in dataset.data_vars.items() if variable.dtype == "float16"]
+    return dataset.assign({name: dataset[name].astype("float32") for name in half})
