@@ -1,0 +1,147 @@
+"""The parent's side of writing a `.beton`: starts the child, follows its progress, stops it when stuck."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from dynvision.errors import DataError, DynvisionError
+from dynvision.progress import progress_bar
+
+if TYPE_CHECKING:
+    from dynvision.data.beton import BetonFile
+
+__all__ = ["run_writer"]
+
+START_TIMEOUT = 120.0
+"""Seconds that the child may take to import FFCV before the first image."""
+
+
+def run_writer(
+    files: Sequence[BetonFile], temporaries: Sequence[Path], *, timeout: float, description: str
+) -> list[dict[str, Any]]:
+    """Write files in a child process; FFCV's writer hangs forever where it should fail.
+
+    Args:
+        files: What to write.
+        temporaries: Where to write each.
+        timeout: Seconds without progress after which the child is stopped.
+        description: What the progress bar says.
+
+    Returns:
+        What the child reports for each file.
+    """
+    job = [
+        {
+            "temporary": str(temporary.absolute()),
+            "paths": [str(file.base / s.source) for s in file.samples],
+            "labels": [s.label for s in file.samples],
+            "resolution": file.resolution,
+            "channels": file.channels,
+            "write_mode": file.write_mode,
+        }
+        for file, temporary in zip(files, temporaries, strict=True)
+    ]
+    with tempfile.TemporaryFile() as errors:
+        # The pipe to the child stays open while this process lives: its end tells the child to stop.
+        child = subprocess.Popen(
+            [sys.executable, "-m", "dynvision.data.beton_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.write(json.dumps(job).encode() + b"\n")
+            child.stdin.flush()
+            total = sum(len(file.samples) for file in files)
+            return _follow(child, child.stdout, total, timeout, description, errors)
+        except BrokenPipeError as error:
+            raise _stopped(child, errors, "before it began") from error
+        finally:
+            _stop(child)
+
+
+def _follow(
+    child: subprocess.Popen[bytes],
+    output: IO[bytes],
+    total: int,
+    timeout: float,
+    description: str,
+    errors: IO[bytes],
+) -> list[dict[str, Any]]:
+    messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_messages, args=(output, messages), daemon=True).start()
+    last, deadline = "", time.monotonic() + max(timeout, START_TIMEOUT)
+    with progress_bar(total, description) as bar:
+        while True:
+            try:
+                message = messages.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise DynvisionError(
+                    f"{description}: the writer made no progress for {timeout:g} s and was stopped; the last image "
+                    f"was {last or 'not reached'}. Check that image and the disk, then run this again "
+                    "(write_timeout in config_data.yaml sets how long to wait)."
+                ) from None
+            if message is None:
+                raise _stopped(child, errors, f"after {last or 'no image'}")
+            if "bad" in message:
+                raise DataError(_bad_images(description, message["bad"]))
+            if "files" in message:
+                bar.update(total - bar.n)
+                return list(message["files"])
+            if message["done"] > bar.n or message["phase"]:
+                deadline = time.monotonic() + timeout
+            last = message["last"]
+            bar.update(message["done"] - bar.n)
+
+
+def _read_messages(output: IO[bytes], messages: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    for line in output:
+        messages.put(json.loads(line))
+    messages.put(None)
+
+
+def _bad_images(description: str, bad: list[list[str]]) -> str:
+    shown = "\n".join(f"  {path}: {reason}" for path, reason in bad)
+    return (
+        f"{description}: {len(bad)} images cannot be read. Replace or remove them, make the raw stage again, "
+        f"then run this again:\n{shown}"
+    )
+
+
+def _stopped(child: subprocess.Popen[bytes], errors: IO[bytes], when: str) -> DynvisionError:
+    code = child.wait(timeout=10)
+    errors.seek(0)
+    lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
+    reason = lines[-1].strip() if lines else "it said nothing"
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return DynvisionError(f"the .beton writer stopped ({how}) {when}: {reason}. Nothing was left behind; run this again.")
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End the child and its workers; the child's own helper frees the shared memory."""
+    if child.stdin is not None:
+        child.stdin.close()
+    for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        try:
+            child.wait(timeout=0.5 if child.poll() is None else 0.0)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            os.killpg(child.pid, number)
+            child.wait(timeout=patience)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue

@@ -1,0 +1,83 @@
+"""The embedded dataset: oriented sinusoidal gratings, the classical stimulus of vision science."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.config.data import GratingsConfig
+
+__all__ = ["class_names", "draw_grating", "iterate_gratings"]
+
+_SPLIT_SEED = {"train": 0, "test": 1}
+
+
+def draw_grating(
+    size: int,
+    orientation: float,
+    spatial_frequency: float,
+    phase: float,
+    contrast: float,
+    noise: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Draw a full-field sinusoidal grating on mean grey.
+
+    The luminance at (x, y), in fractions of the image from its centre, is::
+
+        L(x, y) = 1/2 · [1 + c · sin(2π f (x cos θ + y sin θ) + φ)] + n(x, y)
+
+    with Michelson contrast c, spatial frequency f, orientation θ, phase φ and noise n, clipped to
+    [0, 1] (Campbell & Robson, Application of Fourier analysis to the visibility of gratings,
+    J. Physiol. 197, 1968).
+
+    Args:
+        size: Width and height in pixels.
+        orientation: Direction of modulation in degrees, counter-clockwise from rightward;
+            θ and θ + 180 give the same class of image.
+        spatial_frequency: Cycles per image.
+        phase: In radians.
+        contrast: In [0, 1].
+        noise: Luminance added to each pixel, shape `[size, size]`.
+
+    Returns:
+        Shape `[size, size, 3]`, uint8, the three channels equal.
+    """
+    axis = (np.arange(size) + 0.5) / size - 0.5
+    x, y = np.meshgrid(axis, -axis)
+    angle = np.deg2rad(orientation)
+    wave = np.sin(2 * np.pi * spatial_frequency * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+    luminance = 0.5 * (1 + contrast * wave) + (0 if noise is None else noise)
+    grey = np.round(np.clip(luminance, 0, 1) * 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def class_names(settings: GratingsConfig) -> list[str]:
+    """The classes: orientations in degrees, evenly spaced over 180."""
+    return [f"{180 * k / settings.orientations:g} deg" for k in range(settings.orientations)]
+
+
+def iterate_gratings(settings: GratingsConfig, split: str, size: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """Draw a split, class after class.
+
+    Each image has its own generator, seeded by (seed, split, class, number), so that changing how
+    many there are leaves the others as they were.
+
+    Args:
+        settings: Orientations, counts, spatial frequency range, noise and seed.
+        split: `train` or `test`.
+        size: Width and height in pixels.
+
+    Yields:
+        Class index and image `[size, size, 3]`, uint8.
+    """
+    count = settings.train_per_class if split == "train" else settings.test_per_class
+    low, high = settings.spatial_frequency
+    for index in range(settings.orientations):
+        for number in range(count):
+            rng = np.random.default_rng([settings.seed, _SPLIT_SEED[split], index, number])
+            frequency, phase = rng.uniform(low, high), rng.uniform(0, 2 * np.pi)
+            noise = rng.normal(0, settings.noise, (size, size))
+            orientation = 180 * index / settings.orientations
+            yield index, draw_grating(size, orientation, frequency, phase, settings.contrast, noise)

@@ -1,0 +1,73 @@
+"""An interim folder as a torchvision dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torchvision.datasets import VisionDataset
+from torchvision.datasets.folder import default_loader
+
+from dynvision.data.samples import list_samples
+from dynvision.errors import MissingError
+from dynvision.files import read_json
+from dynvision.paths import Paths
+from dynvision.records import Record
+
+__all__ = ["GroupFolder"]
+
+
+class GroupFolder(VisionDataset):
+    """The images of a class group; an item is (image, label).
+
+    Labels are class indices in the dataset's own order.
+
+    Args:
+        folder: `data/interim/<dataset>/<split>_<group>`.
+        paths: The paths of the root it lies in.
+        transform: What is done to an image (PIL, RGB or grey).
+        target_transform: What is done to a label.
+
+    Attributes:
+        samples: Path and label of each image.
+        targets: The labels in the dataset's own order.
+        group_targets: The labels within the group.
+        classes: The names of the group's classes.
+        class_to_idx: Index in the dataset's own order of each name.
+        channels: 3, or 1 for a dataset of one channel.
+
+    Raises:
+        MissingError: The folder has not been made; names the command.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        paths: Paths,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(str(folder), transform=transform, target_transform=target_transform)
+        content = read_json(folder / "folder.link")
+        if content is None:
+            raise MissingError(f"{folder} has no folder.link. Make it: dynvision make {paths.relative(folder)}")
+        record = Record.from_dict(content, folder / "folder.link")
+        listed = list_samples(folder, record)
+        self.samples = [(str(paths.root / s.source), s.label) for s in listed]
+        self.targets = [s.label for s in listed]
+        self.group_targets = [s.group_label for s in listed]
+        self.classes = [entry["name"] for entry in record.details["classes"]]
+        self.class_to_idx = {entry["name"]: entry["index"] for entry in record.details["classes"]}
+        self.channels = int(record.details["channels"])
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        path, label = self.samples[index]
+        image: Any = default_loader(path)
+        image = image.convert("L") if self.channels == 1 else image
+        if self.transform is not None:
+            image = self.transform(image)
+        return image, label if self.target_transform is None else self.target_transform(label)

@@ -1,0 +1,135 @@
+"""The normalized images of one partition, from `.beton` files or from the interim folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Subset
+
+from dynvision.config import Config
+from dynvision.data.images import read_image
+from dynvision.data.normalization import normalize_pixels
+from dynvision.data.samples import list_samples
+from dynvision.data.schedule import Presentation
+from dynvision.data.splits import stratified_split
+from dynvision.paths import Paths
+from dynvision.records import Record
+
+__all__ = ["ImageSource"]
+
+
+class ImageSource:
+    """Opens the parts of a partition as loaders; labels are indices within the group.
+
+    Args:
+        config: The configuration.
+        paths: The paths of the root.
+        dataset: The dataset.
+        partition: `<split>_<group>`.
+        record: The record of the partition: processed, or interim where `use_ffcv` is false.
+
+    Attributes:
+        classes: The group's classes: index, name and folder, in the group's order.
+        channels: Channels of the images.
+    """
+
+    def __init__(self, config: Config, paths: Paths, dataset: str, partition: str, record: Record) -> None:
+        self.config, self.paths, self.dataset, self.partition, self.record = config, paths, dataset, partition, record
+        self.classes: list[dict[str, Any]] = record.details["classes"]
+        self.channels = int(record.details["channels"])
+        statistics = config.data.data_statistics.get(dataset)
+        self.normalize = (statistics.mean, statistics.std) if statistics else None
+
+    def samples(self, part: str) -> dict[str, list[Any]]:
+        """The part's table of `source`, `label` (the dataset's own index) and `group_label`."""
+        if self.config.data.use_ffcv:
+            from dynvision.data.beton import read_sidecar
+
+            return dict(read_sidecar(self._beton(part))["samples"])
+        listed = [self._listed()[i] for i in self._part(part)]
+        return {
+            "source": [s.source for s in listed],
+            "label": [s.label for s in listed],
+            "group_label": [s.group_label for s in listed],
+        }
+
+    def loader(
+        self,
+        part: str,
+        batch_size: int,
+        n_timesteps: int = 1,
+        *,
+        order: str = "sequential",
+        seed: int = 0,
+        indices: Sequence[int] | None = None,
+    ) -> Any:
+        """Open a part (`train`, `val` or `test`) as lazy stimuli in time.
+
+        Args:
+            part: The part.
+            batch_size: Images a batch.
+            n_timesteps: How long each image is shown.
+            order: `sequential` or `random`.
+            seed: Seeds the order.
+            indices: Only these samples, by their place in the part.
+        """
+        show = Presentation.constant(n_timesteps)
+        if self.config.data.use_ffcv:
+            from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
+
+            return get_ffcv_dataloader(
+                self._beton(part),
+                batch_size,
+                normalize=self.normalize,
+                order=order,
+                presentation=show,
+                lazy=True,
+                label_space="group",
+                indices=indices,
+                seed=seed,
+            )
+        from dynvision.data.dataloader import get_data_loader
+
+        dataset: Any = _Images(self, [self._listed()[i] for i in self._part(part)])
+        return get_data_loader(
+            dataset if indices is None else Subset(dataset, list(indices)),
+            batch_size=batch_size,
+            presentation=show,
+            lazy=True,
+            shuffle=order == "random",
+            generator=torch.Generator().manual_seed(seed),
+        )
+
+    def _beton(self, part: str) -> Any:
+        return self.paths.processed(self.dataset, self.partition) / f"{part}.beton"
+
+    def _listed(self) -> Any:
+        return list_samples(self.paths.interim(self.dataset, self.partition), self.record)
+
+    def _part(self, part: str) -> list[int]:
+        labels = [s.label for s in self._listed()]
+        if part == "test":
+            return list(range(len(labels)))
+        train, val = stratified_split(labels, self.config.data.train_ratio, self.config.data.split_seed)
+        return train if part == "train" else val
+
+
+class _Images(Dataset[Any]):
+    """Normalized images read directly from their files, decoded on demand."""
+
+    def __init__(self, source: ImageSource, samples: Sequence[Any]) -> None:
+        self.samples, self.root = samples, source.paths.root
+        self.channels, self.normalize = source.channels, source.normalize
+        self.resolution = source.config.data.data_resolution[source.dataset]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        sample = self.samples[index]
+        pixels = np.array(read_image(self.root / sample.source, self.channels, self.resolution))
+        planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+        return normalize_pixels(planes, self.normalize)[0], sample.group_label

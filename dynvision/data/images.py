@@ -1,0 +1,42 @@
+"""Reading one image file the same way everywhere: 8 bit, RGB or grey, at the dataset's resolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["fit_image", "read_image"]
+
+
+def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[np.uint8]:
+    """Decode an image and bring it to the dataset's shape.
+
+    Args:
+        path: The file.
+        channels: 3 (RGB) or 1 (grey).
+        resolution: Width and height wanted, in pixels.
+
+    Returns:
+        Shape `[resolution, resolution, channels]`, uint8.
+
+    Raises:
+        OSError: The file cannot be read or is no image.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+    return fit_image(pixels.reshape(*pixels.shape[:2], channels), resolution)
+
+
+def fit_image(pixels: npt.NDArray[np.uint8], resolution: int) -> npt.NDArray[np.uint8]:
+    """Scale the shorter side to `resolution` with anti-aliasing and crop the centre; no change where it fits."""
+    if pixels.shape[:2] == (resolution, resolution):
+        return np.ascontiguousarray(pixels)
+    from PIL import Image, ImageOps
+
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
+    fitted = ImageOps.fit(image, (resolution, resolution), method=Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(np.asarray(fitted).reshape(resolution, resolution, pixels.shape[2]))

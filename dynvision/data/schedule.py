@@ -1,0 +1,318 @@
+"""Presentations: what is shown at each time step of a trial. NumPy only; no torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.config.experiments import ARGUMENT_ALIASES, canonical_argument
+from dynvision.errors import nearest_name, unknown_name
+
+__all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment", "make_presentation"]
+
+VOID = -1
+"""The frame index of a step at which no image is shown."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a trial in which one frame is shown.
+
+    Attributes:
+        steps: How long, in time steps.
+        frame: Which image of the trial, counted from 0; `VOID` for none.
+        contrast: Contrast at the first step, in [0, 1].
+        contrast_to: Contrast at the last step of a linear ramp; `None` holds `contrast`.
+    """
+
+    steps: int
+    frame: int = VOID
+    contrast: float = 1.0
+    contrast_to: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_steps("a segment's duration", self.steps)
+        for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
+            _check_contrast(value)
+
+    def contrasts(self) -> npt.NDArray[np.float64]:
+        """The contrast at each step of the segment: shape `[steps]`."""
+        end = self.contrast if self.contrast_to is None else self.contrast_to
+        return np.linspace(self.contrast, end, self.steps)
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What a trial shows at each of its T time steps.
+
+    The timeline of `Presentation.interval(12, stimulus_duration=3, intro_duration=1,
+    interval_duration=2)`::
+
+        step    0 1 2 3 4 5 6 7 8 9 …
+        frame   · 0 0 0 · · 0 0 0 · · ·      (· is void)
+        label  -1 l l l -1 -1 l l l -1 -1 -1
+
+    A shown image x appears as `r + c · (x − r)` with contrast c and reference r: Michelson
+    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). Where
+    `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
+    deviation that does not scale with contrast and differs from step to step.
+
+    Attributes:
+        segments: The trial from its first step to its last.
+        void_value: Pixel value of a void frame, in units of the (normalized) image.
+        non_label_index: The label of a void step.
+        contrast_reference: Pixel value towards which contrast fades: mean grey.
+        sensor_noise: Standard deviation of the added noise, in units of the (normalized) image.
+        noise_seed: Seed of that noise; the same sample at the same step always gets the same noise.
+    """
+
+    segments: tuple[Segment, ...]
+    void_value: float = 0.0
+    non_label_index: int = -1
+    contrast_reference: float = 0.0
+    sensor_noise: float = 0.0
+    noise_seed: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        if not self.segments or self.n_timesteps == 0:
+            raise ValueError("a presentation needs at least one time step")
+        for name in ("void_value", "contrast_reference", "sensor_noise"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be a finite number, not {getattr(self, name)}")
+        if self.sensor_noise < 0:
+            raise ValueError(f"sensor_noise is a standard deviation and cannot be {self.sensor_noise}")
+        if isinstance(self.noise_seed, bool) or not 0 <= self.noise_seed < 2**64:
+            raise ValueError(f"noise_seed must be a whole number from 0, not {self.noise_seed}")
+
+    @classmethod
+    def constant(cls, n_timesteps: int = 1, *, stimulus_contrast: float = 1.0, **settings: Any) -> Presentation:
+        """Show the image at every step."""
+        _check_steps("n_timesteps", n_timesteps, least=1)
+        return cls((Segment(n_timesteps, 0, stimulus_contrast),), **settings)
+
+    @classmethod
+    def duration(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        *,
+        stimulus_contrast: float = 1.0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image once: `intro_duration` void steps, the stimulus, void until the end."""
+        image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
+        return cls(_fill(n_timesteps, [_void("intro_duration", intro_duration), image]), **settings)
+
+    @classmethod
+    def contrast(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        stimulus_contrast: float = 1.0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image once at `stimulus_contrast`, in [0, 1]."""
+        return cls.duration(
+            n_timesteps, stimulus_duration, intro_duration, stimulus_contrast=stimulus_contrast, **settings
+        )
+
+    @classmethod
+    def interval(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        interval_duration: int = 0,
+        *,
+        stimulus_contrast: float = 1.0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image twice with `interval_duration` void steps between."""
+        image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
+        gap = _void("interval_duration", interval_duration)
+        return cls(_fill(n_timesteps, [_void("intro_duration", intro_duration), image, gap, image]), **settings)
+
+    @classmethod
+    def from_program(
+        cls, program: Sequence[Mapping[str, Any]], n_timesteps: int | None = None, **settings: Any
+    ) -> Presentation:
+        """Build a presentation from the general form that a YAML file can hold.
+
+        Args:
+            program: Segments in order: `{void: steps}` or `{image: steps}`; an image takes
+                `contrast`, `contrast_to` (the end of a linear ramp) and `which: same | next | <index>`.
+            n_timesteps: Total length; the rest is void. By default the program's own length.
+            settings: Any attribute of `Presentation` but `segments`.
+        """
+        segments: list[Segment] = []
+        frame = 0
+        for place, entry in enumerate(program):
+            segment = _read_segment(place, entry, frame)
+            frame = segment.frame if segment.frame != VOID else frame
+            segments.append(segment)
+        total = sum(s.steps for s in segments) if n_timesteps is None else n_timesteps
+        return cls(_fill(total, segments), **settings)
+
+    @property
+    def n_timesteps(self) -> int:
+        """T, the number of time steps."""
+        return sum(segment.steps for segment in self.segments)
+
+    @cached_property
+    def frames(self) -> npt.NDArray[np.int64]:
+        """Which image is shown at each step: shape `[T]`, `VOID` where none is."""
+        return np.concatenate([np.full(s.steps, s.frame, dtype=np.int64) for s in self.segments])
+
+    @cached_property
+    def contrasts(self) -> npt.NDArray[np.float64]:
+        """The contrast at each step: shape `[T]`; meaningless at void steps."""
+        return np.concatenate([s.contrasts() for s in self.segments])
+
+    @property
+    def n_images(self) -> int:
+        """K, how many different images a trial needs; at least 1."""
+        return max(1, int(self.frames.max()) + 1)
+
+    def preceded_by(self, idle: int) -> Presentation:
+        """The same presentation after `idle` more void steps."""
+        if idle == 0:
+            return self
+        return dataclasses.replace(self, segments=(Segment(idle), *self.segments))
+
+    def step_key(self, t: int) -> tuple[Any, ...]:
+        """What is shown at step `t`, such that equal keys at equal times mean equal frames."""
+        shown = (VOID,) if self.frames[t] == VOID else (int(self.frames[t]), float(self.contrasts[t]))
+        return (*shown, self.void_value, self.contrast_reference, self.sensor_noise, self.noise_seed)
+
+    def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Labels over time, `non_label_index` in void steps.
+
+        Args:
+            labels: Shape `[B]`, or `[B, K]` for several images a trial.
+
+        Returns:
+            Shape `[B, T]`, int64.
+        """
+        by_frame = labels.reshape(len(labels), -1)
+        void = np.full((len(labels), 1), self.non_label_index, dtype=np.int64)
+        return np.concatenate([by_frame, void], axis=1).astype(np.int64)[:, self.frames]
+
+    def window(self, name: str | Sequence[int]) -> slice:
+        """The steps of a named window.
+
+        Args:
+            name: `stimulus` (first to last shown step), `late` (its last third), `outro` (after
+                it), `all`, or `[start, stop]` in steps.
+        """
+        if not isinstance(name, str):
+            start, stop = name
+            if stop > self.n_timesteps:
+                raise ValueError(f"the window {list(name)} ends after the last of {self.n_timesteps} steps")
+            return slice(start, stop)
+        shown = np.flatnonzero(self.frames != VOID)
+        first, last = (int(shown[0]), int(shown[-1]) + 1) if len(shown) else (0, self.n_timesteps)
+        windows = {
+            "stimulus": slice(first, last),
+            "late": slice(last - math.ceil((last - first) / 3), last),
+            "outro": slice(last, self.n_timesteps),
+            "all": slice(0, self.n_timesteps),
+        }
+        if name not in windows:
+            raise unknown_name("window", name, windows)
+        if windows[name].start == windows[name].stop:
+            raise ValueError(f"the window '{name}' is empty: the stimulus lasts until the end. Choose another window.")
+        return windows[name]
+
+
+PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
+    "Standard": Presentation.constant,
+    "StimulusDuration": Presentation.duration,
+    "StimulusContrast": Presentation.contrast,
+    "StimulusInterval": Presentation.interval,
+    "StimulusProgram": Presentation.from_program,
+}
+"""The presentations that a config file names, under the names of their loaders."""
+
+
+def make_presentation(name: str, **settings: Any) -> Presentation:
+    """Build a presentation by the name of its loader, with full names or aliases for its settings.
+
+    Raises:
+        UnknownNameError: There is no such loader.
+        TypeError: A setting is unknown or missing; the message names the nearest.
+        ValueError: A setting has an impossible value.
+    """
+    short = name.removesuffix("DataLoader")
+    if short not in PRESENTATIONS:
+        raise unknown_name("data_loader", name, PRESENTATIONS)
+    build = PRESENTATIONS[short]
+    parameters = inspect.signature(build).parameters
+    shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
+    valid = [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
+    full = {canonical_argument(key): value for key, value in settings.items()}
+    for key in full:
+        if key not in valid:
+            aliases = [a for v in valid for a in ARGUMENT_ALIASES.get(v, ())]
+            raise TypeError(f"{name} has no setting '{key}'. {nearest_name(key, valid + aliases)}")
+    required = [p for p, spec in parameters.items() if spec.default is spec.empty and p in valid]
+    if missing := [p for p in required if p not in full]:
+        raise TypeError(f"{name} needs the setting '{missing[0]}'")
+    return build(**full)
+
+
+def _read_segment(place: int, entry: Mapping[str, Any], frame: int) -> Segment:
+    where = f"program[{place}]"
+    valid = {"void"} if "void" in entry else {"image", "contrast", "contrast_to", "which"}
+    for key in entry:
+        if key not in valid:
+            raise ValueError(f"{where}: unknown key '{key}'. {nearest_name(key, sorted(valid))}")
+    if "void" in entry:
+        return Segment(entry["void"])
+    if "image" not in entry:
+        raise ValueError(f"{where}: a segment is {{void: steps}} or {{image: steps}}, not {dict(entry)}")
+    which = entry.get("which", "same")
+    chosen = {"same": frame, "next": frame + 1}.get(which, which)
+    if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
+        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {which!r}")
+    return Segment(entry["image"], chosen, entry.get("contrast", 1.0), entry.get("contrast_to"))
+
+
+def _fill(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    _check_steps("n_timesteps", n_timesteps, least=1)
+    used = sum(segment.steps for segment in segments)
+    if used > n_timesteps:
+        raise ValueError(
+            f"the trial needs {used} steps, but n_timesteps is {n_timesteps}. "
+            f"Set n_timesteps to at least {used}, or shorten the stimulus, intro or interval."
+        )
+    return tuple(s for s in (*segments, Segment(n_timesteps - used)) if s.steps)
+
+
+def _void(name: str, steps: int) -> Segment:
+    _check_steps(name, steps)
+    return Segment(steps)
+
+
+def _positive(name: str, steps: int) -> int:
+    _check_steps(name, steps, least=1)
+    return steps
+
+
+def _check_steps(name: str, steps: Any, least: int = 0) -> None:
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < least:
+        raise ValueError(f"{name} is a number of time steps, a whole number from {least}, not {steps!r}")
+
+
+def _check_contrast(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"contrast must be a number from 0 to 1, not {value!r}")

@@ -1,0 +1,156 @@
+"""Transforms from the presets of the config file, and the maps between label spaces."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from dynvision.config import Config, load_config
+from dynvision.errors import ConfigError, UnknownNameError, unknown_name
+
+__all__ = ["TargetTransform", "get_data_transform", "get_target_transform", "parse_transform"]
+
+
+def get_data_transform(
+    presets: str | Sequence[str],
+    data_name: str | None = None,
+    *,
+    config: Config | None = None,
+    tensors: bool = False,
+) -> Callable[[Any], Any] | list[Any]:
+    """Make the transform of one or several presets of `transform_presets`.
+
+    A preset is a list of `Name(arguments)` strings. Names are those of torchvision.transforms.v2, or
+    of ffcv.transforms in presets that begin with `ffcv`.
+
+    Args:
+        presets: The preset's name, or several that follow one another.
+        data_name: A dataset: its own variant of a preset (`train_mnist` for `train`) takes the place of the
+            general one, and a preset of the dataset's own name follows.
+        config: The configuration; by default the one that is found.
+        tensors: The images are float tensors already, so none is made of a PIL image.
+
+    Returns:
+        A callable on images; for `ffcv…` presets the list of operations of an FFCV pipeline.
+
+    Raises:
+        UnknownNameError: A preset or transform does not exist; the message names the nearest.
+        ConfigError: A transform's text or arguments are wrong.
+    """
+    config = config or load_config()
+    valid = config.data.transform_presets
+    names = [presets] if isinstance(presets, str) else list(presets)
+    if data_name is not None:
+        names = [f"{n}_{data_name}" if f"{n}_{data_name}" in valid else n for n in names]
+        names += [data_name] if data_name in valid and data_name not in names else []
+    for name in names:
+        if name not in valid:
+            raise unknown_name("transform preset", name, valid)
+    is_ffcv = any(name.startswith("ffcv") for name in names)
+    where = config.folder / "config_data.yaml"
+    library = _library(is_ffcv)
+    steps = [parse_transform(text, library, f"{where}: transform_presets.{n}") for n in names for text in valid[n]]
+    if is_ffcv:
+        return steps
+    import torch
+    from torchvision.transforms import v2
+
+    first = [] if tensors else [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    composed: Callable[[Any], Any] = v2.Compose([*first, *steps]) if first or steps else v2.Identity()
+    return composed
+
+
+def parse_transform(text: str, library: ModuleType, where: str = "") -> Any:
+    """Make a transform of its text, `RandomCrop(32, padding=4)`; arguments are literals, nothing is evaluated.
+
+    Args:
+        text: The text.
+        library: The module that has the transform.
+        where: The file and key, for the message.
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+        if isinstance(call, ast.Name):
+            call = ast.Call(func=call, args=[], keywords=[])
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("write it as Name(arguments)")
+        arguments = [ast.literal_eval(a) for a in call.args]
+        named = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"{where}: '{text}' is no transform: {error}") from error
+    kinds = {n: k for n, k in vars(library).items() if inspect.isclass(k) and not n.startswith("_")}
+    if call.func.id not in kinds:
+        raise unknown_name("transform", call.func.id, kinds, where)
+    try:
+        return kinds[call.func.id](*arguments, **named)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: '{text}' does not take these arguments: {error}") from error
+
+
+class TargetTransform:
+    """Maps a label of the dataset's own order to its index within a group.
+
+    Attributes:
+        classes: The group's class indices; the place in the list is the group's label.
+        name: The group's full name, for messages.
+    """
+
+    def __init__(self, classes: Sequence[int], name: str) -> None:
+        self.classes, self.name = list(classes), name
+        self._places = {index: place for place, index in enumerate(self.classes)}
+
+    def __call__(self, label: int) -> int:
+        """Map original → group.
+
+        Raises:
+            ValueError: The label is not of the group.
+        """
+        if int(label) not in self._places:
+            raise ValueError(f"label {label} is not in the group '{self.name}', whose classes are {self.classes}")
+        return self._places[int(label)]
+
+    def inverse(self, label: int) -> int:
+        """Map group → original."""
+        if not 0 <= int(label) < len(self.classes):
+            raise ValueError(f"'{self.name}' has the labels 0 to {len(self.classes) - 1}, not {label}")
+        return self.classes[int(label)]
+
+
+def get_target_transform(name: str, *, config: Config | None = None) -> TargetTransform:
+    """Make the map of a group's labels: `cifar100_invertebrates` maps 6, 7, 14 … to 0, 1, 2 ….
+
+    Raises:
+        UnknownNameError: There is no such dataset or group; the message names the nearest.
+    """
+    config = config or load_config()
+    for dataset in sorted(config.datasets, key=len, reverse=True):
+        if name.startswith(f"{dataset}_"):
+            group = name.removeprefix(f"{dataset}_")
+            groups = config.data.groups(dataset)
+            if group not in groups:
+                raise unknown_name("class group", group, groups, dataset)
+            classes = groups[group]
+            count = config.data.class_count(dataset)
+            if classes is None and count is None:
+                raise UnknownNameError(f"the classes of '{dataset}' are its folders; name one of its groups instead")
+            return TargetTransform(classes if classes is not None else range(int(count or 0)), name)
+    known = [f"{d}_{g}" for d in config.datasets for g in config.data.groups(d)]
+    raise unknown_name("target transform", name, known)
+
+
+def _library(is_ffcv: bool) -> ModuleType:
+    if not is_ffcv:
+        return importlib.import_module("torchvision.transforms.v2")
+    from dynvision.data.beton import require_ffcv
+
+    require_ffcv()
+    import torch
+
+    threads = torch.get_num_threads()
+    library = importlib.import_module("ffcv.transforms")
+    torch.set_num_threads(threads)
+    return library
