@@ -19,8 +19,10 @@ __all__ = ["ARCHIVE_DATASETS", "ArchiveFile", "ImageSplit", "archive_files", "fe
 
 ARCHIVE_DATASETS = ("mnist", "cifar10", "cifar100")
 
-_MNIST_NAMES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-                "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+_MNIST_NAMES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
 
 
 @dataclass(frozen=True)

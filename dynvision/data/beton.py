@@ -15,7 +15,15 @@ from typing import Any
 
 from dynvision.data.samples import Sample
 from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError
-from dynvision.files import check_free_space, make_directory, read_json, replace_file, sha256_file, temporary_sibling, write_json
+from dynvision.files import (
+    check_free_space,
+    make_directory,
+    read_json,
+    replace_file,
+    sha256_file,
+    temporary_sibling,
+    write_json,
+)
 
 __all__ = [
     "BetonFile",

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-
 from multiprocessing import Array, Value
 from pathlib import Path
 from typing import Any

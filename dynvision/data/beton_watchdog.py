@@ -62,7 +62,8 @@ def run_writer(
             start_new_session=True,
         )
         try:
-            assert child.stdin is not None and child.stdout is not None
+            assert child.stdin is not None
+            assert child.stdout is not None
             child.stdin.write(json.dumps(job).encode() + b"\n")
             child.stdin.flush()
             total = sum(len(file.samples) for file in files)
@@ -127,7 +128,9 @@ def _stopped(child: subprocess.Popen[bytes], errors: IO[bytes], when: str) -> Dy
     lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
     reason = lines[-1].strip() if lines else "it said nothing"
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return DynvisionError(f"the .beton writer stopped ({how}) {when}: {reason}. Nothing was left behind; run this again.")
+    return DynvisionError(
+        f"the .beton writer stopped ({how}) {when}: {reason}. Nothing was left behind; run this again."
+    )
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dynvision.errors import DataError, MissingError
 from dynvision.progress import progress_bar
 
-__all__ = ["IMAGE_SUFFIXES", "ClassFolder", "Export", "export_images", "scan_class_folders", "list_images"]
+__all__ = ["IMAGE_SUFFIXES", "ClassFolder", "Export", "export_images", "list_images", "scan_class_folders"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 

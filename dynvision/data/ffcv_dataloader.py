@@ -84,7 +84,9 @@ def get_ffcv_dataloader(
     sidecar = verify_beton(path)
     held = sidecar["file"]["resolution"]
     if resolution is not None and resolution != held:
-        raise ValueError(f"{path} holds images of {held} pixels, not {resolution}. Change data_resolution and rebuild it.")
+        raise ValueError(
+            f"{path} holds images of {held} pixels, not {resolution}. Change data_resolution and rebuild it."
+        )
     chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings)
     loader = _open_loader(
         Path(path), sidecar, batch_size, num_workers, order, seed, indices, drop_last, batches_ahead, os_cache

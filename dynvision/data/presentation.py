@@ -38,7 +38,9 @@ class StimulusSequence:
             raise ValueError(f"images have the shape [B, C, H, W] or [B, K, C, H, W], not {list(self.images.shape)}")
         held = self.images.shape[1] if self.images.dim() == 5 else 1
         if held < self.presentation.n_images:
-            raise ValueError(f"the presentation shows {self.presentation.n_images} images a trial, but there are {held}")
+            raise ValueError(
+                f"the presentation shows {self.presentation.n_images} images a trial, but there are {held}"
+            )
 
     @property
     def shape(self) -> torch.Size:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["stratified_split", "spread_over_classes"]
+__all__ = ["spread_over_classes", "stratified_split"]
 
 
 def stratified_split(labels: Sequence[int], train_ratio: float, seed: int) -> tuple[list[int], list[int]]:
