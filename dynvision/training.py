@@ -152,8 +152,8 @@ class _Learner(lightning.LightningModule):
         self.history.loss.append(loss)
         self.bar.set_postfix(loss=f"{loss:.3f}", val=f"{self.history.val_accuracy[-1]:.1%}")
         self.bar.update()
+        _constrain(self.network)
         if self.on_epoch is not None:
-            _constrain(self.network)
             self.on_epoch(self.current_epoch + 1)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
