@@ -14,39 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.config.experiments import ARGUMENT_ALIASES, canonical_argument
+from dynvision.data.segments import VOID, Segment, check_steps, fill_trial, read_program
 from dynvision.errors import nearest_name, unknown_name
 
 __all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment", "make_presentation"]
-
-VOID = -1
-"""The frame index of a step at which no image is shown."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a trial in which one frame is shown.
-
-    Attributes:
-        steps: How long, in time steps.
-        frame: Which image of the trial, counted from 0; `VOID` for none.
-        contrast: Contrast at the first step, in [0, 1].
-        contrast_to: Contrast at the last step of a linear ramp; `None` holds `contrast`.
-    """
-
-    steps: int
-    frame: int = VOID
-    contrast: float = 1.0
-    contrast_to: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_steps("a segment's duration", self.steps)
-        for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
-            _check_contrast(value)
-
-    def contrasts(self) -> npt.NDArray[np.float64]:
-        """The contrast at each step of the segment: shape `[steps]`."""
-        end = self.contrast if self.contrast_to is None else self.contrast_to
-        return np.linspace(self.contrast, end, self.steps)
 
 
 @dataclass(frozen=True)
@@ -95,7 +66,7 @@ class Presentation:
     @classmethod
     def constant(cls, n_timesteps: int = 1, *, stimulus_contrast: float = 1.0, **settings: Any) -> Presentation:
         """Show the image at every step."""
-        _check_steps("n_timesteps", n_timesteps, least=1)
+        check_steps("n_timesteps", n_timesteps, least=1)
         return cls((Segment(n_timesteps, 0, stimulus_contrast),), **settings)
 
     @classmethod
@@ -110,7 +81,7 @@ class Presentation:
     ) -> Presentation:
         """Show the image once: `intro_duration` void steps, the stimulus, void until the end."""
         image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
-        return cls(_fill(n_timesteps, [_void("intro_duration", intro_duration), image]), **settings)
+        return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), image]), **settings)
 
     @classmethod
     def contrast(
@@ -140,7 +111,7 @@ class Presentation:
         """Show the image twice with `interval_duration` void steps between."""
         image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
         gap = _void("interval_duration", interval_duration)
-        return cls(_fill(n_timesteps, [_void("intro_duration", intro_duration), image, gap, image]), **settings)
+        return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), image, gap, image]), **settings)
 
     @classmethod
     def from_program(
@@ -154,14 +125,9 @@ class Presentation:
             n_timesteps: Total length; the rest is void. By default the program's own length.
             settings: Any attribute of `Presentation` but `segments`.
         """
-        segments: list[Segment] = []
-        frame = 0
-        for place, entry in enumerate(program):
-            segment = _read_segment(place, entry, frame)
-            frame = segment.frame if segment.frame != VOID else frame
-            segments.append(segment)
+        segments = read_program(program)
         total = sum(s.steps for s in segments) if n_timesteps is None else n_timesteps
-        return cls(_fill(total, segments), **settings)
+        return cls(fill_trial(total, segments), **settings)
 
     @property
     def n_timesteps(self) -> int:
@@ -270,49 +236,11 @@ def make_presentation(name: str, **settings: Any) -> Presentation:
     return build(**full)
 
 
-def _read_segment(place: int, entry: Mapping[str, Any], frame: int) -> Segment:
-    where = f"program[{place}]"
-    valid = {"void"} if "void" in entry else {"image", "contrast", "contrast_to", "which"}
-    for key in entry:
-        if key not in valid:
-            raise ValueError(f"{where}: unknown key '{key}'. {nearest_name(key, sorted(valid))}")
-    if "void" in entry:
-        return Segment(entry["void"])
-    if "image" not in entry:
-        raise ValueError(f"{where}: a segment is {{void: steps}} or {{image: steps}}, not {dict(entry)}")
-    which = entry.get("which", "same")
-    chosen = {"same": frame, "next": frame + 1}.get(which, which)
-    if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
-        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {which!r}")
-    return Segment(entry["image"], chosen, entry.get("contrast", 1.0), entry.get("contrast_to"))
-
-
-def _fill(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    _check_steps("n_timesteps", n_timesteps, least=1)
-    used = sum(segment.steps for segment in segments)
-    if used > n_timesteps:
-        raise ValueError(
-            f"the trial needs {used} steps, but n_timesteps is {n_timesteps}. "
-            f"Set n_timesteps to at least {used}, or shorten the stimulus, intro or interval."
-        )
-    return tuple(s for s in (*segments, Segment(n_timesteps - used)) if s.steps)
-
-
 def _void(name: str, steps: int) -> Segment:
-    _check_steps(name, steps)
+    check_steps(name, steps)
     return Segment(steps)
 
 
 def _positive(name: str, steps: int) -> int:
-    _check_steps(name, steps, least=1)
+    check_steps(name, steps, least=1)
     return steps
-
-
-def _check_steps(name: str, steps: Any, least: int = 0) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < least:
-        raise ValueError(f"{name} is a number of time steps, a whole number from {least}, not {steps!r}")
-
-
-def _check_contrast(value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ValueError(f"contrast must be a number from 0 to 1, not {value!r}")
