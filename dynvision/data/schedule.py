@@ -225,7 +225,11 @@ def make_presentation(name: str, **settings: Any) -> Presentation:
     parameters = inspect.signature(build).parameters
     shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
     valid = [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
-    full = {canonical_argument(key): value for key, value in settings.items()}
+    full: dict[str, Any] = {}
+    for key, value in settings.items():
+        if canonical_argument(key) in full:
+            raise TypeError(f"{name} is given '{canonical_argument(key)}' twice, once under another of its names")
+        full[canonical_argument(key)] = value
     for key in full:
         if key not in valid:
             aliases = [a for v in valid for a in ARGUMENT_ALIASES.get(v, ())]

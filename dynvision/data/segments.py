@@ -100,7 +100,7 @@ def _read_segment(place: int, entry: Mapping[str, Any], frame: int) -> Segment:
     if "image" not in entry:
         raise ValueError(f"{where}: a segment is {{void: steps}} or {{image: steps}}, not {dict(entry)}")
     which = entry.get("which", "same")
-    chosen = {"same": frame, "next": frame + 1}.get(which, which)
+    chosen = {"same": frame, "next": frame + 1}.get(which, which) if isinstance(which, str) else which
     if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
         raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {which!r}")
     return Segment(entry["image"], chosen, entry.get("contrast", 1.0), entry.get("contrast_to"))
