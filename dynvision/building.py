@@ -120,7 +120,8 @@ def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tupl
 def _locks(workspace: Workspace, targets: Sequence[Target]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for target in sorted(targets):
-            output = workspace.stage(target).output(target)
-            stack.enter_context(output_lock(output))
-            remove_leftovers(output)
+            written = workspace.stage(target).written(target)
+            stack.enter_context(output_lock(written[0]))
+            for path in written:
+                remove_leftovers(path)
         yield

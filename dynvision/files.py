@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -121,15 +122,11 @@ def replace_directory(temporary: Path, path: Path) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files and folders that a killed process left for an output.
+    """Remove what a killed process left beside an output, under the names of `temporary_sibling`.
 
-    Only for the holder of the output's lock: nobody else is writing then. The names are those of
-    `temporary_sibling`, for the output itself and for files directly inside it.
+    Only for the holder of the output's lock: nobody else is writing then.
     """
-    candidates = list(path.parent.glob(f".{path.name}.partial-*"))
-    if path.is_dir():
-        candidates += path.glob(".*.partial-*")
-    for leftover in candidates:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
         else:

@@ -17,7 +17,7 @@ __all__ = [
     "Statistics",
 ]
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 
 BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
 """How many classes the downloadable datasets have; gratings have one for each orientation."""
@@ -25,7 +25,7 @@ BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
 
 def _check_name(value: object) -> str:
     text = str(value)
-    if not re.match(NAME_PATTERN, text):
+    if not re.fullmatch(NAME_PATTERN, text):
         raise ValueError(
             f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', beginning with a letter or digit"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -111,7 +112,14 @@ def open_split(dataset: str, split: str, archives: list[Path]) -> ImageSplit:
             if dataset != "mnist" or any(archive.stem == name for name in _MNIST_NAMES[split]):
                 _unpack(extract_archive, archive, scratch)
         read = _read_mnist if dataset == "mnist" else _read_cifar
-        return read(dataset, split, Path(scratch))
+        try:
+            return read(dataset, split, Path(scratch))
+        except (RuntimeError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
+            names = ", ".join(str(archive) for archive in archives)
+            raise DataError(
+                f"{names}: the archive has the right checksum but not the files of {dataset} ({error}). If the "
+                f"checksum is your own, correct data_sources.{dataset} in config_data.yaml; else download the file again."
+            ) from error
 
 
 def _unpack(extract: Callable[..., Any], archive: Path, scratch: str) -> None:

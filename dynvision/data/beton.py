@@ -91,7 +91,8 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     sidecar = read_json(sidecar_path(path))
-    if sidecar is None or not {"record", "file", "samples"} <= sidecar.keys():
+    whole = sidecar is not None and {"record", "file", "samples"} <= sidecar.keys()
+    if sidecar is None or not whole or not {"bytes", "sha256", "samples"} <= sidecar["file"].keys():
         raise DamagedFileError(
             f"{path} has no readable sidecar {sidecar_path(path).name}, so it cannot be trusted. "
             f"Rebuild it: dynvision make --force {path}"

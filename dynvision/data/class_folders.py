@@ -98,8 +98,11 @@ def export_images(
 def list_images(folder: Path) -> list[str]:
     """The names of the images in a class folder, in an order that depends on the names alone."""
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and e.name[0] != "."]
-    return sorted(names)
+        return sorted(e.name for e in entries if _is_image(e.name))
+
+
+def _is_image(name: str) -> bool:
+    return name[0] != "." and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def scan_class_folders(folder: Path, class_index: dict[int, tuple[str, str]] | None = None) -> Export:
@@ -126,7 +129,7 @@ def scan_class_folders(folder: Path, class_index: dict[int, tuple[str, str]] | N
     for index, name in _class_order(folder, folders, class_index):
         count = 0
         with os.scandir(folder / name) as entries:
-            images = sorted((e for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES), key=lambda e: e.name)
+            images = sorted((e for e in entries if _is_image(e.name)), key=lambda e: e.name)
         for entry in images:
             stat = entry.stat()
             digest.update(f"{name}/{entry.name},{stat.st_size},{stat.st_mtime_ns};".encode())

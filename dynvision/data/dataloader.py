@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dynvision.config.experiments import canonical_argument
 from dynvision.data.presentation import Presentation, StimulusSequence, make_presentation
-from dynvision.data.schedule import PRESENTATIONS
+from dynvision.data.schedule import PRESENTATIONS, presentation_arguments
 from dynvision.errors import nearest_name, unknown_name
 
 __all__ = [
@@ -33,15 +33,32 @@ Batch = tuple[Tensor | StimulusSequence, Tensor]
 
 _TORCH_ARGUMENTS = [p for p in inspect.signature(DataLoader.__init__).parameters if p not in ("self", "dataset")]
 
+_PRESENTATION_ARGUMENTS = presentation_arguments()
+
 
 def resolve_presentation(
-    presentation: Presentation | None, name: str | None, n_timesteps: int | None, settings: dict[str, Any]
+    presentation: Presentation | None,
+    name: str | None,
+    n_timesteps: int | None,
+    settings: dict[str, Any],
+    others: Sequence[str] = (),
 ) -> Presentation:
     """Take a presentation as it is given, or make the one that settings describe.
+
+    Args:
+        presentation: The presentation, or else settings.
+        name: The name of the loader that the settings are for.
+        n_timesteps: T.
+        settings: Settings of the presentation, full names or aliases.
+        others: What else the caller accepts, for naming the nearest.
 
     Raises:
         TypeError: Both a presentation and settings are given, or a setting is unknown.
     """
+    for key in settings:
+        if canonical_argument(key) == key and key not in _PRESENTATION_ARGUMENTS:
+            near = nearest_name(key, [*_PRESENTATION_ARGUMENTS, *others])
+            raise TypeError(f"{name or 'Standard'} has no setting '{key}'. {near}")
     if n_timesteps is not None:
         settings = {**settings, "n_timesteps": n_timesteps}
     if presentation is None:
@@ -118,12 +135,7 @@ class StandardDataLoader(DataLoader[Any]):
         own = {k: v for k, v in settings.items() if k not in _TORCH_ARGUMENTS}
         torch_arguments = {k: v for k, v in settings.items() if k in _TORCH_ARGUMENTS}
         name = self.presentation_name if presentation is None else None
-        try:
-            chosen = resolve_presentation(presentation, name, None, own)
-        except TypeError as error:
-            unknown = next((k for k in own if canonical_argument(k) == k and f"'{k}'" in str(error)), None)
-            near = nearest_name(unknown, _TORCH_ARGUMENTS) if unknown else ""
-            raise TypeError(f"{error} {near if 'Did you mean' in near else ''}".strip()) from None
+        chosen = resolve_presentation(presentation, name, None, own, _TORCH_ARGUMENTS)
         super().__init__(_Numbered(dataset), **torch_arguments)
         self.presentation, self.lazy, self.dtype = chosen, lazy, dtype
 

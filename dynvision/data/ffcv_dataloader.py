@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import queue
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -82,12 +83,16 @@ def get_ffcv_dataloader(
     if batch_size < 1:
         raise ValueError(f"batch_size is a number of images, at least 1, not {batch_size}")
     sidecar = verify_beton(path)
+    count = sidecar["file"]["samples"]
+    if outside := [index for index in indices or () if not 0 <= index < count]:
+        raise ValueError(f"indices: {outside[0]} is outside {path}, whose samples are 0 to {count - 1}")
     held = sidecar["file"]["resolution"]
     if resolution is not None and resolution != held:
         raise ValueError(
             f"{path} holds images of {held} pixels, not {resolution}. Change data_resolution and rebuild it."
         )
-    chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings)
+    own = [name for name in inspect.signature(get_ffcv_dataloader).parameters if name != "settings"]
+    chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings, own)
     loader = _open_loader(
         Path(path), sidecar, batch_size, num_workers, order, seed, indices, drop_last, batches_ahead, os_cache
     )

@@ -17,7 +17,7 @@ from dynvision.config.experiments import ARGUMENT_ALIASES, canonical_argument
 from dynvision.data.segments import VOID, Segment, check_steps, fill_trial, read_program
 from dynvision.errors import nearest_name, unknown_name
 
-__all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment", "make_presentation"]
+__all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment", "make_presentation", "presentation_arguments"]
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,19 @@ PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
 """The presentations that a config file names, under the names of their loaders."""
 
 
+def presentation_arguments() -> list[str]:
+    """Every setting that some presentation takes, with its aliases."""
+    names = [p for build in PRESENTATIONS.values() for p in _settings_of(build)]
+    full = list(dict.fromkeys(names))
+    return full + [alias for name in full for alias in ARGUMENT_ALIASES.get(name, ())]
+
+
+def _settings_of(build: Callable[..., Presentation]) -> list[str]:
+    parameters = inspect.signature(build).parameters
+    shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
+    return [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
+
+
 def make_presentation(name: str, **settings: Any) -> Presentation:
     """Build a presentation by the name of its loader, with full names or aliases for its settings.
 
@@ -223,8 +236,7 @@ def make_presentation(name: str, **settings: Any) -> Presentation:
         raise unknown_name("data_loader", name, PRESENTATIONS)
     build = PRESENTATIONS[short]
     parameters = inspect.signature(build).parameters
-    shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
-    valid = [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
+    valid = _settings_of(build)
     full: dict[str, Any] = {}
     for key, value in settings.items():
         if canonical_argument(key) in full:

@@ -41,6 +41,8 @@ def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") ->
             raise unknown_name("parameter", parameter, levels, where)
         if level not in levels[parameter]:
             raise unknown_name(f"level of '{parameter}'", level, levels[parameter], where)
+        if parameter in given:
+            raise UnknownNameError(f"{where}: '{text}' gives '{parameter}' twice")
         given[parameter] = level
     if missing := [p for p in levels if p not in given]:
         example = condition_text({p: values[0] for p, values in levels.items()})

@@ -47,6 +47,10 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
             "Write it as module:Class."
         ) from error
     found = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
+    if not (inspect.isclass(kind) and issubclass(kind, nn.Module)) and not inspect.isfunction(kind):
+        raise ConfigError(
+            f"config_models.yaml: {model.class_path} is no torch.nn.Module, nor a function that makes one"
+        )
     taken = inspect.signature(kind).parameters
     arguments = {**{k: v for k, v in found.items() if k in taken}, **model.args}
     with torch.random.fork_rng(devices=[]):

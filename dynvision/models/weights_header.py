@@ -19,5 +19,5 @@ def read_weights_metadata(path: Path) -> dict[str, Any] | None:
                 return None
             header = json.loads(file.read(length))
         return dict(json.loads(header["__metadata__"]["dynvision"]))
-    except (OSError, struct.error, ValueError, LookupError):
+    except (OSError, struct.error, ValueError, LookupError, TypeError):
         return None

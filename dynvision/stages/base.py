@@ -52,6 +52,10 @@ class Stage(ABC):
     def output(self, target: Target) -> Path:
         """The file or folder that a target is."""
 
+    def written(self, target: Target) -> list[Path]:
+        """The files and folders that building a target writes; its lock lies beside the first."""
+        return [self.output(target)]
+
     @abstractmethod
     def read_record(self, target: Target) -> Record | None:
         """The record of what is there; `None` where nothing (whole) is."""

@@ -47,6 +47,9 @@ class ProcessedStage(Stage):
     def output(self, target: Target) -> Path:
         return self.paths.processed(target.key[1], str(target.partition))
 
+    def written(self, target: Target) -> list[Path]:
+        return [self.output(target), *self.files(target)]
+
     def files(self, target: Target) -> list[Path]:
         """The `.beton` files of a target."""
         split, _ = split_partition(str(target.partition))
@@ -56,7 +59,9 @@ class ProcessedStage(Stage):
         records = []
         for path in self.files(target):
             sidecar = read_json(path.with_name(path.name + ".json"))
-            if sidecar is None or not path.is_file() or path.stat().st_size != sidecar["file"]["bytes"]:
+            if sidecar is None or "record" not in sidecar or not path.is_file():
+                return None
+            if path.stat().st_size != sidecar.get("file", {}).get("bytes"):
                 return None
             records.append(Record.from_dict(sidecar["record"], path))
         same = len({record.data_version for record in records}) == 1

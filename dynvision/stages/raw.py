@@ -53,6 +53,9 @@ class RawStage(Stage):
     def output(self, target: Target) -> Path:
         return self.source_folder(target.key[1], str(target.partition))
 
+    def written(self, target: Target) -> list[Path]:
+        return [self.output(target) if self.is_exported(target.key[1]) else self._manifest(target)]
+
     def is_exported(self, dataset: str) -> bool:
         """Whether this project writes the images, rather than finding them."""
         return dataset not in self.config.data.mounts() and (dataset == "gratings" or dataset in ARCHIVE_DATASETS)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynvision.data.normalization import normalize_pixels
+
+means, deviations = st.floats(0, 1), st.floats(0.05, 1)
+
+
+def draw_pixels(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+@given(st.lists(means, min_size=3, max_size=3), st.lists(deviations, min_size=3, max_size=3))
+def test_each_channel_is_standardized(mean, std):
+    pixels = draw_pixels(2, 4, 5, 3)
+    result = normalize_pixels(pixels, (mean, std))
+    expected = (pixels.numpy().astype(np.float64) / 255 - mean) / std
+    np.testing.assert_allclose(result.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-4)
+    assert result.dtype == torch.float32
+    assert result.is_contiguous()
+
+
+def test_channels_last_and_channels_first_give_the_same_numbers_to_the_bit():
+    pixels = draw_pixels(2, 4, 5, 3)
+    settings = ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
+    first = normalize_pixels(pixels.permute(0, 3, 1, 2).contiguous(), settings)
+    assert torch.equal(normalize_pixels(pixels, settings), first)
+
+
+def test_without_statistics_images_are_in_0_to_1():
+    result = normalize_pixels(torch.tensor([0, 51, 255, 255], dtype=torch.uint8).view(1, 1, 2, 2), None)
+    torch.testing.assert_close(result.flatten(), torch.tensor([0.0, 0.2, 1.0, 1.0]))
+
+
+def test_one_channel_takes_one_mean():
+    result = normalize_pixels(torch.full((1, 1, 4, 4), 255, dtype=torch.uint8), ([0.5], [0.25]))
+    torch.testing.assert_close(result, torch.full((1, 1, 4, 4), 2.0))
+
+
+def test_result_has_the_type_asked_for():
+    assert normalize_pixels(draw_pixels(1, 4, 4, 3), None, torch.float16).dtype == torch.float16
+
+
+def test_pixels_are_left_as_they_were():
+    pixels = draw_pixels(1, 4, 4, 3)
+    before = pixels.clone()
+    normalize_pixels(pixels, None).zero_()
+    assert torch.equal(pixels, before)
+
+
+def test_wrong_number_of_means_is_an_error():
+    with pytest.raises(ValueError, match="normalize has 1 means, but the images have 3 channels"):
+        normalize_pixels(draw_pixels(1, 4, 4, 3), ([0.5], [0.5]))

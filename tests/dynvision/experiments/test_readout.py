@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynvision.errors import ConfigError
+from dynvision.experiments.readout import accuracy_over_time, class_mask, predict, score_accuracy
+
+CLASSES = [6, 7, 14, 99]
+
+
+def draw_scores(seed: int, trials: int = 5, steps: int = 6) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(trials, steps, len(CLASSES))).astype(np.float32)
+
+
+@given(st.integers(0, 999), st.lists(st.sampled_from(CLASSES), min_size=5, max_size=5), st.booleans())
+def test_accuracy_is_the_share_of_trials_named_right(seed, labels, forced):
+    scores, labels = draw_scores(seed), np.array(labels)
+    choices = class_mask(CLASSES, labels, "group" if forced else "all")
+    right = np.zeros((5, 6), dtype=bool)
+    for trial in range(5):
+        for t in range(6):
+            allowed = [i for i in range(4) if not forced or CLASSES[i] in labels]
+            best = max(allowed, key=lambda i: scores[trial, t, i])
+            right[trial, t] = CLASSES[best] == labels[trial]
+    np.testing.assert_allclose(accuracy_over_time(scores, labels, CLASSES, choices), right.mean(axis=0))
+    window = slice(2, 5)
+    found = {
+        reduce: score_accuracy(scores, labels, CLASSES, choices, window, reduce) for reduce in ("mean", "max", "last")
+    }
+    np.testing.assert_allclose(found["mean"], right[:, 2:5].mean(axis=1))
+    np.testing.assert_array_equal(found["max"], right[:, 2:5].any(axis=1))
+    np.testing.assert_array_equal(found["last"], right[:, 4])
+
+
+def test_predictions_are_classes_in_the_datasets_own_order():
+    scores = np.eye(4, dtype=np.float32)[None]
+    assert predict(scores, CLASSES, np.ones(4, dtype=bool)).tolist() == [CLASSES]
+
+
+def test_forced_choice_is_among_the_classes_shown():
+    assert class_mask(CLASSES, np.array([99, 7]), "group").tolist() == [False, True, False, True]
+    assert class_mask(CLASSES, np.array([99, 7]), "all").tolist() == [True] * 4
+    scores = np.array([[[9.0, 1.0, 8.0, 2.0]]], dtype=np.float32)
+    assert predict(scores, CLASSES, class_mask(CLASSES, np.array([99, 7]), "group")).tolist() == [[99]]
+
+
+def test_network_that_knows_none_of_the_classes_shown_is_an_error():
+    with pytest.raises(ConfigError, match=r"the network was trained on none of the classes.*Set 'choices: all'"):
+        class_mask(CLASSES, np.array([1, 2]), "group")
+
+
+def test_class_that_the_network_does_not_know_is_never_right():
+    scores = draw_scores(0)
+    labels = np.array([6, 50, 50, 50, 50])
+    choices = class_mask(CLASSES, labels, "group")
+    assert score_accuracy(scores, labels, CLASSES, choices, slice(0, 6), "max")[1:].tolist() == [0, 0, 0, 0]

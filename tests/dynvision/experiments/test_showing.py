@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.experiments.showing import SweepRunner
+from dynvision.models import RCNN
+from tests.dynvision.experiments.test_plan import STEPS
+
+LAYERS = ["V1", "V1.lateral", "IT", "classifier"]
+
+
+@pytest.fixture(scope="module")
+def network() -> RCNN:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return RCNN(4, 8, channels=[3, 4, 4, 5]).eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@st.composite
+def sweeps(draw):
+    """A few presentations of one length, some of them noisy."""
+    shown = []
+    for _ in range(draw(st.integers(2, 5))):
+        stim, intro = draw(st.integers(1, 4)), draw(st.integers(0, 2))
+        contrast, noise = draw(st.sampled_from([0.5, 1.0])), draw(st.sampled_from([0.0, 0.5, 2.0]))
+        shown.append(Presentation.contrast(STEPS, stim, intro, contrast, sensor_noise=noise))
+    return shown
+
+
+def assert_same_bits(one, other, condition: int, alone: int) -> None:
+    assert one.scores[condition].tobytes() == other.scores[alone].tobytes()
+    for layer, variables in one.layers.items():
+        for name, value in variables.items():
+            assert value[condition].tobytes() == other.layers[layer][name][alone].tobytes(), (layer, name)
+
+
+@settings(max_examples=10)
+@given(sweeps(), st.integers(0, 3), st.sampled_from(["unit", "channel"]))
+def test_sweep_gives_the_same_bits_as_showing_each_condition_alone(network, images, shown, idle, resolution):
+    ids = np.array([4, 9, 2])
+    together = SweepRunner(network, shown, LAYERS, resolution, idle).show(images, ids)
+    for number, presentation in enumerate(shown):
+        alone = SweepRunner(network, [presentation], LAYERS, resolution, idle).show(images, ids)
+        assert_same_bits(together, alone, number, 0)
+
+
+@torch.no_grad()
+def test_responses_are_those_of_stepping_the_network_by_hand(network, images):
+    show = Presentation.duration(5, 2, 1, stimulus_contrast=0.5, sensor_noise=1.0, noise_seed=2)
+    ids = np.array([4, 9, 2])
+    responses = SweepRunner(network, [show], ["V1", "classifier"], "unit", idle=1).show(images, ids)
+    state, scores, rates = None, [], []
+    for frame in StimulusSequence(images, show, ids):
+        output, state = network.step(frame, state)
+        scores.append(output)
+        rates.append(state["V1"])
+    np.testing.assert_array_equal(responses.scores[0], torch.stack(scores[1:], dim=1))
+    np.testing.assert_array_equal(responses.layers["V1"]["response"][0], torch.stack(rates[1:], dim=1))
+    np.testing.assert_array_equal(responses.layers["classifier"]["response"][0], torch.stack(scores[1:], dim=1))
+    assert responses.scores.dtype == np.float32
+
+
+def test_channel_resolution_is_mean_and_standard_deviation_over_space(network, images):
+    show, ids = [Presentation.constant(3)], np.arange(3)
+    units = SweepRunner(network, show, ["V1"], "unit").show(images, ids).layers["V1"]["response"]
+    channels = SweepRunner(network, show, ["V1"], "channel").show(images, ids).layers["V1"]
+    assert set(channels) == {"mean", "std"}
+    np.testing.assert_allclose(channels["mean"], units.mean(axis=(4, 5)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(channels["std"], units.std(axis=(4, 5)), rtol=1e-4, atol=1e-6)
+
+
+def test_what_begins_alike_is_computed_once(network):
+    runner = SweepRunner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], LAYERS, "channel")
+    assert (runner.steps_computed, runner.steps_naive) == (1 + 1 + 2 + 3 + 3 + 3, 18)
+
+
+def test_conditions_that_differ_in_noise_only_still_differ(network, images):
+    shown = [Presentation.constant(3, sensor_noise=noise) for noise in (0.0, 1.0, 2.0)]
+    scores = SweepRunner(network, shown, ["V1"], "channel").show(images, np.arange(3)).scores
+    assert len({scores[number].tobytes() for number in range(3)}) == 3
+
+
+def test_same_noise_whatever_the_batch(network, images):
+    runner = SweepRunner(network, [Presentation.constant(3, sensor_noise=1.0)], ["V1"], "channel")
+    whole = runner.show(images, np.array([5, 6, 7])).scores
+    part = runner.show(images[1:], np.array([6, 7])).scores
+    np.testing.assert_allclose(whole[:, 1:], part, rtol=1e-4, atol=1e-5)
+
+
+def test_network_without_time_is_applied_to_each_frame(images):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).eval()
+    responses = SweepRunner(network, [Presentation.duration(3, 1, 1)], ["1"], "channel").show(images, np.arange(3))
+    with torch.no_grad():
+        expected = network(images).numpy()
+    np.testing.assert_array_equal(responses.scores[0, :, 1], expected)
+    np.testing.assert_array_equal(responses.scores[0, :, 0], responses.scores[0, :, 2])
+
+
+def test_idle_steps_that_leave_nothing_are_an_error(network, images):
+    with pytest.raises(ValueError, match="the idle steps leave nothing to record"):
+        SweepRunner(network, [Presentation.constant(3)], ["V1"], "channel", idle=3).show(images, np.arange(3))
+
+
+def test_showing_keeps_no_hook_and_no_gradient(network, images):
+    SweepRunner(network, [Presentation.constant(2)], ["V1"], "channel").show(images, np.arange(3))
+    assert not network.V1._forward_hooks
+    assert all(p.grad is None for p in network.parameters())

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+
+from dynvision.errors import DamagedFileError, DataError, MissingError
+from dynvision.experiments.reading import combine_conditions, open_store
+from dynvision.experiments.store import RECORD, StoreWriter, partial_path, verify_store
+from dynvision.files import write_json
+from tests.support import flip_byte
+
+LAYOUT = {"V1/mean": (4,), "V1/std": (4,), "V2/response": (3, 5, 5), "scores": (2,)}
+N, T, BATCH = 7, 3, 3
+
+
+def draw_values(seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {name: rng.random((N, T, *trailing), dtype=np.float32) for name, trailing in LAYOUT.items()}
+
+
+def write_store(store: Path, values: dict[str, Any], dtype: str = "float32", finish: bool = True) -> StoreWriter:
+    coordinates = {
+        "sample": ("sample", np.arange(N)),
+        "time": ("time", np.arange(T)),
+        "label": ("sample", np.arange(N) % 2),
+        "source": ("sample", np.asarray([f"{i}.png" for i in range(N)], dtype=object)),
+        "shown": ("time", np.array([-1, 0, 0])),
+        "class": ("class", np.arange(2)),
+    }
+    writer = StoreWriter(
+        store,
+        LAYOUT,
+        n_samples=N,
+        n_timesteps=T,
+        batch_size=BATCH,
+        dtype=dtype,
+        coordinates=coordinates,
+        attributes={"layers": ["V1", "V2"], "target": "responses/x/y:contrast=1.0"},
+    )
+    for start in range(0, N, BATCH):
+        writer.write(start, {name: value[start : start + BATCH] for name, value in values.items()})
+    if finish:
+        writer.finish({"target": "t"})
+    return writer
+
+
+def put_in_place(store: Path) -> None:
+    write_json(partial_path(store) / RECORD, {"target": "t"})
+    os.rename(partial_path(store), store)
+
+
+def chunk_files(folder: Path, array: str) -> list[Path]:
+    return sorted(p for p in (folder / array).rglob("*") if p.is_file() and p.name != "zarr.json")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where a finished store will be; it has been written beside and waits to be verified."""
+    write_store(tmp_path / "contrast=1.0.zarr", draw_values())
+    return tmp_path / "contrast=1.0.zarr"
+
+
+def test_store_is_written_beside_its_place(store):
+    assert not store.exists()
+    assert partial_path(store) == store.parent / ".contrast=1.0.zarr.partial"
+    assert verify_store(partial_path(store))["record"] == {"target": "t"}
+
+
+def test_values_come_back_as_they_were_written(store):
+    put_in_place(store)
+    tree = open_store(store)
+    values = draw_values()
+    for name in ("V1/mean", "V1/std", "V2/response"):
+        np.testing.assert_array_equal(tree[name].values, values[name])
+    np.testing.assert_array_equal(tree["scores"].values, values["scores"])
+    assert tree["V1/mean"].dims == ("sample", "time", "channel")
+    assert tree["V2/response"].dims == ("sample", "time", "channel", "y", "x")
+    assert tree["scores"].dims == ("sample", "time", "class")
+    assert tree["V1"].coords["label"].values.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert tree["source"].values.tolist() == [f"{i}.png" for i in range(N)]
+
+
+def test_store_is_opened_lazily(store):
+    put_in_place(store)
+    assert open_store(store)["V1/mean"].chunks is not None
+
+
+@pytest.mark.parametrize("array", sorted(LAYOUT))
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.999])
+def test_flipped_byte_is_found(store, array, share):
+    folder = partial_path(store)
+    chunk = chunk_files(folder, array)[-1]
+    flip_byte(chunk, int(share * chunk.stat().st_size))
+    with pytest.raises(DamagedFileError, match=str(folder / array).replace(".", r"\.")):
+        verify_store(folder)
+
+
+@pytest.mark.parametrize("array", sorted(LAYOUT))
+def test_missing_chunk_is_found(store, array):
+    folder = partial_path(store)
+    chunk_files(folder, array)[0].unlink()
+    with pytest.raises(DamagedFileError, match="holds responses that are not finite"):
+        verify_store(folder)
+
+
+def test_truncated_chunk_is_found(store):
+    folder = partial_path(store)
+    chunk = chunk_files(folder, "V1/mean")[0]
+    os.truncate(chunk, chunk.stat().st_size // 2)
+    with pytest.raises(DamagedFileError, match="V1/mean"):
+        verify_store(folder)
+
+
+def test_missing_array_is_found(store):
+    folder = partial_path(store)
+    shutil.rmtree(folder / "V2")
+    with pytest.raises(DamagedFileError, match="V2/response cannot be read"):
+        verify_store(folder)
+
+
+def test_array_of_another_shape_is_found(store):
+    folder = partial_path(store)
+    path = folder / "scores" / "zarr.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "shape": [N - 1, T, 2]}))
+    with pytest.raises(DamagedFileError, match=r"scores has the shape \[6, 3, 2\] where \[7, 3, 2\] was written"):
+        verify_store(folder)
+
+
+def test_chunk_of_another_store_is_found(store, tmp_path):
+    folder, other = partial_path(store), tmp_path / "other.zarr"
+    write_store(other, draw_values(seed=1))
+    shutil.copy(chunk_files(partial_path(other), "scores")[0], chunk_files(folder, "scores")[0])
+    with pytest.raises(DamagedFileError, match="scores does not hold what was written"):
+        verify_store(folder)
+
+
+def test_run_that_did_not_finish_is_incomplete(tmp_path):
+    write_store(tmp_path / "x.zarr", draw_values(), finish=False)
+    with pytest.raises(DamagedFileError, match=r"is incomplete: showing the stimuli did not finish\. Run it again"):
+        verify_store(partial_path(tmp_path / "x.zarr"))
+
+
+def test_reader_refuses_an_incomplete_store(store):
+    os.rename(partial_path(store), store)
+    with pytest.raises(
+        DamagedFileError, match=r"is incomplete: it has no record\.json\. Run it again: dynvision make --force"
+    ):
+        open_store(store)
+
+
+def test_missing_store_names_the_command(tmp_path):
+    with pytest.raises(MissingError, match=r"x\.zarr does not exist\. Make it: dynvision make "):
+        open_store(tmp_path / "x.zarr")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_response_that_is_not_finite_names_layer_sample_and_step(tmp_path, wrong):
+    values = draw_values()
+    values["V2/response"][5, 1, 2, 0, 0] = wrong
+    expected = "the response of 'V2' is not finite at sample 5, recorded step 1"
+    with pytest.raises(DataError, match=expected):
+        write_store(tmp_path / "x.zarr", values)
+
+
+def test_half_precision_rounds_and_says_when_it_overflows(tmp_path):
+    values = draw_values()
+    write_store(tmp_path / "x.zarr", values, dtype="float16")
+    verify_store(partial_path(tmp_path / "x.zarr"))
+    put_in_place(tmp_path / "x.zarr")
+    kept = open_store(tmp_path / "x.zarr")["scores"]
+    assert kept.dtype == np.float16
+    np.testing.assert_array_equal(kept.values, values["scores"].astype(np.float16))
+    values["scores"][0, 0, 0] = 1e5
+    with pytest.raises(
+        DataError, match=r"the response of 'scores' is not finite at sample 0.*float16 overflows above 65504"
+    ):
+        write_store(tmp_path / "y.zarr", values, dtype="float16")
+
+
+def test_content_depends_on_every_value(tmp_path):
+    first = write_store(tmp_path / "a.zarr", draw_values()).content
+    assert write_store(tmp_path / "b.zarr", draw_values()).content == first
+    changed = draw_values()
+    changed["V1/std"][6, 2, 3] += 1
+    assert write_store(tmp_path / "c.zarr", changed).content != first
+
+
+def test_conditions_are_put_side_by_side_and_missing_ones_are_nan(tmp_path):
+    stores = []
+    for seed, level in enumerate((0.1, 1.0)):
+        path = tmp_path / f"contrast={level}.zarr"
+        write_store(path, draw_values(seed))
+        put_in_place(path)
+        stores.append(({"contrast": level}, path))
+    tree = combine_conditions(stores, {"contrast": [0.1, 0.5, 1.0]})
+    assert isinstance(tree, xarray.DataTree)
+    mean = tree["V1/mean"]
+    assert mean.dims == ("contrast", "sample", "time", "channel")
+    np.testing.assert_array_equal(mean.sel(contrast=1.0).values, draw_values(1)["V1/mean"])
+    np.testing.assert_array_equal(mean.sel(contrast=0.1).values, draw_values(0)["V1/mean"])
+    assert np.isnan(mean.sel(contrast=0.5).values).all()
