@@ -117,8 +117,9 @@ def open_split(dataset: str, split: str, archives: list[Path]) -> ImageSplit:
         except (RuntimeError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
             names = ", ".join(str(archive) for archive in archives)
             raise DataError(
-                f"{names}: the archive has the right checksum but not the files of {dataset} ({error}). If the "
-                f"checksum is your own, correct data_sources.{dataset} in config_data.yaml; else download the file again."
+                f"{names}: the archive has the right checksum but not the files of {dataset} ({error}). "
+                f"If the checksum is your own, correct data_sources.{dataset} in config_data.yaml; "
+                "else download the file again."
             ) from error
 
 
