@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lightning
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dynvision.config.experiments import TrainingConfig
+from dynvision.data.normalization import Normalization, standardize
 from dynvision.data.presentation import StimulusSequence
-from dynvision.errors import ConfigError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.models.loading import step_network
 from dynvision.progress import progress_bar
 
@@ -48,6 +49,7 @@ def train_network(
     settings: TrainingConfig,
     seed: int,
     augment: Callable[[Tensor], Tensor] | None = None,
+    normalize: Normalization | None = None,
     description: str = "training",
     on_epoch: Callable[[int], None] | None = None,
 ) -> History:
@@ -64,11 +66,12 @@ def train_network(
         val_loader: The same, in a fixed order.
         settings: Epochs, steps, learning rate, noise.
         seed: Seeds contrast, noise and augmentation; the global generator is left as it was.
-        augment: Maps an image `[C, H, W]` to one of the same shape.
+        augment: Maps an image `[C, H, W]` as the loaders give it to one of the same shape.
+        normalize: Mean and standard deviation of each channel, applied after `augment`.
         description: What the progress bar says.
         on_epoch: Called after each epoch with its number, counted from 1; the network is within its constraint.
     """
-    learner = _Learner(network, settings, len(train_loader), seed, augment)
+    learner = _Learner(network, settings, len(train_loader), seed, augment, normalize)
     with torch.random.fork_rng(devices=[]), _quiet(), progress_bar(settings.epochs, description, "epoch") as bar:
         torch.manual_seed(seed)
         learner.bar, learner.on_epoch = bar, on_epoch
@@ -107,9 +110,11 @@ class _Learner(lightning.LightningModule):
         batches: int,
         seed: int,
         augment: Callable[[Tensor], Tensor] | None,
+        normalize: Normalization | None,
     ) -> None:
         super().__init__()
         self.network, self.settings, self.batches, self.augment = network, settings, batches, augment
+        self.normalize = normalize
         self.generator = torch.Generator().manual_seed(seed)
         self.history = History()
         self.bar: Any = None
@@ -119,7 +124,7 @@ class _Learner(lightning.LightningModule):
 
     def training_step(self, batch: tuple[StimulusSequence, Tensor], batch_idx: int) -> Tensor:
         sequence, labels = batch
-        images = self._augment(sequence.images)
+        images = standardize(self._augment(sequence.images), self.normalize)
         images = images * self._draw_contrast(len(images)).to(images)
         state, loss = None, images.new_zeros(())
         for t in range(self.settings.n_timesteps):
@@ -136,7 +141,8 @@ class _Learner(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[StimulusSequence, Tensor], batch_idx: int) -> None:
         sequence, labels = batch
-        scores = classify(self.network, sequence)[:, -1]
+        shown = replace(sequence, images=standardize(sequence.images, self.normalize))
+        scores = classify(self.network, shown)[:, -1]
         self._right += int((scores.argmax(dim=1) == labels[:, 0]).sum())
         self._seen += len(labels)
 
@@ -148,7 +154,10 @@ class _Learner(lightning.LightningModule):
         loss = sum(self._losses) / len(self._losses)
         self._losses.clear()
         if not torch.isfinite(torch.tensor(loss)):
-            raise FloatingPointError(f"the training loss is {loss} in epoch {self.current_epoch}: lower learning_rate")
+            raise DynvisionError(
+                f"the training loss is {loss} in epoch {self.current_epoch + 1}: lower learning_rate under training in "
+                "config_models.yaml"
+            )
         self.history.loss.append(loss)
         self.bar.set_postfix(loss=f"{loss:.3f}", val=f"{self.history.val_accuracy[-1]:.1%}")
         self.bar.update()

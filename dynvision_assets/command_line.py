@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def list_assets(prefix: str) -> None:
     with _readable_errors():
         workspace = _open()
         known: dict[Any, Any] = {}
-        keys = [key for key in workspace.keys if "/".join(key).startswith(prefix.rstrip("/"))]
+        keys = [key for key in workspace.keys if f"{'/'.join(key)}/".startswith(prefix)]
         if not keys:
             from dynvision.errors import unknown_name
 
@@ -65,7 +65,8 @@ def list_assets(prefix: str) -> None:
         for key in keys:
             states = [workspace.status(t, known).state for t in workspace.targets(key)]
             counts = [f"{states.count(s)} {s}" for s in ("fresh", "stale", "missing") if s in states]
-            click.echo(f"{'/'.join(key):{width}}  {len(states):4} partitions: {', '.join(counts)}")
+            noun = "partition: " if len(states) == 1 else "partitions:"
+            click.echo(f"{'/'.join(key):{width}}  {len(states):4} {noun} {', '.join(counts)}")
         for note in _unconfigured(workspace):
             click.echo(note)
 
@@ -130,8 +131,8 @@ def ui(host: str, port: int) -> None:
             "DYNVISION_CONFIG": str(workspace.config.folder),
         }
         click.echo(f"Dagster on http://{host}:{port} for {workspace.paths.root} (stop with Ctrl-C)")
-        module = ["-m", "dynvision_assets.definitions"]
-        arguments = [sys.executable, "-m", "dagster", "dev", *module, "-h", host, "-p", str(port)]
+        locations = str(home / "workspace.yaml")
+        arguments = [sys.executable, "-m", "dagster", "dev", "-w", locations, "-h", host, "-p", str(port)]
         sys.stdout.flush()
         os.execve(sys.executable, arguments, environment)
 
@@ -159,15 +160,19 @@ def _make(workspace: Workspace, targets: tuple[str, ...], force: bool) -> None:
 
     made = make_targets(workspace, targets, force)
     if not made.built:
-        click.echo(f"{len(made.wanted)} targets are up to date; nothing to do")
+        click.echo(f"{_count(made.wanted)} {'is' if len(made.wanted) == 1 else 'are'} up to date; nothing to do")
         return
-    click.echo(f"built {len(made.built)} targets in {made.seconds:.1f} s:")
+    click.echo(f"built {_count(made.built)} in {made.seconds:.1f} s:")
     by_key: dict[str, list[str]] = {}
     for target in made.built:
         by_key.setdefault("/".join(target.key), []).append(str(target.partition or ""))
     for key, partitions in by_key.items():
         names = [name for name in partitions if name]
         click.echo(f"  {key}" + (f": {', '.join(names)}" if names else ""))
+
+
+def _count(targets: Sequence[object]) -> str:
+    return f"{len(targets)} target" + ("" if len(targets) == 1 else "s")
 
 
 def _open() -> Workspace:

@@ -29,6 +29,14 @@ run_retries:
   retry_on_asset_or_op_failure: false
 """
 
+LOCATIONS = """\
+# Written by dynvision: the same code location as workspace.yaml of the repository.
+load_from:
+  - python_module:
+      module_name: dynvision_assets.definitions
+      location_name: dynvision
+"""
+
 
 def prepare_home(paths: Paths) -> Path:
     """Find the Dagster home (`$DAGSTER_HOME`, else `.dagster/` under the root) and make it usable.
@@ -40,5 +48,6 @@ def prepare_home(paths: Paths) -> Path:
     make_directory(home)
     if not (home / "dagster.yaml").exists():
         write_bytes(home / "dagster.yaml", SETTINGS.encode())
+    write_bytes(home / "workspace.yaml", LOCATIONS.encode())
     os.environ["DAGSTER_HOME"] = str(home)
     return home

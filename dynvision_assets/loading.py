@@ -81,7 +81,7 @@ def load(
     """Load what a stage made.
 
     ========================================  =======================================================
-    `raw/<dataset>`                           torchvision's `ImageFolder` of a split
+    `raw/<dataset>`                           a torchvision dataset of a split, like interim
     `interim/<dataset>`                       a torchvision dataset; labels in the dataset's own order
     `processed/<dataset>`                     a `ProcessedFile`: path, sidecar, `.loader(...)`
     `models/<model>/<dataset>`                the trained network, in evaluation mode
@@ -181,9 +181,10 @@ def _require(workspace: Workspace, targets: list[Target]) -> None:
 
 
 def _load_raw(workspace: Workspace, target: Target) -> Any:
-    from torchvision.datasets import ImageFolder
+    from dynvision.data.group_folder import GroupFolder
 
-    return ImageFolder(str(workspace.stage(target).output(target)))
+    record = workspace.stage(target).read_record(target)
+    return GroupFolder(workspace.stage(target).output(target), workspace.paths, record=record)
 
 
 def _load_interim(workspace: Workspace, target: Target) -> Any:
@@ -206,21 +207,12 @@ def _load_processed(workspace: Workspace, target: Target, file: str | None) -> P
 
 
 def _load_model(workspace: Workspace, target: Target) -> Any:
-    from dynvision.models.loading import build_network, load_weights
+    from dynvision.models.loading import rebuild_network
 
     record = workspace.stage(target).read_record(target)
     if record is None:
         raise DynvisionError(f"{target} disappeared while it was loaded")
-    _, seed = str(target.partition).rsplit("_s", 1)
-    network = build_network(
-        workspace.config.models[target.key[1]],
-        n_classes=len(record.details["classes"]),
-        resolution=workspace.config.data.data_resolution[target.key[2]],
-        channels_in=record.details["channels"],
-        seed=int(seed),
-    )
-    load_weights(workspace.stage(target).output(target) / "trained.safetensors", network)
-    return network.eval()
+    return rebuild_network(record, workspace.stage(target).output(target) / "trained.safetensors")
 
 
 def _load_responses(workspace: Workspace, targets: list[Target], allow_missing: bool) -> Any:

@@ -29,6 +29,8 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     }
     if "images" in details and details.get("seconds"):
         metadata["images_per_second"] = round(details["images"] / details["seconds"], 1)
+    if "readout" in details:
+        metadata["readout"] = ", ".join(f"{key} {value}" for key, value in details["readout"].items())
     if "val_accuracy" in details:
         metadata["val_accuracy"] = details["val_accuracy"][-1]
         metadata["training_loss"] = details["loss"][-1]
@@ -37,7 +39,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     if "classes" in details:
         metadata["classes"] = _table(details["classes"])
     if "tuning" in details:
-        metadata["tuning"] = _table(details["tuning"])
+        metadata["tuning_table"] = _table(details["tuning"])
     for title, png in draw_target(workspace, target, record).items():
         encoded = base64.b64encode(png).decode()
         metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")

@@ -13,7 +13,7 @@ import pandas as pd
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
 from dynvision.experiments.reading import open_store
-from dynvision.experiments.readout import accuracy_over_time, class_mask, score_accuracy
+from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, score_accuracy
 
 __all__ = ["measure_condition", "measure_tuning"]
 
@@ -41,14 +41,14 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
     root = tree.to_dataset()
     scores, labels = root["scores"].values, root["label"].values
     classes = root["class"].values.tolist()
-    choices = class_mask(classes, np.unique(labels), readout.choices)
+    choices = class_mask(classes, root.attrs["group_classes"], readout.choices)
     window = presentation.window(readout.window)
     rows = [_rows(OUTPUT, "accuracy", accuracy_over_time(scores, labels, classes, choices))]
     trials = score_accuracy(scores, labels, classes, choices, window, readout.reduce)
     numbers: dict[str, Any] = {
         "accuracy": float(trials.mean()),
         "accuracy_sem": float(trials.std(ddof=1) / np.sqrt(len(trials))) if len(trials) > 1 else float("nan"),
-        "chance": 1 / int(choices.sum()),
+        "chance": chance_level(labels, classes, choices),
         "samples": len(trials),
     }
     for name, node in tree.children.items():

@@ -28,6 +28,7 @@ class GroupFolder(VisionDataset):
         paths: The paths of the root it lies in.
         transform: What is done to an image (PIL, RGB or grey).
         target_transform: What is done to a label.
+        record: The record of the folder; by default its `folder.link`.
 
     Attributes:
         samples: Path and label of each image.
@@ -47,12 +48,14 @@ class GroupFolder(VisionDataset):
         paths: Paths,
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
+        record: Record | None = None,
     ) -> None:
         super().__init__(str(folder), transform=transform, target_transform=target_transform)
-        content = read_json(folder / "folder.link")
-        if content is None:
-            raise MissingError(f"{folder} has no folder.link. Make it: dynvision make {paths.relative(folder)}")
-        record = Record.from_dict(content, folder / "folder.link")
+        if record is None:
+            content = read_json(folder / "folder.link")
+            if content is None:
+                raise MissingError(f"{folder} has no folder.link. Make it: dynvision make {paths.relative(folder)}")
+            record = Record.from_dict(content, folder / "folder.link")
         listed = list_samples(folder, record)
         self.samples = [(str(paths.root / s.source), s.label) for s in listed]
         self.targets = [s.label for s in listed]

@@ -65,6 +65,7 @@ class ImageSource:
         order: str = "sequential",
         seed: int = 0,
         indices: Sequence[int] | None = None,
+        normalized: bool = True,
     ) -> Any:
         """Open a part (`train`, `val` or `test`) as lazy stimuli in time.
 
@@ -75,6 +76,7 @@ class ImageSource:
             order: `sequential` or `random`.
             seed: Seeds the order.
             indices: Only these samples, by their place in the part.
+            normalized: Standardize each channel by the dataset's statistics; else images are in [0, 1].
         """
         show = Presentation.constant(n_timesteps)
         if self.config.data.use_ffcv:
@@ -83,7 +85,7 @@ class ImageSource:
             return get_ffcv_dataloader(
                 self._beton(part),
                 batch_size,
-                normalize=self.normalize,
+                normalize=self.normalize if normalized else None,
                 order=order,
                 presentation=show,
                 lazy=True,
@@ -93,7 +95,7 @@ class ImageSource:
             )
         from dynvision.data.dataloader import get_data_loader
 
-        dataset: Any = _Images(self, [self._listed()[i] for i in self._part(part)])
+        dataset: Any = _Images(self, [self._listed()[i] for i in self._part(part)], normalized)
         return get_data_loader(
             dataset if indices is None else Subset(dataset, list(indices)),
             batch_size=batch_size,
@@ -120,9 +122,9 @@ class ImageSource:
 class _Images(Dataset[Any]):
     """Normalized images read directly from their files, decoded on demand."""
 
-    def __init__(self, source: ImageSource, samples: Sequence[Any]) -> None:
+    def __init__(self, source: ImageSource, samples: Sequence[Any], normalized: bool) -> None:
         self.samples, self.root = samples, source.paths.root
-        self.channels, self.normalize = source.channels, source.normalize
+        self.channels, self.normalize = source.channels, source.normalize if normalized else None
         self.resolution = source.config.data.data_resolution[source.dataset]
 
     def __len__(self) -> int:

@@ -7,9 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["normalize_pixels"]
+__all__ = ["Normalization", "normalize_pixels", "standardize"]
 
 Normalization = tuple[Sequence[float], Sequence[float]]
+
+
+def standardize(images: Tensor, normalize: Normalization | None) -> Tensor:
+    """Standardize each channel of images in [0, 1]: ``(x − mean) / std``; shape `[B, C, H, W]`."""
+    if normalize is None:
+        return images
+    mean, std = (torch.tensor(list(values)).view(1, -1, 1, 1).to(images) for values in normalize)
+    return (images - mean) / std
 
 
 def normalize_pixels(pixels: Tensor, normalize: Normalization | None, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -40,7 +40,7 @@ def list_samples(folder: Path, record: Record) -> list[Sample]:
     source = Path(record.details["source"])
     dataset = record.target.partition("/")[2].partition(":")[0]
     samples = []
-    for entry in record.details["classes"]:
+    for place_in_group, entry in enumerate(record.details["classes"]):
         names = list_images(folder / entry["folder"])
         if len(names) != entry["count"]:
             raise DataError(
@@ -48,5 +48,5 @@ def list_samples(folder: Path, record: Record) -> list[Sample]:
                 f"Make the raw stage again: dynvision make --force raw/{dataset}"
             )
         place = (source / entry["folder"]).as_posix()
-        samples += [Sample(f"{place}/{name}", entry["index"], entry["group_index"]) for name in names]
+        samples += [Sample(f"{place}/{name}", entry["index"], place_in_group) for name in names]
     return samples

@@ -9,29 +9,35 @@ import numpy.typing as npt
 
 from dynvision.errors import ConfigError
 
-__all__ = ["accuracy_over_time", "class_mask", "predict", "score_accuracy"]
+__all__ = ["accuracy_over_time", "chance_level", "class_mask", "predict", "score_accuracy"]
 
 
-def class_mask(output_classes: Sequence[int], shown: npt.NDArray[np.int64], choices: str) -> npt.NDArray[np.bool_]:
+def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str) -> npt.NDArray[np.bool_]:
     """Which outputs may be answered with.
 
     Args:
         output_classes: The class of each output, in the dataset's own order.
-        shown: The classes of the images shown.
-        choices: `group` allows the classes shown, `all` every output.
+        group: The classes of the group that is shown.
+        choices: `group` allows the group's classes, `all` every output.
 
     Returns:
         Shape `[outputs]`.
     """
     if choices == "all":
         return np.ones(len(output_classes), dtype=bool)
-    mask = np.isin(output_classes, shown)
+    mask = np.isin(output_classes, group)
     if not mask.any():
         raise ConfigError(
             "the network was trained on none of the classes that it is shown, so a readout with 'choices: group' has "
             "no answer to choose from. Set 'choices: all', or change trained_on or group of the subject."
         )
     return mask
+
+
+def chance_level(labels: npt.NDArray[np.int64], output_classes: Sequence[int], choices: npt.NDArray[np.bool_]) -> float:
+    """The accuracy of guessing evenly among the choices; trials whose class is no choice are never right."""
+    allowed = np.asarray(output_classes)[choices]
+    return float(np.isin(labels, allowed).mean() / len(allowed))
 
 
 def predict(

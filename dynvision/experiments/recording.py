@@ -13,11 +13,11 @@ import torch
 from dynvision.data.image_source import ImageSource
 from dynvision.data.splits import spread_over_classes
 from dynvision.experiments.conditions import all_conditions
-from dynvision.experiments.readout import accuracy_over_time, class_mask, score_accuracy
+from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, score_accuracy
 from dynvision.experiments.showing import BatchResponses, SweepRunner
 from dynvision.experiments.store import ArrayLayout, StoreWriter
 from dynvision.files import check_free_space
-from dynvision.models.loading import build_network, load_weights, match_layers
+from dynvision.models.loading import check_network, match_layers, rebuild_network
 from dynvision.progress import progress_bar, say
 from dynvision.records import Record
 from dynvision.targets import Target
@@ -56,7 +56,8 @@ class SweepRecording:
         self.labels = np.asarray(self.table["label"])[self.indices]
         self.presentations = [stage.presentation(t) for t in targets]
         self.output_classes = [entry["index"] for entry in self.model_record.details["classes"]]
-        self.choices = class_mask(self.output_classes, np.unique(self.labels), self.experiment.readout.choices)
+        self.group_classes = [entry["index"] for entry in self.source.classes]
+        self.choices = class_mask(self.output_classes, self.group_classes, self.experiment.readout.choices)
         self._tallies: list[_Tally] = []
         self._steps: dict[str, int] = {}
 
@@ -97,7 +98,7 @@ class SweepRecording:
             "n_timesteps": self.presentations[number].n_timesteps,
             "accuracy": tally.accuracy,
             "accuracy_over_time": (tally.right / tally.trials).tolist(),
-            "chance": 1 / int(self.choices.sum()),
+            "chance": chance_level(self.labels, self.output_classes, self.choices),
             "readout": self.experiment.readout.model_dump(mode="json"),
             "mean_response": {layer: (total / tally.trials).tolist() for layer, total in tally.sums.items()},
             "peak_response": {layer: float((total / tally.trials).max()) for layer, total in tally.sums.items()},
@@ -108,17 +109,11 @@ class SweepRecording:
         }
 
     def _open_network(self) -> torch.nn.Module:
-        config = self.stage.config
-        network = build_network(
-            config.models[self.subject.model],
-            n_classes=len(self.output_classes),
-            resolution=config.data.data_resolution[self.subject.dataset],
-            channels_in=self.source.channels,
-            seed=self.subject.seed,
-        )
         status = self.experiment.status.removeprefix("trained-")
-        load_weights(self.model_folder / f"{status}.safetensors", network)
-        return network.eval()
+        network = rebuild_network(self.model_record, self.model_folder / f"{status}.safetensors")
+        size = self.stage.config.data.data_resolution[self.subject.dataset]
+        check_network(network, len(self.output_classes), self.source.channels, size)
+        return network
 
     def _find_layout(self, runner: SweepRunner) -> ArrayLayout:
         size = self.stage.config.data.data_resolution[self.subject.dataset]
@@ -170,6 +165,7 @@ class SweepRecording:
         attributes = {
             "target": str(target),
             "layers": list(dict.fromkeys(name.rpartition("/")[0] for name in layout if "/" in name)),
+            "group_classes": self.group_classes,
             "settings": json.dumps(self.stage.settings(target)),
             "model_version": self.model_record.data_version,
             "threads": torch.get_num_threads(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,11 @@ class SweepRunner:
                 noise: dict[int, Tensor] = {}
                 for history, shown in enumerate(step.shown_by):
                     frame = _render(sequences[shown], t, ids, noise)
-                    scores, state = step_network(self.network, frame, states[step.parents[history]])
+                    parent = step.parents[history]
+                    # A network may change its state in place; histories that fork from it must not see that.
+                    is_last = parent not in step.parents[history + 1 :]
+                    before = states[parent] if is_last else _copy_state(states[parent])
+                    scores, state = step_network(self.network, frame, before)
                     following.append(state)
                     if t >= self.idle:
                         evoked = {name: self._reduce(outputs[name]) for name in self.layers}
@@ -117,11 +122,22 @@ def _render(sequence: StimulusSequence, t: int, ids: npt.NDArray[np.int64], draw
     """The frame at a step; sensor noise is drawn once for the conditions that share it."""
     frame, show = sequence.noiseless_frame(t), sequence.presentation
     if show.sensor_noise == 0:
-        return frame
+        return frame.clone() if frame is sequence.images else frame
     if show.noise_seed not in drawn:
         noise = sensor_noise(ids, t, tuple(frame.shape[1:]), show.noise_seed)
         drawn[show.noise_seed] = torch.from_numpy(noise).to(frame)
     return frame + show.sensor_noise * drawn[show.noise_seed]
+
+
+def _copy_state(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {key: _copy_state(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        copied = [_copy_state(value) for value in state]
+        return type(state)(*copied) if hasattr(state, "_fields") else type(state)(copied)
+    return copy.deepcopy(state)
 
 
 def _keep(

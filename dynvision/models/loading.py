@@ -16,11 +16,15 @@ from torch import Tensor, nn
 
 from dynvision.config.experiments import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
+from dynvision.models.weights_header import read_weights_metadata
+from dynvision.records import Record
 
 __all__ = [
     "build_network",
+    "check_network",
     "load_weights",
     "match_layers",
+    "rebuild_network",
     "record_layers",
     "save_weights",
     "step_network",
@@ -57,11 +61,67 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         torch.manual_seed(seed)
         try:
             network = kind(**arguments)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ConfigError(f"config_models.yaml: {model.class_path} does not take these args: {error}") from error
     if not isinstance(network, nn.Module):
         raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
     return network
+
+
+def rebuild_network(record: Record, weights: Path) -> nn.Module:
+    """Build the network that a record of the models stage describes, with weights that belong to it.
+
+    Args:
+        record: The record of the training; its own settings are used, not those of today's config.
+        weights: One of the files of that training.
+
+    Raises:
+        DamagedFileError: The weights are of another training.
+    """
+    settings = record.config
+    network = build_network(
+        ModelConfig(**{"class": settings["class"], "args": settings["args"]}),
+        n_classes=len(record.details["classes"]),
+        resolution=settings["resolution"],
+        channels_in=record.details["channels"],
+        seed=settings["seed"],
+    )
+    load_weights(weights, network)
+    header = read_weights_metadata(weights)
+    if header is None or header.get("data_version") != record.data_version:
+        raise DamagedFileError(
+            f"{weights} is of another training than {record.target}. Make it: dynvision make --force {record.target}"
+        )
+    return network.eval()
+
+
+@torch.no_grad()
+def check_network(network: nn.Module, n_classes: int, channels_in: int, resolution: int) -> None:
+    """Step a network through a frame and look at what comes out.
+
+    Raises:
+        ConfigError: It does not give one score for each class, or keeps a state of its own between
+            calls, where only a `step(x, state)` can be forked and started anew.
+    """
+    was_training = network.training
+    network.eval()
+    generator = torch.Generator().manual_seed(0)
+    frame = torch.randn(2, channels_in, resolution, resolution, generator=generator)
+    first, _ = step_network(network, frame.clone(), None)
+    first = first.clone()
+    again, _ = step_network(network, frame.clone(), None)
+    network.train(was_training)
+    name = type(network).__name__
+    if tuple(first.shape) != (2, n_classes):
+        raise ConfigError(
+            f"{name} gives an output of shape {list(first.shape[1:])} where {n_classes} class scores are needed. "
+            "Set the argument for the number of classes under args in config_models.yaml."
+        )
+    if not torch.equal(first, again):
+        raise ConfigError(
+            f"{name} gives another output for the same frame the second time: it keeps a state of its own. "
+            "Give it a method step(x, state) that returns (output, new state)."
+        )
 
 
 def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dynvision.errors import ConfigError
+from dynvision.files import make_directory, replace_directory, temporary_sibling
+from dynvision.models.source_code import digest_source
 from dynvision.models.weights_header import read_weights_metadata
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
@@ -50,6 +53,7 @@ class ModelsStage(Stage):
         settings: dict[str, Any] = {
             "class": model.class_path,
             "args": model.args,
+            "source": digest_source(model.class_path),
             "training": training.model_dump(mode="json", exclude={"datasets"}),
             "statistics": statistics.model_dump(mode="json") if statistics else None,
             "resolution": data.data_resolution[dataset],
@@ -73,10 +77,14 @@ class ModelsStage(Stage):
     def read_record(self, target: Target) -> Record | None:
         path = self.output(target) / "trained.safetensors"
         metadata = read_weights_metadata(path)
-        others = ["init", *(f"epoch={n}" for n in self.epochs_to_keep(target))]
-        if metadata is None or not all((self.output(target) / f"{name}.safetensors").is_file() for name in others):
+        if metadata is None:
             return None
-        return Record.from_dict(metadata, path)
+        record = Record.from_dict(metadata, path)
+        for name in ["init", *(f"epoch={n}" for n in self.epochs_to_keep(target))]:
+            other = read_weights_metadata(self.output(target) / f"{name}.safetensors")
+            if other is None or other.get("data_version") != record.data_version:
+                return None
+        return record
 
     def epochs_to_keep(self, target: Target) -> list[int]:
         """The epochs whose weights an experiment asks for with `status: trained-epoch=N`."""
@@ -101,7 +109,7 @@ class ModelsStage(Stage):
 
         from dynvision.data.image_source import ImageSource
         from dynvision.data.transforms import get_data_transform
-        from dynvision.models.loading import build_network, save_weights
+        from dynvision.models.loading import build_network, check_network, match_layers, save_weights
         from dynvision.training import train_network
 
         start = time.perf_counter()
@@ -117,6 +125,8 @@ class ModelsStage(Stage):
             channels_in=source.channels,
             seed=seed,
         )
+        check_network(network, len(source.classes), source.channels, self.config.data.data_resolution[dataset])
+        match_layers(network, self.config.models[name].record.layers)
         augment: Any = None
         if training.transform is not None:
             augment = get_data_transform(self._preset(dataset, training.transform), config=self.config, tensors=True)
@@ -127,6 +137,7 @@ class ModelsStage(Stage):
                 "change the experiment's status in config_experiments.yaml, or epochs in config_models.yaml"
             )
         initial = {key: value.clone() for key, value in network.state_dict().items()}
+        size = training.batch_size
         snapshots: dict[int, dict[str, Any]] = {}
 
         def keep(epoch: int) -> None:
@@ -135,11 +146,12 @@ class ModelsStage(Stage):
 
         history = train_network(
             network,
-            source.loader("train", training.batch_size, training.n_timesteps, order="random", seed=seed),
-            source.loader("val", training.batch_size, training.n_timesteps),
+            source.loader("train", size, training.n_timesteps, order="random", seed=seed, normalized=False),
+            source.loader("val", size, training.n_timesteps, normalized=False),
             training,
             seed,
             augment,
+            source.normalize,
             str(target),
             keep,
         )
@@ -162,13 +174,16 @@ class ModelsStage(Stage):
                 "seconds": round(time.perf_counter() - start, 3),
             },
         )
-        network.load_state_dict(initial)
-        save_weights(folder / "init.safetensors", network, record.to_dict())
-        for epoch, weights in snapshots.items():
-            network.load_state_dict(weights)
-            save_weights(folder / f"epoch={epoch}.safetensors", network, record.to_dict())
-        network.load_state_dict(trained)
-        save_weights(folder / "trained.safetensors", network, record.to_dict())
+        named = {"init": initial, **{f"epoch={n}": weights for n, weights in snapshots.items()}, "trained": trained}
+        make_directory(folder.parent)
+        temporary = temporary_sibling(folder)
+        try:
+            for name, weights in named.items():
+                network.load_state_dict(weights)
+                save_weights(temporary / f"{name}.safetensors", network, record.to_dict())
+            replace_directory(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         return record
 
 

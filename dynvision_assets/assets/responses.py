@@ -49,20 +49,18 @@ def show_stimuli(context: dg.AssetExecutionContext, config: BuildConfig, compute
     out={"result": dg.Out(dg.Nothing), "check": dg.Out(io_manager_key="step_io_manager")},
     description="Reads the responses back (complete, finite, the right shapes and contents) and puts them in place.",
 )
-def verify_responses(
-    context: dg.AssetExecutionContext, compute: ComputeResource, shown: list[str]
-) -> Iterator[dg.Output[Any]]:
+def verify_responses(context: dg.AssetExecutionContext, compute: ComputeResource, shown: list[str]) -> Iterator[Any]:
     """Verify the responses; a failure is recorded and raised before they count as materialized."""
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
     try:
         records = compute.call("dynvision.building:verify_responses", targets=[str(t) for t in targets], shown=shown)
     except dg.Failure as failure:
-        yield dg.Output(_check(key, COMPLETE, False, str(failure.description), {}), "check")
+        yield _check(key, COMPLETE, False, str(failure.description), {})
         raise
     samples = sum(record["details"]["samples"] for record in records)
     sentence = f"{len(records)} conditions, {samples} trials read back"
-    yield dg.Output(_check(key, COMPLETE, True, sentence, {"conditions": len(records), "trials": samples}), "check")
+    yield _check(key, COMPLETE, True, sentence, {"conditions": len(records), "trials": samples})
     yield dg.Output(None, "result")
 
 
@@ -71,7 +69,7 @@ def verify_responses(
     out={"check": dg.Out(io_manager_key="step_io_manager")},
     description="Reports each condition's numbers, picture and data version; Dagster gives a whole run only one.",
 )
-def report_conditions(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[dg.Output[Any]]:
+def report_conditions(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[Any]:
     """Report every condition after the run's own materialization."""
     workspace = open_workspace(compute)
     (key,) = context.assets_def.keys
@@ -83,7 +81,7 @@ def report_conditions(context: dg.AssetExecutionContext, compute: ComputeResourc
         _report(context, workspace, key, target, record)
         versions[record.data_version] = 1
     sentence = f"{len(versions)} data versions reported"
-    yield dg.Output(_check(key, REPORTED, True, sentence, {"conditions": len(versions)}), "check")
+    yield _check(key, REPORTED, True, sentence, {"conditions": len(versions)})
 
 
 def make_responses_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -134,7 +132,10 @@ def _report(
         dg.AssetMaterialization(
             key,
             partition=partition_key(workspace, target),
-            metadata={**describe_record(workspace, target, record), "run": context.run_id},
+            metadata={
+                **describe_record(workspace, target, record),
+                "run": dg.MetadataValue.dagster_run(context.run.run_id),
+            },
             tags={"dagster/data_version": record.data_version},
         )
     )

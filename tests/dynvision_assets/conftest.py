@@ -1,0 +1,46 @@
+"""One small chain, made once by the command line; a test that changes things works on a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.dynvision_assets.helpers import copy_root, run_dynvision, write_config
+
+CHAIN = (
+    "summary/contrast/rcnn_gratings",
+    "responses/contrast_duration/rcnn_gratings",
+    "responses/contrast/rcnn_ends",
+    "interim/gratings",
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the roots and instances of whoever runs the tests out of them."""
+    for name in ("DYNVISION_ROOT", "DYNVISION_CONFIG", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def made_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root in which the whole chain has been made; not to be changed."""
+    root = tmp_path_factory.mktemp("made") / "root"
+    write_config(root)
+    done = run_dynvision(root, "make", *CHAIN)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def chain(made_root: Path, tmp_path: Path) -> Path:
+    """A copy of the whole chain that a test may change."""
+    return copy_root(made_root, tmp_path / "root")
+
+
+@pytest.fixture
+def empty_root(tmp_path: Path) -> Path:
+    """A root with the small configuration in which nothing has been made."""
+    write_config(tmp_path / "root")
+    return tmp_path / "root"

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import dask.array
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+import dynvision_assets as dva
+from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError
+from dynvision_assets.definitions import make_definitions
+from tests.dynvision_assets.helpers import open_workspace
+
+CONTRASTS = [0.1, 0.5, 0.8, 1.0]
+
+
+def stored(root: Path, experiment: str, condition: str, name: str) -> np.ndarray:
+    """An array as it lies in a store, read by Zarr alone."""
+    group = zarr.open_group(root / f"data/responses/{experiment}/rcnn_gratings/{condition}.zarr", mode="r")
+    return np.asarray(group[name][:])
+
+
+# Each stage
+
+
+def test_raw_is_an_image_folder_of_a_split(made_root: Path) -> None:
+    images = dva.load("raw/gratings", split="test", root=made_root)
+    assert len(images) == 12
+    assert images.targets == [label for label in range(3) for _ in range(4)]
+    assert images[0][0].size == (32, 32)
+
+
+def test_interim_is_a_dataset_with_labels_in_the_datasets_own_order(made_root: Path) -> None:
+    images = dva.load("interim/gratings", split="test", group="ends", root=made_root)
+    assert len(images) == 8
+    assert images.targets == [0] * 4 + [2] * 4
+    assert images.group_targets == [0] * 4 + [1] * 4
+    raw = dva.load("raw/gratings", split="test", root=made_root)
+    np.testing.assert_array_equal(np.asarray(images[5][0]), np.asarray(raw[9][0]))
+
+
+def test_processed_is_a_checked_file_with_its_sidecar(made_root: Path) -> None:
+    found = dva.load("processed/gratings", split="train", group="all", file="val", root=made_root)
+    assert found.path == made_root / "data/processed/gratings/train_all/val.beton"
+    assert found.sidecar["file"]["samples"] == 9
+    assert found.normalize == ([0.5] * 3, [0.29] * 3)
+    assert dva.load("processed/gratings:train_all", root=made_root).path.name == "train.beton"
+    assert dva.load("processed/gratings", split="test", root=made_root).path.name == "test.beton"
+
+
+def test_a_processed_file_opens_as_a_loader_of_normalized_stimuli(made_root: Path) -> None:
+    found = dva.load("processed/gratings", split="test", group="all", root=made_root)
+    batches = list(found.loader(batch_size=5, dataloader="StimulusDuration", tsteps=3, stim=2))
+    assert [tuple(images.shape) for images, _ in batches] == [(5, 3, 3, 32, 32), (5, 3, 3, 32, 32), (2, 3, 3, 32, 32)]
+    raw = dva.load("raw/gratings", split="test", root=made_root)
+    first = (np.asarray(raw[0][0], dtype=np.float32).transpose(2, 0, 1) / 255 - 0.5) / 0.29
+    np.testing.assert_allclose(batches[0][0][0, 0].numpy(), first, atol=1e-5)
+    assert batches[0][1][0].tolist() == [0, 0, -1]
+
+
+def test_models_is_the_trained_network_in_evaluation_mode(made_root: Path) -> None:
+    from safetensors.torch import load_file
+
+    network = dva.load("models/rcnn/gratings", group="all", seed=0, root=made_root)
+    assert not network.training
+    weights = load_file(made_root / "data/models/rcnn/gratings/all_s0/trained.safetensors")
+    before = load_file(made_root / "data/models/rcnn/gratings/all_s0/init.safetensors")
+    state = network.state_dict()
+    assert set(weights) <= set(state)
+    assert all(bool((state[name] == value).all()) for name, value in weights.items())
+    assert any(not bool((before[name] == value).all()) for name, value in weights.items()), "nothing was trained"
+
+
+def test_responses_of_one_sweep_have_its_parameter_as_the_first_dimension(made_root: Path) -> None:
+    tree = dva.load("responses/contrast/rcnn_gratings", root=made_root)
+    assert sorted(tree.children) == ["IT", "V1", "classifier"]
+    assert tree["V1"]["mean"].dims == ("contrast", "sample", "time", "channel")
+    assert tree["V1"]["mean"].shape == (4, 12, 6, 4)
+    assert tree["classifier"]["response"].dims == ("contrast", "sample", "time", "channel")
+    assert tree["scores"].dims == ("contrast", "sample", "time", "class")
+    assert tree["contrast"].values.tolist() == CONTRASTS
+    assert tree["label"].values.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_responses_of_a_grid_have_its_parameters_first_in_the_order_of_the_experiment(made_root: Path) -> None:
+    tree = dva.load("responses/contrast_duration/rcnn_gratings", root=made_root)
+    assert tree["V1"]["mean"].dims == ("duration", "contrast", "sample", "time", "channel")
+    assert tree["V1"]["mean"].shape == (2, 3, 12, 5, 4)
+    assert tree["duration"].values.tolist() == [1, 3]
+    assert tree["contrast"].values.tolist() == [0.1, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("name", ["V1/mean", "V1/std", "IT/mean", "classifier/response", "scores"])
+def test_responses_are_lazy_and_equal_to_the_stores(made_root: Path, name: str) -> None:
+    sweep = dva.load("responses/contrast/rcnn_gratings", root=made_root)[name]
+    assert isinstance(sweep.data, dask.array.Array)
+    for level in CONTRASTS:
+        values = stored(made_root, "contrast", f"contrast={level}", name)
+        assert np.isfinite(values).all()
+        np.testing.assert_array_equal(sweep.sel(contrast=level).values, values)
+    grid = dva.load("responses/contrast_duration/rcnn_gratings", root=made_root)[name]
+    assert isinstance(grid.data, dask.array.Array)
+    for duration in (1, 3):
+        values = stored(made_root, "contrast_duration", f"duration={duration},contrast=0.5", name)
+        np.testing.assert_array_equal(grid.sel(contrast=0.5, duration=duration).values, values)
+
+
+def test_responses_differ_between_contrasts(made_root: Path) -> None:
+    response = dva.load("responses/contrast/rcnn_gratings", root=made_root)["V1"]["std"]
+    assert not np.array_equal(response.sel(contrast=0.1).values, response.sel(contrast=1.0).values)
+
+
+def test_levels_choose_conditions(made_root: Path) -> None:
+    one = dva.load("responses/contrast/rcnn_gratings", contrast=0.5, root=made_root)
+    assert one["contrast"].values.tolist() == [0.5]
+    same = dva.load("responses/contrast/rcnn_gratings:0.5", root=made_root)
+    np.testing.assert_array_equal(one["IT"]["mean"].values, same["IT"]["mean"].values)
+    row = dva.load("responses/contrast_duration/rcnn_gratings", duration=3, root=made_root)
+    assert row["V1"]["mean"].sizes["duration"] == 1
+    assert row["V1"]["mean"].sizes["contrast"] == 3
+
+
+def test_summary_is_a_tidy_table(made_root: Path) -> None:
+    table = dva.load("summary/contrast/rcnn_gratings", root=made_root)
+    assert {"condition", "contrast", "time", "layer", "measure", "value"} <= set(table.columns)
+    assert sorted(table["contrast"].unique()) == CONTRASTS
+    csv = pd.read_csv(made_root / "data/reports/contrast/rcnn_gratings/table.csv")
+    np.testing.assert_allclose(table["value"].to_numpy(), csv["value"].to_numpy())
+    means = table.query("contrast == 0.5 and layer == 'V1' and measure == 'mean'").sort_values("time")["value"]
+    wanted = stored(made_root, "contrast", "contrast=0.5", "V1/mean").mean(axis=(0, 2), dtype=np.float64)
+    np.testing.assert_allclose(means.to_numpy(), wanted, rtol=1e-5)
+
+
+def test_path_says_where_a_target_is(made_root: Path) -> None:
+    store = made_root / "data/responses/contrast/rcnn_gratings/contrast=0.5.zarr"
+    assert dva.path("responses/contrast/rcnn_gratings", contrast=0.5, root=made_root) == store
+    assert dva.path("interim/gratings", split="train", group="ends", root=made_root).name == "train_ends"
+    assert dva.path("summary/contrast/rcnn_ends", root=made_root) == made_root / "data/reports/contrast/rcnn_ends"
+
+
+def test_the_root_is_found_through_the_environment(made_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DYNVISION_ROOT", str(made_root))
+    assert len(dva.load("raw/gratings", split="train")) == 36
+
+
+# What is not there
+
+
+def test_missing_conditions_are_nan_where_that_is_allowed(chain: Path) -> None:
+    whole = dva.load("responses/contrast/rcnn_gratings", root=chain)["V1"]["mean"].values
+    (chain / "data/responses/contrast/rcnn_gratings/contrast=0.5.zarr").rename(chain / "elsewhere")
+    response = dva.load("responses/contrast/rcnn_gratings", allow_missing=True, root=chain)["V1"]["mean"]
+    assert isinstance(response.data, dask.array.Array)
+    assert response["contrast"].values.tolist() == CONTRASTS
+    assert np.isnan(response.sel(contrast=0.5).values).all()
+    rest = [0.1, 0.8, 1.0]
+    np.testing.assert_array_equal(response.sel(contrast=rest).values, whole[[0, 2, 3]])
+
+
+def test_a_missing_cell_of_a_grid_leaves_the_others_in_their_place(chain: Path) -> None:
+    whole = dva.load("responses/contrast_duration/rcnn_gratings", root=chain)["IT"]["mean"].values
+    store = chain / "data/responses/contrast_duration/rcnn_gratings/duration=1,contrast=0.5.zarr"
+    store.rename(chain / "elsewhere")
+    tree = dva.load("responses/contrast_duration/rcnn_gratings", allow_missing=True, root=chain)
+    response = tree["IT"]["mean"].values
+    assert tree["IT"]["mean"].dims == ("duration", "contrast", "sample", "time", "channel")
+    assert np.isnan(response[0, 1]).all()
+    there = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
+    for cell in there:
+        np.testing.assert_array_equal(response[cell], whole[cell])
+
+
+def test_missing_conditions_are_an_error_otherwise_and_name_the_command(chain: Path) -> None:
+    (chain / "data/responses/contrast/rcnn_gratings/contrast=0.5.zarr").rename(chain / "elsewhere")
+    command = "Make it: dynvision make responses/contrast/rcnn_gratings:contrast=0.5"
+    with pytest.raises(MissingError, match=f"{re.escape(command)}$"):
+        dva.load("responses/contrast/rcnn_gratings", root=chain)
+    with pytest.raises(MissingError, match=re.escape(command)):
+        dva.load("responses/contrast/rcnn_gratings", contrast=0.5, allow_missing=True, root=chain)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "command"),
+    [
+        ("raw/gratings", {"split": "train"}, "raw/gratings:train"),
+        ("interim/gratings", {"split": "test", "group": "ends"}, "interim/gratings:test_ends"),
+        ("processed/gratings", {"split": "test"}, "processed/gratings:test_all"),
+        ("models/rcnn/gratings", {"group": "ends"}, "models/rcnn/gratings:ends_s0"),
+        ("responses/contrast/rcnn_gratings", {}, "responses/contrast/rcnn_gratings"),
+        ("summary/contrast/rcnn_ends", {}, "summary/contrast/rcnn_ends"),
+    ],
+)
+def test_what_has_not_been_made_names_the_command_that_makes_it(
+    empty_root: Path, target: str, settings: dict[str, Any], command: str
+) -> None:
+    with pytest.raises(MissingError, match=f"has not been made. Make it: dynvision make {re.escape(command)}$"):
+        dva.load(target, **settings, root=empty_root)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "message"),
+    [
+        ("row/gratings", {}, "unknown stage 'row'. Did you mean 'raw'?"),
+        ("raw/grating", {"split": "test"}, "unknown dataset 'grating'. Did you mean 'gratings'?"),
+        ("raw/gratings", {"split": "tests"}, "unknown partition 'tests'. Did you mean 'test'?"),
+        (
+            "interim/gratings",
+            {"split": "test", "group": "end"},
+            "unknown partition 'test_end'. Did you mean 'test_ends'?",
+        ),
+        ("processed/gratings:train_all", {"file": "vall"}, "unknown file 'vall'. Did you mean 'val'?"),
+        ("models/rnn/gratings", {}, "unknown model 'rnn'. Did you mean 'rcnn'?"),
+        ("models/rcnn/gratings", {"group": "ends", "seed": 1}, "unknown partition 'ends_s1'. Did you mean 'ends_s0'?"),
+        ("responses/contrats/rcnn_gratings", {}, "unknown experiment 'contrats'. Did you mean 'contrast'?"),
+        ("responses/contrast/rcnn_grating", {}, "unknown subject 'rcnn_grating'. Did you mean 'rcnn_gratings'?"),
+        (
+            "responses/contrast/rcnn_gratings",
+            {"contrast": 0.45},
+            "unknown level of 'contrast' '0.45'. Did you mean '0.5'?",
+        ),
+        ("responses/contrast/rcnn_gratings", {"contras": 0.5}, "unknown parameter 'contras'. Did you mean 'contrast'?"),
+        ("responses/contrast/rcnn_gratings:0.9", {}, "unknown level of 'contrast' '0.9'. Did you mean '"),
+    ],
+)
+def test_an_unknown_name_names_the_nearest(
+    made_root: Path, target: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(message)):
+        dva.load(target, **settings, root=made_root)
+
+
+def test_a_partition_that_is_not_said_is_asked_for_with_its_names(made_root: Path) -> None:
+    with pytest.raises(ConfigError, match="partitions train_all, train_ends, test_all, test_ends; say which"):
+        dva.load("interim/gratings", root=made_root)
+    with pytest.raises(ConfigError, match="give either partition=, or split=, group= and seed="):
+        dva.load("interim/gratings", partition="test_all", split="test", root=made_root)
+
+
+def test_a_level_of_something_that_is_no_response_is_an_error(made_root: Path) -> None:
+    with pytest.raises(TypeError, match="summary/contrast/rcnn_gratings is no response and has no level 'contrast'"):
+        dva.load("summary/contrast/rcnn_gratings", contrast=0.5, root=made_root)
+
+
+def test_a_damaged_file_is_not_opened_and_the_message_names_the_command(chain: Path) -> None:
+    path = chain / "data/processed/gratings/test_all/test.beton"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=re.escape(f"Rebuild it: dynvision make --force {path}")):
+        dva.load("processed/gratings", split="test", root=chain)
+
+
+# The Dagster way
+
+
+@pytest.fixture(scope="module")
+def definitions(made_root: Path) -> dg.Definitions:
+    return make_definitions(open_workspace(made_root))
+
+
+def test_dagster_loads_the_value_of_interim(definitions: dg.Definitions) -> None:
+    images: Any = definitions.load_asset_value(["interim", "gratings"], partition_key="train_ends")
+    assert len(images) == 24
+    assert sorted(set(images.targets)) == [0, 2]
+
+
+def test_dagster_loads_the_value_of_processed(definitions: dg.Definitions, made_root: Path) -> None:
+    found: Any = definitions.load_asset_value(["processed", "gratings"], partition_key="test_all")
+    assert found.path == made_root / "data/processed/gratings/test_all/test.beton"
+    assert found.sidecar["file"]["samples"] == 12
+
+
+def test_dagster_loads_the_value_of_one_condition(definitions: dg.Definitions, made_root: Path) -> None:
+    tree: Any = definitions.load_asset_value(["responses", "contrast", "rcnn_gratings"], partition_key="0.8")
+    np.testing.assert_array_equal(
+        tree["V1"]["mean"].sel(contrast=0.8).values, stored(made_root, "contrast", "contrast=0.8", "V1/mean")
+    )
+
+
+def test_dagster_loads_the_value_of_one_cell_of_a_grid(definitions: dg.Definitions, made_root: Path) -> None:
+    key = dg.MultiPartitionKey({"contrast": "0.1", "duration": "3"})
+    tree: Any = definitions.load_asset_value(["responses", "contrast_duration", "rcnn_gratings"], partition_key=key)
+    values = stored(made_root, "contrast_duration", "duration=3,contrast=0.1", "IT/mean")
+    np.testing.assert_array_equal(tree["IT"]["mean"].sel(contrast=0.1, duration=3).values, values)
+
+
+def test_dagster_loads_the_value_of_summary(definitions: dg.Definitions, made_root: Path) -> None:
+    table: Any = definitions.load_asset_value(["summary", "contrast", "rcnn_gratings"])
+    pd.testing.assert_frame_equal(table, dva.load("summary/contrast/rcnn_gratings", root=made_root))
+
+
+def test_dagster_names_the_command_for_a_value_that_has_not_been_made(definitions: dg.Definitions) -> None:
+    with pytest.raises(MissingError, match="Make it: dynvision make processed/gratings:train_ends"):
+        definitions.load_asset_value(["processed", "gratings"], partition_key="train_ends")
