@@ -31,11 +31,11 @@ def parse_target(workspace: Workspace, text: str) -> list[Target]:
     Raises:
         UnknownNameError: Nothing has that name; the message names the nearest.
     """
-    as_path = _parse_path(workspace, text)
-    if as_path is not None:
-        return as_path
     name, _, partition = text.partition(":")
     key = tuple(PurePosixPath(name).parts)
+    as_path = None if key in workspace.keys else _parse_path(workspace, text)
+    if as_path is not None:
+        return as_path
     if not key or ".." in key:
         raise UnknownNameError(
             f"'{text}' names no target. Write an asset key like raw/gratings, or a path under data/."

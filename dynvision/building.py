@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
-__all__ = ["build_targets", "show_stimuli", "verify_responses"]
+__all__ = ["build_targets", "reject_targets", "show_stimuli", "verify_responses"]
+
+
+_held_until_verified: dict[tuple[Target, ...], contextlib.ExitStack] = {}
+"""Locks that `show_stimuli` leaves to `verify_responses` where both run in one process; they end with it."""
 
 
 def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool = False) -> list[dict[str, Any]]:
@@ -44,8 +49,28 @@ def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool
     return [records[target].to_dict() for target in chosen]
 
 
+def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[str]:
+    """Put the records of targets aside, as `<name>.rejected`, so that nothing is built on them.
+
+    For outputs that fail a check: the files stay for whoever wants to look, but do not count as built.
+
+    Returns:
+        The files put aside.
+    """
+    workspace, chosen = _open(targets, root, config)
+    aside = []
+    with _locks(workspace, chosen):
+        for path in (path for target in chosen for path in workspace.stage(target).record_files(target)):
+            if path.exists():
+                os.replace(path, path.with_name(path.name + ".rejected"))
+                aside.append(str(path))
+    return aside
+
+
 def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool = False) -> list[str]:
     """Show the stimuli of conditions that are not up to date, and write the responses beside their place.
+
+    The outputs stay locked for this process until `verify_responses` has put them in place.
 
     Returns:
         The targets that were shown and wait to be verified.
@@ -56,11 +81,13 @@ def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool 
     stage = workspace.stage(chosen[0])
     if not isinstance(stage, ResponsesStage):
         raise DynvisionError(f"{chosen[0]} is no response; stimuli are shown for targets of the stage 'responses'")
-    with _locks(workspace, chosen):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_locks(workspace, chosen))
         _, pending = _split(workspace, chosen, force)
         if pending:
             inputs = {key: value for target in pending for key, value in workspace.inputs(target).items()}
             stage.show(pending, inputs)
+        _held_until_verified[tuple(chosen)] = stack.pop_all()
     return [str(target) for target in pending]
 
 
@@ -84,11 +111,12 @@ def verify_responses(targets: Sequence[str], shown: Sequence[str], *, root: str,
     workspace, chosen = _open(targets, root, config)
     stage = workspace.stage(chosen[0])
     assert isinstance(stage, ResponsesStage)
-    with _locks(workspace, chosen):
+    held = _held_until_verified.pop(tuple(chosen), None)
+    with held or _locks(workspace, chosen):
         pending = [target for target in chosen if str(target) in set(shown)]
         records = dict(zip(pending, stage.verify(pending), strict=True))
         for target in chosen:
-            record = records.get(target) or stage.read_record(target)
+            record = records.get(target) or workspace.read_record(target)
             if record is None:
                 raise DynvisionError(f"{target} has no responses. Make it: dynvision make {target}")
             records[target] = record
@@ -108,8 +136,8 @@ def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tupl
     records: dict[Target, Record] = {}
     pending = []
     for target in targets:
-        record = workspace.stage(target).read_record(target)
-        if record is not None and not force and workspace.status(target).state == "fresh":
+        record = None if force else workspace.read_record(target)
+        if record is not None and workspace.status(target).state == "fresh":
             records[target] = record
         else:
             pending.append(target)

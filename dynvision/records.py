@@ -47,11 +47,14 @@ class Record:
             DamagedFileError: Something is missing or unknown in it.
         """
         try:
-            return cls(**value)
+            record = cls(**value)
         except TypeError as error:
-            raise DamagedFileError(
-                f"{where}: not a record of this project ({error}). Rebuild it with --force."
-            ) from error
+            raise DamagedFileError(f"{where}: not a record of this project ({error})") from error
+        kinds = {"target": str, "data_version": str, "inputs": dict, "config": dict, "details": dict}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(record, name), kind):
+                raise DamagedFileError(f"{where}: not a record of this project ('{name}' is no {kind.__name__})")
+        return record
 
 
 def make_record(

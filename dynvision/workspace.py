@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from dynvision.config import Config, find_config_folder, load_config
-from dynvision.errors import MissingError, unknown_name
+from dynvision.errors import DamagedFileError, MissingError, unknown_name
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record
 from dynvision.stages.base import Stage
@@ -110,22 +110,33 @@ class Workspace:
         """The records of everything directly upstream.
 
         Raises:
-            MissingError: Something has not been built; names the command that does.
+            MissingError: Something has not been built or is stale; names the command that builds it.
         """
         found: dict[Target, Record] = {}
-        missing = []
+        known: dict[Target, Status] = {}
+        unfit: dict[str, list[Target]] = {"missing": [], "stale": []}
         for upstream in self.upstream(target):
-            record = self.stage(upstream).read_record(upstream)
-            if record is None:
-                missing.append(upstream)
+            state = self.status(upstream, known).state
+            record = self.read_record(upstream)
+            if record is None or state != "fresh":
+                unfit["missing" if record is None else "stale"].append(upstream)
             else:
                 found[upstream] = record
-        if missing:
-            names = " ".join(str(t) for t in missing[:8]) + (" …" if len(missing) > 8 else "")
-            what = "is" if len(missing) == 1 else "are"
-            command = f"dynvision make {target}" if len(missing) > 8 else f"dynvision make {names}"
-            raise MissingError(f"{target} is made from {names}, which {what} missing. Make it: {command}")
+        for kind, targets in unfit.items():
+            if targets:
+                names = " ".join(str(t) for t in targets[:8]) + (" …" if len(targets) > 8 else "")
+                what = "is" if len(targets) == 1 else "are"
+                why = f" ({known[targets[0]].reason})" if kind == "stale" else ""
+                command = f"dynvision make {target}" if len(targets) > 8 else f"dynvision make {names}"
+                raise MissingError(f"{target} is made from {names}, which {what} {kind}{why}. Make it: {command}")
         return found
+
+    def read_record(self, target: Target) -> Record | None:
+        """The record of a target; `None` where there is none that can be read."""
+        try:
+            return self.stage(target).read_record(target)
+        except DamagedFileError:
+            return None
 
     def check_key(self, key: tuple[str, ...]) -> None:
         """Raise where there is no such asset, naming the nearest.
@@ -156,7 +167,10 @@ class Workspace:
             raise unknown_name("asset", text, ["/".join(k) for k in candidates])
 
     def _status(self, target: Target, known: dict[Target, Status]) -> Status:
-        record = self.stage(target).read_record(target)
+        try:
+            record = self.stage(target).read_record(target)
+        except DamagedFileError as error:
+            return Status("missing", f"its record is damaged: {error}")
         if record is None:
             return Status("missing", "it has not been built")
         reason = self._why_stale(target, record, known)

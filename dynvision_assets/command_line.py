@@ -118,10 +118,13 @@ def ui(host: str, port: int) -> None:
     Dagster has no login of its own: whoever reaches the address can run things.
     """
     with _readable_errors():
-        from dynvision_assets.instance import prepare_home
+        from dagster import DagsterInstance
+
+        from dynvision_assets.instance import fail_dead_runs, prepare_home
 
         workspace = _open()
         home = prepare_home(workspace.paths)
+        fail_dead_runs(DagsterInstance.get())
         if host not in ("127.0.0.1", "localhost", "::1"):
             click.echo(f"warning: {host} can be reached from other machines, and there is no login", err=True)
         environment = {

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynvision.files import make_directory, write_bytes
 from dynvision.paths import Paths
 
-__all__ = ["prepare_home"]
+if TYPE_CHECKING:
+    import dagster as dg
+
+__all__ = ["fail_dead_runs", "prepare_home", "process_tags"]
+
+HOST_TAG, PID_TAG = "dynvision/host", "dynvision/pid"
 
 SETTINGS = """\
 # Written once by dynvision; yours to change.
@@ -51,3 +58,35 @@ def prepare_home(paths: Paths) -> Path:
     write_bytes(home / "workspace.yaml", LOCATIONS.encode())
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def process_tags() -> dict[str, str]:
+    """Tags that say which process a run of the command line is in."""
+    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of command lines that were killed as failed; they would hold a place in the queue for ever.
+
+    Returns:
+        The runs that were marked.
+    """
+    import dagster as dg
+
+    running = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING], tags={HOST_TAG: socket.gethostname()}
+    )
+    dead = [run for run in instance.get_runs(running) if not _is_alive(int(run.tags[PID_TAG]))]
+    for run in dead:
+        instance.report_run_failed(run, f"process {run.tags[PID_TAG]} of the command line is gone; make it again")
+    return [run.run_id for run in dead]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -83,11 +83,13 @@ class _Runner:
         from dagster import DagsterInstance
 
         from dynvision_assets.definitions import make_definitions
-        from dynvision_assets.instance import prepare_home
+        from dynvision_assets.instance import fail_dead_runs, prepare_home, process_tags
 
         prepare_home(workspace.paths)
         self.workspace = workspace
         self.instance = DagsterInstance.get()
+        fail_dead_runs(self.instance)
+        self.tags = process_tags()
         self.job = make_definitions(workspace).resolve_implicit_global_asset_job_def()
 
     def run(self, targets: list[Target], force: bool) -> None:
@@ -110,7 +112,7 @@ class _Runner:
                 run_config={"ops": ops, "loggers": logger},
                 instance=self.instance,
                 asset_selection=[key],
-                tags=tags,
+                tags={**tags, **self.tags},
                 partition_key=tags.get("dagster/partition"),
             )
         except dg.Failure as failure:

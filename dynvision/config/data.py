@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 __all__ = [
+    "BUILT_IN_CHANNELS",
     "BUILT_IN_CLASS_COUNTS",
     "DataConfig",
     "DataSource",
@@ -21,6 +22,9 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 
 BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
 """How many classes the downloadable datasets have; gratings have one for each orientation."""
+
+BUILT_IN_CHANNELS = {"gratings": 3, "mnist": 1, "cifar10": 3, "cifar100": 3}
+"""How many channels the images of the datasets that this project writes have."""
 
 
 def _check_name(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dynvision.config.data import DataConfig, Name, Section
+from dynvision.config.data import BUILT_IN_CHANNELS, BUILT_IN_CLASS_COUNTS, DataConfig, DataSource, Name, Section
 from dynvision.config.experiments import ExperimentConfig, ModelConfig, RecordConfig, Subject
 from dynvision.errors import ConfigError, unknown_name
 
@@ -72,10 +72,18 @@ class Config(Section):
             groups = self.data.groups(subject.dataset)
             _check("class group", subject.trained_on, groups, f"{where}.trained_on")
             _check("class group", subject.group, groups, f"{where}.group")
+            if subject.dataset not in self.data.data_statistics:
+                raise ConfigError(
+                    f"{where}.dataset: '{subject.dataset}' has no data_statistics in config_data.yaml. A subject needs "
+                    "the mean and std of its images: contrast fades towards the mean grey."
+                )
         for name in self.experiments:
             where = f"{self.folder / 'config_experiments.yaml'}: experiment_config.{name}"
-            for subject_name in self.subjects_of(name):
+            chosen = self.subjects_of(name)
+            for subject_name in chosen:
                 _check("subject", subject_name, self.subjects, f"{where}.subjects")
+                if chosen.count(subject_name) > 1:
+                    raise ConfigError(f"{where}.subjects: '{subject_name}' is listed twice")
             self._check_presentations(name, where)
 
     def _check_training(self, name: str, model: ModelConfig) -> None:
@@ -94,10 +102,29 @@ class Config(Section):
                 _check("dataset", dataset, self.datasets, f"{where}: {key}")
         for dataset in self.data.mounts():
             _check("dataset", dataset, self.datasets, f"{where}: mounted_datasets")
+        for dataset, source in self.data.data_sources.items():
+            self._check_source(f"{where}: data_sources.{dataset}", dataset, source)
+        for dataset, statistics in self.data.data_statistics.items():
+            channels = BUILT_IN_CHANNELS.get(dataset)
+            if channels is not None and len(statistics.mean) != channels:
+                raise ConfigError(
+                    f"{where}: data_statistics.{dataset}: {len(statistics.mean)} means for images of "
+                    f"{channels} channels"
+                )
         for dataset, groups in self.data.data_groups.items():
             count = self.data.class_count(dataset)
             for group, classes in groups.items():
                 _check_group(f"{where}: data_groups.{dataset}.{group}", dataset, group, classes, count)
+
+    def _check_source(self, where: str, dataset: str, source: DataSource) -> None:
+        if dataset not in BUILT_IN_CLASS_COUNTS:
+            raise ConfigError(f"{where}: '{dataset}' is not downloaded; only {', '.join(BUILT_IN_CLASS_COUNTS)} are")
+        if dataset == "mnist" and source.md5 is not None:
+            raise ConfigError(f"{where}.md5: mnist is four files; give each its checksum under 'files'")
+        if dataset != "mnist" and source.files:
+            raise ConfigError(f"{where}.files: {dataset} is one archive; give its checksum as 'md5'")
+        if dataset != "mnist" and source.url is not None and source.md5 is None:
+            raise ConfigError(f"{where}: a source of your own needs its checksum: add 'md5'")
 
     def _check_presentations(self, name: str, where: str) -> None:
         from dynvision.experiments.conditions import all_conditions, presentation_of
@@ -110,6 +137,11 @@ class Config(Section):
                 presentation.window(experiment.readout.window)
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"{where}.data_args: {error}") from error
+            if presentation.n_images > 1:
+                raise ConfigError(
+                    f"{where}.data_args: the program shows {presentation.n_images} images a trial ('which'), and an "
+                    "experiment shows one"
+                )
             lengths.add(presentation.n_timesteps)
         if len(lengths) > 1:
             raise ConfigError(

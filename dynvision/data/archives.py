@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
@@ -182,7 +183,7 @@ def _download(dataset: str, file: ArchiveFile, path: Path) -> None:
         for url in file.urls:
             try:
                 download_url(url, str(temporary.parent), temporary.name)
-            except OSError as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 reasons.append(f"{url}: {error}")
                 continue
             actual = calculate_md5(temporary)

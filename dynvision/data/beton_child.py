@@ -12,9 +12,10 @@ from multiprocessing import Array, Value
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from dynvision.data.images import fit_image
+from dynvision.data.images import read_image
 
 __all__: list[str] = []
 
@@ -39,24 +40,13 @@ class CheckedImages:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Any, int, int]:
-        import cv2
-
         self.last.value = index
-        flag = cv2.IMREAD_COLOR if self.channels == 3 else cv2.IMREAD_GRAYSCALE
-        pixels = None
-        reason = "it is no image, or is damaged"
         try:
-            encoded = np.fromfile(self.paths[index], dtype=np.uint8)
-            pixels = cv2.imdecode(encoded, flag | cv2.IMREAD_IGNORE_ORIENTATION) if len(encoded) else None
-        except (OSError, cv2.error) as error:
-            reason = str(error)
-        if pixels is None:
+            pixels = read_image(self.paths[index], self.channels, self.resolution)
+        except (OSError, ValueError, cv2.error) as error:
             with self.errors.open("a") as file:
-                file.write(json.dumps([self.paths[index], reason]) + "\n")
+                file.write(json.dumps([self.paths[index], str(error)]) + "\n")
             pixels = np.zeros((self.resolution, self.resolution, self.channels), dtype=np.uint8)
-        elif self.channels == 3:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-        pixels = fit_image(pixels.reshape(*pixels.shape[:2], self.channels), self.resolution)
         self.hashes[index] = _hash(pixels)
         self.done[index] = 1
         return (pixels if self.channels == 3 else pixels.transpose(2, 0, 1)), self.labels[index], int(index)

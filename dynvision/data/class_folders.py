@@ -105,7 +105,9 @@ def _is_image(name: str) -> bool:
     return name[0] != "." and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def scan_class_folders(folder: Path, class_index: dict[int, tuple[str, str]] | None = None) -> Export:
+def scan_class_folders(
+    folder: Path, class_index: dict[int, tuple[str, str]] | None = None, beside: Iterable[Path] = ()
+) -> Export:
     """Count the images of a folder that this project did not write, without opening them.
 
     A class's index is its folder's name where all are numbers, its place in `class_index` where
@@ -114,19 +116,23 @@ def scan_class_folders(folder: Path, class_index: dict[int, tuple[str, str]] | N
     Args:
         folder: A folder of class folders.
         class_index: Folder name and class name of each index.
+        beside: The dataset's other splits; a class has the same index in all of them.
 
     Returns:
-        The classes and a digest of (path, size, modification time) of every image.
+        The classes and a digest of (index, name, folder) of every class and (path, size, modification
+        time) of every image.
     """
     if not folder.is_dir():
         raise MissingError(f"{folder} does not exist. Put one folder of images for each class there.")
-    with os.scandir(folder) as entries:
-        folders = sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
-    if not folders:
+    held = _list_folders(folder)
+    if not held:
         raise DataError(f"{folder} holds no class folders. Put one folder of images for each class there.")
+    folders = sorted({*held, *(name for other in beside if other.is_dir() for name in _list_folders(other))})
     digest = hashlib.sha256()
     classes, n_bytes = [], 0
     for index, name in _class_order(folder, folders, class_index):
+        if name not in held:
+            continue
         count = 0
         with os.scandir(folder / name) as entries:
             images = sorted((e for e in entries if _is_image(e.name)), key=lambda e: e.name)
@@ -136,11 +142,17 @@ def scan_class_folders(folder: Path, class_index: dict[int, tuple[str, str]] | N
             n_bytes += stat.st_size
             count += 1
         label = class_index[index][1] if class_index else name
+        digest.update(f"{index},{label},{name};".encode())
         classes.append(ClassFolder(index, label, name, count))
     empty = [c.folder for c in classes if c.count == 0]
     if empty:
         raise DataError(f"{folder}: {len(empty)} class folders hold no image: {', '.join(empty[:5])}")
     return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, [])
+
+
+def _list_folders(folder: Path) -> set[str]:
+    with os.scandir(folder) as entries:
+        return {e.name for e in entries if e.is_dir() and e.name[0] != "."}
 
 
 def _class_order(

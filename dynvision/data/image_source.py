@@ -15,6 +15,7 @@ from dynvision.data.normalization import normalize_pixels
 from dynvision.data.samples import list_samples
 from dynvision.data.schedule import Presentation
 from dynvision.data.splits import stratified_split
+from dynvision.errors import DataError
 from dynvision.paths import Paths
 from dynvision.records import Record
 
@@ -95,6 +96,8 @@ class ImageSource:
             )
         from dynvision.data.dataloader import get_data_loader
 
+        if not self._part(part):
+            raise DataError(f"{self.record.target}: nothing is left for '{part}'; no class has two images. Add images.")
         dataset: Any = _Images(self, [self._listed()[i] for i in self._part(part)], normalized)
         return get_data_loader(
             dataset if indices is None else Subset(dataset, list(indices)),

@@ -13,6 +13,8 @@ __all__ = ["fit_image", "read_image"]
 def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[np.uint8]:
     """Decode an image and bring it to the dataset's shape.
 
+    Deeper images are scaled to 8 bit, transparency is dropped, and an orientation tag is not followed.
+
     Args:
         path: The file.
         channels: 3 (RGB) or 1 (grey).
@@ -22,13 +24,18 @@ def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[
         Shape `[resolution, resolution, channels]`, uint8.
 
     Raises:
-        OSError: The file cannot be read or is no image.
+        OSError: The file cannot be read, or is no image.
     """
-    from PIL import Image
+    import cv2
 
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
-    return fit_image(pixels.reshape(*pixels.shape[:2], channels), resolution)
+    encoded = np.fromfile(path, dtype=np.uint8)
+    flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
+    pixels = cv2.imdecode(encoded, flag | cv2.IMREAD_IGNORE_ORIENTATION) if len(encoded) else None
+    if pixels is None:
+        raise OSError("it is no image, or is damaged")
+    if channels == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return fit_image(np.asarray(pixels, dtype=np.uint8).reshape(*pixels.shape[:2], channels), resolution)
 
 
 def fit_image(pixels: npt.NDArray[np.uint8], resolution: int) -> npt.NDArray[np.uint8]:

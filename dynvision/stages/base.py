@@ -61,6 +61,10 @@ class Stage(ABC):
         """The record of what is there; `None` where nothing (whole) is."""
 
     @abstractmethod
+    def record_files(self, target: Target) -> list[Path]:
+        """The files that carry the record; without them nothing is taken for built."""
+
+    @abstractmethod
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         """Build targets of one key and return their records, in order.
 

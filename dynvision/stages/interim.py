@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dynvision.data.class_folders import list_images
 from dynvision.errors import ConfigError, DataError
 from dynvision.files import make_directory, read_json, write_json
 from dynvision.records import Record, make_record
@@ -51,6 +52,9 @@ class InterimStage(Stage):
         content = read_json(path)
         return Record.from_dict(content, path) if content else None
 
+    def record_files(self, target: Target) -> list[Path]:
+        return [self.output(target) / "folder.link"]
+
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
@@ -60,6 +64,13 @@ class InterimStage(Stage):
         chosen = self._choose_classes(target, raw["classes"])
         source = Path(raw["source"])
         source = source if source.is_absolute() else self.paths.root / source
+        for entry in chosen:
+            held = len(list_images(source / entry["folder"])) if (source / entry["folder"]).is_dir() else 0
+            if held != entry["count"]:
+                raise DataError(
+                    f"{source / entry['folder']} holds {held} images where {entry['count']} were counted. "
+                    f"Make it again: dynvision make --force {upstream}"
+                )
         folder = make_directory(self.output(target))
         (folder / "folder.link").unlink(missing_ok=True)
         self._link(folder, source, [c["folder"] for c in chosen])

@@ -97,6 +97,9 @@ class ModelsStage(Stage):
                     asked |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
         return sorted(asked)
 
+    def record_files(self, target: Target) -> list[Path]:
+        return [self.output(target) / "trained.safetensors"]
+
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 

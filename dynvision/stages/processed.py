@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dynvision.data.beton import RAW_UP_TO
 from dynvision.errors import DataError
 from dynvision.files import read_json
 from dynvision.records import Record, make_record
@@ -39,7 +40,8 @@ class ProcessedStage(Stage):
 
     def settings(self, target: Target) -> dict[str, Any]:
         data = self.config.data
-        settings: dict[str, Any] = {"resolution": data.data_resolution[target.key[1]]}
+        resolution = data.data_resolution[target.key[1]]
+        settings: dict[str, Any] = {"resolution": resolution, "lossless": resolution <= RAW_UP_TO}
         if str(target.partition).startswith("train_"):
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
@@ -66,6 +68,9 @@ class ProcessedStage(Stage):
             records.append(Record.from_dict(sidecar["record"], path))
         same = len({record.data_version for record in records}) == 1
         return records[0] if same else None
+
+    def record_files(self, target: Target) -> list[Path]:
+        return [path.with_name(path.name + ".json") for path in self.files(target)]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]

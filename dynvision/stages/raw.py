@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dynvision.config import Config
 from dynvision.data.archives import ARCHIVE_DATASETS, fetch_archive, open_split
 from dynvision.data.class_folders import Export, export_images, scan_class_folders
 from dynvision.errors import ConfigError, DataError
 from dynvision.files import make_directory, read_json, replace_directory, temporary_sibling, write_json
+from dynvision.paths import Paths
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.targets import Target
@@ -28,6 +30,10 @@ class RawStage(Stage):
 
     name = "raw"
     code_version = "1"
+
+    def __init__(self, config: Config, paths: Paths) -> None:
+        super().__init__(config, paths)
+        self._observed: dict[Target, Export] = {}
 
     def keys(self) -> list[tuple[str, ...]]:
         return [("raw", dataset) for dataset in self.config.datasets]
@@ -45,7 +51,12 @@ class RawStage(Stage):
             unused = "test_per_class" if target.partition == "train" else "train_per_class"
             return {**data.gratings.model_dump(mode="json", exclude={unused}), "size": data.data_resolution[dataset]}
         if not self.is_exported(dataset):
-            return {"channels": self._channels(dataset)}
+            # Its images may change without us: what is there now is part of what the record is compared with.
+            return {
+                "channels": self._channels(dataset),
+                "source": self.paths.relative(self.output(target)),
+                "files": self._observe(target).digest,
+            }
         source = data.data_sources.get(dataset)
         sums = {"md5": source.md5, "files": source.files} if source else {}
         return {key: value for key, value in sums.items() if value}
@@ -74,6 +85,9 @@ class RawStage(Stage):
         content = read_json(path)
         return Record.from_dict(content, path) if content and self.output(target).is_dir() else None
 
+    def record_files(self, target: Target) -> list[Path]:
+        return [self._manifest(target)]
+
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target) for target in targets]
 
@@ -90,6 +104,7 @@ class RawStage(Stage):
 
     def _build(self, target: Target) -> Record:
         start = time.perf_counter()
+        self._observed.pop(target, None)
         if not self.is_exported(target.key[1]):
             export = self._observe(target)
             record = self._record(target, export, start)
@@ -131,8 +146,11 @@ class RawStage(Stage):
         return export_images(images, images.classes, folder, len(images.labels), str(target))
 
     def _observe(self, target: Target) -> Export:
-        _, dataset = target.key
-        return scan_class_folders(self.output(target), self._class_index(dataset))
+        if target not in self._observed:
+            _, dataset = target.key
+            beside = [self.source_folder(dataset, split) for split in SPLITS if split != target.partition]
+            self._observed[target] = scan_class_folders(self.output(target), self._class_index(dataset), beside)
+        return self._observed[target]
 
     def _class_index(self, dataset: str) -> dict[int, tuple[str, str]] | None:
         given = self.config.data.class_index_files.get(dataset)

@@ -77,6 +77,9 @@ class ResponsesStage(Stage):
         content = read_json(path)
         return Record.from_dict(content, path) if content else None
 
+    def record_files(self, target: Target) -> list[Path]:
+        return [self.output(target) / "record.json"]
+
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         self.show(targets, inputs)
         return self.verify(targets)

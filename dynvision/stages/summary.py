@@ -47,6 +47,9 @@ class SummaryStage(Stage):
         whole = all((folder / name).is_file() for name in FILES)
         return Record.from_dict(content, folder / "record.json") if content and whole else None
 
+    def record_files(self, target: Target) -> list[Path]:
+        return [self.output(target) / "record.json"]
+
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 

@@ -136,6 +136,10 @@ def _report(
                 **describe_record(workspace, target, record),
                 "run": dg.MetadataValue.dagster_run(context.run.run_id),
             },
-            tags={"dagster/data_version": record.data_version},
+            tags={
+                "dagster/data_version": record.data_version,
+                "dagster/code_version": record.code_version,
+                **{f"dagster/input_data_version/{name.partition(':')[0]}": v for name, v in record.inputs.items()},
+            },
         )
     )

@@ -59,6 +59,7 @@ def make_stage_asset(
             yield report_check(key, result, hard)
         failed = [r for r in results if not r["passed"] and r["name"] in hard]
         if failed:
+            compute.call("dynvision.building:reject_targets", targets=[str(target)])
             raise dg.Failure(
                 f"{target}: {failed[0]['name']} does not hold: {failed[0]['sentence']}. "
                 f"Build it again: dynvision make --force {target}"

@@ -10,6 +10,7 @@ from torch.utils.data import TensorDataset
 from dynvision.config.experiments import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.errors import DynvisionError
 from dynvision.models import RCNN
 from dynvision.models.stability import convolution_gain
 from dynvision.training import classify, train_network
@@ -80,7 +81,7 @@ def test_recurrence_ends_within_its_limit(trained):
 
 
 def test_loss_that_is_not_finite_stops_and_says_what_to_change():
-    with pytest.raises(FloatingPointError, match=r"the training loss is (nan|inf) in epoch \d: lower learning_rate"):
+    with pytest.raises(DynvisionError, match=r"the training loss is (nan|inf) in epoch \d: lower learning_rate"):
         train(settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
 
 

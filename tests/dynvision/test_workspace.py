@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from dynvision.addresses import parse_target
-from dynvision.building import build_targets
-from dynvision.errors import DamagedFileError, MissingError
+from dynvision.building import build_targets, reject_targets
+from dynvision.errors import MissingError
 from dynvision.stages.raw import RawStage
 from dynvision.targets import STAGES, Target
 from dynvision.workspace import Workspace
@@ -157,13 +157,16 @@ def test_truncated_beton_counts_as_missing(chain_copy):
     assert chain_copy.open().status(CHAIN[5]).state == "missing"
 
 
-def test_record_that_is_none_of_ours_is_an_error_that_names_the_file(chain_copy):
-    path = chain_copy.root / "data" / "raw" / "gratings" / "train" / "manifest.json"
-    path.write_text(json.dumps({"something": "else"}))
-    with pytest.raises(
-        DamagedFileError, match=r"manifest\.json: not a record of this project .*Rebuild it with --force"
-    ):
-        chain_copy.open().status(CHAIN[0])
+@pytest.mark.parametrize("content", [{"something": "else"}, {}, {"target": 1}])
+def test_record_that_is_none_of_ours_counts_as_missing_and_can_be_built_again(chain_copy, content):
+    path = chain_copy.root / "data" / "interim" / "gratings" / "train_all" / "folder.link"
+    path.write_text(json.dumps(content))
+    status = chain_copy.open().status(Target(("interim", "gratings"), "train_all"))
+    assert status.state == "missing"
+    assert not content or "folder.link: not a record of this project" in status.reason
+    arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
+    build_targets(["interim/gratings:train_all"], **arguments, force=True)
+    assert chain_copy.open().status(Target(("interim", "gratings"), "train_all")).state == "fresh"
 
 
 def test_same_result_made_again_leaves_what_follows_fresh(chain_copy):
@@ -191,3 +194,40 @@ def test_targets_of_one_group_and_seed_follow_the_subjects(small_config, tmp_pat
     workspace = Workspace.open(tmp_path, small_config)
     partitions = [t.partition for t in workspace.targets(("models", "rcnn", "gratings"))]
     assert partitions == ["all_s0", "all_s4", "pair_s0", "pair_s4"]
+
+
+def test_stale_input_is_refused_with_its_reason_and_the_command(chain_copy):
+    edit_yaml(
+        chain_copy.config / "config_models.yaml",
+        lambda content: content["models"]["rcnn"]["args"].update({"tau": 20.0}),
+    )
+    expected = (
+        r"made from models/rcnn/gratings:all_s0, which is stale \(the configuration changed: args\)\. "
+        r"Make it: dynvision make models/rcnn/gratings:all_s0"
+    )
+    with pytest.raises(MissingError, match=expected):
+        build_targets(
+            ["responses/contrast/rcnn_gratings:0.5"],
+            root=str(chain_copy.root),
+            config=str(chain_copy.config),
+            force=True,
+        )
+
+
+def test_weights_of_another_training_do_not_count(chain_copy):
+    folder = chain_copy.root / "data/models/rcnn/gratings/all_s0"
+    other = chain_copy.root / "other.safetensors"
+    shutil.copy(folder / "init.safetensors", other)
+    build_targets([str(MODEL)], root=str(chain_copy.root), config=str(chain_copy.config), force=True)
+    assert chain_copy.open().status(MODEL).state == "fresh"
+    content = other.read_bytes().replace(b'data_version\\": \\"', b'data_version\\": \\"x', 1)
+    (folder / "init.safetensors").write_bytes(content)
+    assert chain_copy.open().status(MODEL).state == "missing"
+
+
+def test_rejected_target_does_not_count_as_built(chain_copy):
+    arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
+    (aside,) = reject_targets([str(MODEL)], **arguments)
+    assert aside.endswith("trained.safetensors")
+    assert chain_copy.open().status(MODEL).state == "missing"
+    assert (chain_copy.root / "data/models/rcnn/gratings/all_s0/trained.safetensors.rejected").is_file()

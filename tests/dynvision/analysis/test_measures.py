@@ -31,7 +31,10 @@ def write_responses(store: Path, arrays: dict[str, np.ndarray]) -> Path:
             "label": ("sample", LABELS),
             "class": ("class", np.array(CLASSES)),
         },
-        attributes={"layers": list(dict.fromkeys(name.partition("/")[0] for name in layout if "/" in name))},
+        attributes={
+            "layers": list(dict.fromkeys(name.partition("/")[0] for name in layout if "/" in name)),
+            "group_classes": sorted({int(label) for label in LABELS}),
+        },
     )
     for start in range(0, N, 4):
         writer.write(start, {name: value[start : start + 4] for name, value in arrays.items()})

@@ -271,3 +271,47 @@ def test_config_folder_is_the_variable_then_the_roots_own_then_the_packaged_one(
 def test_unknown_names_are_errors_of_one_family():
     assert issubclass(UnknownNameError, ConfigError)
     assert issubclass(ConfigError, ValueError)
+
+
+REFUSED = [
+    (EXPERIMENTS, "experiment_config.contrast.subjects", ["rcnn_gratings", "rcnn_gratings"], "listed twice"),
+    (
+        EXPERIMENTS,
+        "experiment_config.contrast.status",
+        "trained-epoch=0",
+        "is not one of init, trained",
+    ),
+    (
+        DATA,
+        "data_sources.cifar10",
+        {"url": "http://m/c", "files": {"c": "0" * 32}},
+        "one archive; give its checksum",
+    ),
+    (DATA, "data_sources.mnist", {"url": "http://m/", "md5": "0" * 32}, "mnist is four files"),
+    (DATA, "data_sources.gratings", {"url": "http://m/g", "md5": "0" * 32}, "'gratings' is not downloaded"),
+    (DATA, "data_statistics.gratings", {"mean": [0.5], "std": [0.3]}, "1 means for images of 3 channels"),
+]
+
+
+@pytest.mark.parametrize(("file", "place", "value", "message"), REFUSED, ids=[case[3] for case in REFUSED])
+def test_setting_that_could_not_work_is_refused_when_it_is_read(small_config, file, place, value, message):
+    edit_yaml(small_config / file, set_at(place, value))
+    with pytest.raises(ConfigError, match=message):
+        load_config(small_config)
+
+
+def test_subject_whose_dataset_has_no_statistics_is_refused(small_config):
+    edit_yaml(small_config / DATA, lambda content: content["data_statistics"].pop("gratings"))
+    with pytest.raises(ConfigError, match=r"subjects\.rcnn_gratings\.dataset: 'gratings' has no data_statistics"):
+        load_config(small_config)
+
+
+def test_experiment_whose_trials_need_several_images_is_refused(small_config):
+    program = {
+        "parameter": "contrast_reference",
+        "data_loader": "StimulusProgram",
+        "data_args": {"contrast_reference": [0.0, 0.1], "program": [{"image": 2}, {"image": 2, "which": "next"}]},
+    }
+    edit_yaml(small_config / EXPERIMENTS, set_at("experiment_config.adaptation", program))
+    with pytest.raises(ConfigError, match="the program shows 2 images a trial"):
+        load_config(small_config)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.errors import ConfigError
-from dynvision.experiments.readout import accuracy_over_time, class_mask, predict, score_accuracy
+from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, predict, score_accuracy
 
 CLASSES = [6, 7, 14, 99]
 
@@ -57,3 +57,13 @@ def test_class_that_the_network_does_not_know_is_never_right():
     labels = np.array([6, 50, 50, 50, 50])
     choices = class_mask(CLASSES, labels, "group")
     assert score_accuracy(scores, labels, CLASSES, choices, slice(0, 6), "max")[1:].tolist() == [0, 0, 0, 0]
+
+
+def test_chance_counts_trials_that_cannot_be_right():
+    mask = class_mask([0, 4], [0, 1, 2, 4], "group")
+    assert chance_level(np.array([0, 1, 2, 4]), [0, 4], mask) == 0.25
+    assert chance_level(np.array([0, 4]), [0, 4], mask) == 0.5
+
+
+def test_choices_are_the_groups_classes_even_where_few_images_are_shown():
+    assert class_mask([0, 1, 2, 3], [0, 1, 2], "group").tolist() == [True, True, True, False]

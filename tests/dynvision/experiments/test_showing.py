@@ -116,3 +116,29 @@ def test_showing_keeps_no_hook_and_no_gradient(network, images):
     SweepRunner(network, [Presentation.constant(2)], ["V1"], "channel").show(images, np.arange(3))
     assert not network.V1._forward_hooks
     assert all(p.grad is None for p in network.parameters())
+
+
+class Counting(torch.nn.Module):
+    """A network that changes its state and its input in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Identity()
+
+    def step(self, x, state):
+        x.mul_(2)
+        state = torch.zeros(len(x), 1) if state is None else state
+        state += x.mean(dim=(1, 2, 3))[:, None]
+        return self.layer(state.clone()), state
+
+
+def test_network_that_works_in_place_gives_the_same_alone_and_in_a_sweep():
+    images, ids = torch.ones(2, 1, 4, 4), np.arange(2)
+    shows = [Presentation.duration(6, stim, 1) for stim in (1, 3, 4)]
+    together = SweepRunner(Counting(), shows, ["layer"], "unit").show(images, ids)
+    assert (images == 1).all()
+    for number, show in enumerate(shows):
+        alone = SweepRunner(Counting(), [show], ["layer"], "unit").show(images, ids)
+        np.testing.assert_array_equal(together.scores[number], alone.scores[0])
+        expected = 2 * np.cumsum(show.frames >= 0)
+        np.testing.assert_array_equal(alone.scores[0, 0, :, 0], expected)

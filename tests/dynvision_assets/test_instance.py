@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dynvision.paths import Paths
+from dynvision_assets.instance import HOST_TAG, PID_TAG, fail_dead_runs, prepare_home, process_tags
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    home = prepare_home(Paths(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    return dg.DagsterInstance.get()
+
+
+@dg.job
+def nothing() -> None:
+    """A job to make runs of."""
+
+
+def start_run(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
+    run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    return run.run_id
+
+
+def test_run_whose_process_is_gone_is_marked_failed_and_others_are_left(instance: dg.DagsterInstance) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = start_run(instance, {**process_tags(), PID_TAG: str(ended.pid)})
+    alive = start_run(instance, process_tags())
+    elsewhere = start_run(instance, {HOST_TAG: "another-host", PID_TAG: str(ended.pid)})
+    assert fail_dead_runs(instance) == [dead]
+    states = {run: instance.get_run_by_id(run).status for run in (dead, alive, elsewhere)}
+    assert states == {
+        dead: dg.DagsterRunStatus.FAILURE,
+        alive: dg.DagsterRunStatus.STARTED,
+        elsewhere: dg.DagsterRunStatus.STARTED,
+    }
+
+
+def test_home_has_settings_without_telemetry_and_keeps_what_the_user_changed(instance: dg.DagsterInstance) -> None:
+    settings = Path(instance.root_directory) / "dagster.yaml"
+    assert "telemetry:\n  enabled: false" in settings.read_text()
+    settings.write_text("telemetry: {enabled: false}\n")
+    prepare_home(Paths(Path(instance.root_directory).parent))
+    assert settings.read_text() == "telemetry: {enabled: false}\n"
