@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from dynvision.config.experiments import canonical_argument
 from dynvision.data.presentation import Presentation, StimulusSequence, make_presentation
-from dynvision.data.schedule import PRESENTATIONS, presentation_arguments
+from dynvision.data.presentation_names import PRESENTATIONS, presentation_arguments
+from dynvision.data.splits import stratified_split
 from dynvision.errors import nearest_name, unknown_name
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "StimulusContrastDataLoader",
     "StimulusDurationDataLoader",
     "StimulusIntervalDataLoader",
+    "StimulusNoiseDataLoader",
     "StimulusProgramDataLoader",
+    "StimulusRepetitionDataLoader",
     "get_data_loader",
+    "get_train_val_loaders",
     "resolve_presentation",
     "show_batch",
 ]
@@ -172,6 +176,18 @@ class StimulusIntervalDataLoader(StandardDataLoader):
     presentation_name = "StimulusInterval"
 
 
+class StimulusRepetitionDataLoader(StandardDataLoader):
+    """Shows each image several times; see `Presentation.repetition`."""
+
+    presentation_name = "StimulusRepetition"
+
+
+class StimulusNoiseDataLoader(StandardDataLoader):
+    """Shows each image once in noise; see `Presentation.noise`."""
+
+    presentation_name = "StimulusNoise"
+
+
 class StimulusProgramDataLoader(StandardDataLoader):
     """Shows each image as a program says; see `Presentation.from_program`."""
 
@@ -183,6 +199,8 @@ _LOADERS: Sequence[type[StandardDataLoader]] = (
     StimulusDurationDataLoader,
     StimulusContrastDataLoader,
     StimulusIntervalDataLoader,
+    StimulusRepetitionDataLoader,
+    StimulusNoiseDataLoader,
     StimulusProgramDataLoader,
 )
 
@@ -204,6 +222,39 @@ def get_data_loader(
     if name not in by_name:
         raise unknown_name("dataloader", dataloader, PRESENTATIONS)
     return by_name[name](dataset, **settings)
+
+
+def get_train_val_loaders(
+    dataset: Any,
+    train_ratio: float = 0.9,
+    seed: int = 0,
+    dataloader: str | type[StandardDataLoader] | None = None,
+    **settings: Any,
+) -> tuple[StandardDataLoader, StandardDataLoader]:
+    """Split a dataset into loaders for training, shuffled, and for validation, in order.
+
+    The split has the same share of every class in both parts where the dataset has `targets`, and
+    depends on the seed alone.
+
+    Args:
+        dataset: A dataset of (image, label).
+        train_ratio: Share of the training part, in (0, 1).
+        seed: Seeds the split and the order of training.
+        dataloader: As for `get_data_loader`.
+        settings: As for `get_data_loader`, for both.
+    """
+    if not 0 < train_ratio < 1:
+        raise ValueError(f"train_ratio is a share between 0 and 1, not {train_ratio}")
+    targets = getattr(dataset, "targets", None)
+    labels = [0] * len(dataset) if targets is None else [int(label) for label in targets]
+    train, val = stratified_split(labels, train_ratio, seed)
+    if not val:
+        raise ValueError("no class has two images, so nothing is left for validation; add images")
+    order = {"shuffle": True, "generator": torch.Generator().manual_seed(seed)}
+    return (
+        get_data_loader(Subset(dataset, train), dataloader, **{**order, **settings}),
+        get_data_loader(Subset(dataset, val), dataloader, **{**settings, "shuffle": False}),
+    )
 
 
 def _as_tensor(image: Any) -> Any:

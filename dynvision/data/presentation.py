@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynvision.data.noise import sensor_noise
-from dynvision.data.schedule import VOID, Presentation, Segment, make_presentation
+from dynvision.data.noise import Noise, add_noise, sensor_noise
+from dynvision.data.presentation_names import make_presentation
+from dynvision.data.schedule import VOID, Presentation, Segment
 
 __all__ = ["Presentation", "Segment", "StimulusSequence", "make_presentation"]
 
@@ -32,6 +33,7 @@ class StimulusSequence:
     images: Tensor
     presentation: Presentation
     sample_ids: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    _drawn: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.images.dim() not in (4, 5):
@@ -90,10 +92,24 @@ class StimulusSequence:
         image = self.images if self.images.dim() == 4 else self.images[:, max(index, 0)]
         if index == VOID:
             return torch.full_like(image, show.void_value)
+        if show.stimulus_noise is not None:
+            image = self._noisy_image(image, index, t, show.stimulus_noise)
         if contrast == 1.0:
             return image
         grey = show.contrast_reference
         return image * contrast if grey == 0 else grey + contrast * (image - grey)
+
+    def _noisy_image(self, image: Tensor, index: int, t: int, noise: Noise) -> Tensor:
+        ids = np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
+        # Another image of the trial is another sample; static noise is drawn once and kept.
+        key = (index, 0 if noise.temporal == "static" else t)
+        if key not in self._drawn:
+            if noise.temporal != "static":
+                self._drawn.clear()
+            pixels = image.detach().cpu().to(torch.float32).numpy()
+            noisy = add_noise(pixels, noise, ids + (index << 31), key[1])
+            self._drawn[key] = torch.from_numpy(noisy).to(image)
+        return self._drawn[key]
 
     def dense(self) -> Tensor:
         """The whole tensor, shape `[B, T, C, H, W]`, contiguous, in memory of its own."""

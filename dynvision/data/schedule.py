@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.config.experiments import ARGUMENT_ALIASES, canonical_argument
+from dynvision.data.noise import Noise
 from dynvision.data.segments import VOID, Segment, check_steps, fill_trial, read_program
-from dynvision.errors import nearest_name, unknown_name
+from dynvision.errors import unknown_name
 
-__all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment", "make_presentation", "presentation_arguments"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["VOID", "Presentation", "Segment"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Presentation:
         contrast_reference: Pixel value towards which contrast fades: mean grey.
         sensor_noise: Standard deviation of the added noise, in units of the (normalized) image.
         noise_seed: Seed of that noise; the same sample at the same step always gets the same noise.
+        stimulus_noise: Noise in the shown image itself, before its contrast is set; see `Noise`.
     """
 
     segments: tuple[Segment, ...]
@@ -50,7 +53,8 @@ class Presentation:
     non_label_index: int = -1
     contrast_reference: float = 0.0
     sensor_noise: float = 0.0
-    noise_seed: int = field(default=0)
+    noise_seed: int = 0
+    stimulus_noise: Noise | None = None
 
     def __post_init__(self) -> None:
         if not self.segments or self.n_timesteps == 0:
@@ -114,6 +118,48 @@ class Presentation:
         return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), image, gap, image]), **settings)
 
     @classmethod
+    def repetition(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        interval_duration: int = 0,
+        repetitions: int = 2,
+        *,
+        stimulus_contrast: float = 1.0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image `repetitions` times with `interval_duration` void steps between."""
+        check_steps("repetitions", repetitions, least=1)
+        image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
+        gap = _void("interval_duration", interval_duration)
+        shown = [image, *[gap, image] * (repetitions - 1)]
+        return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), *shown]), **settings)
+
+    @classmethod
+    def noise(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        noise_type: str = "gaussian",
+        ssnr: float = 0.5,
+        temporal: str = "static",
+        persistence: float = 0.8,
+        spatial_scale: float = 0.0,
+        *,
+        stimulus_contrast: float = 1.0,
+        noise_seed: int = 0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image once in noise; the settings are those of `Noise`."""
+        noise = Noise(noise_type, ssnr, temporal, persistence, spatial_scale, noise_seed)
+        settings = {"stimulus_noise": noise, "noise_seed": noise_seed, **settings}
+        return cls.duration(
+            n_timesteps, stimulus_duration, intro_duration, stimulus_contrast=stimulus_contrast, **settings
+        )
+
+    @classmethod
     def from_program(
         cls, program: Sequence[Mapping[str, Any]], n_timesteps: int | None = None, **settings: Any
     ) -> Presentation:
@@ -157,7 +203,9 @@ class Presentation:
 
     def step_key(self, t: int) -> tuple[Any, ...]:
         """What is shown at step `t`, such that equal keys at equal times mean equal frames."""
-        shown = (VOID,) if self.frames[t] == VOID else (int(self.frames[t]), float(self.contrasts[t]))
+        shown: tuple[Any, ...] = (VOID,)
+        if self.frames[t] != VOID:
+            shown = (int(self.frames[t]), float(self.contrasts[t]), self.stimulus_noise)
         return (*shown, self.void_value, self.contrast_reference, self.sensor_noise, self.noise_seed)
 
     def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -172,6 +220,33 @@ class Presentation:
         by_frame = labels.reshape(len(labels), -1)
         void = np.full((len(labels), 1), self.non_label_index, dtype=np.int64)
         return np.concatenate([by_frame, void], axis=1).astype(np.int64)[:, self.frames]
+
+    def describe(self) -> str:
+        """Draw the timeline as text: a sign a step, `·` for void, else the number of the image shown.
+
+        The second line is contrast in tenths, `X` for full contrast.
+        """
+        shown = "".join("·" if frame == VOID else str(frame % 10) for frame in self.frames)
+        tenths = ["X" if c >= 0.95 else str(int(c * 10 + 0.5)) for c in self.contrasts]
+        contrast = "".join("·" if f == VOID else c for f, c in zip(self.frames, tenths, strict=True))
+        ruler = "".join(f"{t:<10d}" for t in range(0, self.n_timesteps, 10))
+        lines = [f"step      {ruler.rstrip()}", f"image     {shown}", f"contrast  {contrast}"]
+        if self.sensor_noise:
+            lines.append(f"sensor noise of standard deviation {self.sensor_noise:g} at every step")
+        if self.stimulus_noise is not None:
+            noise = self.stimulus_noise
+            lines.append(f"{noise.temporal} {noise.kind} noise in the image, ssnr {noise.ssnr:g}")
+        return "\n".join(lines)
+
+    def plot(self, dt: float | None = None) -> Figure:
+        """Draw contrast over time, one colour for each image of the trial.
+
+        Args:
+            dt: Milliseconds a step, for the axis; by default it is in steps.
+        """
+        from dynvision.analysis.figures import draw_presentation
+
+        return draw_presentation(self, dt)
 
     def window(self, name: str | Sequence[int]) -> slice:
         """The steps of a named window.
@@ -198,58 +273,6 @@ class Presentation:
         if windows[name].start == windows[name].stop:
             raise ValueError(f"the window '{name}' is empty: the stimulus lasts until the end. Choose another window.")
         return windows[name]
-
-
-PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
-    "Standard": Presentation.constant,
-    "StimulusDuration": Presentation.duration,
-    "StimulusContrast": Presentation.contrast,
-    "StimulusInterval": Presentation.interval,
-    "StimulusProgram": Presentation.from_program,
-}
-"""The presentations that a config file names, under the names of their loaders."""
-
-
-def presentation_arguments() -> list[str]:
-    """Every setting that some presentation takes, with its aliases."""
-    names = [p for build in PRESENTATIONS.values() for p in _settings_of(build)]
-    full = list(dict.fromkeys(names))
-    return full + [alias for name in full for alias in ARGUMENT_ALIASES.get(name, ())]
-
-
-def _settings_of(build: Callable[..., Presentation]) -> list[str]:
-    parameters = inspect.signature(build).parameters
-    shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
-    return [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
-
-
-def make_presentation(name: str, **settings: Any) -> Presentation:
-    """Build a presentation by the name of its loader, with full names or aliases for its settings.
-
-    Raises:
-        UnknownNameError: There is no such loader.
-        TypeError: A setting is unknown or missing; the message names the nearest.
-        ValueError: A setting has an impossible value.
-    """
-    short = name.removesuffix("DataLoader")
-    if short not in PRESENTATIONS:
-        raise unknown_name("data_loader", name, PRESENTATIONS)
-    build = PRESENTATIONS[short]
-    parameters = inspect.signature(build).parameters
-    valid = _settings_of(build)
-    full: dict[str, Any] = {}
-    for key, value in settings.items():
-        if canonical_argument(key) in full:
-            raise TypeError(f"{name} is given '{canonical_argument(key)}' twice, once under another of its names")
-        full[canonical_argument(key)] = value
-    for key in full:
-        if key not in valid:
-            aliases = [a for v in valid for a in ARGUMENT_ALIASES.get(v, ())]
-            raise TypeError(f"{name} has no setting '{key}'. {nearest_name(key, valid + aliases)}")
-    required = [p for p, spec in parameters.items() if spec.default is spec.empty and p in valid]
-    if missing := [p for p in required if p not in full]:
-        raise TypeError(f"{name} needs the setting '{missing[0]}'")
-    return build(**full)
 
 
 def _void(name: str, steps: int) -> Segment:

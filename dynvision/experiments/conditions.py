@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 from dynvision.config.experiments import ExperimentConfig, Subject
-from dynvision.data.schedule import Presentation, make_presentation
+from dynvision.data.presentation_names import make_presentation
+from dynvision.data.schedule import Presentation
 from dynvision.errors import UnknownNameError, unknown_name
 
 __all__ = ["all_conditions", "condition_text", "parse_condition", "presentation_of"]

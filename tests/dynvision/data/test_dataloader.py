@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from dynvision.data.dataloader import StandardDataLoader, StimulusDurationDataLoader, get_data_loader
+from dynvision.data.dataloader import (
+    StandardDataLoader,
+    StimulusDurationDataLoader,
+    get_data_loader,
+    get_train_val_loaders,
+)
 from dynvision.data.presentation import Presentation, StimulusSequence
 from dynvision.errors import UnknownNameError
 
@@ -165,3 +170,43 @@ def test_program_is_given_as_a_list_of_segments():
     program = [{"void": 1}, {"image": 2, "contrast": 0.5}, {"void": 1}]
     images, _ = next(iter(get_data_loader(Images(), "StimulusProgram", batch_size=7, program=program)))
     np.testing.assert_array_equal(images[4, :, 0, 0, 0], [0, 2, 2, 0])
+
+
+class Labelled(torch.utils.data.Dataset):
+    """Twelve textures of two classes, the label with its number in the hundreds."""
+
+    targets = (0, 1) * 6
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.rand(3, 6, 6, generator=torch.Generator().manual_seed(index)), 100 * index + self.targets[index]
+
+
+def test_train_and_validation_loaders_share_no_image_and_keep_the_classes_shares():
+    def labels(loader) -> list[int]:
+        return [int(label) for _, batch in loader for label in batch[:, 0]]
+
+    train, val = get_train_val_loaders(Labelled(), 0.75, seed=1, batch_size=4, n_timesteps=2)
+    again, same = get_train_val_loaders(Labelled(), 0.75, seed=1, batch_size=4, n_timesteps=2)
+    chosen = [set(loader.dataset.dataset.indices) for loader in (train, val)]
+    assert not chosen[0] & chosen[1]
+    assert chosen[0] | chosen[1] == set(range(len(Labelled())))
+    assert sorted(Labelled.targets[i] for i in chosen[1]) == [0, 0, 1, 1]
+    assert labels(train) == labels(again)
+    assert labels(val) == labels(same) == labels(val)
+    other, _ = get_train_val_loaders(Labelled(), 0.75, seed=2, batch_size=4, n_timesteps=2)
+    assert set(other.dataset.dataset.indices) != chosen[0]
+
+
+def test_noise_loader_gives_a_sample_the_same_noise_in_any_order():
+    def by_label(**settings) -> dict[int, torch.Tensor]:
+        loader = get_data_loader(Labelled(), "StimulusNoise", tsteps=3, stim=2, ssnr=0.3, **settings)
+        return {int(label[0]): image for images, labels in loader for image, label in zip(images, labels, strict=True)}
+
+    ordered = by_label(batch_size=5)
+    shuffled = by_label(batch_size=3, shuffle=True, num_workers=2)
+    assert ordered.keys() == shuffled.keys()
+    assert all(torch.equal(ordered[label], shuffled[label]) for label in ordered)
+    assert all((ordered[100 * i + t][0] != Labelled()[i][0]).any() for i, t in enumerate(Labelled.targets))

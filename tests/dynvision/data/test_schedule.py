@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.config.experiments import ARGUMENT_ALIASES
-from dynvision.data.schedule import VOID, Presentation, Segment, make_presentation
+from dynvision.data.presentation_names import make_presentation
+from dynvision.data.schedule import VOID, Presentation, Segment
 from dynvision.errors import UnknownNameError
 
 steps = st.integers(0, 6)
@@ -237,3 +238,34 @@ def test_missing_setting_is_named():
 def test_setting_given_under_two_of_its_names_is_an_error():
     with pytest.raises(TypeError, match="stimulus_duration"):
         make_presentation("StimulusDuration", tsteps=9, stim=2, stimulus_duration=5)
+
+
+def test_description_draws_one_sign_a_step():
+    show = Presentation.from_program(
+        [{"void": 2}, {"image": 3, "contrast": 0.5}, {"image": 2, "which": "next"}, {"void": 1}], sensor_noise=0.3
+    )
+    assert show.describe().splitlines() == [
+        "step      0",
+        "image     ··00011·",
+        "contrast  ··555XX·",
+        "sensor noise of standard deviation 0.3 at every step",
+    ]
+
+
+@given(repetitions=st.integers(1, 5), stim=st.integers(1, 4), gap=st.integers(0, 4), intro=st.integers(0, 3))
+def test_repetition_shows_the_image_that_often(repetitions, stim, gap, intro):
+    needed = intro + repetitions * stim + (repetitions - 1) * gap
+    show = Presentation.repetition(needed + 2, stim, intro, gap, repetitions)
+    expected = [VOID] * intro + ([0] * stim + [VOID] * gap) * repetitions
+    expected = (expected[:needed] + [VOID] * 2)[: needed + 2]
+    assert show.frames.tolist() == expected
+    if repetitions == 2:
+        assert show == Presentation.interval(needed + 2, stim, intro, gap)
+
+
+def test_plot_draws_every_image_of_the_trial_on_an_axis_in_milliseconds():
+    show = Presentation.from_program([{"void": 2}, {"image": 3}, {"image": 2, "which": "next"}])
+    (axes,) = show.plot(dt=5.0).axes
+    assert axes.get_xlabel() == "time (ms)"
+    assert axes.get_xlim() == (0.0, 35.0)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["image 0", "image 1"]
