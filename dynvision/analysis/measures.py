@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray
 
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, score_accuracy
 
-__all__ = ["measure_condition", "measure_tuning"]
+__all__ = ["measure_condition", "measure_tuning", "score_responses"]
 
 OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
@@ -38,24 +39,40 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
         `chance` and `peak/<layer>` (the highest mean response).
     """
     tree = open_store(store)
-    root = tree.to_dataset()
-    scores, labels = root["scores"].values, root["label"].values
-    classes = root["class"].values.tolist()
-    choices = class_mask(classes, root.attrs["group_classes"], readout.choices)
-    window = presentation.window(readout.window)
-    rows = [_rows(OUTPUT, "accuracy", accuracy_over_time(scores, labels, classes, choices))]
-    trials = score_accuracy(scores, labels, classes, choices, window, readout.reduce)
-    numbers: dict[str, Any] = {
-        "accuracy": float(trials.mean()),
-        "accuracy_sem": float(trials.std(ddof=1) / np.sqrt(len(trials))) if len(trials) > 1 else float("nan"),
-        "chance": chance_level(labels, classes, choices),
-        "samples": len(trials),
-    }
+    over_time, numbers = score_responses(tree.to_dataset(), readout, presentation)
+    rows = [_rows(OUTPUT, "accuracy", over_time)]
     for name, node in tree.children.items():
         mean, std = _mean_and_std({str(key): variable.values for key, variable in node.data_vars.items()})
         rows += [_rows(name, "mean", mean), _rows(name, "std", std)]
         numbers[f"peak/{name}"] = float(mean.max())
     return pd.concat(rows, ignore_index=True), numbers
+
+
+def score_responses(
+    root: xarray.Dataset, readout: Readout, presentation: Presentation
+) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+    """Read accuracy out of the class scores of a condition.
+
+    Args:
+        root: The root of the condition's store.
+        readout: How predictions become one accuracy.
+        presentation: What was shown when.
+
+    Returns:
+        Accuracy at each step, shape `[T]`, and `accuracy`, its standard error over trials
+        `accuracy_sem`, `chance` and `samples`.
+    """
+    scores, labels = root["scores"].values, root["label"].values
+    classes = root["class"].values.tolist()
+    choices = class_mask(classes, root.attrs["group_classes"], readout.choices)
+    trials = score_accuracy(scores, labels, classes, choices, presentation.window(readout.window), readout.reduce)
+    numbers = {
+        "accuracy": float(trials.mean()),
+        "accuracy_sem": float(trials.std(ddof=1) / np.sqrt(len(trials))) if len(trials) > 1 else float("nan"),
+        "chance": chance_level(labels, classes, choices),
+        "samples": len(trials),
+    }
+    return accuracy_over_time(scores, labels, classes, choices), numbers
 
 
 def measure_tuning(

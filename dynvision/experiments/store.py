@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dynvision.errors import DamagedFileError, DataError
 
-__all__ = ["ArrayLayout", "StoreWriter", "partial_path", "verify_store"]
+__all__ = ["ArrayLayout", "StoreWriter", "digest_content", "partial_path", "verify_store"]
 
 RECORD = "record.json"
 PENDING = "pending.json"
@@ -113,13 +113,18 @@ class StoreWriter:
     @property
     def content(self) -> str:
         """A digest of everything written so far."""
-        together = "".join(f"{name}:{digest.hexdigest()}" for name, digest in sorted(self._digests.items()))
-        return hashlib.sha256(together.encode()).hexdigest()[:32]
+        return digest_content({name: digest.hexdigest() for name, digest in self._digests.items()})
 
     def _wait(self) -> None:
         for write in self._writes:
             write.result()
         self._writes.clear()
+
+
+def digest_content(digests: Mapping[str, str]) -> str:
+    """One digest of all arrays of a store, from the digest of each."""
+    together = "".join(f"{name}:{digest}" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(together.encode()).hexdigest()[:32]
 
 
 def verify_store(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.data.schedule import Presentation
+from dynvision.errors import DamagedFileError
 from dynvision.experiments.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.files import make_directory, read_json, replace_directory, write_json
 from dynvision.records import Record, make_record
@@ -57,6 +58,7 @@ class ResponsesStage(Stage):
             "status": experiment.status,
             "record": record.model_dump(mode="json"),
             "statistics": statistics.model_dump(mode="json") if statistics else None,
+            "readout": experiment.readout.model_dump(mode="json"),
         }
 
     def condition(self, target: Target) -> Condition:
@@ -85,9 +87,15 @@ class ResponsesStage(Stage):
         return self.verify(targets)
 
     def show(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
-        """Show the stimuli of all targets and write their responses, not yet in place."""
+        """Show the stimuli of all targets and write their responses, not yet in place.
+
+        Where nothing but the readout changed, the scores that are there are read out again.
+        """
         from dynvision.experiments.recording import SweepRecording
 
+        targets = [target for target in targets if not self._read_out_again(target, inputs)]
+        if not targets:
+            return
         start = time.perf_counter()
         recording = SweepRecording(self, targets, inputs)
         writers = recording.run()
@@ -97,7 +105,7 @@ class ResponsesStage(Stage):
                 target,
                 code_version=self.code_version,
                 config=self.settings(target),
-                inputs={str(upstream): inputs[upstream].data_version for upstream in self.upstream(target)},
+                inputs=self._versions(target, inputs),
                 content=writer.content,
                 details={**recording.details(target), "seconds": round(seconds / len(targets), 3)},
             )
@@ -111,6 +119,9 @@ class ResponsesStage(Stage):
         for target in targets:
             store = self.output(target)
             folder = partial_path(store)
+            if not folder.is_dir():
+                records.append(self._require_current(target))
+                continue
             pending = verify_store(folder)
             record = Record.from_dict(pending["record"], folder)
             n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -119,6 +130,57 @@ class ResponsesStage(Stage):
             replace_directory(folder, store)
             records.append(record)
         return records
+
+    def _versions(self, target: Target, inputs: dict[Target, Record]) -> dict[str, str]:
+        return {str(upstream): inputs[upstream].data_version for upstream in self.upstream(target)}
+
+    def _require_current(self, target: Target) -> Record:
+        record = self.read_record(target)
+        if record is None or record.config != self.settings(target):
+            raise DamagedFileError(
+                f"{target}: the responses that were written are gone. Make it: dynvision make {target}"
+            )
+        return record
+
+    def _read_out_again(self, target: Target, inputs: dict[Target, Record]) -> bool:
+        """Bring accuracy and chance in the record up to date where only the readout changed."""
+        from dynvision.analysis.measures import score_responses
+        from dynvision.experiments.reading import open_store
+        from dynvision.experiments.store import PENDING, RECORD, digest_content
+
+        store, settings = self.output(target), self.settings(target)
+        old, note = read_json(store / RECORD), read_json(store / PENDING)
+        if old is None or note is None:
+            return False
+        record = Record.from_dict(old, store / RECORD)
+        same = {key: value for key, value in settings.items() if key != "readout"}
+        if (
+            {key: value for key, value in record.config.items() if key != "readout"} != same
+            or record.config.get("readout") == settings["readout"]
+            or record.code_version != self.code_version
+            or record.inputs != self._versions(target, inputs)
+        ):
+            return False
+        self.clear_partial(target)
+        readout = self.config.experiments[target.key[1]].readout
+        over_time, numbers = score_responses(open_store(store).to_dataset(), readout, self.presentation(target))
+        details = {
+            **record.details,
+            "accuracy": numbers["accuracy"],
+            "accuracy_over_time": over_time.tolist(),
+            "chance": numbers["chance"],
+            "readout": settings["readout"],
+        }
+        again = make_record(
+            target,
+            code_version=self.code_version,
+            config=settings,
+            inputs=record.inputs,
+            content=digest_content(note["digests"]),
+            details=details,
+        )
+        write_json(store / RECORD, again.to_dict())
+        return True
 
     def clear_partial(self, target: Target) -> Path:
         """Remove what an interrupted run of this target left, and make room for a new one."""

@@ -104,11 +104,11 @@ def test_changed_training_makes_the_model_and_its_responses_stale(chain_copy):
     assert workspace.status(MODEL).reason == "the configuration changed: training"
 
 
-def test_changed_readout_makes_the_summary_alone_stale(chain_copy):
+def test_changed_readout_makes_the_responses_numbers_and_the_summary_stale(chain_copy):
     workspace = change(
         chain_copy, "experiments", lambda c: c["experiment_config"]["contrast"].update(readout={"window": "all"})
     )
-    assert stale(workspace) == texts(SUMMARY)
+    assert stale(workspace) == texts(SUMMARY, *(t for t in CHAIN if t.stage == "responses"))
 
 
 def test_new_level_leaves_the_other_conditions_fresh(chain_copy):
@@ -231,3 +231,24 @@ def test_rejected_target_does_not_count_as_built(chain_copy):
     assert aside.endswith("trained.safetensors")
     assert chain_copy.open().status(MODEL).state == "missing"
     assert (chain_copy.root / "data/models/rcnn/gratings/all_s0/trained.safetensors.rejected").is_file()
+
+
+def test_other_readout_reads_the_recorded_scores_again_without_showing_anything(chain_copy):
+    store = chain_copy.root / "data/responses/contrast/rcnn_gratings/contrast=0.5.zarr"
+    before = json.loads((store / "record.json").read_text())
+    written = (store / "scores" / "zarr.json").stat().st_mtime_ns
+    edit_yaml(
+        chain_copy.config / "config_experiments.yaml",
+        lambda content: content["experiment_config"]["contrast"].update(readout={"window": [0, 1], "reduce": "last"}),
+    )
+    target = "responses/contrast/rcnn_gratings:contrast=0.5"
+    (status,) = (chain_copy.open().status(t) for t in parse_target(chain_copy.open(), target))
+    assert (status.state, status.reason) == ("stale", "the configuration changed: readout")
+    (after,) = build_targets([target], root=str(chain_copy.root), config=str(chain_copy.config))
+    assert (store / "scores" / "zarr.json").stat().st_mtime_ns == written
+    assert after["details"]["readout"]["window"] == [0, 1]
+    assert after["details"]["accuracy"] == pytest.approx(before["details"]["accuracy_over_time"][0])
+    assert after["details"]["seconds"] == before["details"]["seconds"]
+    assert after["data_version"] != before["data_version"]
+    (status,) = (chain_copy.open().status(t) for t in parse_target(chain_copy.open(), target))
+    assert status.state == "fresh"
