@@ -113,9 +113,14 @@ class Presentation:
         **settings: Any,
     ) -> Presentation:
         """Show the image twice with `interval_duration` void steps between."""
-        image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
-        gap = _void("interval_duration", interval_duration)
-        return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), image, gap, image]), **settings)
+        return cls.repetition(
+            n_timesteps,
+            stimulus_duration,
+            intro_duration,
+            interval_duration,
+            stimulus_contrast=stimulus_contrast,
+            **settings,
+        )
 
     @classmethod
     def repetition(
