@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
-__all__ = ["build_targets", "reject_targets", "show_stimuli", "verify_responses"]
+__all__ = ["build_targets", "reject_targets", "release_responses", "show_stimuli", "verify_responses"]
 
 
-_held_until_verified: dict[tuple[Target, ...], contextlib.ExitStack] = {}
+_held_until_verified: dict[tuple[str, tuple[Target, ...]], contextlib.ExitStack] = {}
 """Locks that `show_stimuli` leaves to `verify_responses` where both run in one process; they end with it."""
 
 
@@ -81,14 +81,28 @@ def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool 
     stage = workspace.stage(chosen[0])
     if not isinstance(stage, ResponsesStage):
         raise DynvisionError(f"{chosen[0]} is no response; stimuli are shown for targets of the stage 'responses'")
+    release_responses(root, chosen)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locks(workspace, chosen))
         _, pending = _split(workspace, chosen, force)
         if pending:
             inputs = {key: value for target in pending for key, value in workspace.inputs(target).items()}
-            stage.show(pending, inputs)
-        _held_until_verified[tuple(chosen)] = stack.pop_all()
+            stage.show(pending, inputs, force)
+        _held_until_verified[root, tuple(chosen)] = stack.pop_all()
     return [str(target) for target in pending]
+
+
+def release_responses(root: str, targets: Iterable[Target] | None = None) -> None:
+    """Free the locks that `show_stimuli` left for a verification that did not come.
+
+    Args:
+        root: The folder that holds `data/`.
+        targets: Only those of these targets; by default all of the root.
+    """
+    wanted = None if targets is None else set(targets)
+    for key in [key for key in _held_until_verified if key[0] == root]:
+        if wanted is None or wanted & set(key[1]):
+            _held_until_verified.pop(key).close()
 
 
 def verify_responses(targets: Sequence[str], shown: Sequence[str], *, root: str, config: str) -> list[dict[str, Any]]:
@@ -111,7 +125,7 @@ def verify_responses(targets: Sequence[str], shown: Sequence[str], *, root: str,
     workspace, chosen = _open(targets, root, config)
     stage = workspace.stage(chosen[0])
     assert isinstance(stage, ResponsesStage)
-    held = _held_until_verified.pop(tuple(chosen), None)
+    held = _held_until_verified.pop((root, tuple(chosen)), None)
     with held or _locks(workspace, chosen):
         pending = [target for target in chosen if str(target) in set(shown)]
         records = dict(zip(pending, stage.verify(pending), strict=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from dynvision.config import Config, find_config_folder, load_config
-from dynvision.errors import DamagedFileError, MissingError, unknown_name
+from dynvision.errors import DamagedFileError, DynvisionError, MissingError, unknown_name
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record
 from dynvision.stages.base import Stage
@@ -173,7 +173,10 @@ class Workspace:
             return Status("missing", f"its record is damaged: {error}")
         if record is None:
             return Status("missing", "it has not been built")
-        reason = self._why_stale(target, record, known)
+        try:
+            reason = self._why_stale(target, record, known)
+        except (DynvisionError, OSError) as error:
+            reason = f"it cannot be compared with what is there now: {error}"
         return Status("stale" if reason else "fresh", reason, record.data_version)
 
     def _why_stale(self, target: Target, record: Record, known: dict[Target, Status]) -> str:

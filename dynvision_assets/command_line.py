@@ -120,7 +120,7 @@ def ui(host: str, port: int) -> None:
     with _readable_errors():
         from dagster import DagsterInstance
 
-        from dynvision_assets.instance import fail_dead_runs, prepare_home
+        from dynvision_assets.instance import LOCATIONS_FILE, fail_dead_runs, prepare_home
 
         workspace = _open()
         home = prepare_home(workspace.paths)
@@ -134,7 +134,7 @@ def ui(host: str, port: int) -> None:
             "DYNVISION_CONFIG": str(workspace.config.folder),
         }
         click.echo(f"Dagster on http://{host}:{port} for {workspace.paths.root} (stop with Ctrl-C)")
-        locations = str(home / "workspace.yaml")
+        locations = str(home / LOCATIONS_FILE)
         arguments = [sys.executable, "-m", "dagster", "dev", "-w", locations, "-h", host, "-p", str(port)]
         sys.stdout.flush()
         os.execve(sys.executable, arguments, environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ from dynvision.paths import Paths
 if TYPE_CHECKING:
     import dagster as dg
 
-__all__ = ["fail_dead_runs", "prepare_home", "process_tags"]
+__all__ = ["LOCATIONS_FILE", "fail_dead_runs", "prepare_home", "process_tags"]
 
-HOST_TAG, PID_TAG = "dynvision/host", "dynvision/pid"
+HOST_TAG, PID_TAG, START_TAG = "dynvision/host", "dynvision/pid", "dynvision/pid_start"
 
 SETTINGS = """\
 # Written once by dynvision; yours to change.
@@ -36,6 +37,7 @@ run_retries:
   retry_on_asset_or_op_failure: false
 """
 
+LOCATIONS_FILE = "dynvision_workspace.yaml"
 LOCATIONS = """\
 # Written by dynvision: the same code location as workspace.yaml of the repository.
 load_from:
@@ -55,14 +57,14 @@ def prepare_home(paths: Paths) -> Path:
     make_directory(home)
     if not (home / "dagster.yaml").exists():
         write_bytes(home / "dagster.yaml", SETTINGS.encode())
-    write_bytes(home / "workspace.yaml", LOCATIONS.encode())
+    write_bytes(home / LOCATIONS_FILE, LOCATIONS.encode())
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def process_tags() -> dict[str, str]:
     """Tags that say which process a run of the command line is in."""
-    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
+    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid()), START_TAG: _start_time(os.getpid())}
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -76,13 +78,19 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     running = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING], tags={HOST_TAG: socket.gethostname()}
     )
-    dead = [run for run in instance.get_runs(running) if not _is_alive(int(run.tags[PID_TAG]))]
+    # A run that was started again from the UI has its parent's tags, but is another process.
+    own = [run for run in instance.get_runs(running) if run.parent_run_id is None]
+    dead = [run for run in own if run.tags.get(PID_TAG, "").isdigit() and not _is_alive(run.tags)]
     for run in dead:
         instance.report_run_failed(run, f"process {run.tags[PID_TAG]} of the command line is gone; make it again")
     return [run.run_id for run in dead]
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(tags: Mapping[str, str]) -> bool:
+    pid = int(tags[PID_TAG])
+    started = _start_time(pid)
+    if started and tags.get(START_TAG, started) != started:
+        return False  # The number belongs to another process by now.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -90,3 +98,11 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _start_time(pid: int) -> str:
+    """When a process started, in the kernel's ticks; empty where that cannot be known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

@@ -127,7 +127,10 @@ def scan_class_folders(
     held = _list_folders(folder)
     if not held:
         raise DataError(f"{folder} holds no class folders. Put one folder of images for each class there.")
-    folders = sorted({*held, *(name for other in beside if other.is_dir() for name in _list_folders(other))})
+    folders = sorted(held)
+    if not class_index and not _are_numbers(held):
+        # Names are numbered by their place in the list of all splits, so that a class has one index.
+        folders = sorted({*held, *(name for other in beside if other.is_dir() for name in _list_folders(other))})
     digest = hashlib.sha256()
     classes, n_bytes = [], 0
     for index, name in _class_order(folder, folders, class_index):
@@ -150,6 +153,10 @@ def scan_class_folders(
     return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, [])
 
 
+def _are_numbers(folders: Iterable[str]) -> bool:
+    return all(re.fullmatch(r"\d+", name) for name in folders)
+
+
 def _list_folders(folder: Path) -> set[str]:
     with os.scandir(folder) as entries:
         return {e.name for e in entries if e.is_dir() and e.name[0] != "."}
@@ -164,7 +171,7 @@ def _class_order(
         if unknown:
             raise DataError(f"{folder}: the folder '{unknown[0]}' is not in the class index file")
         return [(by_folder[name], name) for name in folders]
-    if all(re.fullmatch(r"\d+", name) for name in folders):
+    if _are_numbers(folders):
         order = [(int(name), name) for name in folders]
         if len({index for index, _ in order}) != len(order):
             raise DataError(f"{folder}: two class folders have the same number; rename one")

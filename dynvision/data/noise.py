@@ -25,11 +25,15 @@ _MEMORY_LEFT = 0.01
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise in a stimulus, with total variance held: `ssnr` is the signal's share of it.
+    """Noise in a stimulus.
+
+    For gaussian, uniform and poisson noise total variance is held, and `ssnr` is the signal's share of
+    it; for salt and pepper `ssnr` is the share of pixels kept, for phase scrambling the weight of the
+    image's own phases.
 
     Attributes:
         kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`.
-        ssnr: The signal's share, in [0, 1]: 0 is pure noise, 1 the image.
+        ssnr: In [0, 1]: 0 is pure noise, 1 the image.
         temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
         persistence: Correlation from one step to the next where `temporal` is `correlated`, in [0, 1).
         spatial_scale: Standard deviation, in pixels, of the Gaussian by which the noise field is smoothed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,10 @@ from dynvision.data.presentation_names import make_presentation
 from dynvision.data.schedule import VOID, Presentation, Segment
 
 __all__ = ["Presentation", "Segment", "StimulusSequence", "make_presentation"]
+
+
+_IMAGE_SEED = 0xD1B54A32D192ED03
+"""Keeps the noise of a trial's images apart: an odd number without a pattern in its bits."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,14 @@ class StimulusSequence:
 
     def _noisy_image(self, image: Tensor, index: int, t: int, noise: Noise) -> Tensor:
         ids = np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
-        # Another image of the trial is another sample; static noise is drawn once and kept.
+        # Another image of the trial has noise of its own; static noise is drawn once and kept.
         key = (index, 0 if noise.temporal == "static" else t)
         if key not in self._drawn:
             if noise.temporal != "static":
                 self._drawn.clear()
             pixels = image.detach().cpu().to(torch.float32).numpy()
-            noisy = add_noise(pixels, noise, ids + (index << 31), key[1])
+            own = dataclasses.replace(noise, seed=(noise.seed + index * _IMAGE_SEED) % 2**64)
+            noisy = add_noise(pixels, own, ids, key[1])
             self._drawn[key] = torch.from_numpy(noisy).to(image)
         return self._drawn[key]
 

@@ -122,7 +122,8 @@ def _render(sequence: StimulusSequence, t: int, ids: npt.NDArray[np.int64], draw
     """The frame at a step; sensor noise is drawn once for the conditions that share it."""
     frame, show = sequence.noiseless_frame(t), sequence.presentation
     if show.sensor_noise == 0:
-        return frame.clone() if frame is sequence.images else frame
+        # A network may work in place, and the frame may be the images themselves or noise that is kept.
+        return frame.clone()
     if show.noise_seed not in drawn:
         noise = sensor_noise(ids, t, tuple(frame.shape[1:]), show.noise_seed)
         drawn[show.noise_seed] = torch.from_numpy(noise).to(frame)

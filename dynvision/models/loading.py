@@ -103,21 +103,33 @@ def check_network(network: nn.Module, n_classes: int, channels_in: int, resoluti
         ConfigError: It does not give one score for each class, or keeps a state of its own between
             calls, where only a `step(x, state)` can be forked and started anew.
     """
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     generator = torch.Generator().manual_seed(0)
     frame = torch.randn(2, channels_in, resolution, resolution, generator=generator)
-    first, _ = step_network(network, frame.clone(), None)
-    first = first.clone()
-    again, _ = step_network(network, frame.clone(), None)
-    network.train(was_training)
     name = type(network).__name__
+    outputs = []
+    try:
+        for _ in range(2):
+            # Noise inside the network is no state: it gets the same draws both times.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                outputs.append(step_network(network, frame.clone(), None)[0].clone())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{name} cannot be shown frames of {channels_in} channels and {resolution} pixels ({error}). "
+            "Change its args in config_models.yaml."
+        ) from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    first, again = outputs
     if tuple(first.shape) != (2, n_classes):
         raise ConfigError(
             f"{name} gives an output of shape {list(first.shape[1:])} where {n_classes} class scores are needed. "
             "Set the argument for the number of classes under args in config_models.yaml."
         )
-    if not torch.equal(first, again):
+    if not torch.allclose(first, again, rtol=0, atol=0, equal_nan=True):
         raise ConfigError(
             f"{name} gives another output for the same frame the second time: it keeps a state of its own. "
             "Give it a method step(x, state) that returns (output, new state)."

@@ -29,13 +29,13 @@ def digest_source(class_path: str) -> str:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return ""
-    if spec is None or not spec.origin:
+    if spec is None:
         return ""
-    origin = Path(spec.origin)
+    # A folder without __init__.py has no origin, but it has places.
+    places = [Path(place) for place in spec.submodule_search_locations or ()]
     installed = [Path(sysconfig.get_path(key)) for key in ("purelib", "platlib", "stdlib")]
-    if any(folder in origin.parents for folder in installed):
-        return ""
-    module = origin.parent.joinpath(*rest) if rest else origin
-    candidates = [module.with_suffix(".py"), module / "__init__.py"] if rest else [origin]
-    found = next((path for path in candidates if path.is_file()), None)
-    return sha256_file(found)[:32] if found else ""
+    candidates = [Path(spec.origin)] if spec.origin and not rest else []
+    for module in (place.joinpath(*rest) for place in places if rest):
+        candidates += [module.with_suffix(".py"), module / "__init__.py"]
+    own = [path for path in candidates if path.is_file() and not any(folder in path.parents for folder in installed)]
+    return sha256_file(own[0])[:32] if own else ""

@@ -86,14 +86,14 @@ class ResponsesStage(Stage):
         self.show(targets, inputs)
         return self.verify(targets)
 
-    def show(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
+    def show(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> None:
         """Show the stimuli of all targets and write their responses, not yet in place.
 
-        Where nothing but the readout changed, the scores that are there are read out again.
+        Where nothing but the readout changed, the scores that are there are read out again, unless forced.
         """
         from dynvision.experiments.recording import SweepRecording
 
-        targets = [target for target in targets if not self._read_out_again(target, inputs)]
+        targets = [target for target in targets if force or not self._read_out_again(target, inputs)]
         if not targets:
             return
         start = time.perf_counter()
@@ -152,7 +152,10 @@ class ResponsesStage(Stage):
         old, note = read_json(store / RECORD), read_json(store / PENDING)
         if old is None or note is None:
             return False
-        record = Record.from_dict(old, store / RECORD)
+        try:
+            record = Record.from_dict(old, store / RECORD)
+        except DamagedFileError:
+            return False
         same = {key: value for key, value in settings.items() if key != "readout"}
         if (
             {key: value for key, value in record.config.items() if key != "readout"} != same
@@ -161,9 +164,12 @@ class ResponsesStage(Stage):
             or record.inputs != self._versions(target, inputs)
         ):
             return False
-        self.clear_partial(target)
         readout = self.config.experiments[target.key[1]].readout
-        over_time, numbers = score_responses(open_store(store).to_dataset(), readout, self.presentation(target))
+        try:
+            over_time, numbers = score_responses(open_store(store).to_dataset(), readout, self.presentation(target))
+        except (OSError, ValueError, LookupError):
+            return False  # The store is damaged; showing again replaces it.
+        self.clear_partial(target)
         details = {
             **record.details,
             "accuracy": numbers["accuracy"],

@@ -5,10 +5,12 @@ import os
 import shutil
 
 import pytest
+from PIL import Image
 
 from dynvision.addresses import parse_target
-from dynvision.building import build_targets, reject_targets
+from dynvision.building import build_targets, reject_targets, release_responses, show_stimuli
 from dynvision.errors import MissingError
+from dynvision.files import OutputBusyError
 from dynvision.stages.raw import RawStage
 from dynvision.targets import STAGES, Target
 from dynvision.workspace import Workspace
@@ -252,3 +254,54 @@ def test_other_readout_reads_the_recorded_scores_again_without_showing_anything(
     assert after["data_version"] != before["data_version"]
     (status,) = (chain_copy.open().status(t) for t in parse_target(chain_copy.open(), target))
     assert status.state == "fresh"
+
+
+RESPONSE = "responses/contrast/rcnn_gratings:contrast=0.5"
+
+
+def read_out_elsewhere(chain_copy) -> None:
+    edit_yaml(
+        chain_copy.config / "config_experiments.yaml",
+        lambda content: content["experiment_config"]["contrast"].update(readout={"window": [0, 1]}),
+    )
+
+
+@pytest.mark.parametrize("damage", ["record", "scores", "layer"])
+def test_damaged_response_is_shown_again_whether_or_not_the_readout_changed(chain_copy, damage):
+    store = chain_copy.root / "data/responses/contrast/rcnn_gratings/contrast=0.5.zarr"
+    arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
+    if damage == "record":
+        (store / "record.json").write_text('{"something": "else"}')
+    elif damage == "scores":
+        shutil.rmtree(store / "scores")
+    else:
+        shutil.rmtree(store / "V1")
+    read_out_elsewhere(chain_copy)
+    (record,) = build_targets([RESPONSE], **arguments, force=damage == "layer")
+    assert record["details"]["readout"]["window"] == [0, 1]
+    assert (store / "scores" / "zarr.json").is_file() or damage == "layer"
+    (target,) = parse_target(chain_copy.open(), RESPONSE)
+    assert chain_copy.open().status(target).state == "fresh"
+
+
+def test_dataset_in_an_odd_state_is_stale_with_the_reason_and_stops_nothing(tmp_path, small_config):
+    edit_yaml(small_config / "config_data.yaml", lambda content: content["data_resolution"].update({"zoo": 16}))
+    for split in ("train", "test"):
+        (tmp_path / f"data/raw/zoo/{split}/cat").mkdir(parents=True)
+        Image.new("RGB", (16, 16)).save(tmp_path / f"data/raw/zoo/{split}/cat/1.png")
+    arguments = {"root": str(tmp_path), "config": str(small_config)}
+    build_targets(["raw/zoo:train"], **arguments)
+    (tmp_path / "data/raw/zoo/train/eel").mkdir()
+    status = Workspace.open(tmp_path, small_config).status(Target(("raw", "zoo"), "train"))
+    assert status.state == "stale"
+    assert "1 class folders hold no image: eel" in status.reason
+
+
+def test_locks_of_a_verification_that_did_not_come_are_freed(chain_copy):
+    arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
+    assert show_stimuli([RESPONSE], **arguments, force=True) == [RESPONSE]
+    with pytest.raises(OutputBusyError, match=r"contrast=0\.5\.zarr is being built by process"):
+        build_targets([RESPONSE], **arguments, force=True)
+    assert show_stimuli([RESPONSE], **arguments, force=True) == [RESPONSE]
+    release_responses(str(chain_copy.root))
+    build_targets([RESPONSE], **arguments, force=True)

@@ -8,7 +8,15 @@ import dagster as dg
 import pytest
 
 from dynvision.paths import Paths
-from dynvision_assets.instance import HOST_TAG, PID_TAG, fail_dead_runs, prepare_home, process_tags
+from dynvision_assets.instance import (
+    HOST_TAG,
+    LOCATIONS_FILE,
+    PID_TAG,
+    START_TAG,
+    fail_dead_runs,
+    prepare_home,
+    process_tags,
+)
 
 
 @pytest.fixture
@@ -50,3 +58,26 @@ def test_home_has_settings_without_telemetry_and_keeps_what_the_user_changed(ins
     settings.write_text("telemetry: {enabled: false}\n")
     prepare_home(Paths(Path(instance.root_directory).parent))
     assert settings.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_run_started_again_from_the_ui_is_left_alone_and_a_reused_number_is_not_mistaken(
+    instance: dg.DagsterInstance,
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = {**process_tags(), PID_TAG: str(ended.pid)}
+    parent = start_run(instance, dead)
+    again = instance.create_run_for_job(
+        nothing, status=dg.DagsterRunStatus.STARTED, tags=dead, parent_run_id=parent, root_run_id=parent
+    ).run_id
+    reused = start_run(instance, {**process_tags(), START_TAG: "1"})
+    assert sorted(fail_dead_runs(instance)) == sorted([parent, reused])
+    assert instance.get_run_by_id(again).status == dg.DagsterRunStatus.STARTED
+
+
+def test_a_users_own_workspace_file_is_left_alone(instance: dg.DagsterInstance) -> None:
+    home = Path(instance.root_directory)
+    (home / "workspace.yaml").write_text("mine")
+    prepare_home(Paths(home.parent))
+    assert (home / "workspace.yaml").read_text() == "mine"
+    assert "dynvision_assets.definitions" in (home / LOCATIONS_FILE).read_text()

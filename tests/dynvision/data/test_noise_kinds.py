@@ -126,3 +126,13 @@ def test_frame_can_be_asked_for_in_any_order(temporal):
 def test_impossible_noise_says_what_is_valid(settings_, message):
     with pytest.raises(ValueError, match=message):
         Noise(**{"kind": "gaussian", "ssnr": 0.5, **settings_})
+
+
+def test_every_image_of_a_trial_has_noise_of_its_own():
+    program = [{"image": 1}, {"image": 1, "which": "next"}, {"image": 1, "which": "next"}, {"image": 1, "which": 5}]
+    show = Presentation.from_program(program, stimulus_noise=Noise("gaussian", 0.0))
+    images = torch.from_numpy(IMAGES[:1])[:, None].expand(1, 6, 3, 48, 48)
+    dense = StimulusSequence(images, show, np.array([3])).dense()[0]
+    for first in range(4):
+        for second in range(first):
+            assert abs(correlation(dense[first][None].numpy(), dense[second][None].numpy()).mean()) < 0.1

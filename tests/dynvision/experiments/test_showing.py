@@ -142,3 +142,22 @@ def test_network_that_works_in_place_gives_the_same_alone_and_in_a_sweep():
         np.testing.assert_array_equal(together.scores[number], alone.scores[0])
         expected = 2 * np.cumsum(show.frames >= 0)
         np.testing.assert_array_equal(alone.scores[0, 0, :, 0], expected)
+
+
+def test_network_that_works_in_place_does_not_change_noise_that_is_kept():
+    class Zeroing(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Identity()
+
+        def step(self, x, state):
+            seen = self.layer(x.mean(dim=(2, 3)))
+            x.zero_()
+            return seen, None
+
+    images = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    show = Presentation.noise(4, 4, ssnr=0.5)
+    scores = SweepRunner(Zeroing(), [show], ["layer"], "unit").show(images, np.arange(2)).scores
+    assert (scores[0, :, 0] != 0).all()
+    for t in range(1, 4):
+        np.testing.assert_array_equal(scores[0, :, t], scores[0, :, 0])

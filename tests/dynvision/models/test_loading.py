@@ -11,6 +11,7 @@ from dynvision.errors import ConfigError, DamagedFileError, MissingError, Unknow
 from dynvision.models import RCNN
 from dynvision.models.loading import (
     build_network,
+    check_network,
     load_weights,
     match_layers,
     record_layers,
@@ -173,3 +174,46 @@ def test_file_that_is_no_weights_file_has_no_metadata(tmp_path):
     for content in (b"", b"\0" * 8, b"\xff" * 64, b"\2\0\0\0\0\0\0\0{}", b"\2\0\0\0\0\0\0\0[]"):
         path.write_bytes(content)
         assert read_weights_metadata(path) is None
+
+
+class Noisy(torch.nn.Module):
+    """A network with noise of its own and a part that is kept in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = torch.nn.BatchNorm2d(3).eval()
+
+    def step(self, x, state):
+        return self.frozen(x).mean(dim=(2, 3))[:, :2] + torch.randn(len(x), 2), state
+
+
+class Remembering(torch.nn.Module):
+    """A network that keeps a state between calls."""
+
+    seen = 0
+
+    def forward(self, x):
+        self.seen += 1
+        return x.mean(dim=(2, 3))[:, :2] + self.seen
+
+
+def test_network_with_noise_inside_passes_the_check_and_keeps_its_modes():
+    network = Noisy().train()
+    network.frozen.eval()
+    before = torch.random.get_rng_state()
+    check_network(network, 2, 3, 8)
+    assert (network.training, network.frozen.training) == (True, False)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("network", "classes", "message"),
+    [
+        (Remembering(), 2, r"keeps a state of its own\. Give it a method step\(x, state\)"),
+        (Noisy(), 5, r"an output of shape \[2\] where 5 class scores are needed"),
+        (torch.nn.Linear(3, 2), 2, r"Linear cannot be shown frames of 3 channels and 8 pixels"),
+    ],
+)
+def test_network_that_cannot_be_used_is_refused_before_training(network, classes, message):
+    with pytest.raises(ConfigError, match=message):
+        check_network(network, classes, 3, 8)

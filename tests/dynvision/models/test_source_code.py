@@ -32,3 +32,13 @@ def test_digest_changes_with_the_file_and_imports_nothing(package, path, file):
 )
 def test_installed_packages_and_this_library_have_no_digest(path):
     assert digest_source(path) == ""
+
+
+def test_folder_without_an_init_file_has_a_digest_too(package):
+    (package / "loose").mkdir()
+    (package / "loose" / "net.py").write_text("class Net: ...\n")
+    importlib.invalidate_caches()
+    before = digest_source("loose.net:Net")
+    assert len(before) == 32
+    (package / "loose" / "net.py").write_text("class Net: changed = True\n")
+    assert digest_source("loose.net:Net") != before
