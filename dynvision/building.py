@@ -45,7 +45,7 @@ def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
-            records.update(zip(group, stage.build(group, inputs), strict=True))
+            records.update(zip(group, stage.build(group, inputs, force), strict=True))
     return [records[target].to_dict() for target in chosen]
 
 

@@ -65,12 +65,13 @@ class Stage(ABC):
         """The files that carry the record; without them nothing is taken for built."""
 
     @abstractmethod
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         """Build targets of one key and return their records, in order.
 
         Args:
             targets: What to build; more than one only where `builds_many`.
             inputs: The record of everything upstream.
+            force: Take nothing over from what is there.
         """
 
     def parse_partition(self, key: tuple[str, ...], text: str) -> str:

@@ -100,7 +100,7 @@ class ModelsStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "trained.safetensors"]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
     def _preset(self, dataset: str, name: str) -> str:

@@ -88,7 +88,7 @@ class RawStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self._manifest(target)]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         return [self._build(target) for target in targets]
 
     def _channels(self, dataset: str) -> int:
@@ -111,7 +111,7 @@ class RawStage(Stage):
             write_json(self._manifest(target), record.to_dict())
             return record
         folder = self.output(target)
-        if folder.exists() and read_json(folder / "manifest.json") is None:
+        if folder.exists() and not self._is_ours(target):
             raise DataError(
                 f"{folder} is in the way: it exists but was not written by this project (no manifest.json). "
                 "Move it elsewhere; nothing of yours is deleted."
@@ -127,6 +127,12 @@ class RawStage(Stage):
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return record
+
+    def _is_ours(self, target: Target) -> bool:
+        """Whether the folder was written by this project, put aside by a failed check or not."""
+        names = ("manifest.json", "manifest.json.rejected")
+        contents = [read_json(self.output(target) / name) for name in names]
+        return any(content is not None and content.get("target") == str(target) for content in contents)
 
     def _export(self, target: Target, folder: Path) -> Export:
         _, dataset = target.key

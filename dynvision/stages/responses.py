@@ -82,8 +82,8 @@ class ResponsesStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "record.json"]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
-        self.show(targets, inputs)
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+        self.show(targets, inputs, force)
         return self.verify(targets)
 
     def show(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> None:

@@ -50,7 +50,7 @@ class SummaryStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "record.json"]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
     def _responses(self) -> ResponsesStage:
