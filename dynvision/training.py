@@ -144,7 +144,7 @@ class _Learner(lightning.LightningModule):
         shown = replace(sequence, images=standardize(sequence.images, self.normalize))
         scores = classify(self.network, shown)[:, -1]
         self._right += int((scores.argmax(dim=1) == labels[:, 0]).sum())
-        self._seen += len(labels)
+        self._seen += len(scores)
 
     def on_validation_epoch_end(self) -> None:
         self.history.val_accuracy.append(self._right / self._seen)

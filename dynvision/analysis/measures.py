@@ -63,9 +63,12 @@ def score_responses(
         `accuracy_sem`, `chance` and `samples`.
     """
     scores, labels = root["scores"].values, root["label"].values
+    if "image_label" in root:
+        labels = root["image_label"].values[:, readout.image]
     classes = root["class"].values.tolist()
     choices = class_mask(classes, root.attrs["group_classes"], readout.choices)
-    trials = score_accuracy(scores, labels, classes, choices, presentation.window(readout.window), readout.reduce)
+    window = presentation.window(readout.window, readout.image)
+    trials = score_accuracy(scores, labels, classes, choices, window, readout.reduce)
     numbers = {
         "accuracy": float(trials.mean()),
         "accuracy_sem": float(trials.std(ddof=1) / np.sqrt(len(trials))) if len(trials) > 1 else float("nan"),

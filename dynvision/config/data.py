@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -105,7 +105,13 @@ class DataConfig(Section):
     use_ffcv: bool = True
     train_ratio: float = Field(0.9, gt=0, lt=1)
     split_seed: int = Field(0, ge=0)
-    write_timeout: float = Field(60.0, gt=0)
+    write_timeout: float = Field(60.0, gt=0, description="seconds without progress after which a writer is stopped")
+    write_mode: dict[Name, Literal["raw", "jpg", "smart", "proportion", "bytes"]] = Field(
+        default_factory=dict, description="of a dataset's .beton files; by default raw up to 64 pixels, jpg above"
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="of images stored as JPEG")
+    max_bad_images: int = Field(0, ge=0, description="unreadable images that may be left out of a partition")
+    png_compress_level: int = Field(6, ge=0, le=9, description="of exported images; 0 is fast and large")
     data_resolution: dict[Name, Annotated[int, Field(ge=4, le=4096)]]
     data_statistics: dict[Name, Statistics] = Field(default_factory=dict)
     data_groups: dict[Name, dict[Name, list[Annotated[int, Field(ge=0)]]]] = Field(default_factory=dict)

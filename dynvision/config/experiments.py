@@ -115,12 +115,14 @@ class Readout(Section):
     """How predictions over time become one accuracy.
 
     `choices: group` is a forced choice among the classes that are shown, so that chance is one over
-    their number; `all` lets the network answer with any class that it knows.
+    their number; `all` lets the network answer with any class that it knows. Where a trial shows several images,
+    `image` is the one whose class is right, and windows are those of that image.
     """
 
     window: Literal["stimulus", "outro", "all", "late"] | tuple[int, int] = "late"
     reduce: Literal["mean", "max", "last"] = "mean"
     choices: Literal["group", "all"] = "group"
+    image: int = Field(0, ge=0, description="which image of a trial is to be named, counted from 0")
 
     @field_validator("window")
     @classmethod

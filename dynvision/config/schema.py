@@ -134,20 +134,31 @@ class Config(Section):
         for condition in all_conditions(experiment):
             try:
                 presentation = presentation_of(experiment, condition)
-                presentation.window(experiment.readout.window)
+                presentation.window(experiment.readout.window, experiment.readout.image)
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"{where}.data_args: {error}") from error
-            if presentation.n_images > 1:
+            if experiment.readout.image >= presentation.n_images:
                 raise ConfigError(
-                    f"{where}.data_args: the program shows {presentation.n_images} images a trial ('which'), and an "
-                    "experiment shows one"
+                    f"{where}.readout.image: {experiment.readout.image} is to be named, but a trial shows "
+                    f"{presentation.n_images} image(s), counted from 0"
                 )
+            self._check_step_length(name, where, presentation.dt)
             lengths.add(presentation.n_timesteps)
         if len(lengths) > 1:
             raise ConfigError(
                 f"{where}.data_args: the conditions last {', '.join(map(str, sorted(lengths)))} steps; those of one "
                 "experiment have one length, so that their responses can be compared step by step. Set n_timesteps."
             )
+
+    def _check_step_length(self, name: str, where: str, dt: float | None) -> None:
+        for subject in self.subjects_of(name):
+            model = self.subjects[subject].model
+            held = self.models[model].args.get("dt")
+            if dt is not None and held is not None and float(held) != float(dt):
+                raise ConfigError(
+                    f"{where}.data_args.dt: {dt:g} ms, but a step of the model '{model}' (subject '{subject}') is "
+                    f"{held:g} ms. Give both the same."
+                )
 
 
 def _check(kind: str, name: str, valid: object, where: str) -> None:

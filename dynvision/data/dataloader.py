@@ -7,14 +7,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from dynvision.config.experiments import canonical_argument
-from dynvision.data.presentation import Presentation, StimulusSequence, make_presentation
+from dynvision.data.batches import Batch, BatchMaker
+from dynvision.data.forking import safe_start_method
+from dynvision.data.numbered_items import Collation, NumberedDataset
+from dynvision.data.presentation import Presentation, make_presentation
 from dynvision.data.presentation_names import PRESENTATIONS, presentation_arguments
 from dynvision.data.splits import stratified_split
+from dynvision.data.trials import choose_trials, count_images
 from dynvision.errors import nearest_name, unknown_name
 
 __all__ = [
@@ -29,11 +34,7 @@ __all__ = [
     "get_data_loader",
     "get_train_val_loaders",
     "resolve_presentation",
-    "show_batch",
 ]
-
-Batch = tuple[Tensor | StimulusSequence, Tensor]
-"""A stimulus `[B, T, C, H, W]` and its labels over time `[B, T]`, int64."""
 
 _TORCH_ARGUMENTS = [p for p in inspect.signature(DataLoader.__init__).parameters if p not in ("self", "dataset")]
 
@@ -73,57 +74,33 @@ def resolve_presentation(
     return presentation
 
 
-def show_batch(
-    images: Tensor, labels: Tensor, ids: np.ndarray[Any, Any], presentation: Presentation, lazy: bool
-) -> Batch:
-    """Show a batch of images: the one place where time is added.
-
-    Args:
-        images: Shape `[B, C, H, W]` or `[B, K, C, H, W]`.
-        labels: Shape `[B]` or `[B, K]`, int64.
-        ids: Which sample each image is, shape `[B]`.
-        presentation: What is shown when.
-        lazy: Give a `StimulusSequence` instead of a dense tensor.
-    """
-    sequence = StimulusSequence(images, presentation, ids)
-    over_time = torch.from_numpy(presentation.labels(labels.numpy()))
-    return (sequence if lazy else sequence.dense()), over_time
-
-
-class _Numbered(Dataset[Any]):
-    """A dataset whose items carry their own index."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any, int]:
-        image, label = self.dataset[index]
-        return _as_tensor(image), label, index
-
-
 class StandardDataLoader(DataLoader[Any]):
     """Shows each image at every time step.
 
     A torch `DataLoader`: it takes all of its arguments, and in addition the settings of its
-    presentation under their full names or aliases.
+    presentation under their full names or aliases. A batch is the stimulus `[B, T, C, H, W]` and its labels over time
+    `[B, T]` (int64). It is the caller's: no other batch shares its memory while it is held. A dense stimulus lies in
+    memory as `[T, B, C, H, W]`, so that `x[:, t]` is contiguous; over batch and time use `.reshape` or `.flatten`.
 
     Args:
-        dataset: A dataset of (image, label); images are tensors `[C, H, W]`, or PIL images, which become
-            float tensors in [0, 1].
+        dataset: A dataset of (image, label); images are tensors `[C, H, W]` (or `[K, C, H, W]` for several images a
+            trial), or PIL images, which become float tensors in [0, 1].
         presentation: What is shown when, instead of settings.
-        lazy: Yield `StimulusSequence`s instead of dense tensors.
+        lazy: Yield `StimulusSequence` and `LabelSequence`, whose memory does not grow with T, instead of dense tensors.
         dtype: Type of the images; by default as the dataset gives them.
+        memory_format: `torch.channels_last` makes each frame `x[:, t]` channels-last.
+        images_per_trial: K, by default as many as the presentation shows. Where the dataset gives single images, a
+            trial's first image is the sample itself and `choose_trials` chooses the others; labels are then `[B, K]`.
+        trial_seed: Seeds that choice.
         settings: Arguments of torch's `DataLoader`, and settings of the presentation.
 
     Raises:
         TypeError: A keyword is unknown; the message names the nearest.
-        ValueError: A setting is impossible, or the dataset is empty.
+        ValueError: A setting is impossible, the dataset is empty, or images of one batch differ in size.
     """
 
     presentation_name: ClassVar[str] = "Standard"
+    _is_reading: bool = False
 
     def __init__(
         self,
@@ -132,30 +109,63 @@ class StandardDataLoader(DataLoader[Any]):
         presentation: Presentation | None = None,
         lazy: bool = False,
         dtype: torch.dtype | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        images_per_trial: int | None = None,
+        trial_seed: int = 0,
         **settings: Any,
     ) -> None:
-        if len(dataset) == 0:
-            raise ValueError("the dataset is empty: there is nothing to show")
         own = {k: v for k, v in settings.items() if k not in _TORCH_ARGUMENTS}
         torch_arguments = {k: v for k, v in settings.items() if k in _TORCH_ARGUMENTS}
         name = self.presentation_name if presentation is None else None
         chosen = resolve_presentation(presentation, name, None, own, _TORCH_ARGUMENTS)
-        super().__init__(_Numbered(dataset), **torch_arguments)
-        self.presentation, self.lazy, self.dtype = chosen, lazy, dtype
+        _check_dataset(dataset, torch_arguments, dtype)
+        collate = torch_arguments.pop("collate_fn", None)
+        if isinstance(collate, Collation):  # a loader made again from another's attributes, as Lightning does
+            collate = collate.collate
+        if torch_arguments.get("num_workers") and torch_arguments.get("multiprocessing_context") is None:
+            torch_arguments["multiprocessing_context"] = safe_start_method()
+        super().__init__(dataset, collate_fn=Collation(collate, dtype), **torch_arguments)
+        # Under the names of the arguments, as torch keeps its own: Lightning makes a loader again from them.
+        self.presentation, self.lazy, self.dtype, self.memory_format = chosen, lazy, dtype, memory_format
+        self.images_per_trial, self.trial_seed = images_per_trial, trial_seed
+        pinned = bool(self.pin_memory) and torch.accelerator.is_available()
+        self._maker = BatchMaker(chosen, lazy, pinned, memory_format)
+        self._choose_trials(dataset)  # too few images are an error now and not in an epoch
+
+    @property
+    def dataset(self) -> Any:
+        """The dataset as it was given."""
+        dataset = self.__dict__["dataset"]
+        return NumberedDataset(dataset, self._choose_trials(dataset)) if self._is_reading else dataset
+
+    @dataset.setter
+    def dataset(self, dataset: Any) -> None:
+        self.__dict__["dataset"] = dataset
+
+    def _choose_trials(self, dataset: Any) -> npt.NDArray[np.int64] | None:
+        count = count_images(self.images_per_trial, self.presentation.n_images)
+        return choose_trials(len(dataset), count, self.trial_seed) if count > 1 else None
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names its private iterator
+        maker = self._maker
+        maker.presentation, maker.lazy, make = self.presentation, self.lazy, maker.make
         for images, labels, ids in self.iterate_images():
-            yield show_batch(images, labels, ids, self.presentation, self.lazy)
+            yield make(images, labels, ids)
 
-    def iterate_images(self) -> Iterator[tuple[Tensor, Tensor, np.ndarray[Any, Any]]]:
+    def iterate_images(self) -> Iterator[tuple[Tensor, Tensor, npt.NDArray[np.int64]]]:
         """Iterate over the images themselves.
 
         Yields:
-            Images `[B, C, H, W]`, labels `[B]` (int64) and each sample's index in the dataset `[B]`.
+            Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's index
+            in the dataset `[B]`; that of a `Subset` is the index in the whole.
         """
-        for images, labels, ids in super().__iter__():
-            images = images if self.dtype is None else images.to(self.dtype)
-            yield images, torch.as_tensor(labels, dtype=torch.int64), ids.numpy()
+        # torch's iterator takes the dataset as it finds it now; its batches then carry the samples' numbers.
+        self._is_reading = True
+        try:
+            epoch = super().__iter__()
+        finally:
+            self._is_reading = False
+        yield from epoch
 
 
 class StimulusDurationDataLoader(StandardDataLoader):
@@ -257,9 +267,15 @@ def get_train_val_loaders(
     )
 
 
-def _as_tensor(image: Any) -> Any:
-    if isinstance(image, Tensor):
-        return image
-    from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
-
-    return to_dtype(pil_to_tensor(image), torch.float32, scale=True)
+def _check_dataset(dataset: Any, torch_arguments: dict[str, Any], dtype: torch.dtype | None) -> None:
+    if isinstance(dataset, IterableDataset):
+        raise TypeError(
+            "an iterable dataset does not number its samples, which seeds their noise. Give a dataset with __len__ and "
+            "__getitem__."
+        )
+    if len(dataset) == 0:
+        raise ValueError("the dataset is empty: there is nothing to show")
+    if torch_arguments.get("batch_size", 1) is None and torch_arguments.get("batch_sampler") is None:
+        raise ValueError("batch_size=None leaves out batching, and a stimulus is a batch. Use batch_size=1.")
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dynvision.data.batches import Batch, BatchMaker
 from dynvision.data.beton import require_ffcv, verify_beton
-from dynvision.data.dataloader import Batch, resolve_presentation, show_batch
-from dynvision.data.normalization import normalize_pixels
+from dynvision.data.dataloader import resolve_presentation
+from dynvision.data.forking import note_threads
+from dynvision.data.loader_params import optimize_loader_params
+from dynvision.data.normalization import Normalization, pixel_table
 from dynvision.data.presentation import Presentation
+from dynvision.data.trials import choose_trials, count_images
 from dynvision.errors import unknown_name
 
 __all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
+
+_log = logging.getLogger(__name__)
 
 ORDERS = ("sequential", "random", "quasi_random")
 LABEL_SPACES = ("original", "group")
@@ -30,7 +38,7 @@ def get_ffcv_dataloader(
     n_timesteps: int | None = None,
     num_workers: int = 1,
     resolution: int | None = None,
-    normalize: tuple[Sequence[float], Sequence[float]] | None = None,
+    normalize: Normalization | None = None,
     order: str = "sequential",
     dtype: torch.dtype = torch.float32,
     *,
@@ -42,32 +50,47 @@ def get_ffcv_dataloader(
     seed: int = 0,
     drop_last: bool = False,
     batches_ahead: int = 3,
-    os_cache: bool = True,
+    os_cache: bool | None = None,
+    transforms: Sequence[Any] = (),
+    memory_format: torch.memory_format = torch.contiguous_format,
+    pin_memory: bool = False,
+    images_per_trial: int | None = None,
+    trial_seed: int = 0,
+    memory_budget: int | None = None,
     **settings: Any,
 ) -> FFCVStimulusLoader:
     """Open a `.beton` file as batches of stimuli in time.
 
     The file is verified against its sidecar first. Batches belong to the caller: they share no
-    memory with FFCV's buffers or with each other.
+    memory with FFCV's buffers or with each other. A dense stimulus lies in memory as `[T, B, C, H, W]`, so that
+    `x[:, t]` is contiguous; over batch and time use `.reshape` or `.flatten`.
 
     Args:
         path: The file.
         batch_size: Images a batch; the last one may be smaller.
         n_timesteps: T, where the presentation is given by settings.
-        num_workers: FFCV's threads; 1 is fastest for small raw images.
+        num_workers: FFCV's threads, no more than there are cores; 1 is fastest for small raw images.
         resolution: Width of the images in pixels, checked against the file.
         normalize: Mean and standard deviation of each channel, for images in [0, 1].
         order: `sequential`, `random` or `quasi_random`.
-        dtype: Type of the images.
+        dtype: Type of the images: a floating type, or `torch.uint8` for the pixels themselves.
         presentation: What is shown when; or else `dataloader` and `settings`.
         dataloader: The short form: `StimulusDuration` and its like, with their settings.
-        lazy: Yield `StimulusSequence`s instead of dense tensors.
+        lazy: Yield `StimulusSequence` and `LabelSequence` instead of dense tensors.
         label_space: `original` (the dataset's own class indices) or `group` (0, 1, 2 …).
         indices: Only these samples, by their place in the file.
         seed: Seeds a random order.
         drop_last: Leave out a smaller last batch.
-        batches_ahead: Batches that FFCV prepares in advance.
-        os_cache: Let the operating system cache the file; right when it fits in memory.
+        batches_ahead: Batches that FFCV prepares in advance, fewer where they do not fit.
+        os_cache: Let the operating system cache the file; by default where it fits in the memory budget.
+        transforms: FFCV operations on the 8-bit images, before they are standardized, as
+            `get_data_transform('ffcv_train')` gives them.
+        memory_format: `torch.channels_last` makes each frame `x[:, t]` channels-last.
+        pin_memory: Batches in pinned memory, where there is an accelerator.
+        images_per_trial: K, by default as many as the presentation shows; a trial's first image is the sample itself,
+            and `choose_trials` chooses the others. More than one needs `order='sequential'`.
+        trial_seed: Seeds that choice.
+        memory_budget: Bytes that batches may take; by default half of the available memory.
         settings: Settings of the presentation, full names or aliases.
 
     Raises:
@@ -80,30 +103,62 @@ def get_ffcv_dataloader(
         raise unknown_name("order", order, ORDERS)
     if label_space not in LABEL_SPACES:
         raise unknown_name("label_space", label_space, LABEL_SPACES)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is a number of images, at least 1, not {batch_size}")
+    for name, value in (("batch_size", batch_size), ("num_workers", num_workers), ("batches_ahead", batches_ahead)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is a whole number from 1, not {value!r}")
+    own = [name for name in inspect.signature(get_ffcv_dataloader).parameters if name != "settings"]
+    chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings, own)
+    count_images(images_per_trial, chosen.n_images)
     sidecar = verify_beton(path)
-    count = sidecar["file"]["samples"]
-    if outside := [index for index in indices or () if not 0 <= index < count]:
+    count, held, channels = (sidecar["file"][key] for key in ("samples", "resolution", "channels"))
+    if indices is not None and not len(indices):
+        raise ValueError("indices is empty: there is nothing to show")
+    if outside := [index for index in ([] if indices is None else indices) if not 0 <= index < count]:
         raise ValueError(f"indices: {outside[0]} is outside {path}, whose samples are 0 to {count - 1}")
-    held = sidecar["file"]["resolution"]
     if resolution is not None and resolution != held:
         raise ValueError(
             f"{path} holds images of {held} pixels, not {resolution}. Change data_resolution and rebuild it."
         )
-    own = [name for name in inspect.signature(get_ffcv_dataloader).parameters if name != "settings"]
-    chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings, own)
-    loader = _open_loader(
-        Path(path), sidecar, batch_size, num_workers, order, seed, indices, drop_last, batches_ahead, os_cache
+    params = optimize_loader_params(
+        min(batch_size, count if indices is None else len(indices)),
+        chosen.n_timesteps,
+        (channels, held, held),
+        dtype=dtype,
+        num_workers=num_workers,
+        batches_ahead=batches_ahead,
+        order=order,
+        os_cache=os_cache is not False,
+        lazy=lazy,
+        file_size=sidecar["file"]["bytes"] if os_cache is None else None,
+        memory=memory_budget,
+        keep_numbers=True,
     )
-    return FFCVStimulusLoader(loader, sidecar, chosen, normalize, dtype, lazy, label_space)
+    if params.changes:
+        _log.info("%s: %s", path, params.describe().replace("\n", "; "))
+    image = _image_pipeline(sidecar["file"], pixel_table(channels, normalize, dtype), transforms)
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "num_workers": params.num_workers,
+        "os_cache": params.os_cache,
+        "seed": seed,
+    }
+    options |= {"order": order, "indices": indices, "drop_last": drop_last, "batches_ahead": params.batches_ahead}
+
+    def reopen(chosen: npt.NDArray[np.int64]) -> Any:
+        image = _image_pipeline(sidecar["file"], pixel_table(channels, normalize, dtype), transforms)
+        return _open_loader(Path(path), image, options | {"indices": chosen})
+
+    loader = _open_loader(Path(path), image, options)
+    trials = _Trials(np.arange(count) if indices is None else np.asarray(indices), images_per_trial, trial_seed, reopen)
+    pinned = pin_memory and torch.accelerator.is_available()
+    maker = BatchMaker(chosen, lazy, pinned, memory_format)
+    return FFCVStimulusLoader(loader, sidecar, maker, trials, dtype, label_space)
 
 
 class FFCVStimulusLoader:
     """Batches of (stimulus, labels) from a `.beton` file; made by `get_ffcv_dataloader`.
 
     Attributes:
-        presentation: What is shown when; may be changed between epochs, the loader stays compiled.
         sidecar: The file's sidecar: classes, samples, settings.
     """
 
@@ -111,20 +166,43 @@ class FFCVStimulusLoader:
         self,
         loader: Any,
         sidecar: dict[str, Any],
-        presentation: Presentation,
-        normalize: tuple[Sequence[float], Sequence[float]] | None,
+        maker: BatchMaker,
+        trials: _Trials,
         dtype: torch.dtype,
-        lazy: bool,
         label_space: str,
     ) -> None:
-        self.presentation = presentation
         self.sidecar = sidecar
-        self._loader, self._lazy, self._dtype, self._normalize = loader, lazy, dtype, normalize
+        self._loader, self._maker, self._trials = loader, maker, trials
+        self._dtype = dtype
         samples = sidecar["samples"]
         self._labels = torch.tensor(samples["label" if label_space == "original" else "group_label"], dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self._loader)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "an FFCV loader cannot be sent to another process: its code is compiled in this one. Open it there with "
+            "get_ffcv_dataloader."
+        )
+
+    @property
+    def presentation(self) -> Presentation:
+        """What is shown when; may be changed between epochs, the loader stays compiled."""
+        return self._maker.presentation
+
+    @presentation.setter
+    def presentation(self, presentation: Presentation) -> None:
+        self._maker.presentation = presentation
+
+    @property
+    def lazy(self) -> bool:
+        """Whether batches are sequences; may be changed between epochs."""
+        return self._maker.lazy
+
+    @lazy.setter
+    def lazy(self, lazy: bool) -> None:
+        self._maker.lazy = lazy
 
     @property
     def batch_size(self) -> int:
@@ -132,59 +210,106 @@ class FFCVStimulusLoader:
         return int(self._loader.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        make = self._maker.make
         for images, labels, ids in self.iterate_images():
-            yield show_batch(images, labels, ids, self.presentation, self._lazy)
+            yield make(images, labels, ids)
 
-    def iterate_images(self) -> Iterator[tuple[Tensor, Tensor, np.ndarray[Any, Any]]]:
+    def iterate_images(self) -> Iterator[tuple[Tensor, Tensor, npt.NDArray[np.int64]]]:
         """Iterate over the images themselves.
 
         Yields:
-            Images `[B, C, H, W]`, labels `[B]` (int64) and each sample's place in the file `[B]`.
+            Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's place in
+            the file `[B]`.
         """
+        places = self._trials.open(self._loader, self.presentation.n_images)
+        epochs = [self._read(loader) for loader in places]
+        try:
+            for images, ids in epochs[0]:
+                if len(epochs) == 1:
+                    yield images, self._labels[ids], ids
+                    continue
+                parts = [(images, ids), *(next(epoch) for epoch in epochs[1:])]
+                stacked = torch.stack([part for part, _ in parts], dim=1)
+                yield stacked, self._labels[np.stack([i for _, i in parts], axis=1)], ids
+        finally:
+            for epoch in epochs:
+                epoch.close()
+
+    def _read(self, loader: Any) -> Generator[tuple[Tensor, npt.NDArray[np.int64]], None, None]:
+        """One epoch of a loader of FFCV's: images and places in the file, in memory of their own."""
         threads = torch.get_num_threads()
-        epoch = iter(self._loader)
+        if loader.num_workers > 1:
+            note_threads()
+        epoch = iter(loader)
         try:
             torch.set_num_threads(threads)
             while (batch := _next_batch(epoch)) is not None:
-                pixels, ids = batch[0].clone(), batch[1].reshape(-1).numpy().copy()
-                torch.set_num_threads(threads)
-                yield normalize_pixels(pixels, self._normalize, self._dtype), self._labels[ids], ids
+                images, ids = batch[0].clone(), batch[1].reshape(-1).numpy().copy()
+                if torch.get_num_threads() != threads:  # FFCV's thread sets torch's as it starts
+                    torch.set_num_threads(threads)
+                yield images.view(self._dtype), ids
         finally:
             _close_epoch(epoch)
             torch.set_num_threads(threads)
 
 
-def _open_loader(
-    path: Path,
-    sidecar: dict[str, Any],
-    batch_size: int,
-    num_workers: int,
-    order: str,
-    seed: int,
-    indices: Sequence[int] | None,
-    drop_last: bool,
-    batches_ahead: int,
-    os_cache: bool,
-) -> Any:
+class _Trials:
+    """The loaders that read the images of trials: one for each place in a trial, opened when it is needed."""
+
+    def __init__(
+        self,
+        places: npt.NDArray[np.int64],
+        images_per_trial: int | None,
+        seed: int,
+        reopen: Callable[[npt.NDArray[np.int64]], Any],
+    ) -> None:
+        self.places, self.images_per_trial, self.seed, self.reopen = places, images_per_trial, seed, reopen
+        self.opened: dict[tuple[int, int], Any] = {}
+
+    def open(self, first: Any, shown: int) -> list[Any]:
+        """Open the loaders of each image of a trial that shows `shown` images."""
+        count = count_images(self.images_per_trial, shown)
+        if count == 1:
+            return [first]
+        if first.traversal_order.__class__.__name__ != "Sequential":
+            raise ValueError(f"a trial of {count} images needs order='sequential', so that its images come together")
+        trials = choose_trials(len(self.places), count, self.seed)
+        for place in range(1, count):
+            if (count, place) not in self.opened:
+                self.opened[count, place] = self.reopen(self.places[trials[:, place]])
+        return [first, *(self.opened[count, place] for place in range(1, count))]
+
+
+def _image_pipeline(file: dict[str, Any], table: Tensor, transforms: Sequence[Any]) -> list[Any]:
     threads = torch.get_num_threads()
-    from ffcv.fields.decoders import IntDecoder, NDArrayDecoder, SimpleRGBImageDecoder
+    try:
+        from ffcv.fields.decoders import CenterCropRGBImageDecoder, NDArrayDecoder, SimpleRGBImageDecoder
+        from ffcv.transforms import ToTensor
+
+        from dynvision.data.ffcv_standardize import StandardizePixels
+    finally:
+        torch.set_num_threads(threads)
+    # Numba has no half precision: such numbers travel as the integers that have their bits.
+    bits = table.view(torch.int16) if table.dtype in (torch.float16, torch.bfloat16) else table
+    channels, size = file["channels"], file["resolution"]
+    decode = SimpleRGBImageDecoder() if channels == 3 else NDArrayDecoder()
+    if file["write_mode"] == "bytes":  # images of many sizes: the largest square in the middle, scaled
+        decode = CenterCropRGBImageDecoder((size, size), ratio=1.0)
+    return [decode, *transforms, StandardizePixels(bits.numpy(), channels_last=channels == 3), ToTensor()]
+
+
+def _open_loader(path: Path, image: list[Any], options: dict[str, Any]) -> Any:
+    from ffcv.fields.decoders import IntDecoder
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import ToTensor
 
-    decode = SimpleRGBImageDecoder() if sidecar["file"]["channels"] == 3 else NDArrayDecoder()
+    others = {name: value for name, value in options.items() if name not in ("indices", "order")}
+    indices, order = options["indices"], OrderOption[options["order"].upper()]
+    pipelines = {"image": image, "label": None, "index": [IntDecoder(), ToTensor()]}
+    threads = torch.get_num_threads()
     try:
-        return Loader(
-            str(path),
-            batch_size=batch_size,
-            num_workers=num_workers,
-            os_cache=os_cache,
-            order=OrderOption[order.upper()],
-            seed=seed,
-            indices=None if indices is None else np.asarray(indices),
-            pipelines={"image": [decode, ToTensor()], "label": None, "index": [IntDecoder(), ToTensor()]},
-            drop_last=drop_last,
-            batches_ahead=batches_ahead,
-        )
+        chosen = None if indices is None else np.asarray(indices)
+        return Loader(str(path), order=order, indices=chosen, pipelines=pipelines, **others)
     finally:
         torch.set_num_threads(threads)
 

@@ -67,6 +67,7 @@ class ImageSource:
         seed: int = 0,
         indices: Sequence[int] | None = None,
         normalized: bool = True,
+        images_per_trial: int | None = None,
     ) -> Any:
         """Open a part (`train`, `val` or `test`) as lazy stimuli in time.
 
@@ -77,6 +78,7 @@ class ImageSource:
             order: `sequential` or `random`.
             seed: Seeds the order.
             indices: Only these samples, by their place in the part.
+            images_per_trial: How many images a trial shows; see `choose_trials`.
             normalized: Standardize each channel by the dataset's statistics; else images are in [0, 1].
         """
         show = Presentation.constant(n_timesteps)
@@ -93,6 +95,7 @@ class ImageSource:
                 label_space="group",
                 indices=indices,
                 seed=seed,
+                images_per_trial=images_per_trial,
             )
         from dynvision.data.dataloader import get_data_loader
 
@@ -106,6 +109,7 @@ class ImageSource:
             lazy=True,
             shuffle=order == "random",
             generator=torch.Generator().manual_seed(seed),
+            images_per_trial=images_per_trial,
         )
 
     def _beton(self, part: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Normalization", "normalize_pixels", "standardize"]
+__all__ = ["Normalization", "normalize_pixels", "pixel_table", "standardize"]
 
 Normalization = tuple[Sequence[float], Sequence[float]]
 
@@ -20,8 +20,45 @@ def standardize(images: Tensor, normalize: Normalization | None) -> Tensor:
     return (images - mean) / std
 
 
+def pixel_table(channels: int, normalize: Normalization | None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """What each 8-bit pixel value becomes: ``(x / 255 − mean) / std``, in float32, rounded to `dtype` last.
+
+    These are the numbers, to the bit, that torchvision's `ToDtype(scale=True)` and `Normalize` give.
+
+    Args:
+        channels: How many channels.
+        normalize: Mean and standard deviation of each channel; `None` keeps [0, 1].
+        dtype: A floating type, or `torch.uint8` for the pixels as they are.
+
+    Returns:
+        Shape `[channels, 256]`.
+
+    Raises:
+        ValueError: There are not as many means as channels, a deviation is not above 0, or the type has no fractions.
+    """
+    values = torch.arange(256, dtype=torch.uint8).repeat(channels, 1)
+    if dtype == torch.uint8 and normalize is None:
+        return values
+    if not dtype.is_floating_point:
+        wanted = "torch.uint8 (only without normalize) or a floating type such as torch.float32"
+        raise ValueError(f"images are of {wanted}, not {dtype}")
+    scaled = values.to(torch.float32).mul_(1 / 255)
+    if normalize is not None:
+        mean, std = (torch.tensor([float(v) for v in part], dtype=torch.float32) for part in normalize)
+        if len(mean) != channels or len(std) != channels:
+            raise ValueError(
+                f"normalize has {len(mean)} means and {len(std)} deviations, but the images have {channels} channels"
+            )
+        if not bool((std > 0).all() and std.isfinite().all() and mean.isfinite().all()):
+            raise ValueError(
+                f"normalize has the deviations {std.tolist()}; each must be above 0 and finite, as must the means"
+            )
+        scaled = scaled.sub_(mean[:, None]).div_(std[:, None])
+    return scaled.to(dtype)
+
+
 def normalize_pixels(pixels: Tensor, normalize: Normalization | None, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Bring 8-bit pixels to [0, 1] and standardize each channel: ``(x / 255 − mean) / std``.
+    """Bring 8-bit pixels to [0, 1] and standardize each channel; see `pixel_table`.
 
     Args:
         pixels: Shape `[B, H, W, C]` with three channels last, or `[B, C, H, W]`, uint8.
@@ -30,20 +67,8 @@ def normalize_pixels(pixels: Tensor, normalize: Normalization | None, dtype: tor
 
     Returns:
         Shape `[B, C, H, W]`, contiguous.
-
-    Raises:
-        ValueError: There are not as many means as channels.
     """
     planes = pixels.permute(0, 3, 1, 2) if pixels.shape[-1] == 3 else pixels
-    channels = planes.shape[1]
-    if normalize is None:
-        mean, std = [0.0] * channels, [1.0] * channels
-    else:
-        mean, std = list(normalize[0]), list(normalize[1])
-    if len(mean) != channels:
-        raise ValueError(f"normalize has {len(mean)} means, but the images have {channels} channels")
-    # (x − 255 mean) / (255 std) as one multiply-add a pixel.
-    scale = torch.tensor([1 / (255 * s) for s in std]).view(1, -1, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(1, -1, 1, 1)
-    result = torch.addcmul(shift, planes.to(torch.float32).contiguous(), scale)
-    return result.to(dtype)
+    table = pixel_table(planes.shape[1], normalize, dtype)
+    shown = [table[channel][planes[:, channel].long()] for channel in range(planes.shape[1])]
+    return torch.stack(shown, dim=1)

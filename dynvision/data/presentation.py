@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,11 +16,20 @@ from dynvision.data.noise import Noise, add_noise, sensor_noise
 from dynvision.data.presentation_names import make_presentation
 from dynvision.data.schedule import VOID, Presentation, Segment
 
-__all__ = ["Presentation", "Segment", "StimulusSequence", "make_presentation"]
+__all__ = [
+    "LabelSequence",
+    "Presentation",
+    "Segment",
+    "StimulusSequence",
+    "lay_out_channels_last",
+    "make_presentation",
+]
 
 
 _IMAGE_SEED = 0xD1B54A32D192ED03
 """Keeps the noise of a trial's images apart: an odd number without a pattern in its bits."""
+
+_HALVES = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -32,22 +42,29 @@ class StimulusSequence:
     Attributes:
         images: Shape `[B, C, H, W]`, or `[B, K, C, H, W]` for several images a trial.
         presentation: What is shown at each step.
-        sample_ids: Which sample each trial is, shape `[B]`; seeds the sensor noise. By default 0 … B − 1.
+        sample_ids: Which sample each trial is, shape `[B]`; seeds the noise. By default 0 … B − 1.
+
+    Raises:
+        ValueError: The images have another shape, are fewer than the presentation shows, or are whole
+            numbers where the presentation needs fractions.
     """
 
     images: Tensor
     presentation: Presentation
-    sample_ids: np.ndarray[Any, np.dtype[np.int64]] | None = None
-    _drawn: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    sample_ids: npt.NDArray[np.int64] | None = None
+    _drawn: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.images.dim() not in (4, 5):
+        dims = self.images.dim()
+        if dims not in (4, 5):
             raise ValueError(f"images have the shape [B, C, H, W] or [B, K, C, H, W], not {list(self.images.shape)}")
-        held = self.images.shape[1] if self.images.dim() == 5 else 1
+        held = self.images.shape[1] if dims == 5 else 1
         if held < self.presentation.n_images:
             raise ValueError(
                 f"the presentation shows {self.presentation.n_images} images a trial, but there are {held}"
             )
+        if not self.images.dtype.is_floating_point:
+            _check_whole(self.images.dtype, self.presentation)
 
     @property
     def shape(self) -> torch.Size:
@@ -64,30 +81,33 @@ class StimulusSequence:
         """Where the frames are."""
         return self.images.device
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, which do not grow with T."""
+        return self.images.nbytes
+
     def __len__(self) -> int:
         return self.presentation.n_timesteps
 
-    def __getitem__(self, index: int | tuple[slice, int]) -> Tensor:
-        """The frame at a step: `sequence[t]` or, as for the dense tensor, `sequence[:, t]`."""
-        if isinstance(index, tuple):
-            batch, t = index
-            return self.frame(t)[batch]
-        return self.frame(index)
+    def __getitem__(self, index: int | tuple[Any, int | slice]) -> Tensor:
+        """The frame at a step: `sequence[t]` or, as for the dense tensor, `sequence[:, t]` or `sequence[:, 2:5]`."""
+        if not isinstance(index, tuple):
+            return self.frame(index)
+        batch, t = index
+        if isinstance(t, slice):
+            return torch.stack([self.frame(step)[batch] for step in range(*t.indices(len(self)))], dim=1)
+        return self.frame(t)[batch]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self.frame(t) for t in range(len(self)))
 
     def frame(self, t: int) -> Tensor:
         """What is shown at step `t`: shape `[B, C, H, W]`; not to be written to."""
-        steps = len(self)
-        if not -steps <= t < steps:
-            raise IndexError(f"step {t} is outside the {steps} steps of the presentation")
-        t %= steps
+        t = _check_step(t, len(self))
         shown = self.noiseless_frame(t)
         if self.presentation.sensor_noise == 0:
             return shown
-        ids = np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
-        noise = sensor_noise(ids, t, tuple(shown.shape[1:]), self.presentation.noise_seed)
+        noise = sensor_noise(self._ids(), t, tuple(shown.shape[1:]), self.presentation.noise_seed)
         return shown + self.presentation.sensor_noise * torch.from_numpy(noise).to(shown)
 
     def noiseless_frame(self, t: int) -> Tensor:
@@ -97,32 +117,52 @@ class StimulusSequence:
         image = self.images if self.images.dim() == 4 else self.images[:, max(index, 0)]
         if index == VOID:
             return torch.full_like(image, show.void_value)
-        if show.stimulus_noise is not None:
-            image = self._noisy_image(image, index, t, show.stimulus_noise)
-        if contrast == 1.0:
-            return image
-        grey = show.contrast_reference
-        return image * contrast if grey == 0 else grey + contrast * (image - grey)
+        noise = show.noises[t]
+        if noise is not None:
+            image = self._noisy_image(image, index, t, noise)
+        return image if contrast == 1.0 else _fade(image, contrast, show.contrast_reference)
+
+    def _ids(self) -> npt.NDArray[np.int64]:
+        return np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
 
     def _noisy_image(self, image: Tensor, index: int, t: int, noise: Noise) -> Tensor:
-        ids = np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
         # Another image of the trial has noise of its own; static noise is drawn once and kept.
-        key = (index, 0 if noise.temporal == "static" else t)
+        moves = noise.temporal != "static"
+        key = (index, noise, t if moves else 0)
         if key not in self._drawn:
-            if noise.temporal != "static":
-                self._drawn.clear()
+            for old in [k for k in self._drawn if k[1].temporal != "static"]:
+                del self._drawn[old]
             pixels = image.detach().cpu().to(torch.float32).numpy()
             own = dataclasses.replace(noise, seed=(noise.seed + index * _IMAGE_SEED) % 2**64)
-            noisy = add_noise(pixels, own, ids, key[1])
-            self._drawn[key] = torch.from_numpy(noisy).to(image)
+            noisy = torch.from_numpy(add_noise(pixels, own, self._ids(), key[2])).to(image)
+            is_last = image.is_contiguous(memory_format=torch.channels_last)
+            self._drawn[key] = lay_out_channels_last(noisy) if is_last else noisy
         return self._drawn[key]
 
     def dense(self) -> Tensor:
-        """The whole tensor, shape `[B, T, C, H, W]`, contiguous, in memory of its own."""
-        frames = torch.empty(self.shape, dtype=self.dtype, device=self.device)
-        for t in range(len(self)):
-            frames[:, t] = self.frame(t)
-        return frames
+        """The whole tensor, shape `[B, T, C, H, W]`, in memory of its own.
+
+        It lies in memory as `[T, B, C, H, W]`, so that a step `x[:, t]` is contiguous; use `.reshape`
+        where you would use `.view` over batch and time.
+        """
+        steps = torch.empty(
+            (len(self), len(self.images), *self.images.shape[-3:]), dtype=self.dtype, device=self.device
+        )
+        self.write_shown(steps)
+        for start, stop in self.presentation.runs:
+            if self.presentation.frames[start] == VOID and self.presentation.sensor_noise == 0:
+                steps[start:stop].fill_(self.presentation.void_value)
+        return steps.transpose(0, 1)
+
+    def write_shown(self, steps: Tensor) -> None:
+        """Write every frame that is not plain void.
+
+        Args:
+            steps: Shape `[T, B, C, H, W]`; void steps without sensor noise are left as they are.
+        """
+        for start, stop in self.presentation.runs:
+            if self.presentation.frames[start] != VOID or self.presentation.sensor_noise > 0:
+                steps[start:stop].copy_(self.frame(start).expand_as(steps[start:stop]))
 
     def to(self, *args: Any, **kwargs: Any) -> StimulusSequence:
         """Move or convert the images, as `torch.Tensor.to`: B images travel, not B × T frames."""
@@ -131,3 +171,112 @@ class StimulusSequence:
     def pin_memory(self) -> StimulusSequence:
         """Copy the images to pinned memory."""
         return replace(self, images=self.images.pin_memory())
+
+
+@dataclass(frozen=True)
+class LabelSequence:
+    """The labels of a batch of trials over time, kept as one label an image.
+
+    It stands for the tensor `[B, T]` that `.dense()` builds; indexing and iterating are over time.
+
+    Attributes:
+        labels: Shape `[B]`, or `[B, K]` for several images a trial, int64.
+        presentation: What is shown at each step; void steps have its `non_label_index`.
+    """
+
+    labels: Tensor
+    presentation: Presentation
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the dense tensor: `[B, T]`."""
+        return torch.Size((len(self.labels), self.presentation.n_timesteps))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the labels."""
+        return self.labels.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the labels are."""
+        return self.labels.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, which do not grow with T."""
+        return self.labels.nbytes
+
+    def __len__(self) -> int:
+        return self.presentation.n_timesteps
+
+    def __getitem__(self, index: int | tuple[Any, Any]) -> Tensor:
+        """The labels at a step: `labels[t]` or, as for the dense tensor, `labels[:, t]`: shape `[B]`."""
+        if not isinstance(index, tuple):
+            return self.at(index)
+        batch, t = index
+        return self.dense()[batch, t] if not isinstance(t, int) else self.at(t)[batch]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self.at(t) for t in range(len(self)))
+
+    def at(self, t: int) -> Tensor:
+        """The labels at step `t`: shape `[B]`."""
+        index = int(self.presentation.frames[_check_step(t, len(self))])
+        by_image = self.labels.view(len(self.labels), -1)
+        if index == VOID:
+            return torch.full_like(by_image[:, 0], self.presentation.non_label_index)
+        return by_image[:, index if by_image.shape[1] >= self.presentation.n_images else 0]
+
+    def dense(self) -> Tensor:
+        """The whole tensor, shape `[B, T]`, int64, in memory of its own."""
+        over_time = self.presentation.labels(self.labels.cpu().numpy())
+        return torch.from_numpy(over_time).to(self.labels.device)
+
+    def to(self, *args: Any, **kwargs: Any) -> LabelSequence:
+        """Move the labels, as `torch.Tensor.to`."""
+        return replace(self, labels=self.labels.to(*args, **kwargs))
+
+    def pin_memory(self) -> LabelSequence:
+        """Copy the labels to pinned memory."""
+        return replace(self, labels=self.labels.pin_memory())
+
+
+def lay_out_channels_last(images: Tensor) -> Tensor:
+    """Lay out each image `[C, H, W]` as `[H, W, C]` in memory; shape `[…, C, H, W]`."""
+    flat = images.reshape(-1, *images.shape[-3:]).contiguous(memory_format=torch.channels_last)
+    return flat.view(images.shape) if images.dim() == 4 else torch.unflatten(flat, 0, list(images.shape[:-3]))
+
+
+def _fade(image: Tensor, contrast: float, grey: float) -> Tensor:
+    """``grey + contrast · (image − grey)``, in float32 where the image has half precision."""
+    if image.dtype in _HALVES:
+        return _fade(image.to(torch.float32), contrast, grey).to(image.dtype)
+    return image * contrast if grey == 0 else grey + contrast * (image - grey)
+
+
+def _check_step(t: int, steps: int) -> int:
+    if not -steps <= t < steps:
+        raise IndexError(f"step {t} is outside the {steps} steps of the presentation")
+    return t % steps
+
+
+def _check_whole(dtype: torch.dtype, show: Presentation) -> None:
+    """Raise where whole-number images cannot be shown as they are.
+
+    Raises:
+        ValueError: The presentation fades them, adds noise to them or has a void value that they lack.
+    """
+    shown = show.frames != VOID
+    faded = bool((show.contrasts[shown] != 1).any())
+    noisy = show.sensor_noise > 0 or any(noise is not None for noise in show.noises)
+    kinds = torch.iinfo(dtype) if dtype != torch.bool else None
+    holds_void = (
+        kinds is not None and show.void_value == int(show.void_value) and kinds.min <= show.void_value <= kinds.max
+    )
+    if faded or noisy or not (holds_void or shown.all()):
+        what = "fractions of contrast" if faded else "noise" if noisy else f"a void value of {show.void_value}"
+        raise ValueError(
+            f"images of type {dtype} cannot hold {what}. Give the loader dtype=torch.float32, or the dataset a "
+            "transform that makes float images."
+        )

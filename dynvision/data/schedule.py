@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.data.noise import Noise
-from dynvision.data.segments import VOID, Segment, check_steps, fill_trial, read_program
+from dynvision.data.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
 from dynvision.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -45,7 +47,9 @@ class Presentation:
         contrast_reference: Pixel value towards which contrast fades: mean grey.
         sensor_noise: Standard deviation of the added noise, in units of the (normalized) image.
         noise_seed: Seed of that noise; the same sample at the same step always gets the same noise.
-        stimulus_noise: Noise in the shown image itself, before its contrast is set; see `Noise`.
+        dt: Milliseconds a step; `None` leaves time in steps.
+
+    The constructors take durations in steps, or in milliseconds where `dt` is given; `n_timesteps` is in steps.
     """
 
     segments: tuple[Segment, ...]
@@ -54,18 +58,23 @@ class Presentation:
     contrast_reference: float = 0.0
     sensor_noise: float = 0.0
     noise_seed: int = 0
-    stimulus_noise: Noise | None = None
+    dt: float | None = None
 
     def __post_init__(self) -> None:
         if not self.segments or self.n_timesteps == 0:
             raise ValueError("a presentation needs at least one time step")
         for name in ("void_value", "contrast_reference", "sensor_noise"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be a finite number, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
         if self.sensor_noise < 0:
             raise ValueError(f"sensor_noise is a standard deviation and cannot be {self.sensor_noise}")
-        if isinstance(self.noise_seed, bool) or not 0 <= self.noise_seed < 2**64:
-            raise ValueError(f"noise_seed must be a whole number from 0, not {self.noise_seed}")
+        for name in ("noise_seed", "non_label_index"):
+            value, least = getattr(self, name), 0 if name == "noise_seed" else -(2**63)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**63:
+                raise ValueError(f"{name} must be a whole number{' from 0' if least == 0 else ''}, not {value!r}")
+        if self.dt is not None:
+            count_steps("dt", 0, self.dt)
 
     @classmethod
     def constant(cls, n_timesteps: int = 1, *, stimulus_contrast: float = 1.0, **settings: Any) -> Presentation:
@@ -81,11 +90,13 @@ class Presentation:
         intro_duration: int = 0,
         *,
         stimulus_contrast: float = 1.0,
+        dt: float | None = None,
         **settings: Any,
     ) -> Presentation:
         """Show the image once: `intro_duration` void steps, the stimulus, void until the end."""
-        image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
-        return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), image]), **settings)
+        intro = Segment(count_steps("intro_duration", intro_duration, dt))
+        image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
+        return cls(fill_trial(n_timesteps, [intro, image]), dt=dt, **settings)
 
     @classmethod
     def contrast(
@@ -132,14 +143,15 @@ class Presentation:
         repetitions: int = 2,
         *,
         stimulus_contrast: float = 1.0,
+        dt: float | None = None,
         **settings: Any,
     ) -> Presentation:
         """Show the image `repetitions` times with `interval_duration` void steps between."""
         check_steps("repetitions", repetitions, least=1)
-        image = Segment(_positive("stimulus_duration", stimulus_duration), 0, stimulus_contrast)
-        gap = _void("interval_duration", interval_duration)
-        shown = [image, *[gap, image] * (repetitions - 1)]
-        return cls(fill_trial(n_timesteps, [_void("intro_duration", intro_duration), *shown]), **settings)
+        image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
+        gap = Segment(count_steps("interval_duration", interval_duration, dt))
+        intro = Segment(count_steps("intro_duration", intro_duration, dt))
+        return cls(fill_trial(n_timesteps, [intro, image, *[gap, image] * (repetitions - 1)]), dt=dt, **settings)
 
     @classmethod
     def noise(
@@ -155,32 +167,44 @@ class Presentation:
         *,
         stimulus_contrast: float = 1.0,
         noise_seed: int = 0,
+        dt: float | None = None,
         **settings: Any,
     ) -> Presentation:
         """Show the image once in noise; the settings are those of `Noise`."""
         noise = Noise(noise_type, ssnr, temporal, persistence, spatial_scale, noise_seed)
-        settings = {"stimulus_noise": noise, "noise_seed": noise_seed, **settings}
-        return cls.duration(
-            n_timesteps, stimulus_duration, intro_duration, stimulus_contrast=stimulus_contrast, **settings
-        )
+        intro = Segment(count_steps("intro_duration", intro_duration, dt))
+        steps = count_steps("stimulus_duration", stimulus_duration, dt, least=1)
+        image = Segment(steps, 0, stimulus_contrast, noise=noise)
+        return cls(fill_trial(n_timesteps, [intro, image]), noise_seed=noise_seed, dt=dt, **settings)
 
     @classmethod
     def from_program(
-        cls, program: Sequence[Mapping[str, Any]], n_timesteps: int | None = None, **settings: Any
+        cls,
+        program: Sequence[Mapping[str, Any]],
+        n_timesteps: int | None = None,
+        *,
+        dt: float | None = None,
+        **settings: Any,
     ) -> Presentation:
         """Build a presentation from the general form that a YAML file can hold.
 
+        Backward masking, for example, is
+        `[{image: 2}, {image: 10, which: next}]`, and rapid serial presentation
+        `[{repeat: 6, program: [{image: 3, which: next}, {void: 1}]}]`.
+
         Args:
-            program: Segments in order: `{void: steps}` or `{image: steps}`; an image takes
-                `contrast`, `contrast_to` (the end of a linear ramp) and `which: same | next | <index>`.
-            n_timesteps: Total length; the rest is void. By default the program's own length.
+            program: Segments in order: `{void: steps}`, `{image: steps}` with `contrast`, `contrast_to` (the
+                end of a linear ramp), `which: same | next | <index>` and `noise: {kind: …, ssnr: …}`, or
+                `{repeat: times, program: […]}`.
+            n_timesteps: Total length in steps; the rest is void. By default the program's own length.
+            dt: Milliseconds a step: the program's durations are then in milliseconds.
             settings: Any attribute of `Presentation` but `segments`.
         """
-        segments = read_program(program)
+        segments = read_program(program, dt)
         total = sum(s.steps for s in segments) if n_timesteps is None else n_timesteps
-        return cls(fill_trial(total, segments), **settings)
+        return cls(fill_trial(total, segments), dt=dt, **settings)
 
-    @property
+    @cached_property
     def n_timesteps(self) -> int:
         """T, the number of time steps."""
         return sum(segment.steps for segment in self.segments)
@@ -195,7 +219,31 @@ class Presentation:
         """The contrast at each step: shape `[T]`; meaningless at void steps."""
         return np.concatenate([s.contrasts() for s in self.segments])
 
-    @property
+    @cached_property
+    def noises(self) -> tuple[Noise | None, ...]:
+        """The noise in the image at each step, T entries."""
+        return tuple(s.noise for s in self.segments for _ in range(s.steps))
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """The stretches `(start, stop)` in which every frame is the same, from first to last."""
+        starts = [0, *(t for t in range(1, self.n_timesteps) if not self._is_still(t)), self.n_timesteps]
+        return tuple(itertools.pairwise(starts))
+
+    @cached_property
+    def _shown(self) -> tuple[tuple[int, int, int], ...]:
+        """The stretches `(start, stop, frame)` in which one image is shown."""
+        changes = np.flatnonzero(np.diff(self.frames)) + 1
+        edges = itertools.pairwise([0, *changes.tolist(), self.n_timesteps])
+        return tuple((a, b, int(self.frames[a])) for a, b in edges if self.frames[a] != VOID)
+
+    def _is_still(self, t: int) -> bool:
+        """Whether step `t` shows the same frame as the step before it."""
+        noise = self.noises[t]
+        moves = self.sensor_noise > 0 or (noise is not None and noise.temporal != "static")
+        return not moves and self.step_key(t) == self.step_key(t - 1)
+
+    @cached_property
     def n_images(self) -> int:
         """K, how many different images a trial needs; at least 1."""
         return max(1, int(self.frames.max()) + 1)
@@ -210,7 +258,7 @@ class Presentation:
         """What is shown at step `t`, such that equal keys at equal times mean equal frames."""
         shown: tuple[Any, ...] = (VOID,)
         if self.frames[t] != VOID:
-            shown = (int(self.frames[t]), float(self.contrasts[t]), self.stimulus_noise)
+            shown = (int(self.frames[t]), float(self.contrasts[t]), self.noises[t])
         return (*shown, self.void_value, self.contrast_reference, self.sensor_noise, self.noise_seed)
 
     def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -222,41 +270,50 @@ class Presentation:
         Returns:
             Shape `[B, T]`, int64.
         """
-        by_frame = labels.reshape(len(labels), -1)
-        void = np.full((len(labels), 1), self.non_label_index, dtype=np.int64)
-        return np.concatenate([by_frame, void], axis=1).astype(np.int64)[:, self.frames]
+        by_frame = np.asarray(labels).reshape(len(labels), -1)
+        if by_frame.shape[1] < self.n_images:
+            # A trial of several images that has one label is named by it whichever image is shown.
+            by_frame = np.repeat(by_frame[:, :1], self.n_images, axis=1)
+        over_time = np.full((len(labels), self.n_timesteps), self.non_label_index, dtype=np.int64)
+        for start, stop, frame in self._shown:
+            over_time[:, start:stop] = by_frame[:, frame : frame + 1]
+        return over_time
 
     def describe(self) -> str:
         """Draw the timeline as text: a sign a step, `·` for void, else the number of the image shown.
 
-        The second line is contrast in tenths, `X` for full contrast.
+        The second line is contrast in tenths, `X` for full contrast; where images are noisy, another line
+        gives their share of signal (`ssnr`) in the same way.
         """
         shown = "".join("·" if frame == VOID else str(frame % 10) for frame in self.frames)
-        tenths = ["X" if c >= 0.95 else str(int(c * 10 + 0.5)) for c in self.contrasts]
-        contrast = "".join("·" if f == VOID else c for f, c in zip(self.frames, tenths, strict=True))
+        contrast = "".join("·" if f == VOID else _tenth(c) for f, c in zip(self.frames, self.contrasts, strict=True))
         ruler = "".join(f"{t:<10d}" for t in range(0, self.n_timesteps, 10))
         lines = [f"step      {ruler.rstrip()}", f"image     {shown}", f"contrast  {contrast}"]
+        if self.dt is not None:
+            lines[0] += f"  ({self.dt:g} ms each, {self.n_timesteps * self.dt:g} ms in all)"
+        noises = list(dict.fromkeys(n for n in self.noises if n is not None))
+        if noises:
+            lines.append("ssnr      " + "".join("·" if n is None else _tenth(n.ssnr) for n in self.noises))
+            lines += [f"{n.temporal} {n.kind} noise in the image, ssnr {n.ssnr:g}" for n in noises]
         if self.sensor_noise:
             lines.append(f"sensor noise of standard deviation {self.sensor_noise:g} at every step")
-        if self.stimulus_noise is not None:
-            noise = self.stimulus_noise
-            lines.append(f"{noise.temporal} {noise.kind} noise in the image, ssnr {noise.ssnr:g}")
         return "\n".join(lines)
 
     def plot(self, dt: float | None = None) -> Figure:
         """Draw contrast over time, one colour for each image of the trial.
 
         Args:
-            dt: Milliseconds a step, for the axis; by default it is in steps.
+            dt: Milliseconds a step, for the axis; by default the presentation's own, else it is in steps.
         """
         from dynvision.analysis.figures import draw_presentation
 
-        return draw_presentation(self, dt)
+        return draw_presentation(self, self.dt if dt is None else dt)
 
-    def window(self, name: str | Sequence[int]) -> slice:
+    def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
         """The steps of a named window.
 
         Args:
+            image: The image of the trial that `stimulus` and `late` are about; `None` for all of them.
             name: `stimulus` (first to last shown step), `late` (its last third), `outro` (after
                 it), `all`, or `[start, stop]` in steps.
         """
@@ -265,7 +322,7 @@ class Presentation:
             if stop > self.n_timesteps:
                 raise ValueError(f"the window {list(name)} ends after the last of {self.n_timesteps} steps")
             return slice(start, stop)
-        shown = np.flatnonzero(self.frames != VOID)
+        shown = np.flatnonzero(self.frames != VOID if image is None else self.frames == image)
         first, last = (int(shown[0]), int(shown[-1]) + 1) if len(shown) else (0, self.n_timesteps)
         windows = {
             "stimulus": slice(first, last),
@@ -280,11 +337,5 @@ class Presentation:
         return windows[name]
 
 
-def _void(name: str, steps: int) -> Segment:
-    check_steps(name, steps)
-    return Segment(steps)
-
-
-def _positive(name: str, steps: int) -> int:
-    check_steps(name, steps, least=1)
-    return steps
+def _tenth(share: float) -> str:
+    return "X" if share >= 0.95 else str(int(share * 10 + 0.5))

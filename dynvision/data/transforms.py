@@ -46,7 +46,8 @@ def get_data_transform(
     names = [presets] if isinstance(presets, str) else list(presets)
     if data_name is not None:
         names = [f"{n}_{data_name}" if f"{n}_{data_name}" in valid else n for n in names]
-        names += [data_name] if data_name in valid and data_name not in names else []
+        takes_own = data_name in valid and data_name not in names and not names[0].startswith("ffcv")
+        names += [data_name] if takes_own else []
     for name in names:
         if name not in valid:
             raise unknown_name("transform preset", name, valid)

@@ -12,6 +12,7 @@ import torch
 
 from dynvision.data.image_source import ImageSource
 from dynvision.data.splits import spread_over_classes
+from dynvision.data.trials import choose_trials
 from dynvision.experiments.conditions import all_conditions
 from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, score_accuracy
 from dynvision.experiments.showing import BatchResponses, SweepRunner
@@ -53,8 +54,11 @@ class SweepRecording:
         self.source = ImageSource(config, stage.paths, self.subject.dataset, str(images.partition), inputs[images])
         self.table = self.source.samples("test")
         self.indices = spread_over_classes(self.table["label"], self.settings.samples)
-        self.labels = np.asarray(self.table["label"])[self.indices]
         self.presentations = [stage.presentation(t) for t in targets]
+        self.images_per_trial = max(p.n_images for p in self.presentations)
+        trials = choose_trials(len(self.indices), self.images_per_trial)
+        self.trials = np.asarray(self.indices)[trials]
+        self.labels = np.asarray(self.table["label"])[self.trials[:, self.experiment.readout.image]]
         self.output_classes = [entry["index"] for entry in self.model_record.details["classes"]]
         self.group_classes = [entry["index"] for entry in self.source.classes]
         self.choices = class_mask(self.output_classes, self.group_classes, self.experiment.readout.choices)
@@ -74,11 +78,13 @@ class SweepRecording:
         for target in self.targets:
             self.stage.clear_partial(target)
         writers = [self._open_store(target, layout, batch_size) for target in self.targets]
-        windows = [p.window(self.experiment.readout.window) for p in self.presentations]
+        readout = self.experiment.readout
+        windows = [p.window(readout.window, readout.image) for p in self.presentations]
+        loader = self.source.loader("test", batch_size, indices=self.indices, images_per_trial=self.images_per_trial)
         self._tallies = [_Tally() for _ in self.targets]
         done = 0
         with progress_bar(len(self.indices), f"responses/{self.experiment_name}/{self.subject_name}") as bar:
-            for sequence, _ in self.source.loader("test", batch_size, indices=self.indices):
+            for sequence, _ in loader:
                 count = len(sequence.images)
                 ids = np.asarray(self.indices[done : done + count])
                 responses = runner.show(sequence.images, ids)
@@ -119,7 +125,7 @@ class SweepRecording:
         size = self.stage.config.data.data_resolution[self.subject.dataset]
         probe = SweepRunner(runner.network, [self.presentations[0]], runner.layers, self.settings.resolution)
         probe.plan = probe.plan[:1]
-        blank = torch.zeros(1, self.source.channels, size, size)
+        blank = torch.zeros(1, self.images_per_trial, self.source.channels, size, size)
         evoked = _flatten(probe.show(blank, np.zeros(1, dtype=np.int64)), 0)
         return {name: value.shape[2:] for name, value in evoked.items()}
 
@@ -149,17 +155,22 @@ class SweepRecording:
         presentation = self.presentations[self.targets.index(target)]
         steps = presentation.n_timesteps
         picked = [self.table["source"][i] for i in self.indices]
+        own_labels = np.asarray(self.table["label"])[self.indices]
         dt = getattr(self.stage.config.models[self.subject.model], "args", {}).get("dt")
         coordinates: dict[str, Any] = {
             "sample": ("sample", np.asarray(self.indices), {"long_name": "place in test.beton or the interim folder"}),
             "time": ("time", np.arange(steps), {"units": "step", "long_name": "time step of the presentation"}),
-            "label": ("sample", self.labels, {"long_name": "class index in the dataset's own order"}),
+            "label": ("sample", own_labels, {"long_name": "class index in the dataset's own order"}),
             "group_label": ("sample", np.asarray(self.table["group_label"])[self.indices]),
             "source": ("sample", np.asarray(picked, dtype=object)),
             "shown": ("time", presentation.frames, {"long_name": "image shown, -1 for void"}),
             "contrast_shown": ("time", np.where(presentation.frames < 0, 0.0, presentation.contrasts)),
             "class": ("class", np.asarray(self.output_classes), {"long_name": "class of each output"}),
         }
+        if self.images_per_trial > 1:
+            images = ("sample", "image")
+            coordinates["image_label"] = (images, np.asarray(self.table["label"])[self.trials])
+            coordinates["image_source"] = (images, np.asarray(self.table["source"], dtype=object)[self.trials])
         if dt is not None:
             coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
         attributes = {

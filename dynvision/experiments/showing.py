@@ -76,7 +76,7 @@ class SweepRunner:
         """Show a batch of images in all conditions.
 
         Args:
-            images: Shape `[B, C, H, W]`.
+            images: Shape `[B, C, H, W]`, or `[B, K, C, H, W]` for several images a trial.
             ids: Which sample each is, shape `[B]`; seeds the sensor noise.
         """
         sequences = [StimulusSequence(images, p, ids) for p in self.presentations]

@@ -304,14 +304,3 @@ def test_subject_whose_dataset_has_no_statistics_is_refused(small_config):
     edit_yaml(small_config / DATA, lambda content: content["data_statistics"].pop("gratings"))
     with pytest.raises(ConfigError, match=r"subjects\.rcnn_gratings\.dataset: 'gratings' has no data_statistics"):
         load_config(small_config)
-
-
-def test_experiment_whose_trials_need_several_images_is_refused(small_config):
-    program = {
-        "parameter": "contrast_reference",
-        "data_loader": "StimulusProgram",
-        "data_args": {"contrast_reference": [0.0, 0.1], "program": [{"image": 2}, {"image": 2, "which": "next"}]},
-    }
-    edit_yaml(small_config / EXPERIMENTS, set_at("experiment_config.adaptation", program))
-    with pytest.raises(ConfigError, match="the program shows 2 images a trial"):
-        load_config(small_config)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dynvision.data.class_folders import export_images, list_images, scan_class_folders
+from dynvision.data.class_folders import list_images, scan_class_folders
+from dynvision.data.exporting import export_images
 from dynvision.errors import DataError, MissingError
 
 

@@ -14,7 +14,7 @@ from dynvision.data.dataloader import (
     get_data_loader,
     get_train_val_loaders,
 )
-from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.data.presentation import LabelSequence, Presentation, StimulusSequence
 from dynvision.errors import UnknownNameError
 
 
@@ -62,7 +62,8 @@ def test_lazy_batches_are_sequences_of_the_same_frames():
     for (images, labels), (sequence, same_labels) in zip(dense, lazy, strict=True):
         assert isinstance(sequence, StimulusSequence)
         assert torch.equal(sequence.dense(), images)
-        assert torch.equal(same_labels, labels)
+        assert isinstance(same_labels, LabelSequence)
+        assert torch.equal(same_labels.dense(), labels)
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -70,9 +71,9 @@ def test_batches_share_no_memory_and_do_not_change_later(lazy):
     loader = get_data_loader(Images(), batch_size=2, n_timesteps=3, lazy=lazy)
     kept, copies = [], []
     for images, labels in loader:
-        tensor = images.images if lazy else images
-        kept.append((tensor, labels))
-        copies.append((tensor.clone(), labels.clone()))
+        pair = (images.images, labels.labels) if lazy else (images, labels)
+        kept.append(pair)
+        copies.append(tuple(tensor.clone() for tensor in pair))
     for (images, labels), (images_then, labels_then) in zip(kept, copies, strict=True):
         assert torch.equal(images, images_then)
         assert torch.equal(labels, labels_then)
@@ -89,9 +90,12 @@ def test_writing_into_a_batch_leaves_the_dataset_as_it_was():
     assert torch.equal(pixels, before)
 
 
-def test_dense_batch_can_be_viewed_as_frames():
-    images, _ = next(iter(get_data_loader(Images(), batch_size=4, n_timesteps=5)))
-    assert images.view(4 * 5, 3, 4, 4).shape == (20, 3, 4, 4)
+def test_steps_of_a_dense_batch_are_contiguous_and_its_frames_can_be_reshaped():
+    images, _ = next(iter(get_data_loader(Images(), "StimulusDuration", batch_size=4, tsteps=5, stim=2, intro=1)))
+    assert all(images[:, t].is_contiguous() for t in range(5))
+    frames = torch.stack([images[b, t] for b in range(4) for t in range(5)])
+    assert torch.equal(images.reshape(4 * 5, 3, 4, 4), frames)
+    assert torch.equal(images.flatten(0, 1), frames)
 
 
 def test_pictures_become_float_tensors_in_0_to_1():
@@ -190,14 +194,14 @@ def test_train_and_validation_loaders_share_no_image_and_keep_the_classes_shares
 
     train, val = get_train_val_loaders(Labelled(), 0.75, seed=1, batch_size=4, n_timesteps=2)
     again, same = get_train_val_loaders(Labelled(), 0.75, seed=1, batch_size=4, n_timesteps=2)
-    chosen = [set(loader.dataset.dataset.indices) for loader in (train, val)]
+    chosen = [set(loader.dataset.indices) for loader in (train, val)]
     assert not chosen[0] & chosen[1]
     assert chosen[0] | chosen[1] == set(range(len(Labelled())))
     assert sorted(Labelled.targets[i] for i in chosen[1]) == [0, 0, 1, 1]
     assert labels(train) == labels(again)
     assert labels(val) == labels(same) == labels(val)
     other, _ = get_train_val_loaders(Labelled(), 0.75, seed=2, batch_size=4, n_timesteps=2)
-    assert set(other.dataset.dataset.indices) != chosen[0]
+    assert set(other.dataset.indices) != chosen[0]
 
 
 def test_noise_loader_gives_a_sample_the_same_noise_in_any_order():

@@ -31,7 +31,7 @@ def open_source(workspace: Workspace, partition: str) -> ImageSource:
 
 
 def read(source: ImageSource, part: str, **settings) -> tuple[torch.Tensor, torch.Tensor]:
-    batches = [(sequence.dense(), labels) for sequence, labels in source.loader(part, 5, 2, **settings)]
+    batches = [(sequence.dense(), labels.dense()) for sequence, labels in source.loader(part, 5, 2, **settings)]
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return images, labels
 

@@ -108,7 +108,7 @@ def test_frame_can_be_asked_for_in_any_order(temporal):
         )
         torch.testing.assert_close(sequence[t], dense[:, t], rtol=0, atol=0)
     assert (dense[:, 0] == 0).all()
-    expected = 0.5 * add_noise(IMAGES, show.stimulus_noise, IDS, 0 if temporal == "static" else 2)
+    expected = 0.5 * add_noise(IMAGES, show.noises[2], IDS, 0 if temporal == "static" else 2)
     np.testing.assert_allclose(dense[:, 2].numpy(), expected, rtol=1e-6)
 
 
@@ -129,8 +129,8 @@ def test_impossible_noise_says_what_is_valid(settings_, message):
 
 
 def test_every_image_of_a_trial_has_noise_of_its_own():
-    program = [{"image": 1}, {"image": 1, "which": "next"}, {"image": 1, "which": "next"}, {"image": 1, "which": 5}]
-    show = Presentation.from_program(program, stimulus_noise=Noise("gaussian", 0.0))
+    program = [{"image": 1, "which": which, "noise": {"kind": "gaussian", "ssnr": 0.0}} for which in (0, 1, 2, 5)]
+    show = Presentation.from_program(program)
     images = torch.from_numpy(IMAGES[:1])[:, None].expand(1, 6, 3, 48, 48)
     dense = StimulusSequence(images, show, np.array([3])).dense()[0]
     for first in range(4):

@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms import v2
 
-from dynvision.data.normalization import normalize_pixels
+from dynvision.data.normalization import normalize_pixels, pixel_table
 
 means, deviations = st.floats(0, 1), st.floats(0.05, 1)
 
@@ -53,6 +54,35 @@ def test_pixels_are_left_as_they_were():
     assert torch.equal(pixels, before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_pixels_become_what_torchvision_makes_of_them_to_the_bit(dtype):
+    pixels = draw_pixels(2, 3, 16, 16)
+    mean, std = [0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761]
+    wanted = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])(pixels).to(dtype)
+    assert torch.equal(normalize_pixels(pixels, (mean, std), dtype), wanted)
+
+
+def test_pixels_themselves_are_kept_where_they_are_asked_for():
+    pixels = draw_pixels(2, 4, 5, 3)
+    assert torch.equal(normalize_pixels(pixels, None, torch.uint8), pixels.permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("normalize", "dtype"), [(([0.5], [0.5]), torch.uint8), (None, torch.int64), (None, torch.bool)]
+)
+def test_type_without_fractions_is_an_error(normalize, dtype):
+    with pytest.raises(ValueError, match=rf"a floating type such as torch\.float32, not {dtype}"):
+        pixel_table(1, normalize, dtype)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [(0.5, 0.0), (0.5, -1.0), (0.5, float("nan")), (0.5, float("inf")), (float("nan"), 0.5)]
+)
+def test_deviation_that_is_not_above_0_and_finite_is_an_error(mean, std):
+    with pytest.raises(ValueError, match="each must be above 0 and finite, as must the means"):
+        pixel_table(1, ([mean], [std]))
+
+
 def test_wrong_number_of_means_is_an_error():
-    with pytest.raises(ValueError, match="normalize has 1 means, but the images have 3 channels"):
+    with pytest.raises(ValueError, match="normalize has 1 means and 1 deviations, but the images have 3 channels"):
         normalize_pixels(draw_pixels(1, 4, 4, 3), ([0.5], [0.5]))

@@ -87,11 +87,12 @@ def test_images_of_another_shape_are_an_error():
         StimulusSequence(draw_images(3, 4, 4), Presentation.constant(1))
 
 
-def test_dense_tensor_is_contiguous_and_has_memory_of_its_own():
+def test_dense_tensor_has_contiguous_steps_and_memory_of_its_own():
     images = draw_images(2, 3, 4, 4)
     before = images.clone()
     dense = StimulusSequence(images, Presentation.constant(3)).dense()
-    assert dense.view(2 * 3, 3, 4, 4).shape == (6, 3, 4, 4)
+    assert all(dense[:, t].is_contiguous() for t in range(3))
+    assert torch.equal(dense.reshape(2 * 3, 3, 4, 4), images.repeat_interleave(3, dim=0))
     dense.zero_()
     assert torch.equal(images, before)
 

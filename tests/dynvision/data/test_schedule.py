@@ -63,7 +63,7 @@ def test_interval_shows_the_image_twice_with_a_gap(stim, intro, gap, rest):
 @st.composite
 def programs(draw: Any) -> tuple[list[dict[str, Any]], list[tuple[int, int, float]]]:
     """A program and the parts that it means."""
-    program, parts, frame = [], [], 0
+    program, parts, shown = [], [], -1
     for _ in range(draw(st.integers(1, 6))):
         length = draw(st.integers(1, 4))
         if draw(st.booleans()):
@@ -71,12 +71,12 @@ def programs(draw: Any) -> tuple[list[dict[str, Any]], list[tuple[int, int, floa
             parts.append((length, -1, 1.0))
             continue
         entry: dict[str, Any] = {"image": length, "which": draw(st.sampled_from(["same", "next", 0, 1, 2]))}
-        frame = {"same": frame, "next": frame + 1}.get(entry["which"], entry["which"])
+        shown = {"same": max(shown, 0), "next": shown + 1}.get(entry["which"], entry["which"])
         contrast = 1.0
         if draw(st.booleans()):
             contrast = entry["contrast"] = draw(contrasts)
         program.append(entry)
-        parts.append((length, frame, contrast))
+        parts.append((length, shown, contrast))
     return program, parts
 
 
@@ -190,7 +190,11 @@ def test_trial_that_does_not_fit_says_how_many_steps_it_needs():
         ),
         (lambda: Presentation.from_program([{"image": 1, "which": -1}]), "'which' is same, next or an image's index"),
         (lambda: Presentation.from_program([{"image": 1, "which": [1]}]), "'which' is same, next or an image's index"),
-        (lambda: Presentation.from_program([{"image": -1}]), "a segment's duration is a number of time steps"),
+        (
+            lambda: Presentation.from_program([{"image": -1}]),
+            "program[0]: image is a number of time steps, a whole number from 0, not -1",
+        ),
+        (lambda: Segment(-1), "a segment's duration is a number of time steps, a whole number from 0, not -1"),
     ],
 )
 def test_impossible_setting_is_a_value_error_that_says_what_is_valid(build, message):

@@ -71,9 +71,19 @@ def test_presets_of_a_dataset_take_the_place_of_the_general_ones(small_config):
     config = load_config(small_config)
     general = get_data_transform("train", "cifar10", config=config, tensors=True)
     digits = get_data_transform("train", "mnist", config=config, tensors=True)
-    assert [type(t).__name__ for t in general.transforms] == ["CenterCrop", "RandomVerticalFlip"]
-    assert [list(t.size) for t in digits.transforms] == [[4, 4]]
-    assert isinstance(get_data_transform("train", "gratings", config=config, tensors=True), v2.Identity)
+    gratings = get_data_transform("train", "gratings", config=config, tensors=True)
+    assert [type(t).__name__ for t in general.transforms] == ["CenterCrop", "RandomVerticalFlip", "Normalize"]
+    assert [type(t).__name__ for t in digits.transforms] == ["CenterCrop", "Normalize"]
+    assert [type(t).__name__ for t in gratings.transforms] == ["Normalize"]
+    assert list(digits.transforms[0].size) == [4, 4]
+    assert isinstance(get_data_transform("train_gratings", config=config, tensors=True), v2.Identity)
+
+
+def test_own_preset_of_a_dataset_standardizes_as_its_statistics_say(config):
+    for dataset in ("gratings", "mnist", "cifar10", "cifar100"):
+        (own,) = get_data_transform(dataset, config=config, tensors=True).transforms
+        statistics = config.data.data_statistics[dataset]
+        assert (list(own.mean), list(own.std)) == (statistics.mean, statistics.std)
 
 
 def test_no_preset_of_gratings_or_digits_flips_or_turns_their_class_into_another(config):

@@ -1,0 +1,78 @@
+"""From a batch of images to a batch of stimuli: the one place where time is added."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dynvision.data.frame_memory import FrameMemory
+from dynvision.data.presentation import LabelSequence, StimulusSequence, lay_out_channels_last
+from dynvision.data.schedule import VOID, Presentation
+
+__all__ = ["Batch", "BatchMaker"]
+
+Batch = tuple[Tensor | StimulusSequence, Tensor | LabelSequence]
+"""A stimulus `[B, T, C, H, W]` and its labels over time `[B, T]`, int64; both as sequences where lazy."""
+
+
+class BatchMaker:
+    """Shows batches of images; both kinds of loader use it, so that they cannot differ.
+
+    Args:
+        presentation: What is shown when.
+        lazy: Give `StimulusSequence` and `LabelSequence` instead of dense tensors.
+        pinned: Batches are in pinned memory.
+        memory_format: `torch.channels_last` lays out each frame so.
+    """
+
+    def __init__(
+        self,
+        presentation: Presentation,
+        lazy: bool = False,
+        pinned: bool = False,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self.presentation, self.lazy = presentation, lazy
+        self.memory = FrameMemory(pinned, memory_format)
+        self._is_checked = False
+
+    def make(self, images: Tensor, labels: Tensor, ids: npt.NDArray[np.int64]) -> Batch:
+        """Show a batch.
+
+        Args:
+            images: Shape `[B, C, H, W]` or `[B, K, C, H, W]`; the batch's own memory.
+            labels: Shape `[B]` or `[B, K]`, int64.
+            ids: Which sample each trial is, shape `[B]`.
+        """
+        if not self._is_checked and _fades_to_zero(self.presentation):
+            self._is_checked = True
+            _warn_of_black(images)
+        if self.memory.memory_format == torch.channels_last:
+            images = lay_out_channels_last(images)
+        sequence = StimulusSequence(images, self.presentation, ids)
+        over_time = LabelSequence(labels, self.presentation)
+        if self.lazy:
+            return (sequence.pin_memory(), over_time.pin_memory()) if self.memory.pinned else (sequence, over_time)
+        dense_labels = over_time.dense()
+        if self.memory.pinned:
+            dense_labels = dense_labels.pin_memory()
+        return self.memory.build(sequence), dense_labels
+
+
+def _fades_to_zero(show: Presentation) -> bool:
+    """Whether images are shown at a contrast that fades them towards 0."""
+    return show.contrast_reference == 0 and bool((show.contrasts[show.frames != VOID] != 1).any())
+
+
+def _warn_of_black(images: Tensor) -> None:
+    """Say where contrast fades an image to black instead of grey."""
+    if images.is_floating_point() and images.numel() and float(images.min()) >= 0 and 0 < float(images.max()) <= 1:
+        warnings.warn(
+            "the images are in [0, 1], where contrast_reference=0 is black, so that a lower contrast makes them "
+            "darker. Give contrast_reference=0.5 (and void_value=0.5) for a mean grey of 0.5, or standardize images.",
+            stacklevel=4,
+        )
