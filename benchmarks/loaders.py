@@ -1,0 +1,187 @@
+"""Loaders: images a second beside DynVision 0.1.0, torch's DataLoader, the bare FFCV loader and fresh memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.peers import Worker, install_dynvision
+
+ROUNDS = 7
+SCRIPT = Path(__file__).with_name("loader_worker.py")
+COUNT = 5120
+STEPS = 100
+
+
+def run() -> None:
+    """Measure everything, print the tables as markdown and write the numbers as JSON."""
+    workers = {
+        "ours": Worker(SCRIPT, "ours"),
+        "dynvision": Worker(SCRIPT, "dynvision", install_dynvision()),
+        "torch": Worker(SCRIPT, "torch"),
+        "ffcv": Worker(SCRIPT, "ffcv"),
+    }
+    results: list[dict[str, Any]] = []
+    try:
+        for name, worker in workers.items():
+            print(f"{name}: " + ", ".join(f"{module} from {file}" for module, file in worker.imports.items()))
+        with tempfile.TemporaryDirectory() as temporary, _files(Path(temporary)) as (folder, many, test):
+            _dense(workers, results)
+            _kept(workers, results)
+            _lazy(workers, results)
+            _ffcv(workers, results, str(folder), str(many), str(test))
+        _memory(results)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    print(f"\nloaders, medians of {ROUNDS} alternating rounds, {os.cpu_count()} cores\n")
+    print(
+        "| case (3×32×32) | ours, img/s | peer | peer, img/s | ratio | needed |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for row in results:
+        if "ratio" in row:
+            print(
+                f"| {row['case']} | {row['ours']:,.0f} | {row['peer']} | {row['theirs']:,.0f} "
+                f"| {row['ratio']:.2f} × | {row['needed']} × |"
+            )
+    for row in results:
+        if "text" in row:
+            print(f"\n{row['text']}")
+    place = Path(__file__).parent / "results"
+    place.mkdir(exist_ok=True)
+    (place / "loaders.json").write_text(json.dumps(results, indent=1))
+
+
+def compare(
+    results: list[dict[str, Any]],
+    title: str,
+    peer_name: str,
+    needed: float,
+    ours: tuple[Worker, dict[str, Any]],
+    theirs: tuple[Worker, dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Run two cases in alternating rounds and keep the medians of their speeds; the first round does not count."""
+    speeds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    answers = []
+    for number in range(ROUNDS + 1):
+        for side, (worker, case) in (("ours", ours), ("theirs", theirs)):
+            answer = worker.ask(**case)
+            if number:
+                speeds[side].append(answer["images"] / answer["seconds"])
+            if side == "ours":
+                answers.append(answer)
+    medians = {side: statistics.median(values) for side, values in speeds.items()}
+    row = {"case": title, "peer": peer_name, "needed": needed, "ratio": medians["ours"] / medians["theirs"]}
+    results.append(row | medians | {"rounds": speeds})
+    print(f"{title}: {row['ratio']:.2f} × {peer_name}", flush=True)
+    return answers
+
+
+def _dense(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
+    for kind in ("duration", "contrast", "interval"):
+        for batch in (32, 128):
+            for dtype in ("float32", "float16"):
+                case = {"task": "drop", "kind": kind, "batch": batch, "steps": STEPS, "dtype": dtype, "count": COUNT}
+                title = f"dense {kind}, T={STEPS}, batch {batch}, {dtype}"
+                compare(results, title, "DynVision 0.1.0", 2, (workers["ours"], case), (workers["dynvision"], case))
+    for batch in (32, 128):
+        case = {"task": "read", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "count": COUNT}
+        title = f"dense duration, T={STEPS}, batch {batch}, float32, every step read"
+        compare(results, title, "DynVision 0.1.0", 1, (workers["ours"], case), (workers["dynvision"], case))
+
+
+def _kept(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
+    for dtype in ("float32", "float16"):
+        case = {"task": "keep", "kind": "duration", "batch": 128, "steps": STEPS, "dtype": dtype, "count": 1280}
+        title = f"dense duration, T={STEPS}, batch 128, {dtype}, every batch kept"
+        zeros = {**case, "task": "zeros"}
+        answers = compare(results, title, "torch.zeros", 0.8, (workers["ours"], case), (workers["torch"], zeros))
+        if any(answer["aliased"] or answer["wrong"] for answer in answers):
+            raise RuntimeError(f"{title}: kept batches share memory or are wrong")
+
+
+def _lazy(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
+    for batch in (32, 128):
+        case = {"task": "drop", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "count": COUNT}
+        case |= {"lazy": True, "epochs": 3}
+        title = f"lazy duration, T={STEPS}, batch {batch}"
+        compare(results, title, "torch DataLoader", 0.9, (workers["ours"], case), (workers["torch"], case))
+        held = workers["ours"].ask(**{**case, "task": "bytes", "epochs": 1})["batch_bytes"]
+        share = held / (batch * 3 * 32 * 32 * 4)
+        text = f"A lazy batch of {batch} with its labels holds {share:.4f} × the bytes of its images (needed: 1.05)."
+        results.append({"text": text, "share": share})
+
+
+def _ffcv(workers: dict[str, Worker], results: list[dict[str, Any]], folder: str, many: str, test: str) -> None:
+    ours, bare, peer = workers["ours"], workers["ffcv"], workers["dynvision"]
+    base = {"task": "drop", "kind": "constant", "batch": 128, "dtype": "float32", "path": many, "epochs": 3}
+    one = {**base, "steps": 1}
+    compare(results, "FFCV, normalized float32, T=1", "ffcv Loader + clone", 0.9, (ours, one), (bare, one))
+    for title, case in (
+        ("FFCV, T=20, lazy", {**base, "steps": 20, "lazy": True}),
+        ("FFCV duration, T=100, lazy", {**base, "kind": "duration", "steps": 100, "lazy": True}),
+    ):
+        compare(results, title, "its own T=1", 0.85, (ours, case), (ours, one))
+    beton = {**base, "kind": "duration", "steps": 30, "path": test, "epochs": 5}
+    files = {"task": "drop", "kind": "duration", "batch": 128, "steps": 30, "dtype": "float32", "folder": folder}
+    title = "FFCV duration, T=30, dense, CIFAR-100 test"
+    compare(results, title, "DynVision 0.1.0 from image files", 8, (ours, beton), (peer, files))
+
+
+def _memory(results: list[dict[str, Any]]) -> None:
+    """Peak memory of a lazy epoch, each in a process of its own."""
+    peaks = {}
+    for steps in (10, 1000):
+        worker = Worker(SCRIPT, "ours")
+        case = {"task": "drop", "kind": "constant", "batch": 128, "steps": steps, "dtype": "float32", "count": COUNT}
+        peaks[steps] = worker.ask(**case, lazy=True)["peak_kb"] / 1024
+        worker.close()
+    text = f"Peak memory of a lazy epoch: {peaks[10]:.0f} MiB at T=10, {peaks[1000]:.0f} MiB at T=1000."
+    results.append({"text": text, "peak_mib": peaks})
+
+
+@contextmanager
+def _files(root: Path) -> Iterator[tuple[Path, Path, Path]]:
+    """CIFAR-100's test images as files, a `.beton` of them, and one of ten times as many."""
+    from dynvision.data.beton import write_beton
+    from dynvision.data.samples import Sample
+
+    folder = root / "images"
+    samples = []
+    for index, (pixels, label) in enumerate(_test_images()):
+        place = folder / f"{label:03d}" / f"{index:05d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+        samples.append(Sample(str(place.relative_to(root)), label, label))
+    many, test = root / "many.beton", root / "test.beton"
+    for path, chosen in ((many, samples * 10), (test, samples)):
+        write_beton(path, chosen, base=root, resolution=32)
+    yield folder, many, test
+
+
+def _test_images() -> list[tuple[Any, int]]:
+    """Real images where DYNVISION_REAL_DATA has them, else as many smooth random ones."""
+    place = os.environ.get("DYNVISION_REAL_DATA")
+    if place:
+        import pickle
+        import tarfile
+
+        with tarfile.open(Path(place) / "cifar-100-python.tar.gz") as archive:
+            member = archive.extractfile("cifar-100-python/test")
+            assert member is not None
+            content = pickle.load(member, encoding="latin1")
+        rows = content["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        return list(zip(np.ascontiguousarray(rows), content["fine_labels"], strict=True))
+    print("DYNVISION_REAL_DATA is unset: smooth random images stand in for CIFAR-100")
+    rng = np.random.default_rng(0)
+    coarse = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(1900)]
+    return [(np.asarray(image.resize((32, 32))), index % 100) for index, image in enumerate(coarse)]
