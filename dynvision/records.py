@@ -39,6 +39,10 @@ class Record:
         """The record as JSON-ready values."""
         return dataclasses.asdict(self)
 
+    def has_content(self, content: str) -> bool:
+        """Whether this is the record of an output with this digest of its content."""
+        return self.data_version == _version(self.code_version, self.config, self.inputs, content)
+
     @classmethod
     def from_dict(cls, value: dict[str, Any], where: object) -> Record:
         """Read a record.
@@ -76,6 +80,10 @@ def make_record(
         content: A digest of the content itself, so that a result that differs has another version.
         details: Facts for people; they do not enter the version.
     """
-    version = digest_json([code_version, config, sorted(inputs.values()), content])
+    version = _version(code_version, config, inputs, content)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return Record(str(target), version, inputs, config, code_version, now, details)
+
+
+def _version(code_version: str, config: dict[str, Any], inputs: dict[str, str], content: str) -> str:
+    return digest_json([code_version, config, sorted(inputs.values()), content])

@@ -1,4 +1,4 @@
-"""The command line: `dynvision make | list | show | status | ui | demo`."""
+"""The command line: `dynvision make | list | show | status | verify | ui | demo`."""
 
 from __future__ import annotations
 
@@ -45,9 +45,13 @@ def main() -> None:
 @main.command(help=f"Build TARGETs, and whatever upstream of them is missing or stale.\n\n{TARGETS}")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
 @click.option("--force", is_flag=True, help="Build the named targets even if they are up to date.")
-def make(targets: tuple[str, ...], force: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be built, in order and why, and build nothing.")
+def make(targets: tuple[str, ...], force: bool, dry_run: bool) -> None:
     with _readable_errors():
-        _make(_open(), targets, force)
+        if dry_run:
+            _tell_plan(_open(), targets, force)
+        else:
+            _make(_open(), targets, force)
 
 
 @main.command("list", help="List the assets with how many of their partitions are up to date.")
@@ -87,6 +91,25 @@ def status(targets: tuple[str, ...]) -> None:
             if found.state != "fresh":
                 click.echo(f"{found.state:8} {target}: {found.reason}")
         click.echo(f"{fresh} up to date")
+
+
+@main.command(help=f"Read TARGETs again, byte for byte, and compare them with their records.\n\n{TARGETS}")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+def verify(targets: tuple[str, ...]) -> None:
+    with _readable_errors():
+        from dynvision.addresses import parse_target
+        from dynvision.verifying import verify_targets
+
+        workspace = _open()
+        chosen = dict.fromkeys(t for text in targets for t in parse_target(workspace, text))
+        states = []
+        for found in verify_targets(workspace, chosen):
+            states.append(found.state)
+            click.echo(f"{found.state:8} {found.target}: {found.sentence}")
+        if set(states) != {"whole"}:
+            counts = ", ".join(f"{states.count(s)} {s}" for s in ("whole", "damaged", "missing") if s in states)
+            click.echo(counts, err=True)
+            sys.exit(FAILED)
 
 
 @main.command(help=f"Show what is recorded of a TARGET: settings, inputs, counts, shapes.\n\n{TARGETS}")
@@ -172,6 +195,17 @@ def _make(workspace: Workspace, targets: tuple[str, ...], force: bool) -> None:
     for key, partitions in by_key.items():
         names = [name for name in partitions if name]
         click.echo(f"  {key}" + (f": {', '.join(names)}" if names else ""))
+
+
+def _tell_plan(workspace: Workspace, targets: tuple[str, ...], force: bool) -> None:
+    from dynvision.addresses import parse_target
+
+    wanted = list(dict.fromkeys(t for text in targets for t in parse_target(workspace, text)))
+    known: dict[Any, Any] = {}
+    plan = workspace.plan(wanted, force)
+    for target in plan:
+        click.echo(f"{target}: {workspace.status(target, known).reason or 'forced'}")
+    click.echo(f"{_count(plan)} would be built" if plan else "everything is up to date; nothing would be built")
 
 
 def _count(targets: Sequence[object]) -> str:

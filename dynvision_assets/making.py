@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynvision.addresses import parse_target
-from dynvision.building import release_responses
+from dynvision.computing import release_held
 from dynvision.errors import DynvisionError
 from dynvision.progress import say
 from dynvision.targets import Target
@@ -123,7 +123,7 @@ class _Runner:
         except dg.DagsterExecutionInterruptedError as interruption:
             raise KeyboardInterrupt from interruption
         finally:
-            release_responses(str(self.workspace.paths.root))
+            release_held(str(self.workspace.paths.root))
 
     def _selections(self, targets: list[Target]) -> list[dict[str, str]]:
         from dynvision_assets.partitions import partition_key

@@ -14,23 +14,38 @@ __all__ = ["ComputeResource"]
 class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Runs functions of the library that are named by import path and take JSON-ready arguments.
 
-    Here they run in this process; because of the form of the call, another resource can run them in a
-    child process or on a cluster, and no asset changes.
+    What computes runs in a child process, one for this process: torch is not loaded here, and a file that is truncated
+    while it is read ends the child and not the run. Because of the form of the call, another resource can run it on a
+    cluster, and no asset changes.
     """
 
     root: str = Field(description="The folder that holds data/ and .dagster/.")
     config_folder: str = Field(description="The folder of the config files.")
+    in_child: bool = Field(default=True, description="Compute in a child process.")
 
     def call(self, function: str, **arguments: Any) -> Any:
-        """Call `module:function` with the workspace's root and config folder.
+        """Call `module:function` with the workspace's root and config folder, in the child process.
 
         Args:
             function: The import path.
             arguments: JSON-ready arguments.
 
         Raises:
-            dagster.Failure: The function raised an error that is meant for a user; its text is the failure's.
+            dagster.Failure: The function raised an error that is meant for a user, or the child died; its text is the
+                failure's.
         """
+        from dynvision.computing import shared_process
+        from dynvision.errors import DynvisionError
+
+        if not self.in_child:
+            return self.call_here(function, **arguments)
+        try:
+            return shared_process().call(function, **arguments, root=self.root, config=self.config_folder)
+        except DynvisionError as error:
+            raise _failure(error) from error
+
+    def call_here(self, function: str, **arguments: Any) -> Any:
+        """The same in this process, for what is light."""
         from dynvision.errors import DynvisionError
 
         module, _, name = function.partition(":")
@@ -39,4 +54,8 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 **arguments, root=self.root, config=self.config_folder
             )
         except DynvisionError as error:
-            raise dg.Failure(description=str(error), metadata={"error": type(error).__name__}) from error
+            raise _failure(error) from error
+
+
+def _failure(error: Exception) -> dg.Failure:
+    return dg.Failure(description=str(error), metadata={"error": type(error).__name__})

@@ -7,14 +7,15 @@ so a file is opened only after it has been compared with its sidecar `<name>.bet
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynvision.data.samples import Sample
-from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError
+from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError, unknown_name
 from dynvision.files import (
     check_free_space,
     make_directory,
@@ -26,9 +27,12 @@ from dynvision.files import (
 )
 
 __all__ = [
+    "WRITE_MODES",
     "BetonFile",
     "DamagedFileError",
+    "default_write_mode",
     "read_sidecar",
+    "read_sidecar_head",
     "require_ffcv",
     "sidecar_path",
     "verify_beton",
@@ -37,7 +41,16 @@ __all__ = [
 ]
 
 RAW_UP_TO = 64
-"""Images up to this width are written as raw pixels; `jpg` loses detail that small images need."""
+"""Images up to this width are written as raw pixels by default; `jpg` loses detail that small images need."""
+
+WRITE_MODES = ("raw", "jpg", "smart", "proportion", "bytes")
+"""How pixels can be stored: as they are; as JPEG; as JPEG where that is much smaller; half of the images as
+JPEG; or the source's own JPEG bytes, unchanged and at their own size."""
+
+
+def default_write_mode(resolution: int, channels: int) -> str:
+    """How images of a size are stored where nothing else is set: `raw` or `jpg`."""
+    return "raw" if resolution <= RAW_UP_TO or channels == 1 else "jpg"
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,8 @@ class BetonFile:
         resolution: Width and height in pixels.
         channels: 3 or 1.
         record: What the file was made of, kept in the sidecar.
+        write_mode: One of `WRITE_MODES`; `None` chooses by size. Images of one channel are always raw.
+        jpeg_quality: Of images that are encoded as JPEG, 1 to 100.
     """
 
     path: Path
@@ -59,11 +74,15 @@ class BetonFile:
     resolution: int
     channels: int
     record: dict[str, Any]
+    write_mode: str | None = None
+    jpeg_quality: int = 95
 
     @property
-    def write_mode(self) -> str:
-        """How pixels are stored: `raw` or `jpg`."""
-        return "raw" if self.resolution <= RAW_UP_TO or self.channels == 1 else "jpg"
+    def mode(self) -> str:
+        """How pixels are stored."""
+        if self.channels == 1:
+            return "raw"
+        return self.write_mode or default_write_mode(self.resolution, self.channels)
 
 
 def require_ffcv() -> None:
@@ -98,6 +117,34 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             f"Rebuild it: dynvision make --force {path}"
         )
     return sidecar
+
+
+def read_sidecar_head(path: Path) -> dict[str, Any] | None:
+    """Read `record` and `file` of a sidecar, and not its table of samples, which may be very long.
+
+    Args:
+        path: The `.beton` file.
+
+    Returns:
+        Both; `None` where there is no sidecar or it is not whole.
+    """
+    try:
+        with sidecar_path(path).open("rb") as file:
+            file.seek(-min(2, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            if file.read().rstrip() != b"}":
+                return None
+            file.seek(0)
+            text = b""
+            while b'"samples": {"source"' not in text and (more := file.read(1 << 18)):
+                text += more
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    head, mark, _ = text.partition(b', "samples": {"source"')
+    try:
+        found = json.loads(head + b"}") if mark else json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and {"record", "file"} <= found.keys() else None
 
 
 def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
@@ -146,13 +193,25 @@ def write_beton(
     channels: int = 3,
     record: dict[str, Any] | None = None,
     timeout: float = 60.0,
+    write_mode: str | None = None,
+    jpeg_quality: int = 95,
+    max_bad_images: int = 0,
 ) -> dict[str, Any]:
-    """Write one `.beton` file with its sidecar; see `write_betons`."""
-    file = BetonFile(Path(path), samples, Path(base), resolution, channels, record or {})
-    return write_betons([file], timeout=timeout, description=file.path.name)[0]
+    """Write one `.beton` file with its sidecar; see `BetonFile` and `write_betons`."""
+    if write_mode is not None and write_mode not in WRITE_MODES:
+        raise unknown_name("write_mode", write_mode, WRITE_MODES)
+    file = BetonFile(Path(path), samples, Path(base), resolution, channels, record or {}, write_mode, jpeg_quality)
+    return write_betons([file], timeout=timeout, description=file.path.name, max_bad_images=max_bad_images)[0]
 
 
-def write_betons(files: Sequence[BetonFile], *, timeout: float, description: str) -> list[dict[str, Any]]:
+def write_betons(
+    files: Sequence[BetonFile],
+    *,
+    timeout: float,
+    description: str,
+    max_bad_images: int = 0,
+    finish_record: Callable[[list[list[str]]], dict[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
     """Write `.beton` files, in a child process under a watchdog, and their sidecars.
 
     Each file is written to a temporary name, read back and compared with the images, hashed, and
@@ -162,6 +221,10 @@ def write_betons(files: Sequence[BetonFile], *, timeout: float, description: str
         files: What to write.
         timeout: Seconds without progress after which the writer is stopped.
         description: What the progress bar says.
+        max_bad_images: How many unreadable images, in all files together, may be left out; they are listed in the
+            sidecars.
+        finish_record: Makes the record of all files, given `[path, reason]` of the images that were left out; by
+            default each file keeps its own.
 
     Returns:
         The sidecars.
@@ -181,8 +244,13 @@ def write_betons(files: Sequence[BetonFile], *, timeout: float, description: str
     check_free_space(files[0].path.parent, int(pixels * 1.02) + len(files) * (17 << 20), f"{description}")
     temporaries = [temporary_sibling(file.path) for file in files]
     try:
-        facts = run_writer(files, temporaries, timeout=timeout, description=description)
-        sidecars = [_sidecar(file, fact, temp) for file, fact, temp in zip(files, facts, temporaries, strict=True)]
+        facts = run_writer(files, temporaries, timeout, description, max_bad_images)
+        left_out = [bad for fact in facts for bad in fact["left_out"]]
+        record = finish_record(left_out) if finish_record is not None else None
+        sidecars = [
+            _sidecar(file, fact, temporary, record)
+            for file, fact, temporary in zip(files, facts, temporaries, strict=True)
+        ]
         for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
             sidecar_path(file.path).unlink(missing_ok=True)
             replace_file(temporary, file.path)
@@ -194,23 +262,27 @@ def write_betons(files: Sequence[BetonFile], *, timeout: float, description: str
             temporary.unlink(missing_ok=True)
 
 
-def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path) -> dict[str, Any]:
+def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dict[str, Any] | None) -> dict[str, Any]:
+    bad = {path for path, _ in fact["left_out"]}
+    samples = [s for s in file.samples if str(file.base / s.source) not in bad]
     return {
-        "record": file.record,
+        "record": file.record if record is None else record,
         "file": {
             "name": file.path.name,
             "bytes": temporary.stat().st_size,
             "sha256": sha256_file(temporary),
             "pixels": fact["pixels"],
-            "samples": len(file.samples),
+            "samples": len(samples),
             "resolution": file.resolution,
             "channels": file.channels,
-            "write_mode": file.write_mode,
+            "write_mode": file.mode,
+            "jpeg_quality": None if file.mode in ("raw", "bytes") else file.jpeg_quality,
             "label_space": "original",
+            "bad_images": fact["left_out"],
         },
         "samples": {
-            "source": [s.source for s in file.samples],
-            "label": [s.label for s in file.samples],
-            "group_label": [s.group_label for s in file.samples],
+            "source": [s.source for s in samples],
+            "label": [s.label for s in samples],
+            "group_label": [s.group_label for s in samples],
         },
     }

@@ -28,7 +28,7 @@ START_TIMEOUT = 120.0
 
 
 def run_writer(
-    files: Sequence[BetonFile], temporaries: Sequence[Path], *, timeout: float, description: str
+    files: Sequence[BetonFile], temporaries: Sequence[Path], timeout: float, description: str, max_bad_images: int = 0
 ) -> list[dict[str, Any]]:
     """Write files in a child process; FFCV's writer hangs forever where it should fail.
 
@@ -37,9 +37,10 @@ def run_writer(
         temporaries: Where to write each.
         timeout: Seconds without progress after which the child is stopped.
         description: What the progress bar says.
+        max_bad_images: How many unreadable images may be left out.
 
     Returns:
-        What the child reports for each file.
+        What the child reports for each file: a digest of its `pixels`, and `[path, reason]` of each image `left_out`.
     """
     job = [
         {
@@ -48,7 +49,8 @@ def run_writer(
             "labels": [s.label for s in file.samples],
             "resolution": file.resolution,
             "channels": file.channels,
-            "write_mode": file.write_mode,
+            "write_mode": file.mode,
+            "jpeg_quality": file.jpeg_quality,
         }
         for file, temporary in zip(files, temporaries, strict=True)
     ]
@@ -64,7 +66,7 @@ def run_writer(
         try:
             assert child.stdin is not None
             assert child.stdout is not None
-            child.stdin.write(json.dumps(job).encode() + b"\n")
+            child.stdin.write(json.dumps({"files": job, "max_bad_images": max_bad_images}).encode() + b"\n")
             child.stdin.flush()
             total = sum(len(file.samples) for file in files)
             return _follow(child, child.stdout, total, timeout, description, errors)
@@ -117,8 +119,8 @@ def _read_messages(output: IO[bytes], messages: queue.SimpleQueue[dict[str, Any]
 def _bad_images(description: str, bad: list[list[str]]) -> str:
     shown = "\n".join(f"  {path}: {reason}" for path, reason in bad)
     return (
-        f"{description}: {len(bad)} images cannot be read. Replace or remove them, make the raw stage again, "
-        f"then run this again:\n{shown}"
+        f"{description}: {len(bad)} images cannot be read. Replace or remove them and make the raw stage again, or let "
+        f"as many be left out (max_bad_images in config_data.yaml), then run this again:\n{shown}"
     )
 
 

@@ -1,22 +1,25 @@
-"""Class folders: exporting images to them, and finding what is in them."""
+"""Class folders: finding what is in them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from dynvision.errors import DataError, MissingError
-from dynvision.progress import progress_bar
+from dynvision.files import read_json, write_json
 
-__all__ = ["IMAGE_SUFFIXES", "ClassFolder", "Export", "export_images", "list_images", "scan_class_folders"]
+__all__ = ["IMAGE_SUFFIXES", "MANY_IMAGES", "ClassFolder", "Export", "list_images", "scan_class_folders"]
+
+MANY_IMAGES = 50_000
+"""Up to as many, every image is looked at each time, which takes a fraction of a second."""
+_SCANNERS = 16
+"""Threads that look at class folders; they wait for the disk or the network."""
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -49,50 +52,7 @@ class Export:
     classes: list[ClassFolder]
     digest: str
     n_bytes: int
-    shape: list[int]
-
-
-def export_images(
-    images: Iterable[tuple[int, npt.NDArray[np.uint8]]],
-    names: list[str],
-    folder: Path,
-    total: int,
-    description: str,
-) -> Export:
-    """Write images as PNG into zero-padded class folders.
-
-    Folder `006` is class 6, so that string order is numeric order; file `00042.png` is the 43rd
-    image of the split in its source's own order.
-
-    Args:
-        images: Class index and image `[H, W, 3]` or `[H, W]`, uint8, in the source's order.
-        names: The classes' names by index.
-        folder: An empty folder to write into.
-        total: How many images there are.
-        description: What the progress bar says.
-    """
-    from PIL import Image
-
-    width = len(str(len(names) - 1))
-    counts = [0] * len(names)
-    digest = hashlib.sha256()
-    n_bytes, shape = 0, []
-    for index in range(len(names)):
-        (folder / f"{index:0{width}d}").mkdir()
-    with progress_bar(total, description) as bar:
-        for number, (index, image) in enumerate(images):
-            path = folder / f"{index:0{width}d}" / f"{number:05d}.png"
-            Image.fromarray(image).save(path, compress_level=6)
-            digest.update(f"{index},{image.shape};".encode())
-            digest.update(image.tobytes())
-            counts[index] += 1
-            n_bytes += path.stat().st_size
-            shape = list(image.shape)
-            bar.update()
-    if sum(counts) != total:
-        raise DataError(f"{description}: the source gave {sum(counts)} images where {total} were expected")
-    classes = [ClassFolder(i, names[i], f"{i:0{width}d}", counts[i]) for i in range(len(names))]
-    return Export(classes, digest.hexdigest()[:32], n_bytes, shape)
+    shape: list[int] | None
 
 
 def list_images(folder: Path) -> list[str]:
@@ -106,17 +66,23 @@ def _is_image(name: str) -> bool:
 
 
 def scan_class_folders(
-    folder: Path, class_index: dict[int, tuple[str, str]] | None = None, beside: Iterable[Path] = ()
+    folder: Path,
+    class_index: dict[int, tuple[str, str]] | None = None,
+    beside: Iterable[Path] = (),
+    cache: Path | None = None,
 ) -> Export:
     """Count the images of a folder that this project did not write, without opening them.
 
     A class's index is its folder's name where all are numbers, its place in `class_index` where
-    there is one, and else its place in the sorted list of folders.
+    there is one, and else its place in the sorted list of folders. Class folders are looked at on several threads.
 
     Args:
         folder: A folder of class folders.
         class_index: Folder name and class name of each index.
         beside: The dataset's other splits; a class has the same index in all of them.
+        cache: A file that remembers class folders. Where there are more than `MANY_IMAGES` images, a class folder
+            whose own modification time is as remembered is not looked at again: images that came or went are then
+            noticed, and ones that were changed in place are not, until a scan without a cache.
 
     Returns:
         The classes and a digest of (index, name, folder) of every class and (path, size, modification
@@ -131,26 +97,57 @@ def scan_class_folders(
     if not class_index and not _are_numbers(held):
         # Names are numbered by their place in the list of all splits, so that a class has one index.
         folders = sorted({*held, *(name for other in beside if other.is_dir() for name in _list_folders(other))})
+    order = [(index, name) for index, name in _class_order(folder, folders, class_index) if name in held]
+    scans = _scan_all(folder, [name for _, name in order], cache)
     digest = hashlib.sha256()
-    classes, n_bytes = [], 0
-    for index, name in _class_order(folder, folders, class_index):
-        if name not in held:
-            continue
-        count = 0
-        with os.scandir(folder / name) as entries:
-            images = sorted((e for e in entries if _is_image(e.name)), key=lambda e: e.name)
-        for entry in images:
-            stat = entry.stat()
-            digest.update(f"{name}/{entry.name},{stat.st_size},{stat.st_mtime_ns};".encode())
-            n_bytes += stat.st_size
-            count += 1
+    classes = []
+    for index, name in order:
         label = class_index[index][1] if class_index else name
-        digest.update(f"{index},{label},{name};".encode())
-        classes.append(ClassFolder(index, label, name, count))
+        digest.update(f"{index},{label},{name},{scans[name].digest};".encode())
+        classes.append(ClassFolder(index, label, name, scans[name].count))
     empty = [c.folder for c in classes if c.count == 0]
     if empty:
         raise DataError(f"{folder}: {len(empty)} class folders hold no image: {', '.join(empty[:5])}")
-    return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, [])
+    n_bytes = sum(scan.n_bytes for scan in scans.values())
+    return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, None)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What a class folder holds, and its own modification time."""
+
+    mtime_ns: int
+    count: int
+    n_bytes: int
+    digest: str
+
+
+def _scan_all(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, _Scan]:
+    remembered: dict[str, _Scan] = {}
+    if cache is not None:
+        content = read_json(cache) or {}
+        if content.get("folder") == str(folder) and content.get("images", 0) > MANY_IMAGES:
+            remembered = {name: _Scan(*values) for name, values in content["classes"].items()}
+    with ThreadPoolExecutor(_SCANNERS) as pool:
+        found = list(pool.map(lambda name: _scan_class(folder / name, remembered.get(name)), names))
+    scans = dict(zip(names, found, strict=True))
+    if cache is not None and scans != remembered and os.access(cache.parent, os.W_OK):
+        images = sum(scan.count for scan in found)
+        classes = {name: list(vars(scan).values()) for name, scan in scans.items()}
+        write_json(cache, {"folder": str(folder), "images": images, "classes": classes}, indent=None)
+    return scans
+
+
+def _scan_class(folder: Path, remembered: _Scan | None) -> _Scan:
+    mtime_ns = folder.stat().st_mtime_ns
+    if remembered is not None and remembered.mtime_ns == mtime_ns:
+        return remembered
+    with os.scandir(folder) as entries:
+        images = sorted((e for e in entries if _is_image(e.name)), key=lambda e: e.name)
+    stats = [(e.name, e.stat()) for e in images]
+    text = ";".join(f"{name},{stat.st_size},{stat.st_mtime_ns}" for name, stat in stats)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return _Scan(mtime_ns, len(stats), sum(stat.st_size for _, stat in stats), digest)
 
 
 def _are_numbers(folders: Iterable[str]) -> bool:

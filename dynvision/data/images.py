@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fit_image", "read_image"]
+__all__ = ["decode_image", "fit_image", "read_image"]
 
 
 def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[np.uint8]:
@@ -26,16 +26,31 @@ def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[
     Raises:
         OSError: The file cannot be read, or is no image.
     """
+    return fit_image(decode_image(np.fromfile(path, dtype=np.uint8), channels), resolution)
+
+
+def decode_image(encoded: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.uint8]:
+    """Decode an image at its own size.
+
+    Args:
+        encoded: The bytes of the file.
+        channels: 3 (RGB) or 1 (grey).
+
+    Returns:
+        Shape `[H, W, channels]`, uint8.
+
+    Raises:
+        OSError: It is no image, or is damaged.
+    """
     import cv2
 
-    encoded = np.fromfile(path, dtype=np.uint8)
     flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
     pixels = cv2.imdecode(encoded, flag | cv2.IMREAD_IGNORE_ORIENTATION) if len(encoded) else None
     if pixels is None:
         raise OSError("it is no image, or is damaged")
     if channels == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    return fit_image(np.asarray(pixels, dtype=np.uint8).reshape(*pixels.shape[:2], channels), resolution)
+    return np.asarray(pixels, dtype=np.uint8).reshape(*pixels.shape[:2], channels)
 
 
 def fit_image(pixels: npt.NDArray[np.uint8], resolution: int) -> npt.NDArray[np.uint8]:

@@ -159,7 +159,7 @@ class ModelsStage(Stage):
             keep,
         )
         trained = {key: value.clone() for key, value in network.state_dict().items()}
-        digest = _digest(trained)
+        digest = digest_weights(trained)
         record = make_record(
             target,
             code_version=self.code_version,
@@ -190,7 +190,8 @@ class ModelsStage(Stage):
         return record
 
 
-def _digest(weights: dict[str, Any]) -> str:
+def digest_weights(weights: dict[str, Any]) -> str:
+    """A digest of names and values of weights."""
     import hashlib
 
     digest = hashlib.sha256()

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.data.beton import RAW_UP_TO
+from dynvision.config.data import BUILT_IN_CHANNELS
+from dynvision.data.beton import default_write_mode, read_sidecar_head
 from dynvision.errors import DataError
-from dynvision.files import read_json
+from dynvision.files import digest_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.interim import InterimStage, split_partition
@@ -41,10 +42,21 @@ class ProcessedStage(Stage):
     def settings(self, target: Target) -> dict[str, Any]:
         data = self.config.data
         resolution = data.data_resolution[target.key[1]]
-        settings: dict[str, Any] = {"resolution": resolution, "lossless": resolution <= RAW_UP_TO}
+        mode = self.write_mode(target.key[1])
+        settings: dict[str, Any] = {"resolution": resolution, "write_mode": mode}
+        if mode != "raw":
+            settings["jpeg_quality"] = data.jpeg_quality
         if str(target.partition).startswith("train_"):
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
+
+    def write_mode(self, dataset: str) -> str:
+        """How the images of a dataset are stored."""
+        data = self.config.data
+        statistics = data.data_statistics.get(dataset)
+        channels = BUILT_IN_CHANNELS.get(dataset, len(statistics.mean) if statistics else 3)
+        chosen = data.write_mode.get(dataset)
+        return "raw" if channels == 1 else chosen or default_write_mode(data.data_resolution[dataset], channels)
 
     def output(self, target: Target) -> Path:
         return self.paths.processed(target.key[1], str(target.partition))
@@ -60,10 +72,8 @@ class ProcessedStage(Stage):
     def read_record(self, target: Target) -> Record | None:
         records = []
         for path in self.files(target):
-            sidecar = read_json(path.with_name(path.name + ".json"))
-            if sidecar is None or "record" not in sidecar or not path.is_file():
-                return None
-            if path.stat().st_size != sidecar.get("file", {}).get("bytes"):
+            sidecar = read_sidecar_head(path)
+            if sidecar is None or not path.is_file() or path.stat().st_size != sidecar["file"].get("bytes"):
                 return None
             records.append(Record.from_dict(sidecar["record"], path))
         same = len({record.data_version for record in records}) == 1
@@ -87,29 +97,49 @@ class ProcessedStage(Stage):
         parts = self.split(target, [s.label for s in samples])
         resolution = self.config.data.data_resolution[target.key[1]]
         channels = link.details["channels"]
-        record = make_record(
-            target,
-            code_version=self.code_version,
-            config=self.settings(target),
-            inputs={str(upstream): link.data_version},
-            content="",
-            details={
-                "images": len(samples),
-                "parts": {name: len(part) for name, part in parts.items()},
-                "classes": link.details["classes"],
-                "channels": channels,
-                "resolution": resolution,
-            },
-        )
+        data, mode = self.config.data, self.write_mode(target.key[1])
+
+        def finish_record(left_out: list[list[str]]) -> dict[str, Any]:
+            missing = {self.paths.relative(Path(path)) for path, _ in left_out}
+            return make_record(
+                target,
+                code_version=self.code_version,
+                config=self.settings(target),
+                inputs={str(upstream): link.data_version},
+                content=digest_json(sorted(missing)) if missing else "",
+                details={
+                    "images": len(samples) - len(missing),
+                    "parts": {n: sum(samples[i].source not in missing for i in p) for n, p in parts.items()},
+                    "classes": link.details["classes"],
+                    "channels": channels,
+                    "resolution": resolution,
+                    "bad_images": left_out,
+                },
+            ).to_dict()
+
         files = [
             BetonFile(
-                path, [samples[i] for i in parts[path.stem]], self.paths.root, resolution, channels, record.to_dict()
+                path,
+                [samples[i] for i in parts[path.stem]],
+                self.paths.root,
+                resolution,
+                channels,
+                {},
+                mode,
+                data.jpeg_quality,
             )
             for path in self.files(target)
         ]
-        sidecars = write_betons(files, timeout=self.config.data.write_timeout, description=str(target))
+        sidecars = write_betons(
+            files,
+            timeout=data.write_timeout,
+            description=str(target),
+            max_bad_images=data.max_bad_images,
+            finish_record=finish_record,
+        )
         seconds = time.perf_counter() - start
         facts = {"bytes": sum(s["file"]["bytes"] for s in sidecars), "seconds": round(seconds, 3)}
+        record = Record.from_dict(sidecars[0]["record"], self.output(target))
         return Record(**{**record.to_dict(), "details": {**record.details, **facts}})
 
     def split(self, target: Target, labels: Sequence[int]) -> dict[str, list[int]]:

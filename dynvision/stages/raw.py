@@ -11,9 +11,10 @@ from typing import Any
 
 from dynvision.config import Config
 from dynvision.data.archives import ARCHIVE_DATASETS, fetch_archive, open_split
-from dynvision.data.class_folders import Export, export_images, scan_class_folders
-from dynvision.errors import ConfigError, DataError
-from dynvision.files import make_directory, read_json, replace_directory, temporary_sibling, write_json
+from dynvision.data.class_folders import Export, scan_class_folders
+from dynvision.data.exporting import export_images, open_export
+from dynvision.errors import ConfigError, DataError, DynvisionError
+from dynvision.files import make_directory, read_json, replace_directory, write_json
 from dynvision.paths import Paths
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
@@ -106,6 +107,9 @@ class RawStage(Stage):
         start = time.perf_counter()
         self._observed.pop(target, None)
         if not self.is_exported(target.key[1]):
+            # Every image is looked at, so that nothing remembered goes into the record.
+            make_directory(self._manifest(target).parent)
+            self._cache(target).unlink(missing_ok=True)
             export = self._observe(target)
             record = self._record(target, export, start)
             write_json(self._manifest(target), record.to_dict())
@@ -117,15 +121,21 @@ class RawStage(Stage):
                 "Move it elsewhere; nothing of yours is deleted."
             )
         make_directory(folder.parent)
-        temporary = temporary_sibling(folder)
-        temporary.mkdir()
+        # What an interrupted export has written stays, and the next one goes on from it.
+        place = open_export(folder, {"code": self.code_version, **self.settings(target)})
         try:
-            export = self._export(target, temporary)
-            record = self._record(target, export, start)
-            write_json(temporary / "manifest.json", record.to_dict())
-            replace_directory(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            export = self._export(target, place)
+        except DynvisionError:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        except OSError as error:
+            raise DynvisionError(
+                f"{target}: {place} could not be written ({error}). What is there is kept: make room or mend the disk, "
+                f"then go on: dynvision make {target}"
+            ) from error
+        record = self._record(target, export, start)
+        write_json(place / "manifest.json", record.to_dict())
+        replace_directory(place, folder)
         return record
 
     def _is_ours(self, target: Target) -> bool:
@@ -136,7 +146,7 @@ class RawStage(Stage):
 
     def _export(self, target: Target, folder: Path) -> Export:
         _, dataset = target.key
-        split = str(target.partition)
+        split, level = str(target.partition), self.config.data.png_compress_level
         if dataset == "gratings":
             from dynvision.data.gratings import class_names, iterate_gratings
 
@@ -144,19 +154,32 @@ class RawStage(Stage):
             names = class_names(settings)
             total = len(names) * (settings.train_per_class if split == "train" else settings.test_per_class)
             images: Any = iterate_gratings(settings, split, self.config.data.data_resolution[dataset])
-            return export_images(images, names, folder, total, str(target))
+            return export_images(images, names, folder, total, str(target), compress_level=level)
         archives = fetch_archive(
             dataset, self.paths.raw(dataset) / "archive", self.config.data.data_sources.get(dataset)
         )
         images = open_split(dataset, split, archives)
-        return export_images(images, images.classes, folder, len(images.labels), str(target))
+        count = len(images.labels)
+        return export_images(images, images.classes, folder, count, str(target), compress_level=level)
 
     def _observe(self, target: Target) -> Export:
         if target not in self._observed:
-            _, dataset = target.key
-            beside = [self.source_folder(dataset, split) for split in SPLITS if split != target.partition]
-            self._observed[target] = scan_class_folders(self.output(target), self._class_index(dataset), beside)
+            order = self.order_of(target)
+            self._observed[target] = scan_class_folders(self.output(target), *order, self._cache(target))
         return self._observed[target]
+
+    def order_of(self, target: Target) -> tuple[dict[int, tuple[str, str]] | None, list[Path]]:
+        """What gives the classes of a dataset that this project does not write their indices.
+
+        Returns:
+            The class index file's content, where there is one, and the folders of the other splits.
+        """
+        _, dataset = target.key
+        beside = [self.source_folder(dataset, split) for split in SPLITS if split != target.partition]
+        return self._class_index(dataset), beside
+
+    def _cache(self, target: Target) -> Path:
+        return self.paths.raw(target.key[1]) / f".{target.partition}.scan.json"
 
     def _class_index(self, dataset: str) -> dict[int, tuple[str, str]] | None:
         given = self.config.data.class_index_files.get(dataset)
@@ -186,7 +209,9 @@ class RawStage(Stage):
                 "source": self.paths.relative(self.output(target)),
                 "images": count,
                 "bytes": export.n_bytes,
-                "channels": (1 if len(export.shape) == 2 else 3) if export.shape else self._channels(dataset),
+                "channels": (1 if len(export.shape) == 2 else 3)
+                if export.shape is not None
+                else self._channels(dataset),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
             },

@@ -54,12 +54,12 @@ def make_stage_asset(
         target = target_of(current, key, context.partition_key if context.has_partition_key else None)
         (content,) = compute.call("dynvision.building:build_targets", targets=[str(target)], force=config.force)
         record = Record.from_dict(content, target)
-        results = compute.call("dynvision.checking:check_targets", targets=[str(target)])
+        results = compute.call_here("dynvision.checking:check_targets", targets=[str(target)])
         for result in results:
             yield report_check(key, result, hard)
         failed = [r for r in results if not r["passed"] and r["name"] in hard]
         if failed:
-            compute.call("dynvision.building:reject_targets", targets=[str(target)])
+            compute.call_here("dynvision.building:reject_targets", targets=[str(target)])
             raise dg.Failure(
                 f"{target}: {failed[0]['name']} does not hold: {failed[0]['sentence']}. "
                 f"Build it again: dynvision make --force {target}"

@@ -23,9 +23,9 @@ def test_help_is_there_in_under_half_a_second(empty_root: Path) -> None:
 
 def test_help_names_every_command(empty_root: Path) -> None:
     done = call_dynvision(empty_root, "--help")
-    for command in ("make", "list", "status", "show", "ui", "demo"):
+    for command in ("make", "list", "status", "verify", "show", "ui", "demo"):
         assert f"\n  {command} " in done.output
-    for command in ("make", "show", "status"):
+    for command in ("make", "show", "status", "verify"):
         assert "responses/contrast/rcnn_gratings:0.5" in call_dynvision(empty_root, command, "--help").output
 
 
@@ -222,3 +222,30 @@ def test_looking_changes_nothing(empty_root: Path) -> None:
     for arguments in (("list",), ("status",), ("show", "raw/gratings")):
         assert call_dynvision(empty_root, *arguments).exit_code == 0
     assert sorted(empty_root.rglob("*")) == before
+
+
+# Verifying and dry runs
+
+
+def test_a_dry_run_says_what_would_be_built_and_builds_nothing(empty_root: Path) -> None:
+    done = call_dynvision(empty_root, "make", "--dry-run", "interim/gratings:test_all")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "raw/gratings:test: it has not been built",
+        "interim/gratings:test_all: it has not been built",
+        "2 targets would be built",
+    ]
+    assert not (empty_root / "data").exists()
+
+
+def test_verifying_reads_again_what_was_made_and_fails_where_it_is_damaged(empty_root: Path) -> None:
+    assert call_dynvision(empty_root, "make", "raw/gratings:test").exit_code == 0
+    whole = call_dynvision(empty_root, "verify", "raw/gratings:test")
+    assert whole.exit_code == 0
+    assert "whole    raw/gratings:test: " in whole.stdout
+    next((empty_root / "data" / "raw" / "gratings" / "test").rglob("*.png")).write_bytes(b"")
+    damaged = call_dynvision(empty_root, "verify", "raw/gratings:test", "raw/gratings:train")
+    assert damaged.exit_code == 1
+    assert "damaged  raw/gratings:test: " in damaged.stdout
+    assert "missing  raw/gratings:train: it has not been built" in damaged.stdout
+    assert damaged.stderr.strip() == "1 damaged, 1 missing"

@@ -309,6 +309,7 @@ def test_responses_damaged_before_they_are_verified_are_never_materialized(
 ) -> None:
     from dynvision import building
     from dynvision.experiments.store import partial_path
+    from dynvision_assets.resources import ComputeResource
 
     target = Target(CONTRAST, "contrast=0.5")
     store(chain, "0.5").rename(chain / "before")
@@ -323,6 +324,7 @@ def test_responses_damaged_before_they_are_verified_are_never_materialized(
         return shown
 
     monkeypatch.setattr(building, "show_stimuli", show_and_damage)
+    monkeypatch.setattr(ComputeResource, "call", ComputeResource.call_here)
     with open_instance(chain) as instance:
         before = len(materializations(instance, chain, target))
     with pytest.raises(dg.Failure, match="V1/mean"):

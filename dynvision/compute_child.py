@@ -1,0 +1,67 @@
+"""A child process that runs library functions for a process that must outlive them.
+
+Torch lives here and not in Dagster's own process, and a file that is truncated while it is read (SIGBUS)
+ends this process and not the one that reports it. Speaks JSON lines: a call on standard input, an answer on
+standard output.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Answer calls until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
+    calls: list[dict[str, Any]] = []
+    arrived = threading.Condition()
+    threading.Thread(target=_read_calls, args=(calls, arrived), daemon=True).start()
+    while True:
+        with arrived:
+            while not calls:
+                arrived.wait()
+            call = calls.pop(0)
+        answers.write(json.dumps(_answer(call)) + "\n")
+        answers.flush()
+
+
+def _read_calls(calls: list[dict[str, Any]], arrived: threading.Condition) -> None:
+    for line in sys.stdin:
+        with arrived:
+            calls.append(json.loads(line))
+            arrived.notify()
+    # The caller is gone: stop as Ctrl-C would, so that locks and temporary files are cleared away.
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(20)
+    os._exit(1)
+
+
+def _answer(call: dict[str, Any]) -> dict[str, Any]:
+    from dynvision.errors import DynvisionError
+
+    module, _, name = call["function"].partition(":")
+    try:
+        return {"result": getattr(importlib.import_module(module), name)(**call["arguments"])}
+    except DynvisionError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+    except KeyboardInterrupt:
+        return {"error": "KeyboardInterrupt", "message": ""}
+    except Exception as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
+        return {"error": "unexpected", "message": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
