@@ -18,7 +18,8 @@ from benchmarks.peers import Worker, install_dynvision
 
 ROUNDS = 7
 SCRIPT = Path(__file__).with_name("loader_worker.py")
-COUNT = 5120
+TENSORS = {"count": 5120, "kind": "tensors"}
+ITEMS = {"count": 5120, "kind": "items"}
 STEPS = 100
 
 
@@ -90,18 +91,25 @@ def _dense(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
     for kind in ("duration", "contrast", "interval"):
         for batch in (32, 128):
             for dtype in ("float32", "float16"):
-                case = {"task": "drop", "kind": kind, "batch": batch, "steps": STEPS, "dtype": dtype, "count": COUNT}
+                case = {"task": "drop", "kind": kind, "batch": batch, "steps": STEPS, "dtype": dtype, "data": TENSORS}
                 title = f"dense {kind}, T={STEPS}, batch {batch}, {dtype}"
                 compare(results, title, "DynVision 0.1.0", 2, (workers["ours"], case), (workers["dynvision"], case))
     for batch in (32, 128):
-        case = {"task": "read", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "count": COUNT}
+        case = {"task": "read", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "data": TENSORS}
         title = f"dense duration, T={STEPS}, batch {batch}, float32, every step read"
         compare(results, title, "DynVision 0.1.0", 1, (workers["ours"], case), (workers["dynvision"], case))
 
 
 def _kept(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
     for dtype in ("float32", "float16"):
-        case = {"task": "keep", "kind": "duration", "batch": 128, "steps": STEPS, "dtype": dtype, "count": 1280}
+        case = {
+            "task": "keep",
+            "kind": "duration",
+            "batch": 128,
+            "steps": STEPS,
+            "dtype": dtype,
+            "data": {"count": 1280, "kind": "tensors"},
+        }
         title = f"dense duration, T={STEPS}, batch 128, {dtype}, every batch kept"
         zeros = {**case, "task": "zeros"}
         answers = compare(results, title, "torch.zeros", 0.8, (workers["ours"], case), (workers["torch"], zeros))
@@ -111,10 +119,11 @@ def _kept(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
 
 def _lazy(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
     for batch in (32, 128):
-        case = {"task": "drop", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "count": COUNT}
+        case = {"task": "drop", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32"}
         case |= {"lazy": True, "epochs": 3}
-        title = f"lazy duration, T={STEPS}, batch {batch}"
-        compare(results, title, "torch DataLoader", 0.9, (workers["ours"], case), (workers["torch"], case))
+        for name, data in (("TensorDataset", TENSORS), ("other dataset", ITEMS)):
+            title, case = f"lazy duration, T={STEPS}, batch {batch}, {name}", case | {"data": data}
+            compare(results, title, "torch DataLoader", 0.9, (workers["ours"], case), (workers["torch"], case))
         held = workers["ours"].ask(**{**case, "task": "bytes", "epochs": 1})["batch_bytes"]
         share = held / (batch * 3 * 32 * 32 * 4)
         text = f"A lazy batch of {batch} with its labels holds {share:.4f} × the bytes of its images (needed: 1.05)."
@@ -142,7 +151,7 @@ def _memory(results: list[dict[str, Any]]) -> None:
     peaks = {}
     for steps in (10, 1000):
         worker = Worker(SCRIPT, "ours")
-        case = {"task": "drop", "kind": "constant", "batch": 128, "steps": steps, "dtype": "float32", "count": COUNT}
+        case = {"task": "drop", "kind": "constant", "batch": 128, "steps": steps, "dtype": "float32", "data": TENSORS}
         peaks[steps] = worker.ask(**case, lazy=True)["peak_kb"] / 1024
         worker.close()
     text = f"Peak memory of a lazy epoch: {peaks[10]:.0f} MiB at T=10, {peaks[1000]:.0f} MiB at T=1000."

@@ -38,7 +38,8 @@ class BatchMaker:
     ) -> None:
         self.presentation, self.lazy = presentation, lazy
         self.memory = FrameMemory(pinned, memory_format)
-        self._is_checked = False
+        self._checked: Presentation | None = None
+        self._is_warned = False
 
     def make(self, images: Tensor, labels: Tensor, ids: npt.NDArray[np.int64]) -> Batch:
         """Show a batch.
@@ -48,9 +49,9 @@ class BatchMaker:
             labels: Shape `[B]` or `[B, K]`, int64.
             ids: Which sample each trial is, shape `[B]`.
         """
-        if not self._is_checked and _fades_to_zero(self.presentation):
-            self._is_checked = True
-            _warn_of_black(images)
+        if self.presentation is not self._checked and not self._is_warned:
+            self._checked = self.presentation
+            self._is_warned = _fades_to_zero(self.presentation) and _warn_of_black(images)
         if self.memory.memory_format == torch.channels_last:
             images = lay_out_channels_last(images)
         sequence = StimulusSequence(images, self.presentation, ids)
@@ -60,6 +61,9 @@ class BatchMaker:
         dense_labels = over_time.dense()
         if self.memory.pinned:
             dense_labels = dense_labels.pin_memory()
+        if len(sequence) == 1:  # the frame is the batch's own memory already
+            frame = sequence.frame(0).contiguous(memory_format=self.memory.memory_format).unsqueeze(1)
+            return frame.pin_memory() if self.memory.pinned else frame, dense_labels
         return self.memory.build(sequence), dense_labels
 
 
@@ -68,11 +72,15 @@ def _fades_to_zero(show: Presentation) -> bool:
     return show.contrast_reference == 0 and bool((show.contrasts[show.frames != VOID] != 1).any())
 
 
-def _warn_of_black(images: Tensor) -> None:
-    """Say where contrast fades an image to black instead of grey."""
-    if images.is_floating_point() and images.numel() and float(images.min()) >= 0 and 0 < float(images.max()) <= 1:
-        warnings.warn(
-            "the images are in [0, 1], where contrast_reference=0 is black, so that a lower contrast makes them "
-            "darker. Give contrast_reference=0.5 (and void_value=0.5) for a mean grey of 0.5, or standardize images.",
-            stacklevel=4,
-        )
+def _warn_of_black(images: Tensor) -> bool:
+    """Say where contrast fades an image to black instead of grey, and whether it does."""
+    if not images.is_floating_point() or not images.numel():
+        return False
+    if not (float(images.min()) >= 0 and 0 < float(images.max()) <= 1):
+        return False
+    warnings.warn(
+        "the images are in [0, 1], where contrast_reference=0 is black, so that a lower contrast makes them "
+        "darker. Give contrast_reference=0.5 (and void_value=0.5) for a mean grey of 0.5, or standardize images.",
+        stacklevel=4,
+    )
+    return True

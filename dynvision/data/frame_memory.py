@@ -60,7 +60,7 @@ class FrameMemory:
         self.__init__(**state)  # type: ignore[misc]  # memory is not carried to another process
 
     def build(self, sequence: StimulusSequence) -> Tensor:
-        """Build the dense tensor of a sequence in memory: shape `[B, T, C, H, W]`."""
+        """Build the dense tensor of a sequence: shape `[B, T, C, H, W]`."""
         show, dtype = sequence.presentation, sequence.dtype
         batch, steps, channels, height, width = sequence.shape
         is_last = self.memory_format == torch.channels_last
