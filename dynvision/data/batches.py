@@ -58,10 +58,11 @@ class BatchMaker:
         over_time = LabelSequence(labels, self.presentation)
         if self.lazy:
             return (sequence.pin_memory(), over_time.pin_memory()) if self.memory.pinned else (sequence, over_time)
-        dense_labels = over_time.dense()
+        is_one_step = len(sequence) == 1
+        dense_labels = over_time.at(0).unsqueeze(1) if is_one_step else over_time.dense()
         if self.memory.pinned:
             dense_labels = dense_labels.pin_memory()
-        if len(sequence) == 1:  # the frame is the batch's own memory already
+        if is_one_step:  # the frame is the batch's own memory already
             frame = sequence.frame(0).contiguous(memory_format=self.memory.memory_format).unsqueeze(1)
             return frame.pin_memory() if self.memory.pinned else frame, dense_labels
         return self.memory.build(sequence), dense_labels

@@ -19,7 +19,7 @@ from dynvision.data.beton import require_ffcv, verify_beton
 from dynvision.data.dataloader import resolve_presentation
 from dynvision.data.forking import note_threads
 from dynvision.data.loader_params import optimize_loader_params
-from dynvision.data.normalization import Normalization, pixel_table
+from dynvision.data.normalization import Normalization, pixel_scaling, pixel_table
 from dynvision.data.presentation import Presentation
 from dynvision.data.trials import choose_trials, count_images
 from dynvision.errors import unknown_name
@@ -135,7 +135,7 @@ def get_ffcv_dataloader(
     )
     if params.changes:
         _log.info("%s: %s", path, params.describe().replace("\n", "; "))
-    image = _image_pipeline(sidecar["file"], pixel_table(channels, normalize, dtype), transforms)
+    image = _image_pipeline(sidecar["file"], normalize, dtype, transforms)
     options: dict[str, Any] = {
         "batch_size": batch_size,
         "num_workers": params.num_workers,
@@ -145,7 +145,7 @@ def get_ffcv_dataloader(
     options |= {"order": order, "indices": indices, "drop_last": drop_last, "batches_ahead": params.batches_ahead}
 
     def reopen(chosen: npt.NDArray[np.int64]) -> Any:
-        image = _image_pipeline(sidecar["file"], pixel_table(channels, normalize, dtype), transforms)
+        image = _image_pipeline(sidecar["file"], normalize, dtype, transforms)
         return _open_loader(Path(path), image, options | {"indices": chosen})
 
     loader = _open_loader(Path(path), image, options)
@@ -280,7 +280,9 @@ class _Trials:
         return [first, *(self.opened[count, place] for place in range(1, count))]
 
 
-def _image_pipeline(file: dict[str, Any], table: Tensor, transforms: Sequence[Any]) -> list[Any]:
+def _image_pipeline(
+    file: dict[str, Any], normalize: Normalization | None, dtype: torch.dtype, transforms: Sequence[Any]
+) -> list[Any]:
     threads = torch.get_num_threads()
     try:
         from ffcv.fields.decoders import CenterCropRGBImageDecoder, NDArrayDecoder, SimpleRGBImageDecoder
@@ -289,13 +291,15 @@ def _image_pipeline(file: dict[str, Any], table: Tensor, transforms: Sequence[An
         from dynvision.data.ffcv_standardize import StandardizePixels
     finally:
         torch.set_num_threads(threads)
+    channels, size = file["channels"], file["resolution"]
+    table = pixel_table(channels, normalize, dtype)
     # Numba has no half precision: such numbers travel as the integers that have their bits.
     bits = table.view(torch.int16) if table.dtype in (torch.float16, torch.bfloat16) else table
-    channels, size = file["channels"], file["resolution"]
     decode = SimpleRGBImageDecoder() if channels == 3 else NDArrayDecoder()
     if file["write_mode"] == "bytes":  # images of many sizes: the largest square in the middle, scaled
         decode = CenterCropRGBImageDecoder((size, size), ratio=1.0)
-    return [decode, *transforms, StandardizePixels(bits.numpy(), channels_last=channels == 3), ToTensor()]
+    numbers = pixel_scaling(channels, normalize).numpy() if table.dtype == torch.float32 else None
+    return [decode, *transforms, StandardizePixels(bits.numpy(), numbers, channels_last=channels == 3), ToTensor()]
 
 
 def _open_loader(path: Path, image: list[Any], options: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Normalization", "normalize_pixels", "pixel_table", "standardize"]
+__all__ = ["Normalization", "normalize_pixels", "pixel_scaling", "pixel_table", "standardize"]
 
 Normalization = tuple[Sequence[float], Sequence[float]]
 
@@ -42,19 +42,34 @@ def pixel_table(channels: int, normalize: Normalization | None, dtype: torch.dty
     if not dtype.is_floating_point:
         wanted = "torch.uint8 (only without normalize) or a floating type such as torch.float32"
         raise ValueError(f"images are of {wanted}, not {dtype}")
-    scaled = values.to(torch.float32).mul_(1 / 255)
-    if normalize is not None:
-        mean, std = (torch.tensor([float(v) for v in part], dtype=torch.float32) for part in normalize)
-        if len(mean) != channels or len(std) != channels:
-            raise ValueError(
-                f"normalize has {len(mean)} means and {len(std)} deviations, but the images have {channels} channels"
-            )
-        if not bool((std > 0).all() and std.isfinite().all() and mean.isfinite().all()):
-            raise ValueError(
-                f"normalize has the deviations {std.tolist()}; each must be above 0 and finite, as must the means"
-            )
-        scaled = scaled.sub_(mean[:, None]).div_(std[:, None])
-    return scaled.to(dtype)
+    scale, mean, std = pixel_scaling(channels, normalize).T[:, :, None]
+    return values.to(torch.float32).mul_(scale).sub_(mean).div_(std).to(dtype)
+
+
+def pixel_scaling(channels: int, normalize: Normalization | None) -> Tensor:
+    """The numbers with which a pixel value x becomes ``(x · scale − mean) / std``.
+
+    Args:
+        channels: How many channels.
+        normalize: Mean and standard deviation of each channel; `None` keeps [0, 1].
+
+    Returns:
+        Scale, mean and standard deviation of each channel: shape `[channels, 3]`, float32.
+
+    Raises:
+        ValueError: There are not as many means as channels, or a deviation is not above 0.
+    """
+    given = ([0.0] * channels, [1.0] * channels) if normalize is None else normalize
+    mean, std = (torch.tensor([float(v) for v in part], dtype=torch.float32) for part in given)
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(
+            f"normalize has {len(mean)} means and {len(std)} deviations, but the images have {channels} channels"
+        )
+    if not bool((std > 0).all() and std.isfinite().all() and mean.isfinite().all()):
+        raise ValueError(
+            f"normalize has the deviations {std.tolist()}; each must be above 0 and finite, as must the means"
+        )
+    return torch.stack([torch.full_like(mean, 1 / 255), mean, std], dim=1)
 
 
 def normalize_pixels(pixels: Tensor, normalize: Normalization | None, dtype: torch.dtype = torch.float32) -> Tensor:
