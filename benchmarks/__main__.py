@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("startup", "loaders")
+BENCHMARKS = ("startup", "loaders", "data")
 
 
 def main() -> None:

@@ -17,6 +17,12 @@ from dynvision.workspace import Workspace
 __all__ = ["CHECKS", "CheckResult", "check_targets", "run_checks"]
 
 
+STATISTICS_WITHIN = 0.02
+"""How far a mean or deviation may be from data_statistics, for images in [0, 1]."""
+_SAMPLE = 1000
+"""Images that a check looks at."""
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """The outcome of a check.
@@ -44,6 +50,56 @@ def class_counts_match_the_manifest(workspace: Workspace, target: Target, record
     wrong = [f"{name}: {found[name]} of {count}" for name, count in counted.items() if found[name] != count]
     sentence = f"{sum(found.values())} images in {len(found)} class folders"
     return CheckResult("class_counts_match_the_manifest", not wrong, sentence, {"images": sum(found.values())}, wrong)
+
+
+def classes_are_balanced(workspace: Workspace, target: Target, record: Record) -> CheckResult:
+    """No class has more than ten times the images of another."""
+    counts = {f"{c['index']} {c['name']}": c["count"] for c in record.details["classes"]}
+    least, most = min(counts.values()), max(counts.values())
+    rare = [f"{name}: {count}" for name, count in counts.items() if most > 10 * count]
+    sentence = f"{least} to {most} images a class in {len(counts)} classes"
+    return CheckResult("classes_are_balanced", not rare, sentence, {"least": least, "most": most}, rare)
+
+
+def a_sample_of_images_can_be_decoded(workspace: Workspace, target: Target, record: Record) -> CheckResult:
+    """Images taken evenly from all classes can be decoded."""
+    sample = _look_at_sample(workspace, target, record)
+    sentence = f"{sample.count - len(sample.bad)} of {sample.count} images can be decoded"
+    numbers: dict[str, float] = {"looked_at": sample.count, "bad": len(sample.bad)}
+    return CheckResult("a_sample_of_images_can_be_decoded", not sample.bad, sentence, numbers, sample.bad)
+
+
+def statistics_are_those_of_the_images(workspace: Workspace, target: Target, record: Record) -> CheckResult:
+    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale."""
+    name = "statistics_are_those_of_the_images"
+    given = workspace.config.data.data_statistics.get(target.key[1])
+    if given is None or target.partition != "train":
+        why = "there are none in data_statistics" if given is None else "they are those of the training images"
+        return CheckResult(name, True, f"not compared: {why}")
+    sample = _look_at_sample(workspace, target, record)
+    numbers: dict[str, float] = {}
+    wrong = []
+    for kind, wanted, found in (("mean", given.mean, sample.mean), ("std", given.std, sample.std)):
+        for channel, (value, measured) in enumerate(zip(wanted, found, strict=True)):
+            numbers[f"{kind}_{channel}"] = round(measured, 4)
+            if abs(value - measured) > STATISTICS_WITHIN:
+                wrong.append(f"{kind} of channel {channel}: {measured:.4f}, data_statistics says {value:.4f}")
+    sentence = (
+        f"mean {[round(v, 4) for v in sample.mean]}, standard deviation {[round(v, 4) for v in sample.std]} of "
+        f"{sample.count} images"
+    )
+    return CheckResult(name, not wrong, sentence, numbers, wrong)
+
+
+def linked_images_are_those_that_were_counted(workspace: Workspace, target: Target, record: Record) -> CheckResult:
+    """Every link leads to as many images as its class was counted with."""
+    folder = workspace.stage(target).output(target)
+    counted = {c["folder"]: c["count"] for c in record.details["classes"]}
+    found = {name: len(list_images(folder / name)) if (folder / name).is_dir() else 0 for name in counted}
+    wrong = [f"{name}: {found[name]} of {count}" for name, count in counted.items() if found[name] != count]
+    sentence = f"{sum(found.values())} images behind {len(found)} links"
+    numbers: dict[str, float] = {"images": sum(found.values())}
+    return CheckResult("linked_images_are_those_that_were_counted", not wrong, sentence, numbers, wrong)
 
 
 def every_link_resolves(workspace: Workspace, target: Target, record: Record) -> CheckResult:
@@ -100,11 +156,60 @@ def every_condition_is_measured(workspace: Workspace, target: Target, record: Re
     return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """What was seen of a sample of images: mean and deviation of each channel in [0, 1], and which are bad."""
+
+    count: int
+    mean: list[float]
+    std: list[float]
+    bad: list[str]
+
+
+_samples: dict[tuple[str, str, str], _Sample] = {}
+
+
+def _look_at_sample(workspace: Workspace, target: Target, record: Record) -> _Sample:
+    """Decode images taken evenly from all classes; what was seen last is kept, as two checks ask for it."""
+    import numpy as np
+
+    from dynvision.data.images import read_image
+
+    key = (str(workspace.paths.root), str(target), record.data_version)
+    if key not in _samples:
+        folder = workspace.stage(target).output(target)
+        classes, size = record.details["classes"], workspace.config.data.data_resolution[target.key[1]]
+        each = max(1, _SAMPLE // len(classes))
+        bad: list[str] = []
+        total, squares, pixels, count = 0.0, 0.0, 0, 0
+        for entry in classes:
+            names = list_images(folder / entry["folder"])
+            for name in names[:: max(1, len(names) // each)][:each]:
+                count += 1
+                try:
+                    image = read_image(folder / entry["folder"] / name, record.details["channels"], size) / 255.0
+                except (OSError, ValueError) as error:
+                    bad.append(f"{entry['folder']}/{name}: {error}")
+                    continue
+                total, squares = total + image.sum(axis=(0, 1)), squares + (image**2).sum(axis=(0, 1))
+                pixels += size * size
+        mean = np.atleast_1d(total / max(pixels, 1))
+        std = np.sqrt(np.maximum(np.atleast_1d(squares / max(pixels, 1)) - mean**2, 0))
+        _samples.clear()
+        _samples[key] = _Sample(count, mean.tolist(), std.tolist(), bad)
+    return _samples[key]
+
+
 Check = Callable[[Workspace, Target, Record], CheckResult]
 
 CHECKS: dict[str, list[tuple[Check, bool]]] = {
-    "raw": [(class_counts_match_the_manifest, True)],
-    "interim": [(every_link_resolves, True)],
+    "raw": [
+        (class_counts_match_the_manifest, True),
+        (classes_are_balanced, False),
+        (a_sample_of_images_can_be_decoded, False),
+        (statistics_are_those_of_the_images, False),
+    ],
+    "interim": [(every_link_resolves, True), (linked_images_are_those_that_were_counted, True)],
     "processed": [(betons_match_their_sidecars, True)],
     "models": [(weights_are_finite, True), (validation_is_above_chance, False)],
     "summary": [(every_condition_is_measured, True)],

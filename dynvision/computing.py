@@ -86,7 +86,7 @@ class ComputeProcess:
     def _start(self) -> subprocess.Popen[str]:
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "dynvision.compute_child"],
+                [sys.executable, "-P", "-m", "dynvision.compute_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_LIMITS = {
+    "/sys/fs/cgroup": ("memory.max", "memory.current"),
+    "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
+"""Where a control group's limit and use are: version 2 and version 1."""
+
 __all__ = ["available_memory", "usable_cores"]
 
 
@@ -13,12 +19,23 @@ def available_memory() -> int:
     import psutil
 
     available = int(psutil.virtual_memory().available)
-    folder = Path("/sys/fs/cgroup")
+    for folder, names in _LIMITS.items():
+        try:
+            limit, used = ((Path(folder) / name).read_text().strip() for name in names)
+        except OSError:
+            continue
+        if limit.isdigit():
+            available = min(available, max(int(limit) - int(used) + _reclaimable(Path(folder)), 0))
+    return available
+
+
+def _reclaimable(folder: Path) -> int:
+    """Bytes of files that a group's memory holds only as a cache."""
     try:
-        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        lines = (folder / "memory.stat").read_text().splitlines()
     except OSError:
-        return available
-    return available if limit == "max" else min(available, max(int(limit) - int(used), 0))
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.split()[:1] == ["inactive_file"])
 
 
 def usable_cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +64,9 @@ class Workspace:
     def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
         """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder."""
         place = Path(root).absolute() if root is not None else find_root()
+        if str(place) not in sys.path:
+            # Networks and datasets of one's own, named by import path, may lie in the root; installed ones come first.
+            sys.path.append(str(place))
         folder = config_folder if config_folder is not None else find_config_folder(place)
         return cls(load_config(folder), Paths(place))
 

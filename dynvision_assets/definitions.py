@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from dynvision.workspace import Workspace
+from dynvision_assets.assets.config import make_config_assets
 from dynvision_assets.assets.interim import make_interim_assets
 from dynvision_assets.assets.models import make_models_assets
 from dynvision_assets.assets.processed import make_processed_assets
@@ -22,6 +23,7 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
     root = str(workspace.paths.root)
     return dg.Definitions(
         assets=[
+            *make_config_assets(workspace),
             *make_raw_assets(workspace),
             *make_interim_assets(workspace),
             *make_processed_assets(workspace),

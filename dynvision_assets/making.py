@@ -95,6 +95,10 @@ class _Runner:
 
     def run(self, targets: list[Target], force: bool) -> None:
         """Build targets of one asset in as few runs as Dagster's ranges allow."""
+        from dynvision_assets.assets.config import observe_config
+
+        for target in targets:
+            observe_config(self.workspace, self.instance, target)
         for tags in self._selections(targets):
             self._execute(targets[0], tags, force)
 

@@ -45,7 +45,7 @@ def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) ->
         rows: The class's name and its images, `[H, W]` or `[H, W, 3]`, uint8.
         title: What the sheet shows.
     """
-    columns = max(len(images) for _, images in rows)
+    columns = max(1, *(len(images) for _, images in rows))
     figure = Figure(figsize=(0.9 * columns + 1.2, 0.85 * len(rows) + 0.4), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes_row, (name, images) in zip(grid, rows, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ def _pick_images(workspace: Workspace, target: Target, classes: list[dict[str, A
         names = list_images(folder / entry["folder"])[:IMAGES_SHOWN]
         images = []
         for name in names:
-            with Image.open(folder / entry["folder"] / name) as image:
+            # An unreadable image is the business of the checks; here it is only a gap.
+            with contextlib.suppress(OSError, ValueError), Image.open(folder / entry["folder"] / name) as image:
                 image.thumbnail((96, 96))
                 images.append(np.asarray(image.convert("RGB")))
         rows.append((f"{entry['index']}  {entry['name']}", images))

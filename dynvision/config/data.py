@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -49,17 +49,24 @@ class Section(BaseModel):
 
 
 class DataSource(Section):
-    """Where an archive comes from and the checksum that it must have.
+    """Where the images of a dataset come from.
 
-    The checksum given replaces torchvision's own, inner ones included.
+    An archive: its address and the checksum that it must have, which replaces torchvision's own, inner ones included.
+    Or a dataset class of one's own, by import path, with more arguments for it; see `open_own_dataset`.
     """
 
+    class_path: str | None = Field(None, alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    args: dict[str, Any] = Field(default_factory=dict)
     url: str | None = None
     md5: Checksum | None = None
     files: dict[str, Checksum] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_checksum(self) -> DataSource:
+        if self.class_path is not None and (self.url or self.md5 or self.files):
+            raise ValueError("a source is either a 'class' or an archive ('url', 'md5', 'files'), not both")
+        if self.args and self.class_path is None:
+            raise ValueError("'args' are the arguments of a 'class', and there is none")
         if self.url is not None and self.md5 is None and not self.files:
             raise ValueError("a source of your own needs its checksum: add 'md5' (or 'files' for mnist)")
         return self

@@ -117,6 +117,10 @@ class Config(Section):
                 _check_group(f"{where}: data_groups.{dataset}.{group}", dataset, group, classes, count)
 
     def _check_source(self, where: str, dataset: str, source: DataSource) -> None:
+        if source.class_path is not None:
+            if dataset in BUILT_IN_CLASS_COUNTS or dataset == "gratings" or dataset in self.data.mounts():
+                raise ConfigError(f"{where}: '{dataset}' has its own images; give the class another dataset's name")
+            return
         if dataset not in BUILT_IN_CLASS_COUNTS:
             raise ConfigError(f"{where}: '{dataset}' is not downloaded; only {', '.join(BUILT_IN_CLASS_COUNTS)} are")
         if dataset == "mnist" and source.md5 is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import numpy as np
@@ -10,10 +11,16 @@ import torch
 from torch import Tensor
 
 from dynvision.data.frame_memory import FrameMemory
+from dynvision.data.loader_params import optimize_loader_params
 from dynvision.data.presentation import LabelSequence, StimulusSequence, lay_out_channels_last
 from dynvision.data.schedule import VOID, Presentation
 
 __all__ = ["Batch", "BatchMaker"]
+
+_log = logging.getLogger(__name__)
+
+_SMALL = 1 << 28
+"""A batch of fewer bytes is not compared with the available memory."""
 
 Batch = tuple[Tensor | StimulusSequence, Tensor | LabelSequence]
 """A stimulus `[B, T, C, H, W]` and its labels over time `[B, T]`, int64; both as sequences where lazy."""
@@ -27,6 +34,7 @@ class BatchMaker:
         lazy: Give `StimulusSequence` and `LabelSequence` instead of dense tensors.
         pinned: Batches are in pinned memory.
         memory_format: `torch.channels_last` lays out each frame so.
+        memory_budget: Bytes that batches may take.
     """
 
     def __init__(
@@ -35,11 +43,14 @@ class BatchMaker:
         lazy: bool = False,
         pinned: bool = False,
         memory_format: torch.memory_format = torch.contiguous_format,
+        memory_budget: int | None = None,
     ) -> None:
         self.presentation, self.lazy = presentation, lazy
         self.memory = FrameMemory(pinned, memory_format)
+        self.memory_budget = memory_budget
         self._checked: Presentation | None = None
         self._is_warned = False
+        self._fitted: Presentation | None = None
 
     def make(self, images: Tensor, labels: Tensor, ids: npt.NDArray[np.int64]) -> Batch:
         """Show a batch.
@@ -52,6 +63,9 @@ class BatchMaker:
         if self.presentation is not self._checked and not self._is_warned:
             self._checked = self.presentation
             self._is_warned = _fades_to_zero(self.presentation) and _warn_of_black(images)
+        if self._fitted is not self.presentation:
+            self._fitted = self.presentation
+            self._check_memory(images)
         if self.memory.memory_format == torch.channels_last:
             images = lay_out_channels_last(images)
         sequence = StimulusSequence(images, self.presentation, ids)
@@ -66,6 +80,27 @@ class BatchMaker:
             frame = sequence.frame(0).contiguous(memory_format=self.memory.memory_format).unsqueeze(1)
             return frame.pin_memory() if self.memory.pinned else frame, dense_labels
         return self.memory.build(sequence), dense_labels
+
+    def _check_memory(self, images: Tensor) -> None:
+        """Say what would fit, where batches take more memory than they may."""
+        size = images.nbytes * (1 if self.lazy else self.presentation.n_timesteps)
+        if size < _SMALL and self.memory_budget is None:
+            return
+        try:
+            optimize_loader_params(
+                len(images),
+                self.presentation.n_timesteps,
+                images.shape[1:],
+                dtype=images.dtype,
+                batches_ahead=1,
+                lazy=self.lazy,
+                memory=self.memory_budget,
+                keep_numbers=True,
+            )
+        except ValueError as error:
+            if self.memory_budget is not None:
+                raise
+            _log.warning("%s", error)
 
 
 def _fades_to_zero(show: Presentation) -> bool:

@@ -30,7 +30,9 @@ __all__ = [
     "WRITE_MODES",
     "BetonFile",
     "DamagedFileError",
+    "changed_while_read",
     "default_write_mode",
+    "file_state",
     "read_sidecar",
     "read_sidecar_head",
     "require_ffcv",
@@ -174,7 +176,7 @@ def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
             f"{path} is damaged: it has {stat.st_size} bytes where {expected['bytes']} were written. {advice}"
         )
     seen = path.with_name(f".{path.name}.verified")
-    state = {"sha256": expected["sha256"], "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino, "bytes": stat.st_size}
+    state = {"sha256": expected["sha256"], **file_state(path)}
     if not full and read_json(seen) == state:
         return sidecar
     if sha256_file(path) != expected["sha256"]:
@@ -182,6 +184,23 @@ def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
     if os.access(path.parent, os.W_OK):
         write_json(seen, state)
     return sidecar
+
+
+def file_state(path: Path) -> dict[str, int]:
+    """What tells that a file was changed or replaced: size, modification time and inode."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return {"bytes": -1}
+    return {"mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino, "bytes": stat.st_size}
+
+
+def changed_while_read(path: Path) -> DamagedFileError:
+    """The error of a file that is not any more what it was when it was opened."""
+    return DamagedFileError(
+        f"{path} was changed or replaced while it was read, so nothing that was read of it counts. Check it "
+        f"(dynvision verify {path}), then run this again."
+    )
 
 
 def write_beton(
@@ -279,6 +298,7 @@ def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dic
             "jpeg_quality": None if file.mode in ("raw", "bytes") else file.jpeg_quality,
             "label_space": "original",
             "bad_images": fact["left_out"],
+            "write_seconds": round(fact["seconds"], 3),
         },
         "samples": {
             "source": [s.source for s in samples],

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from multiprocessing import Array, Value
@@ -188,8 +189,11 @@ def run(jobs: list[dict[str, Any]], max_bad_images: int) -> None:
     stop = threading.Event()
     threading.Thread(target=_report, args=(every, stop), daemon=True).start()
     bad: list[list[list[str]]] = []
+    seconds: list[float] = []
     for job, images in zip(jobs, every, strict=True):
+        start = time.perf_counter()
         write_file(job, images)
+        seconds.append(time.perf_counter() - start)
         bad.append(images.bad())
     count = sum(map(len, bad))
     if count > max_bad_images or any(len(b) == len(i) for b, i in zip(bad, every, strict=True)):
@@ -203,7 +207,7 @@ def run(jobs: list[dict[str, Any]], max_bad_images: int) -> None:
             write_file(job, images)
             if images.bad():
                 raise ValueError("images changed while they were read; run this again")
-        facts.append({"pixels": read_back(job, images), "left_out": bad[place]})
+        facts.append({"pixels": read_back(job, images), "left_out": bad[place], "seconds": seconds[place]})
     stop.set()
     return _say({"files": facts})
 

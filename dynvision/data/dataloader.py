@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -35,6 +36,8 @@ __all__ = [
     "get_train_val_loaders",
     "resolve_presentation",
 ]
+
+_log = logging.getLogger(__name__)
 
 _TORCH_ARGUMENTS = [p for p in inspect.signature(DataLoader.__init__).parameters if p not in ("self", "dataset")]
 
@@ -92,6 +95,8 @@ class StandardDataLoader(DataLoader[Any]):
         images_per_trial: K, by default as many as the presentation shows. Where the dataset gives single images, a
             trial's first image is the sample itself and `choose_trials` chooses the others; labels are then `[B, K]`.
         trial_seed: Seeds that choice.
+        memory_budget: Bytes that dense batches may take; more is an error that says what fits. Without it, a log line
+            says so where they take more than half of the available memory.
         settings: Arguments of torch's `DataLoader`, and settings of the presentation.
 
     Raises:
@@ -101,6 +106,7 @@ class StandardDataLoader(DataLoader[Any]):
 
     presentation_name: ClassVar[str] = "Standard"
     _is_reading: bool = False
+    _read_with: int = 1
 
     def __init__(
         self,
@@ -112,6 +118,7 @@ class StandardDataLoader(DataLoader[Any]):
         memory_format: torch.memory_format = torch.contiguous_format,
         images_per_trial: int | None = None,
         trial_seed: int = 0,
+        memory_budget: int | None = None,
         **settings: Any,
     ) -> None:
         own = {k: v for k, v in settings.items() if k not in _TORCH_ARGUMENTS}
@@ -122,14 +129,13 @@ class StandardDataLoader(DataLoader[Any]):
         collate = torch_arguments.pop("collate_fn", None)
         if isinstance(collate, Collation):  # a loader made again from another's attributes, as Lightning does
             collate = collate.collate
-        if torch_arguments.get("num_workers") and torch_arguments.get("multiprocessing_context") is None:
-            torch_arguments["multiprocessing_context"] = safe_start_method()
+        self._chooses_start = torch_arguments.get("multiprocessing_context") is None
         super().__init__(dataset, collate_fn=Collation(collate, dtype), **torch_arguments)
         # Under the names of the arguments, as torch keeps its own: Lightning makes a loader again from them.
         self.presentation, self.lazy, self.dtype, self.memory_format = chosen, lazy, dtype, memory_format
-        self.images_per_trial, self.trial_seed = images_per_trial, trial_seed
+        self.images_per_trial, self.trial_seed, self.memory_budget = images_per_trial, trial_seed, memory_budget
         pinned = bool(self.pin_memory) and torch.accelerator.is_available()
-        self._maker = BatchMaker(chosen, lazy, pinned, memory_format)
+        self._maker = BatchMaker(chosen, lazy, pinned, memory_format, memory_budget)
         self._choose_trials(dataset)  # too few images are an error now and not in an epoch
 
     @property
@@ -141,6 +147,25 @@ class StandardDataLoader(DataLoader[Any]):
     @dataset.setter
     def dataset(self, dataset: Any) -> None:
         self.__dict__["dataset"] = dataset
+
+    def _prepare_workers(self) -> None:
+        """Start workers in a way that is safe now, and start them anew where a trial has other images."""
+        if self.num_workers == 0:
+            return
+        count = count_images(self.images_per_trial, self.presentation.n_images)
+        if self._iterator is not None and count != self._read_with:
+            self._iterator = None
+        self._read_with = count
+        method = safe_start_method()
+        if self._iterator is None and self._chooses_start and method is not None:
+            _log.warning(
+                "worker processes are started by '%s', as FFCV's threads ran in this process and a fork of it may "
+                "hang; a script then needs 'if __name__ == \"__main__\":'. To fork all the same, give "
+                "multiprocessing_context='fork'.",
+                method,
+            )
+            self._chooses_start = False
+            self.multiprocessing_context = method
 
     def _choose_trials(self, dataset: Any) -> npt.NDArray[np.int64] | None:
         count = count_images(self.images_per_trial, self.presentation.n_images)
@@ -159,6 +184,7 @@ class StandardDataLoader(DataLoader[Any]):
             Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's index
             in the dataset `[B]`; that of a `Subset` is the index in the whole.
         """
+        self._prepare_workers()
         # torch's iterator takes the dataset as it finds it now; its batches then carry the samples' numbers.
         self._is_reading = True
         try:
@@ -227,6 +253,8 @@ def get_data_loader(
     """
     if isinstance(dataloader, type):
         return dataloader(dataset, **settings)
+    if dataloader is not None and settings.get("presentation") is not None:
+        raise TypeError(f"give either presentation= or a dataloader with its settings, not both ({dataloader})")
     by_name = {kind.presentation_name: kind for kind in _LOADERS}
     name = (dataloader or "Standard").removesuffix("DataLoader")
     if name not in by_name:
@@ -267,6 +295,16 @@ def get_train_val_loaders(
     )
 
 
+def check_dtype(dtype: Any) -> None:
+    """Raise where a type is none of torch's.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
+
+
 def _check_dataset(dataset: Any, torch_arguments: dict[str, Any], dtype: torch.dtype | None) -> None:
     if isinstance(dataset, IterableDataset):
         raise TypeError(
@@ -277,5 +315,4 @@ def _check_dataset(dataset: Any, torch_arguments: dict[str, Any], dtype: torch.d
         raise ValueError("the dataset is empty: there is nothing to show")
     if torch_arguments.get("batch_size", 1) is None and torch_arguments.get("batch_sampler") is None:
         raise ValueError("batch_size=None leaves out batching, and a stimulus is a batch. Use batch_size=1.")
-    if dtype is not None and not isinstance(dtype, torch.dtype):
-        raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
+    check_dtype(dtype)

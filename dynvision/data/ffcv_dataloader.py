@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from dynvision.data.batches import Batch, BatchMaker
-from dynvision.data.beton import require_ffcv, verify_beton
-from dynvision.data.dataloader import resolve_presentation
+from dynvision.data.beton import changed_while_read, file_state, require_ffcv, verify_beton
+from dynvision.data.dataloader import StandardDataLoader, check_dtype, resolve_presentation
 from dynvision.data.forking import note_threads
-from dynvision.data.loader_params import optimize_loader_params
+from dynvision.data.loader_params import ORDERS, optimize_loader_params
 from dynvision.data.normalization import Normalization, pixel_scaling, pixel_table
 from dynvision.data.presentation import Presentation
 from dynvision.data.trials import choose_trials, count_images
@@ -28,7 +28,6 @@ __all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
 
 _log = logging.getLogger(__name__)
 
-ORDERS = ("sequential", "random", "quasi_random")
 LABEL_SPACES = ("original", "group")
 
 
@@ -43,7 +42,7 @@ def get_ffcv_dataloader(
     dtype: torch.dtype = torch.float32,
     *,
     presentation: Presentation | None = None,
-    dataloader: str | None = None,
+    dataloader: str | type[StandardDataLoader] | None = None,
     lazy: bool = False,
     label_space: str = "original",
     indices: Sequence[int] | None = None,
@@ -99,6 +98,10 @@ def get_ffcv_dataloader(
         ValueError: A setting is impossible; the message says which and what is valid.
     """
     require_ffcv()
+    order = str(getattr(order, "name", order)).lower()  # FFCV's own OrderOption will do
+    check_dtype(dtype)
+    if isinstance(dataloader, type):
+        dataloader = dataloader.presentation_name
     if order not in ORDERS:
         raise unknown_name("order", order, ORDERS)
     if label_space not in LABEL_SPACES:
@@ -109,11 +112,11 @@ def get_ffcv_dataloader(
     own = [name for name in inspect.signature(get_ffcv_dataloader).parameters if name != "settings"]
     chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings, own)
     count_images(images_per_trial, chosen.n_images)
+    opened_as = file_state(Path(path))
     sidecar = verify_beton(path)
     count, held, channels = (sidecar["file"][key] for key in ("samples", "resolution", "channels"))
-    if indices is not None and not len(indices):
-        raise ValueError("indices is empty: there is nothing to show")
-    if outside := [index for index in ([] if indices is None else indices) if not 0 <= index < count]:
+    indices = None if indices is None else check_indices(indices)
+    if outside := [index for index in (() if indices is None else indices) if not 0 <= index < count]:
         raise ValueError(f"indices: {outside[0]} is outside {path}, whose samples are 0 to {count - 1}")
     if resolution is not None and resolution != held:
         raise ValueError(
@@ -152,18 +155,21 @@ def get_ffcv_dataloader(
     trials = _Trials(np.arange(count) if indices is None else np.asarray(indices), images_per_trial, trial_seed, reopen)
     pinned = pin_memory and torch.accelerator.is_available()
     maker = BatchMaker(chosen, lazy, pinned, memory_format)
-    return FFCVStimulusLoader(loader, sidecar, maker, trials, dtype, label_space)
+    return FFCVStimulusLoader(Path(path), opened_as, loader, sidecar, maker, trials, dtype, label_space)
 
 
 class FFCVStimulusLoader:
     """Batches of (stimulus, labels) from a `.beton` file; made by `get_ffcv_dataloader`.
 
     Attributes:
+        path: The file.
         sidecar: The file's sidecar: classes, samples, settings.
     """
 
     def __init__(
         self,
+        path: Path,
+        opened_as: dict[str, int],
         loader: Any,
         sidecar: dict[str, Any],
         maker: BatchMaker,
@@ -171,7 +177,8 @@ class FFCVStimulusLoader:
         dtype: torch.dtype,
         label_space: str,
     ) -> None:
-        self.sidecar = sidecar
+        self.path, self.sidecar = path, sidecar
+        self._opened_as = opened_as
         self._loader, self._maker, self._trials = loader, maker, trials
         self._dtype = dtype
         samples = sidecar["samples"]
@@ -240,17 +247,41 @@ class FFCVStimulusLoader:
         threads = torch.get_num_threads()
         if loader.num_workers > 1:
             note_threads()
-        epoch = iter(loader)
+        if file_state(self.path) != self._opened_as:  # FFCV opens it anew for every epoch
+            raise changed_while_read(self.path)
+        try:
+            epoch = iter(loader)
+        except (ValueError, OSError) as error:
+            raise changed_while_read(self.path) from error
+        is_first = True
         try:
             torch.set_num_threads(threads)
             while (batch := _next_batch(epoch)) is not None:
                 images, ids = batch[0].clone(), batch[1].reshape(-1).numpy().copy()
-                if torch.get_num_threads() != threads:  # FFCV's thread sets torch's as it starts
+                if is_first:  # FFCV's thread sets torch's as it starts; after that it is the user's again
                     torch.set_num_threads(threads)
+                    is_first = False
                 yield images.view(self._dtype), ids
+            if file_state(self.path) != self._opened_as:
+                raise changed_while_read(self.path)
         finally:
             _close_epoch(epoch)
-            torch.set_num_threads(threads)
+            if is_first:
+                torch.set_num_threads(threads)
+
+
+def check_indices(indices: Any) -> list[int]:
+    """The places of samples as whole numbers.
+
+    Raises:
+        ValueError: They are none, such as a mask or fractions, or there are none.
+    """
+    given = np.asarray(indices)
+    if given.size == 0:
+        raise ValueError("indices is empty: there is nothing to show")
+    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError("indices are places in the file, whole numbers from 0; of a mask take np.flatnonzero(mask)")
+    return [int(index) for index in given]
 
 
 class _Trials:

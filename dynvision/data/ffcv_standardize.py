@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +14,7 @@ from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
 from ffcv.pipeline.operation import Operation
 from ffcv.pipeline.state import State
-from numba import njit
+from numba import carray, cfunc, types
 
 __all__ = ["StandardizePixels"]
 
@@ -36,24 +38,44 @@ class StandardizePixels(Operation):  # type: ignore[misc]  # FFCV is untyped
 
     def generate_code(self) -> Callable[..., Any]:
         """The function that FFCV compiles."""
+        code = self._look_up() if self.numbers is None else self._compute(self.numbers)
+        code.is_parallel = True  # type: ignore[attr-defined]  # how FFCV is told
+        code.with_indices = True  # type: ignore[attr-defined]
+        return code
+
+    def _compute(self, numbers: npt.NDArray[np.float32]) -> Callable[..., Any]:
         channels_last, channels = self.channels_last, len(self.table)
-        stride = channels if channels_last else 1
-        settings = self.table if self.numbers is None else self.numbers
-        fill = _make_look_up(stride) if self.numbers is None else _make_standardize(stride)
+        standardize_plane = _compile_standardize(channels if channels_last else 1)
         my_range = Compiler.get_iterator()
 
         def standardize(images: Any, result: Any, indices: Any) -> Any:
+            size = result.shape[2] * result.shape[3]
             for i in my_range(len(indices)):
-                planes = result[i].reshape(channels, -1)
-                pixels = images[i].reshape(-1)
+                pixels, planes = images[i].ctypes.data, result[i].ctypes.data
                 for channel in range(channels):
-                    first = channel if channels_last else channel * planes.shape[1]
-                    fill(planes[channel], pixels[first:], settings[channel])
+                    first = channel if channels_last else channel * size
+                    scale, mean, std = numbers[channel, 0], numbers[channel, 1], numbers[channel, 2]
+                    standardize_plane(planes + 4 * channel * size, pixels + first, size, scale, mean, std)
             return result
 
-        standardize.is_parallel = True  # type: ignore[attr-defined]  # how FFCV is told
-        standardize.with_indices = True  # type: ignore[attr-defined]
         return standardize
+
+    def _look_up(self) -> Callable[..., Any]:
+        table, channels_last, channels = self.table, self.channels_last, len(self.table)
+        my_range = Compiler.get_iterator()
+
+        def look_up(images: Any, result: Any, indices: Any) -> Any:
+            size = result.shape[2] * result.shape[3]
+            stride = channels if channels_last else 1
+            for i in my_range(len(indices)):
+                pixels, planes = images[i].reshape(-1), result[i].reshape(channels, size)
+                for channel in range(channels):
+                    first = channel if channels_last else channel * size
+                    for place in range(size):
+                        planes[channel, place] = table[channel, pixels[first + place * stride]]
+            return result
+
+        return look_up
 
     def declare_state_and_memory(self, previous_state: State) -> tuple[State, AllocationQuery | None]:
         """The shape and type of the result."""
@@ -64,21 +86,27 @@ class StandardizePixels(Operation):  # type: ignore[misc]  # FFCV is untyped
         return state, AllocationQuery(shape=shape, dtype=self.table.dtype, device=previous_state.device)
 
 
-def _make_standardize(stride: int) -> Any:
-    # Exactly as written: FFCV compiles its own code with fast, inexact arithmetic.
-    @njit(nogil=True, fastmath=False, error_model="numpy")
-    def standardize(plane: Any, pixels: Any, numbers: Any) -> None:
-        scale, mean, std = numbers[0], numbers[1], numbers[2]
-        for place in range(plane.shape[0]):
-            plane[place] = (np.float32(pixels[place * stride]) * scale - mean) / std
+@functools.cache
+def _compile_standardize(stride: int) -> Any:
+    """Compile the arithmetic exactly as it is written: FFCV's own code is compiled to be fast and inexact.
 
-    return standardize
+    It is called through its address, as a function compiled within FFCV's would take over FFCV's settings.
+    """
+
+    def standardize_plane(plane: Any, pixels: Any, size: int, scale: Any, mean: Any, std: Any) -> None:
+        shown, held = carray(plane, (size,)), carray(pixels, (size * stride,))
+        for place in range(size):
+            shown[place] = (np.float32(held[place * stride]) * scale - mean) / std
+
+    numbers = (types.float32, types.float32, types.float32)
+    signature = types.void(types.CPointer(types.float32), types.CPointer(types.uint8), types.int64, *numbers)
+    compiled = cfunc(signature, error_model="numpy")(standardize_plane)
+    _compiled.append(compiled)
+    prototype = ctypes.CFUNCTYPE(
+        None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_float, ctypes.c_float
+    )
+    return prototype(compiled.address)
 
 
-def _make_look_up(stride: int) -> Any:
-    @njit(nogil=True)
-    def look_up(plane: Any, pixels: Any, table: Any) -> None:
-        for place in range(plane.shape[0]):
-            plane[place] = table[pixels[place * stride]]
-
-    return look_up
+_compiled: list[Any] = []
+"""What was compiled stays, as its address is used."""

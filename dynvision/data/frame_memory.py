@@ -6,7 +6,7 @@ import mmap
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,9 +91,19 @@ class FrameMemory:
             for surplus in [b for b in free if b is not block][: -(_KEPT - 1)]:
                 self._blocks.remove(surplus)
             if block is None:
-                block = _Block.make(size, zeros)
+                me = weakref.ref(self)  # or blocks and memory would keep each other alive
+                block = _Block.make(size, zeros, lambda _: None if (memory := me()) is None else memory._trim())
                 self._blocks.append(block)
             return block.lend()
+
+    def _trim(self) -> None:
+        """Give back what came back and is more than is kept; called when the last tensor of a loan is gone."""
+        if self._lock.acquire(blocking=False):  # whoever holds it trims, too
+            try:
+                for surplus in [block for block in self._blocks if block.is_free()][:-_KEPT]:
+                    self._blocks.remove(surplus)
+            finally:
+                self._lock.release()
 
 
 def _void_stretches(show: Presentation) -> list[tuple[int, int]]:
@@ -121,10 +131,11 @@ class _Block:
     start: int
     lazily_zero: list[tuple[int, int]]
     rewritten: list[tuple[int, int]]
+    on_return: Callable[[Any], None]
     _loan: Any = field(default=None)
 
     @classmethod
-    def make(cls, size: int, zeros: Sequence[tuple[int, int]]) -> _Block:
+    def make(cls, size: int, zeros: Sequence[tuple[int, int]], on_return: Callable[[Any], None]) -> _Block:
         """Map pages such that the longest stretch of zeros begins on a huge page."""
         try:
             pages = mmap.mmap(-1, size + 4 * _HUGE_PAGE, **_private_flags())
@@ -148,7 +159,7 @@ class _Block:
             rewritten += [(start + first, low)] * (start + first < low) + [(high, start + last)] * (high < start + last)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             _advise(pages, mmap.MADV_HUGEPAGE, 0, len(pages))
-        return cls((size, tuple(zeros)), pages, start, lazily_zero, rewritten)
+        return cls((size, tuple(zeros)), pages, start, lazily_zero, rewritten, on_return)
 
     def is_free(self) -> bool:
         """Whether no tensor of the last loan is left."""
@@ -157,15 +168,17 @@ class _Block:
     def lend(self) -> Tensor:
         """Lend the bytes as a tensor, with zeros where they were asked for."""
         to_write = list(self.rewritten)
+        size = self.key[0]
         for low, high in self.lazily_zero:
             if not _advise(self.pages, mmap.MADV_DONTNEED, low, high):
-                to_write.append((low, high))
+                to_write.append((max(low, self.start), min(high, self.start + size)))
         loan = memoryview(self.pages)
-        self._loan = weakref.ref(loan)
-        everything = torch.frombuffer(loan, dtype=torch.uint8)
+        self._loan = weakref.ref(loan, self.on_return)
+        # From its own first byte on, so that saving or sending the tensor takes nothing else along.
+        lent = torch.frombuffer(loan, dtype=torch.uint8, count=size, offset=self.start)
         for low, high in to_write:
-            everything[low:high].zero_()
-        return everything[self.start : self.start + self.key[0]]
+            lent[low - self.start : high - self.start].zero_()
+        return lent
 
 
 def _private_flags() -> dict[str, int]:

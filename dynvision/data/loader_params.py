@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from dynvision.errors import unknown_name
 from dynvision.machine import available_memory, usable_cores
 
-__all__ = ["DatasetParams", "optimize_loader_params"]
+__all__ = ["ORDERS", "DatasetParams", "optimize_loader_params"]
 
+ORDERS = ("sequential", "random", "quasi_random")
 _SHARE = 0.5
 """The part of the available memory that a loader takes by default."""
 _HELD = 2
@@ -92,6 +94,12 @@ def optimize_loader_params(
             raise ValueError(f"{name} is a whole number from 1, not {value!r}")
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise ValueError(f"num_workers is a whole number from 0, not {num_workers!r}")
+    if order not in ORDERS:
+        raise unknown_name("order", order, ORDERS)
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
+    if cores is not None and cores < 1:
+        raise ValueError(f"cores is a number from 1, not {cores!r}")
     budget = int(available_memory() * _SHARE) if memory is None else int(memory)
     usable = usable_cores() if cores is None else cores
     changes: dict[str, str] = {}

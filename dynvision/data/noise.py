@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -35,7 +36,10 @@ class Noise:
         kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`.
         ssnr: In [0, 1]: 0 is pure noise, 1 the image.
         temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
-        persistence: Correlation from one step to the next where `temporal` is `correlated`, in [0, 1).
+        persistence: Correlation from one step to the next where `temporal` is `correlated`, in [0, 0.99]: that of the
+            Gaussian field r that every noise is made of. It is r for gaussian noise, 6/π · asin(r/2) for uniform, a
+            little less than r for poisson, and 2/π · asin(r) for whether a pixel is salt or pepper. A step costs about
+            ln 0.01 / ln r fields.
         spatial_scale: Standard deviation, in pixels, of the Gaussian by which the noise field is smoothed
             (periodic at the borders); 0 is independent pixels. Not for `phase_scrambled`.
         seed: The same sample gets the same noise for the same seed.
@@ -53,10 +57,12 @@ class Noise:
             raise unknown_name("noise", self.kind, NOISE_KINDS)
         if self.temporal not in NOISE_TEMPORAL:
             raise unknown_name("temporal noise", self.temporal, NOISE_TEMPORAL)
-        for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.9999), ("spatial_scale", 0, np.inf)):
+        for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.99), ("spatial_scale", 0, np.inf)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
                 raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**64:
+            raise ValueError(f"the seed of noise is a whole number from 0, not {self.seed!r}")
         if self.kind == "phase_scrambled" and self.spatial_scale > 0:
             raise ValueError("phase-scrambled noise has the image's own spatial spectrum; leave spatial_scale at 0")
 
@@ -72,10 +78,11 @@ def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], 
     - poisson: intensities ``I = s − min s`` are counted as photons, ``y ~ Poisson(N I) / N``, where
       ``N = ⟨I⟩ w / (σ² (1 − w))`` photons a unit give the signal the share w of the variance; then
       ``x = μ + √w (y + min s − μ)``. w is at least 0.001.
-    - phase_scrambled: the amplitude spectrum is kept and each phase is the weighted mean of the image's
-      and a random one, ``φ = arg(w e^{iφ_s} + (1 − w) e^{iφ_n})``, the same for all channels (Dakin, Hess,
-      Ledgeway & Achtman, What causes non-monotonic tuning of fMRI response to noisy images?, Current
-      Biology 12, 2002).
+    - phase_scrambled: the amplitude spectrum is kept, and each phase is the weighted mean of the image's and a
+      random one (Dakin, Hess, Ledgeway & Achtman, What causes non-monotonic tuning of fMRI response to noisy
+      images?, Current Biology 12, 2002). The random one lies φ_n off the image's, by the same for all channels, so
+      that their relation, and with it colour, is kept (Prichard & Theiler, Generating surrogate data for time
+      series with several simultaneously measured variables, PRL 73, 1994): ``φ = φ_s + arg(w + (1 − w) e^{iφ_n})``.
 
     Nothing is clipped: normalized images have no fixed range.
 
@@ -196,9 +203,9 @@ def _scramble_phases(
     # The phases of a real noise image have the symmetry that keeps the result real.
     other = np.fft.rfft2(field)
     other /= np.maximum(np.abs(other), 1e-12)
-    mixed = ssnr * own + (1 - ssnr) * other
-    size = np.abs(mixed)
-    phase = np.divide(mixed, size, out=own.copy(), where=size > 1e-9)
+    turn = ssnr + (1 - ssnr) * other
+    size = np.abs(turn)
+    phase = own * np.divide(turn, size, out=np.ones_like(turn), where=size > 1e-9)
     phase[..., 0, 0] = own[..., 0, 0]
     scrambled: npt.NDArray[np.float64] = np.fft.irfft2(amplitude * phase, s=signal.shape[-2:])
     return scrambled

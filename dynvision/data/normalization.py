@@ -59,6 +59,8 @@ def pixel_scaling(channels: int, normalize: Normalization | None) -> Tensor:
     Raises:
         ValueError: There are not as many means as channels, or a deviation is not above 0.
     """
+    if normalize is not None and (len(normalize) != 2 or any(isinstance(part, (int, float)) for part in normalize)):
+        raise ValueError("normalize is (means, deviations), each with a number for every channel")
     given = ([0.0] * channels, [1.0] * channels) if normalize is None else normalize
     mean, std = (torch.tensor([float(v) for v in part], dtype=torch.float32) for part in given)
     if len(mean) != channels or len(std) != channels:

@@ -87,16 +87,21 @@ class Collation:
         Returns:
             Images `[B, C, H, W]` (or `[B, K, C, H, W]`), labels `[B]` (or `[B, K]`, int64), numbers `[B]`.
         """
+        if not len(items.ids):
+            raise ValueError("the batch sampler gave a batch without samples; leave empty batches out")
         if self.collate is None:
             images, labels = items.stacked or _collate_pairs(items)
         else:
             images, labels = _check_pair(self.collate(items.as_list()), "collate_fn gives")
+            images = images.clone()  # it may be a view of the dataset, and a batch is its caller's
         if self.dtype is not None and images.dtype != self.dtype:
             if images.is_floating_point() and not self.dtype.is_floating_point:
                 raise ValueError(f"dtype={self.dtype} would cut off the fractions of {images.dtype} images")
             images = images.to(self.dtype)
         if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
             labels = _as_labels(labels)
+        if labels.dim() != 1:
+            labels = _check_label_shape(labels, images)
         count = len(items.ids) * items.per_trial
         if len(images) != count or len(labels) != count:
             raise ValueError(
@@ -110,10 +115,11 @@ class Collation:
 
 def _number_in_whole(dataset: Any, indices: Sequence[int]) -> npt.NDArray[np.int64]:
     """The samples' indices in the dataset that subsets were taken from."""
-    numbers = np.array(indices, dtype=np.int64)
-    while type(dataset) is Subset:
-        numbers, dataset = np.asarray(dataset.indices, dtype=np.int64)[numbers], dataset.dataset
-    return numbers
+    numbers = list(indices)
+    while type(dataset) is Subset:  # only the batch's own are looked up: there may be a million others
+        held = dataset.indices
+        numbers, dataset = [held[number] for number in numbers], dataset.dataset
+    return np.array(numbers, dtype=np.int64)
 
 
 def _collate_pairs(items: Sequence[Any]) -> tuple[Tensor, Any]:
@@ -140,6 +146,18 @@ def _check_pair(item: Any, what: str) -> tuple[Any, Any]:
     return item[0], item[1]
 
 
+def _check_label_shape(labels: Tensor, images: Tensor) -> Tensor:
+    """Labels are one class index an image: `[B]`, or `[B, K]` for images `[B, K, C, H, W]`."""
+    if labels.dim() == 2 and labels.shape[1] == 1:
+        return labels[:, 0]
+    if labels.dim() == 2 and images.dim() == 5 and labels.shape[1] == images.shape[1]:
+        return labels
+    raise TypeError(
+        f"labels are one class index an image, and these have the shape {list(labels.shape)} for images of shape "
+        f"{list(images.shape)}. Take the class of one-hot labels with .argmax(-1)."
+    )
+
+
 def _as_labels(labels: Any) -> Tensor:
     try:
         found = torch.as_tensor(labels)
@@ -154,9 +172,19 @@ def _as_tensor(image: Any) -> Tensor:
     from PIL import Image
 
     if isinstance(image, np.ndarray):
+        if image.ndim == 3 and image.shape[-1] in (1, 3, 4) and image.shape[0] not in (1, 3, 4):
+            raise TypeError(
+                f"a NumPy image of shape {list(image.shape)} has its channels last; tensors and arrays are [C, H, W] "
+                "and are taken as they are. Give the dataset a transform such as v2.ToImage() and "
+                "v2.ToDtype(torch.float32, scale=True)."
+            )
         return torch.from_numpy(image)
     if not isinstance(image, Image.Image):
         raise TypeError(f"an image is a tensor, a NumPy array [C, H, W] or a PIL image, not {type(image).__name__}")
+    if image.mode == "P":
+        image = image.convert("RGB")
+    if image.mode not in ("1", "L", "I;16", "RGB"):
+        raise TypeError(f"a PIL image of mode {image.mode} has no one meaning in [0, 1]; give image.convert('RGB')")
     from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 
     made: Tensor = to_dtype(pil_to_tensor(image), torch.float32, scale=True)

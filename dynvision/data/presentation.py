@@ -21,6 +21,7 @@ __all__ = [
     "Presentation",
     "Segment",
     "StimulusSequence",
+    "add_scaled",
     "lay_out_channels_last",
     "make_presentation",
 ]
@@ -29,10 +30,13 @@ __all__ = [
 _IMAGE_SEED = 0xD1B54A32D192ED03
 """Keeps the noise of a trial's images apart: an odd number without a pattern in its bits."""
 
+_KEPT_DRAWS = 4
+"""Noisy images that a sequence keeps, so that memory does not grow with the number of its noises."""
+
 _HALVES = (torch.float16, torch.bfloat16)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StimulusSequence:
     """A batch of trials over time, kept as its images.
 
@@ -93,9 +97,14 @@ class StimulusSequence:
         """The frame at a step: `sequence[t]` or, as for the dense tensor, `sequence[:, t]` or `sequence[:, 2:5]`."""
         if not isinstance(index, tuple):
             return self.frame(index)
+        if len(index) != 2 or not isinstance(index[1], (int, slice)):
+            raise IndexError("a sequence is indexed by a step, sequence[t], or by trials and steps, sequence[:, 2:5]")
         batch, t = index
         if isinstance(t, slice):
-            return torch.stack([self.frame(step)[batch] for step in range(*t.indices(len(self)))], dim=1)
+            steps = range(*t.indices(len(self)))
+            frames = [self.frame(step) for step in steps] or [self.images.new_empty((0, *self.shape[2:]))]
+            shown = torch.stack(frames, dim=1) if steps else frames[0].new_empty((len(self.images), 0, *self.shape[2:]))
+            return shown[batch]
         return self.frame(t)[batch]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -108,7 +117,7 @@ class StimulusSequence:
         if self.presentation.sensor_noise == 0:
             return shown
         noise = sensor_noise(self._ids(), t, tuple(shown.shape[1:]), self.presentation.noise_seed)
-        return shown + self.presentation.sensor_noise * torch.from_numpy(noise).to(shown)
+        return add_scaled(shown, torch.from_numpy(noise), self.presentation.sensor_noise)
 
     def noiseless_frame(self, t: int) -> Tensor:
         """The frame at step `t` before sensor noise; not to be written to."""
@@ -132,6 +141,8 @@ class StimulusSequence:
         if key not in self._drawn:
             for old in [k for k in self._drawn if k[1].temporal != "static"]:
                 del self._drawn[old]
+            while len(self._drawn) >= _KEPT_DRAWS:
+                del self._drawn[next(iter(self._drawn))]
             pixels = image.detach().cpu().to(torch.float32).numpy()
             own = dataclasses.replace(noise, seed=(noise.seed + index * _IMAGE_SEED) % 2**64)
             noisy = torch.from_numpy(add_noise(pixels, own, self._ids(), key[2])).to(image)
@@ -173,7 +184,7 @@ class StimulusSequence:
         return replace(self, images=self.images.pin_memory())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelSequence:
     """The labels of a batch of trials over time, kept as one label an image.
 
@@ -248,6 +259,13 @@ def lay_out_channels_last(images: Tensor) -> Tensor:
     return flat.view(images.shape) if images.dim() == 4 else torch.unflatten(flat, 0, list(images.shape[:-3]))
 
 
+def add_scaled(frame: Tensor, noise: Tensor, scale: float) -> Tensor:
+    """``frame + scale · noise``, in float32 where the frame has half precision, rounded once."""
+    if frame.dtype in _HALVES:
+        return add_scaled(frame.to(torch.float32), noise, scale).to(frame.dtype)
+    return frame + scale * noise.to(frame)
+
+
 def _fade(image: Tensor, contrast: float, grey: float) -> Tensor:
     """``grey + contrast · (image − grey)``, in float32 where the image has half precision."""
     if image.dtype in _HALVES:
@@ -256,6 +274,8 @@ def _fade(image: Tensor, contrast: float, grey: float) -> Tensor:
 
 
 def _check_step(t: int, steps: int) -> int:
+    if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
+        raise IndexError(f"a step is a whole number, not {t!r}; trials come first: sequence[:, 2:5]")
     if not -steps <= t < steps:
         raise IndexError(f"step {t} is outside the {steps} steps of the presentation")
     return t % steps

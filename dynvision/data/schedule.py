@@ -201,6 +201,8 @@ class Presentation:
             settings: Any attribute of `Presentation` but `segments`.
         """
         segments = read_program(program, dt)
+        if not segments:
+            raise ValueError("the program has no segments; it needs at least one, such as {image: 20}")
         total = sum(s.steps for s in segments) if n_timesteps is None else n_timesteps
         return cls(fill_trial(total, segments), dt=dt, **settings)
 

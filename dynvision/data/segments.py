@@ -45,6 +45,8 @@ class Segment:
 
     def __post_init__(self) -> None:
         check_steps("a segment's duration", self.steps)
+        if isinstance(self.frame, bool) or not isinstance(self.frame, (int, np.integer)) or self.frame < VOID:
+            raise ValueError(f"a segment shows an image, counted from 0, or void ({VOID}), not {self.frame!r}")
         for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
             _check_contrast(value)
 

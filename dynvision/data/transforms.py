@@ -44,6 +44,8 @@ def get_data_transform(
     config = config or load_config()
     valid = config.data.transform_presets
     names = [presets] if isinstance(presets, str) else list(presets)
+    if not names:
+        raise ConfigError("no transform preset is named; name one, such as 'train'")
     if data_name is not None:
         names = [f"{n}_{data_name}" if f"{n}_{data_name}" in valid else n for n in names]
         takes_own = data_name in valid and data_name not in names and not names[0].startswith("ffcv")
@@ -52,6 +54,8 @@ def get_data_transform(
         if name not in valid:
             raise unknown_name("transform preset", name, valid)
     is_ffcv = any(name.startswith("ffcv") for name in names)
+    if is_ffcv and not all(name.startswith("ffcv") for name in names):
+        raise ConfigError(f"presets of FFCV and of torchvision cannot be put together: {', '.join(names)}")
     where = config.folder / "config_data.yaml"
     library = _library(is_ffcv)
     steps = [parse_transform(text, library, f"{where}: transform_presets.{n}") for n in names for text in valid[n]]
@@ -110,13 +114,13 @@ class TargetTransform:
         Raises:
             ValueError: The label is not of the group.
         """
-        if int(label) not in self._places:
+        if label != int(label) or int(label) not in self._places:
             raise ValueError(f"label {label} is not in the group '{self.name}', whose classes are {self.classes}")
         return self._places[int(label)]
 
     def inverse(self, label: int) -> int:
         """Map group → original."""
-        if not 0 <= int(label) < len(self.classes):
+        if label != int(label) or not 0 <= int(label) < len(self.classes):
             raise ValueError(f"'{self.name}' has the labels 0 to {len(self.classes) - 1}, not {label}")
         return self.classes[int(label)]
 

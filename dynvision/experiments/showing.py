@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.data.noise import sensor_noise
-from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.data.presentation import Presentation, StimulusSequence, add_scaled
 from dynvision.experiments.plan import plan_sweep
 from dynvision.models.loading import record_layers, step_network
 
@@ -126,8 +126,8 @@ def _render(sequence: StimulusSequence, t: int, ids: npt.NDArray[np.int64], draw
         return frame.clone()
     if show.noise_seed not in drawn:
         noise = sensor_noise(ids, t, tuple(frame.shape[1:]), show.noise_seed)
-        drawn[show.noise_seed] = torch.from_numpy(noise).to(frame)
-    return frame + show.sensor_noise * drawn[show.noise_seed]
+        drawn[show.noise_seed] = torch.from_numpy(noise).to(frame.device)
+    return add_scaled(frame, drawn[show.noise_seed], show.sensor_noise)
 
 
 def _copy_state(state: Any) -> Any:

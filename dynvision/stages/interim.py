@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dynvision.errors import ConfigError, DataError
 from dynvision.files import make_directory, read_json, write_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
-from dynvision.stages.raw import SPLITS
+from dynvision.stages.raw import SPLITS, RawStage
 from dynvision.targets import Target
 
 __all__ = ["InterimStage", "split_partition"]
@@ -59,16 +60,21 @@ class InterimStage(Stage):
         return [self._build(target, inputs) for target in targets]
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
+        start = time.perf_counter()
         (upstream,) = self.upstream(target)
         raw = inputs[upstream].details
         chosen = self._choose_classes(target, raw["classes"])
         source = Path(raw["source"])
         source = source if source.is_absolute() else self.paths.root / source
+        # Images that this project did not write were looked at just now, to know that raw is up to date.
+        is_listed = RawStage(self.config, self.paths).is_exported(target.key[1])
         for entry in chosen:
-            held = len(list_images(source / entry["folder"])) if (source / entry["folder"]).is_dir() else 0
+            place, held = source / entry["folder"], entry["count"]
+            if is_listed or not place.is_dir():
+                held = len(list_images(place)) if place.is_dir() else 0
             if held != entry["count"]:
                 raise DataError(
-                    f"{source / entry['folder']} holds {held} images where {entry['count']} were counted. "
+                    f"{place} holds {held} images where {entry['count']} were counted. "
                     f"Make it again: dynvision make --force {upstream}"
                 )
         folder = make_directory(self.output(target))
@@ -86,6 +92,7 @@ class InterimStage(Stage):
                 "source": raw["source"],
                 "images": sum(c["count"] for c in chosen),
                 "channels": raw["channels"],
+                "seconds": round(time.perf_counter() - start, 3),
                 "classes": [{**c, "group_index": group_index[c["index"]]} for c in chosen],
             },
         )

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config import Config
+from dynvision.config.data import DataSource
 from dynvision.data.archives import ARCHIVE_DATASETS, fetch_archive, open_split
 from dynvision.data.class_folders import Export, scan_class_folders
 from dynvision.data.exporting import export_images, open_export
+from dynvision.data.own_dataset import OwnDataset, open_own_dataset
 from dynvision.errors import ConfigError, DataError, DynvisionError
 from dynvision.files import make_directory, read_json, replace_directory, write_json
+from dynvision.models.source_code import digest_source
 from dynvision.paths import Paths
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
@@ -59,6 +62,9 @@ class RawStage(Stage):
                 "files": self._observe(target).digest,
             }
         source = data.data_sources.get(dataset)
+        if source is not None and source.class_path is not None:
+            own = {"class": source.class_path, "args": source.args, "source": digest_source(source.class_path)}
+            return {**own, "channels": self._channels(dataset)}
         sums = {"md5": source.md5, "files": source.files} if source else {}
         return {key: value for key, value in sums.items() if value}
 
@@ -70,7 +76,10 @@ class RawStage(Stage):
 
     def is_exported(self, dataset: str) -> bool:
         """Whether this project writes the images, rather than finding them."""
-        return dataset not in self.config.data.mounts() and (dataset == "gratings" or dataset in ARCHIVE_DATASETS)
+        source = self.config.data.data_sources.get(dataset)
+        has_class = source is not None and source.class_path is not None
+        known = dataset == "gratings" or dataset in ARCHIVE_DATASETS
+        return dataset not in self.config.data.mounts() and (known or has_class)
 
     def source_folder(self, dataset: str, split: str) -> Path:
         """The folder that holds a split's class folders."""
@@ -155,12 +164,22 @@ class RawStage(Stage):
             total = len(names) * (settings.train_per_class if split == "train" else settings.test_per_class)
             images: Any = iterate_gratings(settings, split, self.config.data.data_resolution[dataset])
             return export_images(images, names, folder, total, str(target), compress_level=level)
+        source = self.config.data.data_sources.get(dataset)
+        if source is not None and source.class_path is not None:
+            images = self._open_own(dataset, split, source)
+            return export_images(images, images.classes, folder, len(images), str(target), compress_level=level)
         archives = fetch_archive(
             dataset, self.paths.raw(dataset) / "archive", self.config.data.data_sources.get(dataset)
         )
         images = open_split(dataset, split, archives)
         count = len(images.labels)
         return export_images(images, images.classes, folder, count, str(target), compress_level=level)
+
+    def _open_own(self, dataset: str, split: str, source: DataSource) -> OwnDataset:
+        bases = [self.paths.external(dataset), self.paths.raw(dataset)]
+        folder = next((base for base in bases if base.is_dir()), bases[0])
+        where = f"{self.config.folder / 'config_data.yaml'}: data_sources.{dataset}.class"
+        return open_own_dataset(str(source.class_path), source.args, folder, split, where)
 
     def _observe(self, target: Target) -> Export:
         if target not in self._observed:

@@ -9,6 +9,7 @@ from pydantic import Field
 from dynvision.checking import CHECKS
 from dynvision.records import Record
 from dynvision.workspace import Workspace
+from dynvision_assets.assets.config import config_dep
 from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource
@@ -38,7 +39,7 @@ def make_stage_asset(
 
     @dg.asset(
         key=asset_key(key),
-        deps=deps_of(workspace, key),
+        deps=[*deps_of(workspace, key), *config_dep(workspace, key)],
         partitions_def=stage_partitions(workspace, key),
         group_name=key[0],
         kinds=kinds,

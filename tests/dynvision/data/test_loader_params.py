@@ -136,15 +136,26 @@ def test_cores_are_those_that_this_process_may_use():
     assert optimize(num_workers=10_000, cores=None).num_workers == usable
 
 
-def set_limit(monkeypatch: pytest.MonkeyPatch, limit: str | None, used: str = "400\n") -> None:
+VERSION_2, VERSION_1 = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+
+
+def set_limit(
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str | None,
+    used: str = "400\n",
+    names: tuple[str, str] = VERSION_2,
+    cached: int = 0,
+) -> None:
     read = Path.read_text
+    held = {names[0]: limit, names[1]: used, "memory.stat": f"anon 100\ninactive_file {cached}\nactive_file 7\n"}
 
     def read_text(path: Path, *arguments: Any, **settings: Any) -> str:
         if "cgroup" not in path.parts:
             return read(path, *arguments, **settings)
-        if limit is None:
+        content = held.get(path.name)
+        if limit is None or content is None:
             raise FileNotFoundError(path)
-        return limit if path.name == "memory.max" else used
+        return content
 
     monkeypatch.setattr(Path, "read_text", read_text)
 
@@ -153,6 +164,12 @@ def set_limit(monkeypatch: pytest.MonkeyPatch, limit: str | None, used: str = "4
 def test_limit_of_a_control_group_is_respected(monkeypatch, limit, used, left):
     set_limit(monkeypatch, limit, used)
     assert available_memory() == left
+
+
+@pytest.mark.parametrize("names", [VERSION_1, VERSION_2])
+def test_files_that_a_control_group_only_caches_are_no_use_of_memory(monkeypatch, names):
+    set_limit(monkeypatch, "1000\n", "900\n", names, cached=300)
+    assert available_memory() == 400
 
 
 @pytest.mark.parametrize("limit", ["max\n", None, f"{10**18}\n"])

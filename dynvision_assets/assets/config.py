@@ -1,0 +1,73 @@
+"""`config/<dataset>`: what the configuration says of a dataset, observed and never made.
+
+An observation gives each partition the digest of the settings that its interim and processed stage depend on,
+so that a changed group, resolution or split shows in Dagster's lineage as a new version of exactly the
+partitions that it concerns.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from dynvision.files import digest_json
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+from dynvision_assets.partitions import asset_key, stage_partitions
+from dynvision_assets.resources import ComputeResource
+
+__all__ = ["config_dep", "config_version", "make_config_assets", "observe_config"]
+
+_STAGES = ("interim", "processed")
+
+
+def make_config_assets(workspace: Workspace) -> list[dg.SourceAsset]:
+    """Make one observable asset for each dataset."""
+    return [_make_asset(workspace, dataset) for dataset in workspace.config.datasets]
+
+
+def config_dep(workspace: Workspace, key: tuple[str, ...]) -> list[dg.AssetDep]:
+    """The edge from a dataset's configuration to an asset that depends on it."""
+    if key[0] not in _STAGES:
+        return []
+    names = [str(name) for name in workspace.stages[key[0]].partitions(key)]
+    mapping = dg.StaticPartitionMapping({name: [name] for name in names})
+    return [dg.AssetDep(asset_key(("config", key[1])), partition_mapping=mapping)]
+
+
+def config_version(workspace: Workspace, dataset: str, partition: str) -> str:
+    """The digest of the settings that a partition's stages depend on."""
+    settings = []
+    for name in _STAGES:
+        stage = workspace.stages[name]
+        if (name, dataset) in stage.keys():
+            settings.append(stage.settings(Target((name, dataset), partition)))
+    return digest_json(settings)
+
+
+def observe_config(workspace: Workspace, instance: dg.DagsterInstance, target: Target) -> None:
+    """Record the version of the configuration that a target is about to be made with."""
+    if target.stage in _STAGES:
+        version = config_version(workspace, target.key[1], str(target.partition))
+        instance.report_runless_asset_event(
+            dg.AssetObservation(
+                asset_key(("config", target.key[1])),
+                partition=str(target.partition),
+                tags={"dagster/data_version": version},
+            )
+        )
+
+
+def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
+    @dg.observable_source_asset(
+        key=asset_key(("config", dataset)),
+        partitions_def=stage_partitions(workspace, ("interim", dataset)),
+        group_name="config",
+        description=f"The settings in config_data.yaml that partitions of {dataset} depend on; observed, never made.",
+    )
+    def observe(compute: ComputeResource) -> dg.DataVersionsByPartition:
+        current = Workspace.open(compute.root, compute.config_folder)
+        names = [str(name) for name in current.stages["interim"].partitions(("interim", dataset))]
+        versions = {name: dg.DataVersion(config_version(current, dataset, name)) for name in names}
+        return dg.DataVersionsByPartition(versions)
+
+    return observe
