@@ -46,7 +46,7 @@ def class_counts_match_the_manifest(workspace: Workspace, target: Target, record
     """Every class folder holds the images that the manifest counts."""
     folder = workspace.stage(target).output(target)
     counted = {c["folder"]: c["count"] for c in record.details["classes"]}
-    found = {name: len(list_images(folder / name)) for name in counted}
+    found = {name: len(list_images(folder / name)) if (folder / name).is_dir() else 0 for name in counted}
     wrong = [f"{name}: {found[name]} of {count}" for name, count in counted.items() if found[name] != count]
     sentence = f"{sum(found.values())} images in {len(found)} class folders"
     return CheckResult("class_counts_match_the_manifest", not wrong, sentence, {"images": sum(found.values())}, wrong)
@@ -219,6 +219,7 @@ CHECKS: dict[str, list[tuple[Check, bool]]] = {
 
 def run_checks(workspace: Workspace, target: Target, record: Record) -> list[CheckResult]:
     """Run all checks of a target's stage."""
+    _samples.clear()
     return [check(workspace, target, record) for check, _ in CHECKS.get(target.stage, [])]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import glob
 import hashlib
 import json
 import os
 import shutil
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,16 +111,32 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
 def replace_directory(temporary: Path, path: Path) -> None:
     """Put a finished temporary folder in place of one that this project wrote before.
 
-    The caller has made sure that `path` is an output of this project. The old folder is renamed
-    aside first, so that a reader finds the old one, the new one, or for an instant none, never a mixture.
+    The caller has made sure that `path` is an output of this project. A reader finds the old folder or the
+    new one; only where the system cannot exchange two folders, for an instant none.
     """
     old = temporary_sibling(path)
-    if path.exists():
-        os.rename(path, old)
-    os.rename(temporary, path)
+    if path.exists() and _exchange(temporary, path):
+        os.rename(temporary, old)
+    else:
+        if path.exists():
+            os.rename(path, old)
+        os.rename(temporary, path)
     _sync_directory(path.parent)
     if old.exists():
         shutil.rmtree(old)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step, where the system can; without it there is an instant with neither."""
+    if sys.platform != "linux":
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    at_current, exchange = -100, 2
+    done: int = rename(at_current, os.fsencode(first), at_current, os.fsencode(second), exchange)
+    return done == 0
 
 
 def remove_leftovers(path: Path) -> None:

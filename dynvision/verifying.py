@@ -112,7 +112,7 @@ def _read_processed(workspace: Workspace, target: Target, record: Record) -> tup
     for name in record.details["parts"]:
         file = verify_beton(folder / f"{name}.beton", full=True)["file"]
         samples += file["samples"]
-        missing |= {workspace.paths.relative(Path(path)) for path, _ in file["bad_images"]}
+        missing |= {source for source, _ in file["bad_images"]}
     return digest_json(sorted(missing)) if missing else "", f"{samples} samples, byte for byte"
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dynvision.data.samples import Sample
 from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError, unknown_name
@@ -44,6 +45,8 @@ __all__ = [
 
 RAW_UP_TO = 64
 """Images up to this width are written as raw pixels by default; `jpg` loses detail that small images need."""
+
+Found = TypeVar("Found")
 
 WRITE_MODES = ("raw", "jpg", "smart", "proportion", "bytes")
 """How pixels can be stored: as they are; as JPEG; as JPEG where that is much smaller; half of the images as
@@ -130,6 +133,10 @@ def read_sidecar_head(path: Path) -> dict[str, Any] | None:
     Returns:
         Both; `None` where there is no sidecar or it is not whole.
     """
+    return _when_settled(path, lambda: _read_head(path), lambda found: found is not None)
+
+
+def _read_head(path: Path) -> dict[str, Any] | None:
     try:
         with sidecar_path(path).open("rb") as file:
             file.seek(-min(2, file.seek(0, os.SEEK_END)), os.SEEK_END)
@@ -166,7 +173,34 @@ def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
         MissingError: The file is not there.
         DamagedFileError: It is not the file that was written.
     """
-    path = Path(path)
+    place = Path(path)
+    found = _when_settled(place, lambda: _verify(place, full), lambda outcome: isinstance(outcome, dict))
+    if isinstance(found, DamagedFileError):
+        raise found
+    return found
+
+
+def _when_settled(path: Path, read: Callable[[], Found], is_whole: Callable[[Found], bool]) -> Found:
+    """Read a file and its sidecar; where they do not fit, again for as long as somebody is replacing them."""
+    for _ in range(100):
+        before = (file_state(path), file_state(sidecar_path(path)))
+        found = read()
+        if is_whole(found) or before[0]["bytes"] < 0:
+            return found
+        time.sleep(0.02)
+        if (file_state(path), file_state(sidecar_path(path))) == before:
+            return found
+    return found
+
+
+def _verify(path: Path, full: bool) -> dict[str, Any] | DamagedFileError:
+    try:
+        return _compare(path, full)
+    except DamagedFileError as error:
+        return error
+
+
+def _compare(path: Path, full: bool) -> dict[str, Any]:
     sidecar = read_sidecar(path)
     expected = sidecar["file"]
     stat = path.stat()
@@ -190,7 +224,7 @@ def file_state(path: Path) -> dict[str, int]:
     """What tells that a file was changed or replaced: size, modification time and inode."""
     try:
         stat = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {"bytes": -1}
     return {"mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino, "bytes": stat.st_size}
 
@@ -264,6 +298,9 @@ def write_betons(
     temporaries = [temporary_sibling(file.path) for file in files]
     try:
         facts = run_writer(files, temporaries, timeout, description, max_bad_images)
+        for file, fact in zip(files, facts, strict=True):  # by the sources' own names: a root may be moved
+            named = {str(file.base / sample.source): sample.source for sample in file.samples}
+            fact["left_out"] = [[named[path], reason] for path, reason in fact["left_out"]]
         left_out = [bad for fact in facts for bad in fact["left_out"]]
         record = finish_record(left_out) if finish_record is not None else None
         sidecars = [
@@ -271,19 +308,24 @@ def write_betons(
             for file, fact, temporary in zip(files, facts, temporaries, strict=True)
         ]
         for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
-            sidecar_path(file.path).unlink(missing_ok=True)
-            replace_file(temporary, file.path)
-            write_json(sidecar_path(file.path), sidecar, indent=None)
+            beside = sidecar_path(temporary)
+            write_json(beside, sidecar, indent=None)
+            with temporary.open("rb") as content:
+                os.fsync(content.fileno())
+            # One right after the other; a reader who comes between looks again (see `_when_settled`).
+            os.replace(temporary, file.path)
+            replace_file(beside, sidecar_path(file.path))
             verify_beton(file.path)
         return sidecars
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+            sidecar_path(temporary).unlink(missing_ok=True)
 
 
 def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dict[str, Any] | None) -> dict[str, Any]:
     bad = {path for path, _ in fact["left_out"]}
-    samples = [s for s in file.samples if str(file.base / s.source) not in bad]
+    samples = [s for s in file.samples if s.source not in bad]
     return {
         "record": file.record if record is None else record,
         "file": {

@@ -94,6 +94,8 @@ def scan_class_folders(
     if not held:
         raise DataError(f"{folder} holds no class folders. Put one folder of images for each class there.")
     folders = sorted(held)
+    for name in folders:
+        _check_name(folder, name)
     if not class_index and not _are_numbers(held):
         # Names are numbered by their place in the list of all splits, so that a class has one index.
         folders = sorted({*held, *(name for other in beside if other.is_dir() for name in _list_folders(other))})
@@ -125,9 +127,7 @@ class _Scan:
 def _scan_all(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, _Scan]:
     remembered: dict[str, _Scan] = {}
     if cache is not None:
-        content = read_json(cache) or {}
-        if content.get("folder") == str(folder) and content.get("images", 0) > MANY_IMAGES:
-            remembered = {name: _Scan(*values) for name, values in content["classes"].items()}
+        remembered = _read_cache(cache, folder)
     with ThreadPoolExecutor(_SCANNERS) as pool:
         found = list(pool.map(lambda name: _scan_class(folder / name, remembered.get(name)), names))
     scans = dict(zip(names, found, strict=True))
@@ -138,6 +138,27 @@ def _scan_all(folder: Path, names: Sequence[str], cache: Path | None) -> dict[st
     return scans
 
 
+def _read_cache(cache: Path, folder: Path) -> dict[str, _Scan]:
+    """What is remembered of class folders; nothing where the file is none of ours."""
+    content = read_json(cache) or {}
+    try:
+        if content.get("folder") != str(folder) or content.get("images", 0) <= MANY_IMAGES:
+            return {}
+        kinds = (int, int, int, str)
+        scans = {name: _Scan(*values) for name, values in content["classes"].items()}
+        is_ours = all(type(v) is kind for s in scans.values() for v, kind in zip(vars(s).values(), kinds, strict=True))
+        return scans if is_ours else {}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return {}
+
+
+def _check_name(folder: Path, name: str) -> None:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{folder}: the name {name!r} is not UTF-8, and cannot be written down; rename it") from error
+
+
 def _scan_class(folder: Path, remembered: _Scan | None) -> _Scan:
     mtime_ns = folder.stat().st_mtime_ns
     if remembered is not None and remembered.mtime_ns == mtime_ns:
@@ -146,7 +167,10 @@ def _scan_class(folder: Path, remembered: _Scan | None) -> _Scan:
         images = sorted((e for e in entries if _is_image(e.name)), key=lambda e: e.name)
     stats = [(e.name, e.stat()) for e in images]
     text = ";".join(f"{name},{stat.st_size},{stat.st_mtime_ns}" for name, stat in stats)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    if not text.isprintable():
+        for name, _ in stats:
+            _check_name(folder, name)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return _Scan(mtime_ns, len(stats), sum(stat.st_size for _, stat in stats), digest)
 
 

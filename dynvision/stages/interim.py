@@ -78,7 +78,6 @@ class InterimStage(Stage):
                     f"Make it again: dynvision make --force {upstream}"
                 )
         folder = make_directory(self.output(target))
-        (folder / "folder.link").unlink(missing_ok=True)
         self._link(folder, source, [c["folder"] for c in chosen])
         group_index = {c["index"]: place for place, c in enumerate(chosen)}
         record = make_record(
@@ -117,7 +116,7 @@ class InterimStage(Stage):
         """Make the folder hold exactly these links; anything that is no link is in the way."""
         inside = self.paths.root in source.parents
         for entry in list(os.scandir(folder)):
-            if entry.name[0] == ".":
+            if entry.name[0] == "." or entry.name.startswith("folder.link"):
                 continue
             if not entry.is_symlink():
                 raise DataError(
@@ -128,9 +127,14 @@ class InterimStage(Stage):
             name: os.path.relpath(source / name, folder) if inside else str((source / name).absolute())
             for name in classes
         }
-        for entry in list(os.scandir(folder)):
-            if entry.is_symlink() and wanted.get(entry.name) != os.readlink(entry.path):
-                os.unlink(entry.path)
+        held = {entry.name: os.readlink(entry.path) for entry in os.scandir(folder) if entry.is_symlink()}
+        if held == wanted:
+            return
+        # From here on the folder is not what its record says.
+        (folder / "folder.link").unlink(missing_ok=True)
+        for name, destination in held.items():
+            if wanted.get(name) != destination:
+                os.unlink(folder / name)
         for name, destination in wanted.items():
             link = folder / name
             if not link.is_symlink():

@@ -100,7 +100,7 @@ class ProcessedStage(Stage):
         data, mode = self.config.data, self.write_mode(target.key[1])
 
         def finish_record(left_out: list[list[str]]) -> dict[str, Any]:
-            missing = {self.paths.relative(Path(path)) for path, _ in left_out}
+            missing = {source for source, _ in left_out}
             return make_record(
                 target,
                 code_version=self.code_version,

@@ -14,6 +14,7 @@ SPLITS_AND_GROUPS = ["train_all", "train_ends", "test_all", "test_ends"]
 LEVELS = ["0.1", "0.5", "0.8", "1.0"]
 
 PARTITIONS = {
+    "config/gratings": SPLITS_AND_GROUPS,
     "raw/gratings": ["train", "test"],
     "interim/gratings": SPLITS_AND_GROUPS,
     "processed/gratings": SPLITS_AND_GROUPS,
@@ -27,9 +28,10 @@ PARTITIONS = {
 }
 
 EDGES = [
-    ("interim/gratings", "train_ends", {("raw/gratings", "train")}),
-    ("interim/gratings", "test_all", {("raw/gratings", "test")}),
-    ("processed/gratings", "test_ends", {("interim/gratings", "test_ends")}),
+    ("interim/gratings", "train_ends", {("raw/gratings", "train"), ("config/gratings", "train_ends")}),
+    ("interim/gratings", "test_all", {("raw/gratings", "test"), ("config/gratings", "test_all")}),
+    ("processed/gratings", "test_ends", {("interim/gratings", "test_ends"), ("config/gratings", "test_ends")}),
+    ("config/gratings", "test_ends", set()),
     ("models/rcnn/gratings", "all_s0", {("processed/gratings", "train_all")}),
     ("models/rcnn/gratings", "ends_s0", {("processed/gratings", "train_ends")}),
     (
@@ -103,6 +105,7 @@ def test_the_dimensions_of_a_grid_carry_the_names_of_its_parameters(workspace: W
 def test_the_group_of_an_asset_is_its_stage(workspace: Workspace) -> None:
     graph = graph_of(workspace)
     assert {key.path[0] for key in graph.get_all_asset_keys()} == {
+        "config",
         "raw",
         "interim",
         "processed",
@@ -114,7 +117,8 @@ def test_the_group_of_an_asset_is_its_stage(workspace: Workspace) -> None:
         node = graph.get(key)
         assert node.group_name == key.path[0]
         assert node.description, f"{key} says nothing of itself"
-        assert node.code_version == workspace.stages[key.path[0]].code_version
+        expected = None if key.path[0] == "config" else workspace.stages[key.path[0]].code_version
+        assert node.code_version == expected
 
 
 @pytest.mark.parametrize(("asset", "partition", "expected"), EDGES)
@@ -129,6 +133,8 @@ def test_dagster_and_the_library_agree_on_what_every_partition_is_made_from(work
     for key in workspace.keys:
         for target in workspace.targets(key):
             wanted = {("/".join(up.key), partition_key(workspace, up)) for up in workspace.upstream(target)}
+            if target.stage in ("interim", "processed"):  # what the library reads itself, Dagster observes
+                wanted.add((f"config/{target.key[1]}", target.partition))
             assert parents_of(graph, asset_key(key), partition_key(workspace, target)) == wanted, target
 
 
@@ -140,6 +146,10 @@ def test_an_edge_leads_downstream_to_the_right_partitions(workspace: Workspace) 
         return {(child.asset_key.to_user_string(), child.partition_key) for child in found}
 
     assert children("raw/gratings", "test") == {("interim/gratings", name) for name in ("test_all", "test_ends")}
+    assert children("config/gratings", "test_ends") == {
+        ("interim/gratings", "test_ends"),
+        ("processed/gratings", "test_ends"),
+    }
     ends = {("responses/contrast/rcnn_ends", level) for level in LEVELS}
     assert children("processed/gratings", "test_ends") == ends
     assert children("processed/gratings", "train_ends") == {("models/rcnn/gratings", "ends_s0")}
@@ -149,7 +159,7 @@ def test_an_edge_leads_downstream_to_the_right_partitions(workspace: Workspace) 
 def test_every_edge_states_its_mapping_and_the_mapping_is_a_stock_one(workspace: Workspace) -> None:
     graph = graph_of(workspace)
     edges = [(key, parent) for key in graph.get_all_asset_keys() for parent in graph.get(key).parent_keys]
-    assert len(edges) == 12
+    assert len(edges) == 14
     for key, parent in edges:
         stated = graph.get(key).partition_mappings
         assert parent in stated, f"the edge from {parent} to {key} does not state its mapping"
@@ -168,9 +178,9 @@ def test_all_subjects_of_an_experiment_share_one_partitions_definition(workspace
 
 def test_a_selection_of_conditions_is_one_run_and_goes_through_the_three_ops(workspace: Workspace) -> None:
     definitions = make_definitions(workspace)
-    for key in graph_of(workspace).get_all_asset_keys():
-        policy = definitions.get_assets_def(key).backfill_policy
-        assert (policy == dg.BackfillPolicy.single_run()) == (key.path[0] == "responses"), key
+    for key in workspace.keys:
+        policy = definitions.get_assets_def(asset_key(key)).backfill_policy
+        assert (policy == dg.BackfillPolicy.single_run()) == (key[0] == "responses"), key
     ops = definitions.get_assets_def(key_of("responses/contrast/rcnn_gratings")).node_def.node_dict
     assert list(ops) == ["show_stimuli", "verify_responses", "report_conditions"]
 
@@ -181,7 +191,7 @@ def test_a_new_dataset_in_yaml_is_a_new_asset(empty_root: Path) -> None:
     edit_config(empty_root, "data_groups:", "data_groups:\n  faces: {family: [3, 5]}")
     graph = graph_of(open_workspace(empty_root))
     added = {key.to_user_string() for key in graph.get_all_asset_keys() - before}
-    assert added == {"raw/faces", "interim/faces", "processed/faces", "models/rcnn/faces"}
+    assert added == {"config/faces", "raw/faces", "interim/faces", "processed/faces", "models/rcnn/faces"}
     partitions = graph.get(key_of("processed/faces")).partitions_def
     assert partitions is not None
     assert list(partitions.get_partition_keys()) == ["train_all", "train_family", "test_all", "test_family"]
@@ -209,6 +219,10 @@ def test_without_ffcv_the_processed_stage_is_skipped(empty_root: Path) -> None:
     graph = graph_of(open_workspace(empty_root))
     assert "processed" not in {key.path[0] for key in graph.get_all_asset_keys()}
     assert parents_of(graph, key_of("models/rcnn/gratings"), "ends_s0") == {("interim/gratings", "train_ends")}
+    assert parents_of(graph, key_of("interim/gratings"), "train_ends") == {
+        ("raw/gratings", "train"),
+        ("config/gratings", "train_ends"),
+    }
     assert parents_of(graph, key_of("responses/contrast/rcnn_ends"), "0.1") == {
         ("models/rcnn/gratings", "all_s0"),
         ("interim/gratings", "test_ends"),
@@ -217,7 +231,7 @@ def test_without_ffcv_the_processed_stage_is_skipped(empty_root: Path) -> None:
 
 def test_a_partition_key_and_a_target_lead_to_each_other(workspace: Workspace) -> None:
     graph = graph_of(workspace)
-    for key in graph.get_all_asset_keys():
+    for key in map(asset_key, workspace.keys):
         partitions = graph.get(key).partitions_def
         for name in [None] if partitions is None else partitions.get_partition_keys():
             target = target_of(workspace, key.path, name)

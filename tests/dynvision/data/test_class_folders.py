@@ -3,14 +3,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from dynvision.data.class_folders import list_images, scan_class_folders
-from dynvision.data.exporting import export_images
 from dynvision.errors import DataError, MissingError
 
 
@@ -20,49 +18,6 @@ def write_classes(folder: Path, *names: str, count: int = 2) -> Path:
         for number in range(count):
             Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / name / f"{number}.png")
     return folder
-
-
-def draw(label: int, value: int) -> tuple[int, np.ndarray]:
-    return label, np.full((4, 4, 3), value, dtype=np.uint8)
-
-
-def test_class_folders_are_padded_so_that_string_order_is_numeric_order(tmp_path):
-    names = [f"class {i}" for i in range(12)]
-    export = export_images([draw(i, i) for i in range(12)], names, tmp_path, 12, "export")
-    folders = sorted(p.name for p in tmp_path.iterdir())
-    assert folders == [f"{i:02d}" for i in range(12)]
-    assert [(c.index, c.folder, c.name, c.count) for c in export.classes[:1]] == [(0, "00", "class 0", 1)]
-
-
-def test_exported_images_are_the_source_pixel_for_pixel(tmp_path):
-    rng = np.random.default_rng(0)
-    images = [(label, rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)) for label in (1, 0, 1)]
-    export = export_images(images, ["a", "b"], tmp_path, 3, "export")
-    for number, (label, pixels) in enumerate(images):
-        assert np.array_equal(np.asarray(Image.open(tmp_path / str(label) / f"{number:05d}.png")), pixels)
-    assert [c.count for c in export.classes] == [1, 2]
-    assert export.shape == [5, 5, 3]
-    assert export.n_bytes == sum(p.stat().st_size for p in tmp_path.rglob("*.png"))
-
-
-def test_digest_depends_on_every_pixel_label_and_order(tmp_path):
-    sources = [
-        [draw(0, 1), draw(1, 2)],
-        [draw(0, 1), draw(1, 3)],
-        [draw(0, 1), draw(0, 2)],
-        [draw(1, 2), draw(0, 1)],
-    ]
-    digests = []
-    for number, images in enumerate([*sources, sources[0]]):
-        (tmp_path / str(number)).mkdir()
-        digests.append(export_images(images, ["a", "b"], tmp_path / str(number), 2, "export").digest)
-    assert len(set(digests[:4])) == 4
-    assert digests[4] == digests[0]
-
-
-def test_source_that_ends_early_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="raw/x: the source gave 1 images where 2 were expected"):
-        export_images([draw(0, 0)], ["a"], tmp_path, 2, "raw/x")
 
 
 def test_folders_that_are_numbers_are_class_indices(tmp_path):

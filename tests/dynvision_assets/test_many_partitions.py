@@ -1,0 +1,98 @@
+"""What is up to date is said in seconds, however many partitions and images there are."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from dynvision.data.beton import sidecar_path
+from dynvision.files import write_json
+from dynvision.records import Record, make_record
+from dynvision.stages.processed import ProcessedStage
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+from tests.dynvision_assets.helpers import edit_config, open_workspace, run_dynvision, write_config
+
+GROUPS = 122
+LARGE = 12
+"""Partitions whose sidecars describe 50,000 images in each file."""
+
+
+def write_record(workspace: Workspace, target: Target, known: dict[Target, Record]) -> Record:
+    """Write what a target that is built and up to date leaves, except for the images themselves."""
+    stage = workspace.stage(target)
+    known[target] = make_record(
+        target,
+        code_version=stage.code_version,
+        config=stage.settings(target),
+        inputs={str(up): known[up].data_version for up in stage.upstream(target)},
+        content=f"content of {target}",
+        details={"images": 50_000, "classes": [{"index": i, "name": f"{i} deg", "count": 500} for i in range(100)]},
+    )
+    record = known[target].to_dict()
+    if not isinstance(stage, ProcessedStage):
+        for path in stage.record_files(target):
+            write_json(path, record)
+        return known[target]
+    count = 50_000 if len(known) % (GROUPS * 2 // LARGE) == 0 else 20
+    for path in stage.files(target):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.truncate(path, 1000)  # a file with nothing in it: its size is all that is looked at
+        sources = [f"data/raw/gratings/train/017/{number:05d}.png" for number in range(count)]
+        samples = {"source": sources, "label": [17] * count, "group_label": [0] * count}
+        file = {"name": path.name, "bytes": 1000, "sha256": "0" * 64, "samples": count}
+        write_json(sidecar_path(path), {"record": record, "file": file, "samples": samples}, indent=None)
+    return known[target]
+
+
+@pytest.fixture(scope="module")
+def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root in which some five hundred partitions are up to date."""
+    root = tmp_path_factory.mktemp("large") / "root"
+    write_config(root)
+    edit_config(root, "orientations: 3", "orientations: 180")
+    groups = ", ".join(f"group{n}: [{n}, {n + 1}]" for n in range(GROUPS - 2))
+    edit_config(root, "{ends: [0, 2]}", f"{{ends: [0, 2], {groups}}}")
+    workspace = open_workspace(root)
+    known: dict[Target, Record] = {}
+    for name in ("raw", "interim", "processed"):
+        for target in workspace.targets((name, "gratings")):
+            write_record(workspace, target, known)
+    assert len(known) == 2 + 4 * GROUPS
+    sizes = [path.stat().st_size for path in root.rglob("*.beton.json")]
+    assert sum(size > 1_000_000 for size in sizes) >= LARGE
+    return root
+
+
+def test_the_status_of_five_hundred_partitions_takes_under_three_seconds(large_root: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = run_dynvision(large_root, "status", "raw/gratings", "interim/gratings", "processed/gratings")
+        seconds.append(time.perf_counter() - start)
+        assert done.stdout == f"{2 + 4 * GROUPS} up to date\n", done.stdout[:500] + done.stderr
+        if seconds[-1] < 2:
+            break
+    assert min(seconds) < 3, seconds
+
+
+def test_the_status_of_everything_follows_one_change_to_exactly_what_it_concerns(large_root: Path) -> None:
+    before = (large_root / "config" / "config_data.yaml").read_text()
+    edit_config(large_root, "group7: [7, 8]", "group7: [8, 7]")
+    try:
+        done = run_dynvision(large_root, "status")
+    finally:
+        (large_root / "config" / "config_data.yaml").write_text(before)
+    stale = [line for line in done.stdout.splitlines() if line.startswith("stale")]
+    reason = "the configuration changed: classes"
+    assert stale == [
+        f"stale    interim/gratings:train_group7: {reason}",
+        f"stale    interim/gratings:test_group7: {reason}",
+        f"stale    processed/gratings:train_group7: interim/gratings:train_group7 is stale: {reason}",
+        f"stale    processed/gratings:test_group7: interim/gratings:test_group7 is stale: {reason}",
+    ]
+    assert done.stdout.splitlines()[-1] == f"{2 + 4 * GROUPS - 4} up to date"
