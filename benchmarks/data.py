@@ -70,12 +70,14 @@ def _exports(root: Path) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     sizes = {}
     for number in range(3):
+        os.sync()
         start = time.perf_counter()
         folder = open_export(root / f"ours{number}", {"round": number})
         export = export_images(zip(labels.tolist(), images, strict=True), names, folder, COUNT, "ours")
         os.rename(folder, root / f"ours{number}")
         seconds["ours"].append(time.perf_counter() - start)
         sizes["ours"] = export.n_bytes
+        os.sync()
         start = time.perf_counter()
         place = root / f"pil{number}"
         for index in range(CLASSES):
@@ -135,12 +137,14 @@ def _writing(root: Path) -> list[dict[str, Any]]:
     job.write_text(json.dumps({"paths": paths, "labels": labels, "out": str(root / "bare.beton")}))
     times: dict[str, list[float]] = {"writing": [], "bare": [], "all": [], "cpu": []}
     for _ in range(ROUNDS):
+        os.sync()  # what the other wrote before must not be waited for here
         before = _cpu_of_children()
         start = time.perf_counter()
         sidecar = write_beton(root / "ours.beton", samples, base=root, resolution=32)
         times["all"].append(time.perf_counter() - start)
         times["cpu"].append(_cpu_of_children() - before)
         times["writing"].append(sidecar["file"]["write_seconds"])
+        os.sync()
         times["bare"].append(_run(_BARE, job)["seconds"])
     writing, bare, all_, cpu = (statistics.median(values) for values in times.values())
     peer = _dynvision_converter(root, folder)
@@ -200,6 +204,7 @@ def _dynvision_converter(root: Path, folder: Path) -> dict[str, float]:
     command += ["--config_path", str(place / "dynvision" / "configs" / "config_defaults.yaml"), "--input", str(folder)]
     command += ["--output_train", str(root / "their_train.beton"), "--output_val", str(root / "their_val.beton")]
     command += ["--data_name", "cifar100", "--train_ratio", "0.9", "--data_timesteps", "1"]
+    os.sync()
     before, start = _cpu_of_children(), time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, cwd=root, env={**os.environ, "PYTHONPATH": str(place)})
     seconds, cpu = time.perf_counter() - start, _cpu_of_children() - before

@@ -190,6 +190,9 @@ def run(jobs: list[dict[str, Any]], max_bad_images: int) -> None:
     threading.Thread(target=_report, args=(every, stop), daemon=True).start()
     bad: list[list[list[str]]] = []
     seconds: list[float] = []
+    import ffcv.fields
+    import ffcv.writer  # noqa: F401  # so that the time of writing is not that of importing
+
     for job, images in zip(jobs, every, strict=True):
         start = time.perf_counter()
         write_file(job, images)
