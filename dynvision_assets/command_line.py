@@ -114,7 +114,8 @@ def verify(targets: tuple[str, ...]) -> None:
 
 @main.command(help=f"Show what is recorded of a TARGET: settings, inputs, counts, shapes.\n\n{TARGETS}")
 @click.argument("target")
-def show(target: str) -> None:
+@click.option("--samples", is_flag=True, help="List every sample of the .beton files: labels, and the image it is.")
+def show(target: str, samples: bool) -> None:
     with _readable_errors():
         import yaml
 
@@ -130,6 +131,8 @@ def show(target: str) -> None:
                 content.pop("target")
                 text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
                 click.echo("  " + text.rstrip().replace("\n", "\n  "))
+            if found.stage == "processed" and record is not None:
+                _show_files(workspace, found, samples)
 
 
 @main.command()
@@ -195,6 +198,26 @@ def _make(workspace: Workspace, targets: tuple[str, ...], force: bool) -> None:
     for key, partitions in by_key.items():
         names = [name for name in partitions if name]
         click.echo(f"  {key}" + (f": {', '.join(names)}" if names else ""))
+
+
+def _show_files(workspace: Workspace, target: Any, samples: bool) -> None:
+    """Print what the sidecars of a target's files say; with `samples`, a line for every sample."""
+    import yaml
+
+    from dynvision.data.beton import read_sidecar
+    from dynvision.stages.processed import ProcessedStage
+
+    stage = workspace.stage(target)
+    assert isinstance(stage, ProcessedStage)
+    for path in stage.files(target):
+        sidecar = read_sidecar(path)
+        text = yaml.safe_dump({path.name: sidecar["file"]}, sort_keys=False, allow_unicode=True)
+        click.echo("  " + text.rstrip().replace("\n", "\n  "))
+        if samples:
+            click.echo("  sample\tlabel\tgroup_label\tsource")
+            columns = (sidecar["samples"][name] for name in ("label", "group_label", "source"))
+            for place, row in enumerate(zip(*columns, strict=True)):
+                click.echo("  " + "\t".join(map(str, (place, *row))))
 
 
 def _tell_plan(workspace: Workspace, targets: tuple[str, ...], force: bool) -> None:

@@ -249,3 +249,15 @@ def test_verifying_reads_again_what_was_made_and_fails_where_it_is_damaged(empty
     assert "damaged  raw/gratings:test: " in damaged.stdout
     assert "missing  raw/gratings:train: it has not been built" in damaged.stdout
     assert damaged.stderr.strip() == "1 damaged, 1 missing"
+
+
+def test_samples_of_a_beton_can_be_traced_to_their_images(made_root: Path) -> None:
+    done = call_dynvision(made_root, "show", "--samples", "processed/gratings:test_all")
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    start = lines.index("  sample\tlabel\tgroup_label\tsource")
+    rows = [line.strip().split("\t") for line in lines[start + 1 :]]
+    assert [row[0] for row in rows] == [str(place) for place in range(len(rows))]
+    assert all((made_root / source).is_file() and Path(source).parent.name == label for _, label, _, source in rows)
+    assert "write_mode: raw" in done.stdout
+    assert "group_label" not in call_dynvision(made_root, "show", "processed/gratings:test_all").stdout
