@@ -21,6 +21,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Answer calls until standard input ends."""
+    # A shell starts what it runs in the background with interruptions ignored, and here they are how work is stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
     calls: list[dict[str, Any]] = []

@@ -105,6 +105,8 @@ def test_closing_ends_the_child(process):
 
 
 PARENT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from dynvision.computing import ComputeProcess
 ComputeProcess().call("functions_of_a_test:wait_in_a_loop", note={note!r})
 """
