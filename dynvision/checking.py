@@ -45,9 +45,7 @@ class CheckResult:
 def class_counts_match_the_manifest(workspace: Workspace, target: Target, record: Record) -> CheckResult:
     """Every class folder holds the images that the manifest counts."""
     folder = workspace.stage(target).output(target)
-    counted = {c["folder"]: c["count"] for c in record.details["classes"]}
-    found = {name: len(list_images(folder / name)) if (folder / name).is_dir() else 0 for name in counted}
-    wrong = [f"{name}: {found[name]} of {count}" for name, count in counted.items() if found[name] != count]
+    found, wrong = _count_again(folder, record)
     sentence = f"{sum(found.values())} images in {len(found)} class folders"
     return CheckResult("class_counts_match_the_manifest", not wrong, sentence, {"images": sum(found.values())}, wrong)
 
@@ -94,9 +92,7 @@ def statistics_are_those_of_the_images(workspace: Workspace, target: Target, rec
 def linked_images_are_those_that_were_counted(workspace: Workspace, target: Target, record: Record) -> CheckResult:
     """Every link leads to as many images as its class was counted with."""
     folder = workspace.stage(target).output(target)
-    counted = {c["folder"]: c["count"] for c in record.details["classes"]}
-    found = {name: len(list_images(folder / name)) if (folder / name).is_dir() else 0 for name in counted}
-    wrong = [f"{name}: {found[name]} of {count}" for name, count in counted.items() if found[name] != count]
+    found, wrong = _count_again(folder, record)
     sentence = f"{sum(found.values())} images behind {len(found)} links"
     numbers: dict[str, float] = {"images": sum(found.values())}
     return CheckResult("linked_images_are_those_that_were_counted", not wrong, sentence, numbers, wrong)
@@ -198,6 +194,13 @@ def _look_at_sample(workspace: Workspace, target: Target, record: Record) -> _Sa
         _samples.clear()
         _samples[key] = _Sample(count, mean.tolist(), std.tolist(), bad)
     return _samples[key]
+
+
+def _count_again(folder: Path, record: Record) -> tuple[dict[str, int], list[str]]:
+    """How many images each class folder holds now, and which hold another number than was counted."""
+    counted = {c["folder"]: c["count"] for c in record.details["classes"]}
+    found = {name: len(list_images(folder / name)) if (folder / name).is_dir() else 0 for name in counted}
+    return found, [f"{name}: {found[name]} of {count}" for name, count in counted.items() if found[name] != count]
 
 
 Check = Callable[[Workspace, Target, Record], CheckResult]
