@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,25 @@ def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[st
     return aside
 
 
-def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool = False) -> list[str]:
+def show_stimuli(
+    targets: Sequence[str],
+    *,
+    root: str,
+    config: str,
+    force: bool = False,
+    run_settings: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Show the stimuli of conditions that are not up to date, and write the responses beside their place.
 
     The outputs stay locked for this process until `verify_responses` has put them in place.
+
+    Args:
+        targets: The conditions, as text; all of one asset.
+        root: The folder that holds `data/`.
+        config: The config folder.
+        force: Show those that are up to date too, from the first image on.
+        run_settings: Settings of `record` and `run` for this run, over those of the config files. Where they change
+            numbers, the responses count as stale until the files say the same.
 
     Returns:
         The targets that were shown and wait to be verified.
@@ -78,6 +93,9 @@ def show_stimuli(targets: Sequence[str], *, root: str, config: str, force: bool 
     from dynvision.stages.responses import ResponsesStage
 
     workspace, chosen = _open(targets, root, config)
+    if run_settings:
+        changed = workspace.config.with_settings(chosen[0].key[1], run_settings)
+        workspace = Workspace(changed, workspace.paths)
     stage = workspace.stage(chosen[0])
     if not isinstance(stage, ResponsesStage):
         raise DynvisionError(f"{chosen[0]} is no response; stimuli are shown for targets of the stage 'responses'")

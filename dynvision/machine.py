@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _LIMITS = {
     "/sys/fs/cgroup": ("memory.max", "memory.current"),
@@ -11,7 +15,7 @@ _LIMITS = {
 }
 """Where a control group's limit and use are: version 2 and version 1."""
 
-__all__ = ["available_memory", "usable_cores"]
+__all__ = ["available_memory", "choose_device", "usable_cores"]
 
 
 def available_memory() -> int:
@@ -41,3 +45,29 @@ def _reclaimable(folder: Path) -> int:
 def usable_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` is the GPU where there is one.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    import torch
+
+    from dynvision.errors import ConfigError
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= there[device.type]:
+        raise ConfigError(
+            f"there is no device '{name}' on this machine. Set 'device' to cpu, or to auto, which takes what is there, "
+            "under 'run' in config_models.yaml."
+        )
+    return device

@@ -227,17 +227,10 @@ def _load_responses(workspace: Workspace, targets: list[Target], allow_missing: 
         _require(workspace, targets)
         there = targets
     experiment = workspace.config.experiments[targets[0].key[1]]
-    conditions = [_typed(experiment.arguments(stage.condition(t)), stage.condition(t)) for t in targets]
+    conditions = [experiment.level_values(stage.condition(t)) for t in targets]
     levels = {name: list(dict.fromkeys(c[name] for c in conditions)) for name in conditions[0]}
     stores = [(c, stage.output(t)) for c, t in zip(conditions, targets, strict=True) if t in there]
     return combine_conditions(stores, levels)
-
-
-def _typed(arguments: dict[str, Any], condition: dict[str, str]) -> dict[str, Any]:
-    """The levels of a condition as the numbers that they are."""
-    from dynvision.config.experiments import canonical_argument
-
-    return {parameter: arguments[canonical_argument(parameter)] for parameter in condition}
 
 
 def _load_summary(workspace: Workspace, target: Target) -> Any:

@@ -58,6 +58,8 @@ def _shrink_models(content: dict[str, Any]) -> None:
 
 def _shrink_experiments(content: dict[str, Any]) -> None:
     experiments = content["experiment_config"]
+    for name in experiments.keys() - {"contrast", "duration", "contrast_duration"}:
+        del experiments[name]
     for experiment in experiments.values():
         experiment["idle"] = 2
         experiment["data_args"]["tsteps"] = 6

@@ -28,6 +28,8 @@ BUILT_IN_CHANNELS = {"gratings": 3, "mnist": 1, "cifar10": 3, "cifar100": 3}
 
 
 def _check_name(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        raise ValueError(f"YAML reads a name here as {value}, not as text: put quotes around it, as in 'null' or 'on'")
     text = str(value)
     if not re.fullmatch(NAME_PATTERN, text):
         raise ValueError(

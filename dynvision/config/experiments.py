@@ -8,12 +8,14 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dynvision.config.data import Name, Section
+from dynvision.config.sweeps import fill_places, find_places, level_text, levels_of, pick_level
 
 __all__ = [
     "ExperimentConfig",
     "ModelConfig",
     "Readout",
     "RecordConfig",
+    "RunConfig",
     "Subject",
     "TrainingConfig",
     "canonical_argument",
@@ -37,11 +39,6 @@ _CANONICAL = {alias: name for name, aliases in ARGUMENT_ALIASES.items() for alia
 def canonical_argument(name: str) -> str:
     """Give the full name of a presentation's setting (`stim` → `stimulus_duration`)."""
     return _CANONICAL.get(name, name)
-
-
-def level_text(value: Any) -> str:
-    """Write a level as YAML does: `0.1`, `1.0`, `20`, `gaussian`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class TrainingConfig(Section):
@@ -85,19 +82,75 @@ class RecordConfig(Section):
     """What is recorded of the responses."""
 
     layers: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
-    resolution: Literal["unit", "channel"] = "channel"
+    resolution: Literal["unit", "channel", "layer"] = "channel"
+    units: int | None = Field(None, ge=1, description="with resolution unit: how many units of a layer, at random")
+    unit_seed: int = Field(0, ge=0, description="seeds the choice of units")
     samples: int | None = Field(None, ge=1, description="how many images, spread over the classes")
     dtype: Literal["float16", "float32"] = "float32"
-    batch_size: int = Field(100, ge=1)
+    batch_size: int | None = Field(None, ge=1, description="by default 100, or fewer to fit into memory_budget")
+    allow_nonfinite: bool = Field(False, description="record responses that are not finite instead of stopping")
+
+    @model_validator(mode="after")
+    def _units_are_units(self) -> RecordConfig:
+        if self.units is not None and self.resolution != "unit":
+            raise ValueError(f"units: {self.units} are chosen of 'resolution: unit', not of '{self.resolution}'")
+        return self
+
+
+class RunConfig(Section):
+    """How an experiment is computed. Only `device`, `dtype` and `mixed_precision` can change numbers."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto: the GPU where there is one")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames that are shown")
+    mixed_precision: bool = Field(False, description="let the network compute in half precision where it can")
+    store_responses_on_cpu: bool = Field(True, description="fetch responses from the GPU at every step")
+    memory_budget: float = Field(2.0, ge=1.0, description="peak memory of the run in GB, libraries included")
+    workers: int | None = Field(None, ge=1, description="of the image loader")
+    threads: int | None = Field(None, ge=1, description="of torch; by default its own choice")
+
+    @model_validator(mode="after")
+    def _precision_fits(self) -> RunConfig:
+        if self.dtype != "float32" and not self.mixed_precision:
+            raise ValueError(
+                f"frames of dtype {self.dtype} do not fit weights of float32: add 'mixed_precision: true', or leave "
+                "dtype at float32"
+            )
+        return self
 
 
 class ModelConfig(Section):
-    """A network: the class by import path, its arguments, its training."""
+    """A network: the class by import path, its arguments, its training, or the weights that it has already.
+
+    `training: null` leaves the network as it is made; `checkpoint` names weights (safetensors, or a state dict that
+    `torch.load(weights_only=True)` reads), with `{dataset}`, `{group}` and `{seed}` where they differ. A checkpoint is
+    not trained further unless `training` is given too.
+    """
 
     class_path: str = Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     args: dict[str, Any] = Field(default_factory=dict)
-    training: TrainingConfig = TrainingConfig()
+    checkpoint: str | None = Field(None, description="weights to begin with; relative to the root")
+    training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     record: RecordConfig = RecordConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checkpoint_is_trained(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("checkpoint") is not None:
+            return {"training": None, **values}
+        return values
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _places_are_known(cls, checkpoint: str | None) -> str | None:
+        if checkpoint is not None:
+            try:
+                checkpoint.format(dataset="", group="", seed="")
+            except (LookupError, ValueError) as error:
+                raise ValueError(
+                    f"'{checkpoint}' may hold {{dataset}}, {{group}} and {{seed}}, nothing else"
+                ) from error
+        return checkpoint
 
 
 class Subject(Section):
@@ -133,7 +186,11 @@ class Readout(Section):
 
 
 class ExperimentConfig(Section):
-    """An experiment: a presentation with one or two swept parameters."""
+    """An experiment: a presentation with one or two swept parameters.
+
+    A list in `data_args` is a sweep. A program is swept by the settings that its places `$name` stand for, or, as
+    `parameter: program`, by giving each of several programs a name.
+    """
 
     parameter: Name | list[Name]
     data_loader: str
@@ -142,13 +199,21 @@ class ExperimentConfig(Section):
     subjects: Literal["all"] | list[Name] = "all"
     idle: int = Field(0, ge=0, description="void steps before the trial that are not recorded")
     readout: Readout = Readout()
-    record: dict[str, Any] = Field(default_factory=dict)
+    record: dict[str, Any] = Field(default_factory=dict, description="over the model's own")
+    run: dict[str, Any] = Field(default_factory=dict, description="over the model's own")
 
     @field_validator("record")
     @classmethod
     def _record_is_known(cls, record: dict[str, Any]) -> dict[str, Any]:
-        RecordConfig(**record)
+        # Alone it may be half a setting (units without resolution); the two together are checked with the names.
+        RecordConfig(**{**({"resolution": "unit"} if "units" in record else {}), **record})
         return record
+
+    @field_validator("run")
+    @classmethod
+    def _run_is_known(cls, run: dict[str, Any]) -> dict[str, Any]:
+        RunConfig(**{**({"mixed_precision": True} if "dtype" in run else {}), **run})
+        return run
 
     @field_validator("status")
     @classmethod
@@ -162,21 +227,25 @@ class ExperimentConfig(Section):
         names = self.parameters
         if not 1 <= len(names) <= 2 or len(set(names)) != len(names):
             raise ValueError("parameter is one name or two different ones")
-        swept = {canonical_argument(k) for k, v in self.data_args.items() if isinstance(v, list) and k != "program"}
-        wanted = {canonical_argument(p) for p in names}
-        if missing := wanted - swept:
-            raise ValueError(f"data_args needs a list of levels for {', '.join(sorted(missing))}")
-        if extra := swept - wanted:
-            raise ValueError(f"a list in data_args is a sweep: name {', '.join(sorted(extra))} in 'parameter'")
         full = [canonical_argument(k) for k in self.data_args]
         if twice := {k for k in full if full.count(k) > 1}:
             raise ValueError(f"data_args gives {', '.join(sorted(twice))} twice, under two of its names")
+        wanted = {canonical_argument(p) for p in names}
+        swept = {canonical_argument(k) for k, v in self.data_args.items() if _is_sweep(k, v)}
+        if missing := wanted - swept:
+            kind = "several programs by name" if missing == {"program"} else "a list of levels"
+            raise ValueError(f"data_args needs {kind} for {', '.join(sorted(missing))}")
+        if extra := swept - wanted:
+            raise ValueError(f"a list in data_args is a sweep: name {', '.join(sorted(extra))} in 'parameter'")
+        self._check_levels()
+        return self
+
+    def _check_levels(self) -> None:
         for parameter, levels in self.levels().items():
             if not levels or len(set(levels)) != len(levels):
                 raise ValueError(f"the levels of '{parameter}' are empty or repeat")
             if bad := [x for x in levels if not re.fullmatch(r"[\w.+-]+", x)]:
                 raise ValueError(f"the level '{bad[0]}' of '{parameter}' becomes a file name: letters, digits, . + - _")
-        return self
 
     @property
     def parameters(self) -> list[str]:
@@ -186,16 +255,40 @@ class ExperimentConfig(Section):
     def levels(self) -> dict[str, list[str]]:
         """The levels of each swept parameter, written as in partition keys."""
         by_name = {canonical_argument(k): v for k, v in self.data_args.items()}
-        return {p: [level_text(v) for v in by_name[canonical_argument(p)]] for p in self.parameters}
+        return {p: levels_of(by_name[canonical_argument(p)]) for p in self.parameters}
 
     def arguments(self, condition: dict[str, str]) -> dict[str, Any]:
         """The presentation's settings in one condition, under their full names.
 
         Args:
             condition: The level of each swept parameter, as in the partition key.
+
+        Raises:
+            ValueError: A place of the program has no value.
         """
+        settings = self.values(condition)
+        if "program" in settings:
+            places = {canonical_argument(name): name for name in find_places(settings["program"])}
+            values = {places.get(name, name): value for name, value in settings.items()}
+            settings["program"] = fill_places(settings["program"], values)
+            settings = {name: value for name, value in settings.items() if name not in places}
+        return settings
+
+    def level_values(self, condition: dict[str, str]) -> dict[str, Any]:
+        """The levels of a condition as the numbers or names that they are."""
+        values = self.values(condition)
+        held = {parameter: values[canonical_argument(parameter)] for parameter in condition}
+        return {name: condition[name] if isinstance(value, list) else value for name, value in held.items()}
+
+    def values(self, condition: dict[str, str]) -> dict[str, Any]:
+        """The values of all settings in one condition, those of the program's places among them, under full names."""
         settings = {canonical_argument(k): v for k, v in self.data_args.items()}
         for parameter, level in condition.items():
             name = canonical_argument(parameter)
-            settings[name] = next(v for v in settings[name] if level_text(v) == level)
+            settings[name] = pick_level(settings[name], level)
         return settings
+
+
+def _is_sweep(name: str, value: Any) -> bool:
+    """A list is a sweep, but a program is one itself; several programs are named."""
+    return isinstance(value, dict) if name == "program" else isinstance(value, list)

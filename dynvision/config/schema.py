@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from dynvision.config.data import BUILT_IN_CHANNELS, BUILT_IN_CLASS_COUNTS, DataConfig, DataSource, Name, Section
-from dynvision.config.experiments import ExperimentConfig, ModelConfig, RecordConfig, Subject
+from dynvision.config.experiments import ExperimentConfig, ModelConfig, RecordConfig, RunConfig, Subject
 from dynvision.errors import ConfigError, unknown_name
 
 __all__ = ["Config", "ExperimentsFile", "ModelsFile"]
@@ -53,7 +55,48 @@ class Config(Section):
     def record(self, experiment: str, subject: str) -> RecordConfig:
         """What is recorded: the model's settings with the experiment's over them."""
         model = self.models[self.subjects[subject].model]
-        return RecordConfig(**{**model.record.model_dump(), **self.experiments[experiment].record})
+        changes = self.experiments[experiment].record
+        settings = {**model.record.model_dump(), **changes}
+        if settings["resolution"] != "unit" and "units" not in changes:
+            settings["units"] = None
+        try:
+            return RecordConfig(**settings)
+        except ValidationError as error:
+            where = f"{self.folder / 'config_experiments.yaml'}: experiment_config.{experiment}.record"
+            raise ConfigError(f"{where}, with subject '{subject}': {_first_message(error)}") from error
+
+    def run(self, experiment: str, subject: str) -> RunConfig:
+        """How an experiment is computed: the model's settings with the experiment's over them."""
+        model = self.models[self.subjects[subject].model]
+        try:
+            return RunConfig(**{**model.run.model_dump(), **self.experiments[experiment].run})
+        except ValidationError as error:
+            where = f"{self.folder / 'config_experiments.yaml'}: experiment_config.{experiment}.run"
+            raise ConfigError(f"{where}, with subject '{subject}': {_first_message(error)}") from error
+
+    def with_settings(self, experiment: str, settings: Mapping[str, Any]) -> Config:
+        """The same configuration with other settings of `record` and `run` for one experiment.
+
+        Raises:
+            ConfigError: There is no such setting, or it has an impossible value.
+        """
+        held = self.experiments[experiment]
+        parts = {"record": dict(held.record), "run": dict(held.run)}
+        fields = {"record": RecordConfig.model_fields, "run": RunConfig.model_fields}
+        for name, value in settings.items():
+            part = next((part for part, known in fields.items() if name in known), None)
+            if part is None:
+                raise unknown_name("setting", name, [*fields["record"], *fields["run"]], f"a run of {experiment}")
+            parts[part][name] = value
+        try:
+            changed = ExperimentConfig(**{**held.model_dump(), **parts})
+        except ValidationError as error:
+            raise ConfigError(f"a run of {experiment}: {_first_message(error)}") from error
+        whole = self.model_copy(update={"experiments": {**self.experiments, experiment: changed}})
+        for subject in whole.subjects_of(experiment):
+            whole.record(experiment, subject)
+            whole.run(experiment, subject)
+        return whole
 
     def check_names(self) -> None:
         """Check every name that refers to another entry.
@@ -84,9 +127,13 @@ class Config(Section):
                 _check("subject", subject_name, self.subjects, f"{where}.subjects")
                 if chosen.count(subject_name) > 1:
                     raise ConfigError(f"{where}.subjects: '{subject_name}' is listed twice")
+                self.record(name, subject_name)
+                self.run(name, subject_name)
             self._check_presentations(name, where)
 
     def _check_training(self, name: str, model: ModelConfig) -> None:
+        if model.training is None:
+            return
         where = f"{self.folder / 'config_models.yaml'}: models.{name}.training"
         for dataset in model.training.datasets:
             _check("dataset", dataset, self.datasets, f"{where}.datasets")
@@ -163,6 +210,10 @@ class Config(Section):
                     f"{where}.data_args.dt: {dt:g} ms, but a step of the model '{model}' (subject '{subject}') is "
                     f"{held:g} ms. Give both the same."
                 )
+
+
+def _first_message(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 def _check(kind: str, name: str, valid: object, where: str) -> None:

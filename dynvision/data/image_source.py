@@ -68,6 +68,7 @@ class ImageSource:
         indices: Sequence[int] | None = None,
         normalized: bool = True,
         images_per_trial: int | None = None,
+        workers: int | None = None,
     ) -> Any:
         """Open a part (`train`, `val` or `test`) as lazy stimuli in time.
 
@@ -80,6 +81,7 @@ class ImageSource:
             indices: Only these samples, by their place in the part.
             images_per_trial: How many images a trial shows; see `choose_trials`.
             normalized: Standardize each channel by the dataset's statistics; else images are in [0, 1].
+            workers: Threads (`.beton` files) or processes (image files) that read; by default 1 thread, or none.
         """
         show = Presentation.constant(n_timesteps)
         if self.config.data.use_ffcv:
@@ -96,6 +98,7 @@ class ImageSource:
                 indices=indices,
                 seed=seed,
                 images_per_trial=images_per_trial,
+                num_workers=workers or 1,
             )
         from dynvision.data.dataloader import get_data_loader
 
@@ -110,6 +113,7 @@ class ImageSource:
             shuffle=order == "random",
             generator=torch.Generator().manual_seed(seed),
             images_per_trial=images_per_trial,
+            num_workers=workers or 0,
         )
 
     def _beton(self, part: str) -> Any:

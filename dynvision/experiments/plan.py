@@ -2,61 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from functools import cached_property
 
 from dynvision.data.schedule import Presentation
 
-__all__ = ["PlannedStep", "plan_sweep"]
+__all__ = ["Branch", "plan_sweep"]
 
 
 @dataclass(frozen=True)
-class PlannedStep:
-    """One time step of a sweep: the distinct histories up to it.
+class Branch:
+    """A stretch of steps that the same conditions share, and what follows it: a part of the prefix tree.
+
+    Durations of 1, 2 and 5 steps after one void step, in a trial of 6 steps::
+
+        step      0 1 2 3 4 5
+        all       · 0               start 0, stop 2, conditions (0, 1, 2)
+        1 step        · · · ·       its first child
+        2 and 5       0             its second child, which has two children of its own:
+        2 steps         · · ·
+        5 steps         0 0 0
 
     Attributes:
-        shown_by: For each distinct history, a presentation that has it.
-        parents: The history of the step before that each continues; all zeros at the first step.
-        history_of: Which history each presentation is in.
+        start: The first step.
+        stop: The step after the last one; equal to `start` only in a root whose conditions share nothing.
+        conditions: Which presentations share it, by their place.
+        children: What follows, the one with the fewest steps first.
     """
 
-    shown_by: npt.NDArray[np.int64]
-    parents: npt.NDArray[np.int64]
-    history_of: npt.NDArray[np.int64]
+    start: int
+    stop: int
+    conditions: tuple[int, ...]
+    children: tuple[Branch, ...] = ()
+
+    @cached_property
+    def n_steps(self) -> int:
+        """Steps of this branch and all that follows: the nodes of the prefix tree from here."""
+        return self.stop - self.start + sum(child.n_steps for child in self.children)
+
+    @property
+    def shown_by(self) -> int:
+        """A condition that has this branch: the one that is finished last."""
+        return self.children[-1].shown_by if self.children else self.conditions[0]
+
+    @cached_property
+    def most_states(self) -> int:
+        """How many states of the network are held at once where children are computed one after the other.
+
+        While a child is computed the state that its siblings begin with is kept; the last child takes it over. As the
+        largest child comes last, this is at most 1 + log2 of the number of conditions.
+        """
+        if not self.children:
+            return 1
+        *before, last = self.children
+        return max([last.most_states, *(1 + child.most_states for child in before)])
+
+    def __iter__(self) -> Iterator[Branch]:
+        """This branch and every one below it, in the order in which they are computed."""
+        pending = [self]
+        while pending:
+            branch = pending.pop()
+            yield branch
+            pending += reversed(branch.children)
 
 
-def plan_sweep(presentations: Sequence[Presentation]) -> list[PlannedStep]:
-    """Find the distinct prefixes of presentations: the nodes of their prefix tree, level by level.
+def plan_sweep(presentations: Sequence[Presentation]) -> Branch:
+    """Find the distinct prefixes of presentations: their prefix tree.
 
-    A network with a state has to be run once for each node; presentations that show the same up to
+    A network with a state has to be run once for each step of the tree; presentations that show the same up to
     a step share its responses.
 
     Args:
         presentations: Of equal length.
 
     Raises:
-        ValueError: They differ in length.
+        ValueError: They differ in length, or there are none.
     """
-    lengths = {p.n_timesteps for p in presentations}
+    lengths = sorted({p.n_timesteps for p in presentations})
     if len(lengths) != 1:
-        raise ValueError(f"presentations of one sweep have one length, but there are {sorted(lengths)}")
-    history = np.zeros(len(presentations), dtype=np.int64)
-    steps = []
-    for t in range(lengths.pop()):
-        nodes: dict[tuple[object, ...], int] = {}
-        shown_by: list[int] = []
-        parents: list[int] = []
-        following = np.empty_like(history)
-        for index, presentation in enumerate(presentations):
-            key = (int(history[index]), presentation.step_key(t))
-            if key not in nodes:
-                nodes[key] = len(nodes)
-                shown_by.append(index)
-                parents.append(int(history[index]))
-            following[index] = nodes[key]
-        steps.append(PlannedStep(np.array(shown_by), np.array(parents), following))
-        history = following
-    return steps
+        raise ValueError(f"presentations of one sweep have one length, but there are {lengths}")
+    return _grow(presentations, tuple(range(len(presentations))), 0, lengths[0])
+
+
+def _grow(presentations: Sequence[Presentation], conditions: tuple[int, ...], start: int, length: int) -> Branch:
+    for stop in range(start, length):
+        parts: dict[object, list[int]] = {}
+        for condition in conditions:
+            parts.setdefault(presentations[condition].step_key(stop), []).append(condition)
+        if len(parts) > 1:
+            children = [_grow(presentations, tuple(part), stop, length) for part in parts.values()]
+            # The largest goes last, by the number of conditions: that bounds the states that are held.
+            children.sort(key=lambda child: (len(child.conditions), child.n_steps, child.conditions))
+            return Branch(start, stop, conditions, tuple(children))
+    return Branch(start, length, conditions)

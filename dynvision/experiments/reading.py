@@ -12,7 +12,7 @@ import xarray
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.store import RECORD
 
-__all__ = ["combine_conditions", "open_store"]
+__all__ = ["combine_conditions", "open_root", "open_store"]
 
 
 def open_store(path: Path) -> xarray.DataTree:
@@ -38,6 +38,13 @@ def open_store(path: Path) -> xarray.DataTree:
         for name in root.attrs["layers"]
     }
     return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
+
+
+def open_root(folder: Path) -> xarray.Dataset:
+    """Open the root of a store that may not be in place yet, lazily: labels, times and the network's output."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+        return xarray.open_dataset(folder, engine="zarr", consolidated=False, chunks={})
 
 
 def combine_conditions(

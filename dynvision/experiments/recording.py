@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +12,18 @@ import torch
 from dynvision.data.image_source import ImageSource
 from dynvision.data.splits import spread_over_classes
 from dynvision.data.trials import choose_trials
+from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.conditions import all_conditions
-from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, score_accuracy
-from dynvision.experiments.showing import BatchResponses, SweepRunner
-from dynvision.experiments.store import ArrayLayout, StoreWriter
+from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
+from dynvision.experiments.probing import Probe, probe_network
+from dynvision.experiments.reading import open_root
+from dynvision.experiments.readout import class_mask
+from dynvision.experiments.reducing import Reduction
+from dynvision.experiments.showing import SweepRunner
+from dynvision.experiments.store import StoreLayout, StoreWriter
+from dynvision.experiments.writing import SweepWriter
 from dynvision.files import check_free_space
+from dynvision.machine import choose_device
 from dynvision.models.loading import check_network, match_layers, rebuild_network
 from dynvision.progress import progress_bar, say
 from dynvision.records import Record
@@ -28,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SweepRecording"]
 
-BUFFER_BYTES = 1 << 29
-"""How much one batch's responses, in all conditions of the experiment, may take in memory."""
-
 
 class SweepRecording:
     """One run over a selection of conditions of one experiment and subject.
@@ -39,80 +42,103 @@ class SweepRecording:
         stage: The responses stage.
         targets: The conditions; all of one key.
         inputs: The records of the model and the images.
+        fresh: Begin anew instead of going on with what an interrupted run left.
     """
 
-    def __init__(self, stage: ResponsesStage, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
-        self.stage, self.targets = stage, list(targets)
+    def __init__(
+        self, stage: ResponsesStage, targets: Sequence[Target], inputs: dict[Target, Record], fresh: bool = False
+    ) -> None:
+        self.stage, self.targets, self.fresh = stage, list(targets), fresh
         _, self.experiment_name, self.subject_name = targets[0].key
+        self.name = "/".join(targets[0].key)
         config = stage.config
         self.experiment = config.experiments[self.experiment_name]
         self.subject = config.subjects[self.subject_name]
-        self.settings = config.record(self.experiment_name, self.subject_name)
+        self.record = config.record(self.experiment_name, self.subject_name)
+        self.run_settings = config.run(self.experiment_name, self.subject_name)
         model, images = stage.upstream(targets[0])
         self.model_record = inputs[model]
         self.model_folder = stage.paths.model(model.key[1], model.key[2], str(model.partition))
         self.source = ImageSource(config, stage.paths, self.subject.dataset, str(images.partition), inputs[images])
-        self.table = self.source.samples("test")
-        self.indices = spread_over_classes(self.table["label"], self.settings.samples)
+        self.versions = {str(t): inputs[t].data_version for t in (model, images)}
         self.presentations = [stage.presentation(t) for t in targets]
-        self.images_per_trial = max(p.n_images for p in self.presentations)
-        trials = choose_trials(len(self.indices), self.images_per_trial)
-        self.trials = np.asarray(self.indices)[trials]
-        self.labels = np.asarray(self.table["label"])[self.trials[:, self.experiment.readout.image]]
+        self.images = self._choose_images()
         self.output_classes = [entry["index"] for entry in self.model_record.details["classes"]]
         self.group_classes = [entry["index"] for entry in self.source.classes]
-        self.choices = class_mask(self.output_classes, self.group_classes, self.experiment.readout.choices)
-        self._tallies: list[_Tally] = []
-        self._steps: dict[str, int] = {}
+        # A readout that has no answer to choose from is an error before anything is shown.
+        class_mask(self.output_classes, self.group_classes, self.experiment.readout.choices)
+        self.device = choose_device(self.run_settings.device)
+        self.threads = self.run_settings.threads or torch.get_num_threads()
+        self.steps = {"steps_computed": 0, "steps_naive": 0}
 
     def run(self) -> list[StoreWriter]:
-        """Show everything; the writers hold what is needed to finish each store."""
-        network = self._open_network()
-        layers = match_layers(network, self.settings.layers)
-        shown = [p.preceded_by(self.experiment.idle) for p in self.presentations]
-        runner = SweepRunner(network, shown, layers, self.settings.resolution, self.experiment.idle)
-        self._steps = {"steps_computed": runner.steps_computed, "steps_naive": runner.steps_naive}
-        layout = self._find_layout(runner)
-        batch_size = self._batch_size(layout)
-        self._announce(layout)
-        for target in self.targets:
-            self.stage.clear_partial(target)
-        writers = [self._open_store(target, layout, batch_size) for target in self.targets]
-        readout = self.experiment.readout
-        windows = [p.window(readout.window, readout.image) for p in self.presentations]
-        loader = self.source.loader("test", batch_size, indices=self.indices, images_per_trial=self.images_per_trial)
-        self._tallies = [_Tally() for _ in self.targets]
-        done = 0
-        with progress_bar(len(self.indices), f"responses/{self.experiment_name}/{self.subject_name}") as bar:
-            for sequence, _ in loader:
-                count = len(sequence.images)
-                ids = np.asarray(self.indices[done : done + count])
-                responses = runner.show(sequence.images, ids)
-                for number, writer in enumerate(writers):
-                    writer.write(done, _flatten(responses, number))
-                    self._tally(number, responses, self.labels[done : done + count], windows[number])
-                done += count
-                bar.update(count)
+        """Show every image under every condition.
+
+        Returns:
+            The writer of each condition; everything is written, but nothing is in place yet.
+        """
+        with _torch_threads(self.threads):
+            runner, probe = self._open_runner()
+            layout = self._plan(runner, probe)
+            writers = self._open_stores(layout, probe, runner.reduce)
+            self._show(runner, layout, writers)
         return writers
 
-    def details(self, target: Target) -> dict[str, Any]:
+    def details(self, target: Target, writer: StoreWriter) -> dict[str, Any]:
         """Facts for people about one condition."""
+        from dynvision.analysis.measures import score_responses
+
         number = self.targets.index(target)
-        tally = self._tallies[number]
+        presentation, readout = self.presentations[number], self.experiment.readout
+        over_time, numbers = score_responses(open_root(writer.folder), readout, presentation)
         return {
-            "samples": len(self.indices),
-            "n_timesteps": self.presentations[number].n_timesteps,
-            "accuracy": tally.accuracy,
-            "accuracy_over_time": (tally.right / tally.trials).tolist(),
-            "chance": chance_level(self.labels, self.output_classes, self.choices),
-            "readout": self.experiment.readout.model_dump(mode="json"),
-            "mean_response": {layer: (total / tally.trials).tolist() for layer, total in tally.sums.items()},
-            "peak_response": {layer: float((total / tally.trials).max()) for layer, total in tally.sums.items()},
+            "samples": len(self.images.ids),
+            "n_timesteps": presentation.n_timesteps,
+            "accuracy": numbers["accuracy"],
+            "accuracy_over_time": over_time.tolist(),
+            "chance": numbers["chance"],
+            "readout": readout.model_dump(mode="json"),
+            "mean_response": {layer: mean.tolist() for layer, mean in writer.averages.items()},
+            "peak_response": {layer: float(mean.max()) for layer, mean in writer.averages.items()},
             "conditions_together": len(self.targets),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            **self._steps,
+            **self._making(writer.layout),
+            **self.steps,
         }
+
+    def _making(self, layout: StoreLayout) -> dict[str, Any]:
+        """What the numbers follow from beside the settings."""
+        return {
+            "threads": self.threads,
+            "torch": torch.__version__,
+            "device": str(self.device),
+            "batch_size": layout.batch_size,
+            "block_steps": layout.block_steps,
+        }
+
+    def _choose_images(self) -> ShownImages:
+        table = self.source.samples("test")
+        indices = np.asarray(spread_over_classes(table["label"], self.record.samples))
+        trials = choose_trials(len(indices), max(p.n_images for p in self.presentations))
+        return ShownImages(table, indices[trials])
+
+    def _open_runner(self) -> tuple[SweepRunner, Probe]:
+        run, record = self.run_settings, self.record
+        network = self._open_network()
+        runner = SweepRunner(
+            network,
+            [p.preceded_by(self.experiment.idle) for p in self.presentations],
+            match_layers(network, record.layers),
+            Reduction(record.resolution, record.units, record.unit_seed),
+            self.experiment.idle,
+            dtype=record.dtype,
+            frames=getattr(torch, run.dtype),
+            device=self.device,
+            mixed_precision=run.mixed_precision,
+            keep_on_device=not run.store_responses_on_cpu,
+        )
+        size = self.stage.config.data.data_resolution[self.subject.dataset]
+        shape = (self.source.channels, size, size)
+        return runner, probe_network(runner, shape, self.images.trials.shape[1], record.dtype)
 
     def _open_network(self) -> torch.nn.Module:
         status = self.experiment.status.removeprefix("trained-")
@@ -121,113 +147,92 @@ class SweepRecording:
         check_network(network, len(self.output_classes), self.source.channels, size)
         return network
 
-    def _find_layout(self, runner: SweepRunner) -> ArrayLayout:
-        size = self.stage.config.data.data_resolution[self.subject.dataset]
-        probe = SweepRunner(runner.network, [self.presentations[0]], runner.layers, self.settings.resolution)
-        probe.plan = probe.plan[:1]
-        blank = torch.zeros(1, self.images_per_trial, self.source.channels, size, size)
-        evoked = _flatten(probe.show(blank, np.zeros(1, dtype=np.int64)), 0)
-        return {name: value.shape[2:] for name, value in evoked.items()}
+    def _plan(self, runner: SweepRunner, probe: Probe) -> StoreLayout:
+        plan = plan_memory(
+            probe.footprint,
+            budget=self.run_settings.memory_budget,
+            batch_size=self.record.batch_size,
+            n_conditions=len(all_conditions(self.experiment)),
+            n_timesteps=runner.n_recorded,
+        )
+        runner.block_steps = plan.block_steps
+        batch = min(plan.batch_size, len(self.images.ids))
+        return StoreLayout(probe.arrays, len(self.images.ids), runner.n_recorded, batch, plan.block_steps)
 
-    def _bytes_per_image(self, layout: ArrayLayout) -> int:
-        units = sum(int(np.prod(shape)) for shape in layout.values())
-        return units * self.presentations[0].n_timesteps * np.dtype(self.settings.dtype).itemsize
+    def _open_stores(self, layout: StoreLayout, probe: Probe, reduction: Reduction) -> list[StoreWriter]:
+        making = self._making(layout)
+        dt = self.presentations[0].dt or self.model_record.config["args"].get("dt")
+        writers = []
+        for target, presentation in zip(self.targets, self.presentations, strict=True):
+            settings = self.stage.settings(target)
+            attributes = describe_making(
+                settings,
+                target=str(target),
+                layers=layout.layers,
+                group_classes=self.group_classes,
+                model_version=self.model_record.data_version,
+                **making,
+            )
+            header = {"settings": self.stage.settings_of_numbers(target), "inputs": self.versions, "making": making}
+            writers.append(
+                StoreWriter(
+                    self.stage.output(target),
+                    layout,
+                    coordinates=describe_trials(self.images, presentation, self.output_classes, dt),
+                    layer_coordinates=describe_layers(probe, reduction),
+                    attributes=attributes,
+                    header={"code_version": self.stage.code_version, **header},
+                    fresh=self.fresh,
+                )
+            )
+        return writers
 
-    def _batch_size(self, layout: ArrayLayout) -> int:
-        """From settings alone, so that the numbers do not depend on free memory or on the selection."""
-        conditions = len(all_conditions(self.experiment))
-        each = conditions * self._bytes_per_image(layout) * (4 // np.dtype(self.settings.dtype).itemsize)
-        return max(1, min(self.settings.batch_size, BUFFER_BYTES // each))
+    def _show(self, runner: SweepRunner, layout: StoreLayout, writers: Sequence[StoreWriter]) -> None:
+        done = [writer.batches_done for writer in writers]
+        self._announce(runner, layout, done)
+        names = [str(target) for target in self.targets]
+        sweep = SweepWriter(writers, names, self.output_classes, self.record.allow_nonfinite)
+        loader = self.source.loader(
+            "test",
+            layout.batch_size,
+            indices=self.images.ids.tolist(),
+            images_per_trial=self.images.trials.shape[1],
+            workers=self.run_settings.workers,
+        )
+        counted = []
+        with progress_bar(layout.n_samples, self.name) as bar:
+            for batch, (sequence, _) in enumerate(loader):
+                rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(sequence.images))
+                waiting = [number for number, count in enumerate(done) if batch >= count]
+                if waiting:
+                    ids = self.images.ids[rows]
+                    sweep.begin_batch(batch, ids, self.images.labels()[rows])
+                    chosen = None if len(waiting) == len(writers) else waiting
+                    counted.append(runner.stream(sequence.images, ids, sweep.take, chosen))
+                    sweep.end_batch()
+                bar.update(len(sequence.images))
+            sweep.flush()
+        # Where an interrupted run is gone on with, some batches may have been shown in other company.
+        self.steps = {"steps_computed": max(counted, default=0), "steps_naive": runner.steps_naive}
 
-    def _announce(self, layout: ArrayLayout) -> None:
-        needed = self._bytes_per_image(layout) * len(self.indices) * len(self.targets)
-        folder = self.stage.output(self.targets[0]).parent
-        what = f"responses/{self.experiment_name}/{self.subject_name}"
+    def _announce(self, runner: SweepRunner, layout: StoreLayout, done: Sequence[int]) -> None:
+        left = sum(layout.n_samples - min(count * layout.batch_size, layout.n_samples) for count in done)
+        needed = left * layout.n_timesteps * layout.bytes_per_step
         say(
-            f"{what}: {len(self.targets)} conditions × {len(self.indices)} images × "
-            f"{self.presentations[0].n_timesteps} steps, up to {needed / 1e6:,.1f} MB before compression; "
-            f"{self._steps['steps_computed']} of {self._steps['steps_naive']} steps a trial are distinct"
+            f"{self.name}: {len(self.targets)} conditions × {layout.n_samples} images × {layout.n_timesteps} steps, up "
+            f"to {needed / 1e6:,.1f} MB before compression; {runner.steps_computed} of {runner.steps_naive} steps a "
+            f"trial are distinct; batches of {layout.batch_size} on {self.device}"
         )
-        self.stage.clear_partial(self.targets[0])
-        check_free_space(folder, needed, what)
-
-    def _open_store(self, target: Target, layout: ArrayLayout, batch_size: int) -> StoreWriter:
-        presentation = self.presentations[self.targets.index(target)]
-        steps = presentation.n_timesteps
-        picked = [self.table["source"][i] for i in self.indices]
-        own_labels = np.asarray(self.table["label"])[self.indices]
-        dt = getattr(self.stage.config.models[self.subject.model], "args", {}).get("dt")
-        coordinates: dict[str, Any] = {
-            "sample": ("sample", np.asarray(self.indices), {"long_name": "place in test.beton or the interim folder"}),
-            "time": ("time", np.arange(steps), {"units": "step", "long_name": "time step of the presentation"}),
-            "label": ("sample", own_labels, {"long_name": "class index in the dataset's own order"}),
-            "group_label": ("sample", np.asarray(self.table["group_label"])[self.indices]),
-            "source": ("sample", np.asarray(picked, dtype=object)),
-            "shown": ("time", presentation.frames, {"long_name": "image shown, -1 for void"}),
-            "contrast_shown": ("time", np.where(presentation.frames < 0, 0.0, presentation.contrasts)),
-            "class": ("class", np.asarray(self.output_classes), {"long_name": "class of each output"}),
-        }
-        if self.images_per_trial > 1:
-            images = ("sample", "image")
-            coordinates["image_label"] = (images, np.asarray(self.table["label"])[self.trials])
-            coordinates["image_source"] = (images, np.asarray(self.table["source"], dtype=object)[self.trials])
-        if dt is not None:
-            coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
-        attributes = {
-            "target": str(target),
-            "layers": list(dict.fromkeys(name.rpartition("/")[0] for name in layout if "/" in name)),
-            "group_classes": self.group_classes,
-            "settings": json.dumps(self.stage.settings(target)),
-            "model_version": self.model_record.data_version,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "batch_size": batch_size,
-        }
-        return StoreWriter(
-            self.stage.output(target),
-            layout,
-            n_samples=len(self.indices),
-            n_timesteps=steps,
-            batch_size=batch_size,
-            dtype=self.settings.dtype,
-            coordinates=coordinates,
-            attributes=attributes,
-        )
-
-    def _tally(self, number: int, responses: BatchResponses, labels: Any, window: slice) -> None:
-        """Add a batch to the running accuracy and mean responses of a condition."""
-        tally, scores = self._tallies[number], responses.scores[number]
-        reduce = self.experiment.readout.reduce
-        tally.trials += len(labels)
-        tally.scored += score_accuracy(scores, labels, self.output_classes, self.choices, window, reduce).sum()
-        tally.right = tally.right + len(labels) * accuracy_over_time(scores, labels, self.output_classes, self.choices)
-        for layer, variables in responses.layers.items():
-            value = variables.get("mean", variables.get("response"))
-            if value is not None:
-                shown = value[number]
-                over_units = shown.reshape(*shown.shape[:2], -1).mean(axis=2, dtype=np.float64)
-                tally.sums[layer] = tally.sums.get(layer, 0) + over_units.sum(axis=0)
+        if any(done):
+            say(f"{self.name}: goes on after {min(done)} to {max(done)} of {layout.n_batches} batches")
+        check_free_space(self.stage.output(self.targets[0]).parent, needed, self.name)
 
 
-@dataclass
-class _Tally:
-    """What is added up over the batches of a condition."""
-
-    trials: int = 0
-    scored: float = 0.0
-    right: Any = 0.0
-    sums: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def accuracy(self) -> float:
-        """Mean score of the trials by the experiment's readout."""
-        return float(self.scored / self.trials)
-
-
-def _flatten(responses: BatchResponses, condition: int) -> dict[str, Any]:
-    layers = {
-        f"{layer}/{variable}": value[condition]
-        for layer, variables in responses.layers.items()
-        for variable, value in variables.items()
-    }
-    return {**layers, "scores": responses.scores[condition]}
+@contextlib.contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

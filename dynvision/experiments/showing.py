@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,24 @@ from torch import Tensor, nn
 
 from dynvision.data.noise import sensor_noise
 from dynvision.data.presentation import Presentation, StimulusSequence, add_scaled
-from dynvision.experiments.plan import plan_sweep
+from dynvision.errors import ConfigError
+from dynvision.experiments.plan import Branch, plan_sweep
+from dynvision.experiments.reducing import Reduction
 from dynvision.models.loading import record_layers, step_network
 
-__all__ = ["BatchResponses", "SweepRunner"]
+__all__ = ["AVERAGE", "SCORES", "BatchResponses", "SweepRunner"]
+
+AVERAGE = "average "
+"""Before a layer's name: its mean over units, `[B, T]`, which is handed on with what is recorded."""
+
+SCORES = "scores"
+"""The name of the network's output among the recorded arrays; it is always float32."""
+
+NOISE_CACHE_BYTES = 64 << 20
+"""How much sensor noise of one batch is kept for the conditions that share it."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+Emit = Callable[[tuple[int, ...], int, Arrays], None]
 
 
 @dataclass
@@ -25,28 +40,35 @@ class BatchResponses:
     """What a batch of images evoked in every condition.
 
     Attributes:
-        layers: For each layer its variables: `mean` and `std` over space, or `response`; each of shape
-            `[conditions, B, T, …]`, float32.
+        layers: For each layer its variables (see `Reduction`), each of shape `[conditions, B, T, …]`.
         scores: The network's output, shape `[conditions, B, T, classes]`, float32.
     """
 
-    layers: dict[str, dict[str, npt.NDArray[np.float32]]]
+    layers: dict[str, Arrays]
     scores: npt.NDArray[np.float32]
 
 
 class SweepRunner:
     """Shows batches of images under all conditions of a sweep.
 
-    Presentations that begin alike are computed once (see `plan_sweep`). Each distinct history is a call
-    of its own with the same images, so that a condition's responses are the same numbers, to the bit,
-    whatever other conditions are shown along with it.
+    Presentations that begin alike are computed once (see `plan_sweep`): their tree is walked depth first, and at
+    each fork the network's state is kept until every branch has gone on from it. Each step of the tree is a call of
+    its own with the same images, so that a condition's responses are the same numbers, to the bit, whatever other
+    conditions are shown along with it. Responses are handed on in blocks of time, so that neither their number of steps
+    nor that of conditions is held in memory.
 
     Args:
         network: In evaluation mode; steps through time, or is applied to each frame.
         presentations: One for each condition, idle steps included.
         layers: Which layers are recorded.
-        resolution: `unit` keeps every unit, `channel` the spatial mean and standard deviation.
+        resolution: What is kept of them: a `Reduction`, or the name of its resolution.
         idle: How many of the first steps are not recorded.
+        block_steps: Recorded steps a block; by default all of them.
+        dtype: Of the recorded layers, `float32` or `float16`.
+        frames: The type in which frames are shown.
+        device: Where the network computes.
+        mixed_precision: Let the network compute in the frames' type where it can (`torch.autocast`).
+        keep_on_device: Hold a block's responses on the device until it is whole, instead of fetching every step.
     """
 
     def __init__(
@@ -54,80 +76,193 @@ class SweepRunner:
         network: nn.Module,
         presentations: Sequence[Presentation],
         layers: Sequence[str],
-        resolution: str,
+        resolution: str | Reduction,
         idle: int = 0,
+        *,
+        block_steps: int | None = None,
+        dtype: str = "float32",
+        frames: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        mixed_precision: bool = False,
+        keep_on_device: bool = False,
     ) -> None:
-        self.network, self.presentations, self.layers = network, list(presentations), list(layers)
-        self.resolution, self.idle = resolution, idle
+        self.device, self.frames, self.mixed_precision = torch.device(device), frames, mixed_precision
+        self.network = network.to(self.device)
+        self.presentations, self.layers, self.idle = list(presentations), list(layers), idle
+        self.reduce = Reduction(resolution) if isinstance(resolution, str) else resolution
         self.plan = plan_sweep(self.presentations)
+        self.n_recorded = self.presentations[0].n_timesteps - idle
+        if self.n_recorded < 1:
+            raise ValueError("the idle steps leave nothing to record")
+        self.block_steps = min(block_steps or self.n_recorded, self.n_recorded)
+        self.dtype = torch.float16 if dtype == "float16" else torch.float32
+        self.keep_on_device = keep_on_device
 
     @property
     def steps_computed(self) -> int:
         """How many steps of the network a trial takes for all conditions together."""
-        return sum(len(step.shown_by) for step in self.plan)
+        return self.plan.n_steps
 
     @property
     def steps_naive(self) -> int:
         """How many it would take to show each condition by itself."""
-        return len(self.plan) * len(self.presentations)
+        return self.presentations[0].n_timesteps * len(self.presentations)
 
-    @torch.no_grad()
-    def show(self, images: Tensor, ids: npt.NDArray[np.int64]) -> BatchResponses:
-        """Show a batch of images in all conditions.
+    def stream(
+        self, images: Tensor, ids: npt.NDArray[np.int64], emit: Emit, conditions: Sequence[int] | None = None
+    ) -> int:
+        """Show a batch of images and hand on the responses, block after block.
 
         Args:
             images: Shape `[B, C, H, W]`, or `[B, K, C, H, W]` for several images a trial.
-            ids: Which sample each is, shape `[B]`; seeds the sensor noise.
+            ids: Which sample each is, shape `[B]`; seeds the noise.
+            emit: Called as `emit(conditions, start, arrays)` with the recorded steps from `start` on of the
+                conditions that share them, `[B, steps, …]` by `layer/variable` and `scores`. The arrays are used again
+                after the call.
+            conditions: Only these, by their place; by default all.
+
+        Returns:
+            How many steps of the network were computed.
         """
-        sequences = [StimulusSequence(images, p, ids) for p in self.presentations]
-        states: list[Any] = [None]
-        responses: BatchResponses | None = None
-        with record_layers(self.network, self.layers) as outputs:
-            for t, step in enumerate(self.plan):
-                following = []
-                noise: dict[int, Tensor] = {}
-                for history, shown in enumerate(step.shown_by):
-                    frame = _render(sequences[shown], t, ids, noise)
-                    parent = step.parents[history]
-                    # A network may change its state in place; histories that fork from it must not see that.
-                    is_last = parent not in step.parents[history + 1 :]
-                    before = states[parent] if is_last else _copy_state(states[parent])
-                    scores, state = step_network(self.network, frame, before)
-                    following.append(state)
-                    if t >= self.idle:
-                        evoked = {name: self._reduce(outputs[name]) for name in self.layers}
-                        responses = responses or self._allocate(evoked, scores)
-                        _keep(responses, evoked, scores, np.flatnonzero(step.history_of == history), t - self.idle)
-                states = following
-        if responses is None:
-            raise ValueError("the idle steps leave nothing to record")
-        return responses
+        chosen = range(len(self.presentations)) if conditions is None else conditions
+        plan = self.plan if conditions is None else plan_sweep([self.presentations[c] for c in chosen])
+        images = images.to(self.device, self.frames)
+        walk = _Walk(self, list(chosen), images, ids, emit)
+        with torch.inference_mode(), record_layers(self.network, self.layers) as outputs, self.precision():
+            walk.run(plan, outputs)
+        return plan.n_steps
 
-    def _reduce(self, output: Tensor) -> dict[str, Tensor]:
-        if output.dim() < 3 or self.resolution == "unit":
-            return {"response": output.float()}
-        flat = output.float().flatten(2)
-        return {"mean": flat.mean(dim=2), "std": flat.std(dim=2, correction=0)}
+    def show(self, images: Tensor, ids: npt.NDArray[np.int64]) -> BatchResponses:
+        """Show a batch of images and gather everything; for a few images, as it is held at once."""
+        gathered: Arrays = {}
 
-    def _allocate(self, evoked: dict[str, dict[str, Tensor]], scores: Tensor) -> BatchResponses:
-        leading = (len(self.presentations), len(scores), len(self.plan) - self.idle)
-        layers = {
-            name: {key: np.empty((*leading, *value.shape[1:]), dtype=np.float32) for key, value in variables.items()}
-            for name, variables in evoked.items()
+        def keep(conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
+            for name, block in arrays.items():
+                if name not in gathered:
+                    shape = (len(self.presentations), len(block), self.n_recorded, *block.shape[2:])
+                    gathered[name] = np.empty(shape, dtype=block.dtype)
+                gathered[name][list(conditions), :, start : start + block.shape[1]] = block
+
+        self.stream(images, ids, keep)
+        layers: dict[str, Arrays] = {}
+        for name in (n for n in gathered if "/" in n):
+            layer, _, variable = name.rpartition("/")
+            layers.setdefault(layer, {})[variable] = gathered[name]
+        return BatchResponses(layers, gathered[SCORES])
+
+    def reduce_layers(self, outputs: dict[str, Tensor], scores: Tensor) -> dict[str, Tensor]:
+        """What is kept of one step, float32: `layer/variable`, each layer's average, and the scores.
+
+        Raises:
+            ConfigError: A layer took no part in the step.
+        """
+        evoked: dict[str, Tensor] = {}
+        for layer in self.layers:
+            if layer not in outputs:
+                raise ConfigError(
+                    f"the layer '{layer}' is not used when {type(self.network).__name__} makes a step; record another"
+                )
+            reduced = self.reduce(layer, outputs[layer])
+            evoked |= {f"{layer}/{variable}": value for variable, value in reduced.items()}
+            first = next(iter(reduced.values()))
+            evoked[AVERAGE + layer] = first.reshape(len(first), -1).mean(dim=1)
+        return {**evoked, SCORES: scores.float()}
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which the network computes."""
+        if not self.mixed_precision:
+            return contextlib.nullcontext()
+        kind = self.frames if self.frames != torch.float32 else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=kind)
+
+
+class _Walk:
+    """One batch's way through the tree of a sweep."""
+
+    def __init__(
+        self, runner: SweepRunner, conditions: list[int], images: Tensor, ids: npt.NDArray[np.int64], emit: Emit
+    ) -> None:
+        self.runner, self.conditions, self.images, self.ids, self.emit = runner, conditions, images, ids, emit
+        self.pending: list[tuple[Branch, Any, bool]] = []
+        self.sequences: dict[int, StimulusSequence] = {}
+        self.noise: dict[tuple[int, int], Tensor] = {}
+        self.noise_bytes = 0
+        self.blocks: dict[int, dict[str, Tensor]] = {}
+        self.spare: list[dict[str, Tensor]] = []
+
+    def run(self, plan: Branch, outputs: dict[str, Tensor]) -> None:
+        self.pending = [(plan, None, True)]
+        while self.pending:
+            branch, state, is_last = self.pending.pop()
+            # A network may change its state in place; the branches that fork from it must not see that.
+            state = self._advance(branch, state if is_last else _copy_state(state), outputs)
+            if not branch.children:
+                self.sequences.pop(branch.shown_by, None)
+            *before, last = branch.children or (None,)
+            if last is not None:
+                self.pending.append((last, state, True))
+                self.pending += [(child, state, False) for child in reversed(before) if child is not None]
+
+    def _advance(self, branch: Branch, state: Any, outputs: dict[str, Tensor]) -> Any:
+        shown, runner = branch.shown_by, self.runner
+        if shown not in self.sequences:
+            presentation = runner.presentations[self.conditions[shown]]
+            self.sequences[shown] = StimulusSequence(self.images, presentation, self.ids)
+        for t in range(branch.start, branch.stop):
+            outputs.clear()
+            scores, state = step_network(runner.network, self._render(self.sequences[shown], t), state)
+            if t >= runner.idle:
+                self._keep(branch, t - runner.idle, outputs, scores)
+        return state
+
+    def _render(self, sequence: StimulusSequence, t: int) -> Tensor:
+        """The frame at a step; sensor noise is drawn once for the conditions that share it."""
+        frame, show = sequence.noiseless_frame(t), sequence.presentation
+        if show.sensor_noise == 0:
+            # A network may work in place, and the frame may be the images themselves or noise that is kept.
+            return frame.clone()
+        key = (show.noise_seed, t)
+        noise = self.noise.get(key)
+        if noise is None:
+            drawn = sensor_noise(self.ids, t, tuple(frame.shape[1:]), show.noise_seed)
+            noise = torch.from_numpy(drawn).to(frame.device)
+            if self.noise_bytes + noise.nbytes <= NOISE_CACHE_BYTES:
+                self.noise[key] = noise
+                self.noise_bytes += noise.nbytes
+        return add_scaled(frame, noise, show.sensor_noise)
+
+    def _keep(self, branch: Branch, step: int, outputs: dict[str, Tensor], scores: Tensor) -> None:
+        runner = self.runner
+        number, place = divmod(step, runner.block_steps)
+        evoked = runner.reduce_layers(outputs, scores)
+        if number not in self.blocks:
+            self.blocks[number] = self.spare.pop() if self.spare else self._allocate(evoked)
+        block = self.blocks[number]
+        for name, value in evoked.items():
+            block[name][:, place] = value
+        if place == runner.block_steps - 1 or step == runner.n_recorded - 1:
+            self._hand_on(branch, number, place + 1)
+
+    def _hand_on(self, branch: Branch, number: int, length: int) -> None:
+        start = number * self.runner.block_steps
+        arrays = {name: value[:, :length].cpu().numpy() for name, value in self.blocks[number].items()}
+        self.emit(tuple(self.conditions[c] for c in branch.conditions), start, arrays)
+        # A branch that has yet to be computed may go on from the middle of this block.
+        first, end = start + self.runner.idle, start + self.runner.idle + length
+        if not any(first < other.start < end for other, _, _ in self.pending):
+            self.spare.append(self.blocks.pop(number))
+
+    def _allocate(self, evoked: dict[str, Tensor]) -> dict[str, Tensor]:
+        runner = self.runner
+        device = runner.device if runner.keep_on_device else torch.device("cpu")
+        return {
+            name: torch.empty(
+                (len(value), runner.block_steps, *value.shape[1:]),
+                dtype=runner.dtype if "/" in name else torch.float32,
+                device=device,
+            )
+            for name, value in evoked.items()
         }
-        return BatchResponses(layers, np.empty((*leading, scores.shape[-1]), dtype=np.float32))
-
-
-def _render(sequence: StimulusSequence, t: int, ids: npt.NDArray[np.int64], drawn: dict[int, Tensor]) -> Tensor:
-    """The frame at a step; sensor noise is drawn once for the conditions that share it."""
-    frame, show = sequence.noiseless_frame(t), sequence.presentation
-    if show.sensor_noise == 0:
-        # A network may work in place, and the frame may be the images themselves or noise that is kept.
-        return frame.clone()
-    if show.noise_seed not in drawn:
-        noise = sensor_noise(ids, t, tuple(frame.shape[1:]), show.noise_seed)
-        drawn[show.noise_seed] = torch.from_numpy(noise).to(frame.device)
-    return add_scaled(frame, drawn[show.noise_seed], show.sensor_noise)
 
 
 def _copy_state(state: Any) -> Any:
@@ -139,16 +274,3 @@ def _copy_state(state: Any) -> Any:
         copied = [_copy_state(value) for value in state]
         return type(state)(*copied) if hasattr(state, "_fields") else type(state)(copied)
     return copy.deepcopy(state)
-
-
-def _keep(
-    responses: BatchResponses,
-    evoked: dict[str, dict[str, Tensor]],
-    scores: Tensor,
-    conditions: npt.NDArray[np.int64],
-    t: int,
-) -> None:
-    for name, variables in evoked.items():
-        for key, value in variables.items():
-            responses.layers[name][key][conditions, :, t] = value.cpu().numpy()
-    responses.scores[conditions, :, t] = scores.float().cpu().numpy()

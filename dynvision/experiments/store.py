@@ -7,25 +7,86 @@ written last. A store without that record is incomplete and no reader opens it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import DamagedFileError, DataError
+from dynvision.errors import DamagedFileError
+from dynvision.experiments.journal import JOURNAL, BatchEntry, Journal
+from dynvision.files import make_directory, write_json
 
-__all__ = ["ArrayLayout", "StoreWriter", "digest_content", "partial_path", "verify_store"]
+__all__ = [
+    "ArraySpec",
+    "StoreLayout",
+    "StoreWriter",
+    "digest_block",
+    "digest_content",
+    "partial_path",
+    "reject_partial",
+    "verify_store",
+]
 
 RECORD = "record.json"
 PENDING = "pending.json"
 
-ArrayLayout = dict[str, tuple[int, ...]]
-"""Trailing shape (after sample and time) of each array, by `layer/variable`."""
 
-_TRAILING_DIMENSIONS = {1: ("channel",), 3: ("channel", "y", "x")}
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a store.
+
+    Attributes:
+        trailing: Its shape after sample and time.
+        dims: The names of those dimensions.
+        dtype: The type of its values.
+    """
+
+    trailing: tuple[int, ...]
+    dims: tuple[str, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """The shape of a store, which is the same for all conditions of an experiment.
+
+    Attributes:
+        arrays: By `layer/variable`, or by name for those of the root.
+        n_samples: Samples in all.
+        n_timesteps: Recorded steps.
+        batch_size: Samples a chunk.
+        block_steps: Steps a chunk.
+    """
+
+    arrays: Mapping[str, ArraySpec]
+    n_samples: int
+    n_timesteps: int
+    batch_size: int
+    block_steps: int
+
+    @property
+    def n_batches(self) -> int:
+        """How many batches there are."""
+        return -(-self.n_samples // self.batch_size)
+
+    @property
+    def layers(self) -> list[str]:
+        """The recorded layers."""
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in self.arrays if "/" in name))
+
+    @property
+    def bytes_per_step(self) -> int:
+        """Bytes of one sample at one step, before compression."""
+        return sum(
+            int(np.prod(spec.trailing, dtype=np.int64)) * np.dtype(spec.dtype).itemsize for spec in self.arrays.values()
+        )
 
 
 def partial_path(store: Path) -> Path:
@@ -34,97 +95,127 @@ def partial_path(store: Path) -> Path:
 
 
 class StoreWriter:
-    """Writes the responses of one condition, batch after batch.
+    """Writes the responses of one condition, and goes on with what an interrupted run left.
 
     Args:
         store: Where the store will be; it is written to `partial_path(store)`.
-        layout: The arrays.
-        n_samples: Samples in all.
-        n_timesteps: Recorded steps.
-        batch_size: Samples a chunk.
-        dtype: `float32` or `float16`.
+        layout: Its shape.
         coordinates: The root's variables, as xarray takes them: name → (dimensions, values, attributes).
+        layer_coordinates: The same for each layer.
         attributes: Everything needed to make the store again.
+        header: What the numbers follow from; only a store with the same header is gone on with.
+        fresh: Begin anew in any case.
     """
 
     def __init__(
         self,
         store: Path,
-        layout: ArrayLayout,
+        layout: StoreLayout,
         *,
-        n_samples: int,
-        n_timesteps: int,
-        batch_size: int,
-        dtype: str,
         coordinates: Mapping[str, tuple[Any, ...]],
+        layer_coordinates: Mapping[str, Mapping[str, tuple[Any, ...]]],
         attributes: Mapping[str, Any],
+        header: Mapping[str, Any],
+        fresh: bool = False,
     ) -> None:
-        import xarray
-        import zarr.codecs
+        self.folder, self.layout = partial_path(store), layout
+        self.journal = Journal(self.folder, dict(header))
+        if fresh or not self.journal.resume():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            make_directory(self.folder)
+            _write_variables(self.folder, coordinates, attributes)
+            for layer in layout.layers:
+                _write_variables(self.folder / layer, layer_coordinates.get(layer, {}), {})
+            for name, spec in layout.arrays.items():
+                _create_array(self.folder / name, layout, spec)
+            self.journal.begin()
+        (self.folder / PENDING).unlink(missing_ok=True)
+        self._arrays = {name: _open_array(self.folder / name) for name in layout.arrays}
 
-        self.folder = partial_path(store)
-        self.dtype = np.dtype(dtype)
-        self._digests = {name: hashlib.sha256() for name in layout}
-        root = xarray.Dataset(coords=dict(coordinates), attrs=dict(attributes))
-        # Checksums in the store itself: a flipped byte in a label is an error at reading, not another number.
-        checked = {"compressors": (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec())}
-        encoding = {str(name): checked for name in root.variables}
-        root.to_zarr(self.folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
-        for layer in dict.fromkeys(name.rpartition("/")[0] for name in layout if "/" in name):
-            _write_group(self.folder / layer)
-        self._arrays = {
-            name: _create_array(self.folder / name, (n_samples, n_timesteps, *trailing), batch_size, dtype)
-            for name, trailing in layout.items()
-        }
-        self._shapes = {name: [n_samples, n_timesteps, *trailing] for name, trailing in layout.items()}
-        self._writes: list[Any] = []
+    @property
+    def batches_done(self) -> int:
+        """How many batches, from the first, are whole."""
+        return len(self.journal.batches)
 
-    def write(self, start: int, values: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Write a batch.
+    def write(self, batch: int, start: int, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
+        """Begin to write a block; the arrays may be changed after the call.
 
         Args:
-            start: The first sample's place.
-            values: For each array `[B, T, …]`.
+            batch: Which batch it is.
+            start: The block's first recorded step.
+            arrays: `[B, steps, …]` by the layout's names.
 
-        Raises:
-            DataError: A response is not finite; names layer, step and sample.
+        Returns:
+            Tensorstore's futures, which are done when the block is written.
         """
-        self._wait()
-        for name, value in values.items():
-            with np.errstate(over="ignore"):
-                kept = np.ascontiguousarray(value, dtype=self.dtype)
-            if not np.isfinite(kept).all():
-                sample, step, *_ = np.argwhere(~np.isfinite(kept))[0]
-                raise DataError(
-                    f"the response of '{name.rpartition('/')[0] or name}' is not finite at sample {start + sample}, "
-                    f"recorded step {step} ({self.folder.name}). Check the network's weights and stability; "
-                    "float16 overflows above 65504."
-                )
-            self._digests[name].update(kept.tobytes())
-            self._writes.append(self._arrays[name][start : start + len(kept)].write(kept))
+        first = batch * self.layout.batch_size
+        writes = []
+        for name, value in arrays.items():
+            rows, steps = value.shape[:2]
+            writes.append(self._arrays[name][first : first + rows, start : start + steps].write(value))
+        for write in writes:
+            write.commit.force()
+            write.copy.result()
+        return [write.commit for write in writes]
 
-    def finish(self, record: dict[str, Any]) -> None:
-        """Wait for all writes and leave a note of what `verify_store` has to find."""
-        self._wait()
-        digests = {name: digest.hexdigest() for name, digest in self._digests.items()}
-        pending = {"record": record, "shapes": self._shapes, "dtype": self.dtype.name, "digests": digests}
-        (self.folder / PENDING).write_text(json.dumps(pending))
+    def note_batch(self, entry: BatchEntry) -> None:
+        """Note that the next batch is written."""
+        self.journal.append(entry)
+
+    def finish(self, record: dict[str, Any], allow_nonfinite: bool = False) -> None:
+        """Leave a note of what `verify_store` has to find."""
+        pending = {
+            "record": record,
+            "batch_size": self.layout.batch_size,
+            "block_steps": self.layout.block_steps,
+            "shapes": {
+                name: [self.layout.n_samples, self.layout.n_timesteps, *spec.trailing]
+                for name, spec in self.layout.arrays.items()
+            },
+            "digests": self.digests,
+            "allow_nonfinite": allow_nonfinite,
+        }
+        write_json(self.folder / PENDING, pending)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """For each array one digest of the blocks written so far."""
+        return {
+            name: _join(itertools.chain.from_iterable(batch.digests[name] for batch in self.journal.batches))
+            for name in self.layout.arrays
+        }
 
     @property
     def content(self) -> str:
         """A digest of everything written so far."""
-        return digest_content({name: digest.hexdigest() for name, digest in self._digests.items()})
+        return digest_content(self.digests)
 
-    def _wait(self) -> None:
-        for write in self._writes:
-            write.result()
-        self._writes.clear()
+    @property
+    def averages(self) -> dict[str, npt.NDArray[np.float64]]:
+        """The mean response of each layer at each recorded step, over the samples written so far."""
+        done = min(self.batches_done * self.layout.batch_size, self.layout.n_samples)
+        sums: dict[str, npt.NDArray[np.float64]] = {}
+        for batch in self.journal.batches:
+            for layer, values in batch.averages.items():
+                sums[layer] = sums.get(layer, np.zeros(len(values))) + np.asarray(values)
+        return {layer: total / done for layer, total in sums.items()}
+
+
+def digest_block(values: npt.NDArray[Any]) -> str:
+    """The SHA-256 of a block's values."""
+    return hashlib.sha256(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data).hexdigest()
 
 
 def digest_content(digests: Mapping[str, str]) -> str:
     """One digest of all arrays of a store, from the digest of each."""
     together = "".join(f"{name}:{digest}" for name, digest in sorted(digests.items()))
     return hashlib.sha256(together.encode()).hexdigest()[:32]
+
+
+def reject_partial(store: Path) -> None:
+    """Make sure that what was written for a store is not gone on with: it is begun anew next time."""
+    for name in (JOURNAL, PENDING):
+        (partial_path(store) / name).unlink(missing_ok=True)
 
 
 def verify_store(folder: Path) -> dict[str, Any]:
@@ -141,71 +232,86 @@ def verify_store(folder: Path) -> dict[str, Any]:
     """
     try:
         pending: dict[str, Any] = json.loads((folder / PENDING).read_text())
-    except (OSError, ValueError) as error:
+        shapes, wanted = pending["shapes"], pending["digests"]
+        chunk = (int(pending["batch_size"]), int(pending["block_steps"]))
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise DamagedFileError(f"{folder} is incomplete: showing the stimuli did not finish. Run it again.") from error
-    for name, shape in pending["shapes"].items():
-        digest = hashlib.sha256()
+    for name, shape in shapes.items():
+        digests = []
         try:
-            for rows in _read_rows(folder / name, shape):
-                if not np.isfinite(rows).all():
+            for block in _read_blocks(folder / name, shape, chunk):
+                if not pending["allow_nonfinite"] and block.dtype.kind == "f" and not np.isfinite(block).all():
                     raise DamagedFileError(f"{folder / name} holds responses that are not finite")
-                digest.update(np.ascontiguousarray(rows).tobytes())
+                digests.append(digest_block(block))
         except ValueError as error:
             raise DamagedFileError(f"{folder / name} cannot be read: {error}") from error
-        if digest.hexdigest() != pending["digests"][name]:
+        if _join(digests) != wanted[name]:
             raise DamagedFileError(f"{folder / name} does not hold what was written. Run it again with --force.")
     return pending
 
 
-def _read_rows(path: Path, shape: list[int]) -> Iterator[npt.NDArray[Any]]:
+def _join(digests: Iterator[str] | Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _read_blocks(path: Path, shape: list[int], chunk: tuple[int, int]) -> Iterator[npt.NDArray[Any]]:
     array = _open_array(path)
     if list(array.shape) != shape:
         raise DamagedFileError(f"{path} has the shape {list(array.shape)} where {shape} was written")
-    step = array.chunk_layout.write_chunk.shape[0]
-    for start in range(0, shape[0], step):
-        yield array[start : min(start + step, shape[0])].read().result()
+    rows, steps = chunk
+    for first in range(0, shape[0], rows):
+        for start in range(0, shape[1], steps):
+            region = (slice(first, min(first + rows, shape[0])), slice(start, min(start + steps, shape[1])))
+            yield array[region].read().result()
+
+
+@cache
+def _context() -> Any:
+    """What the arrays of this process share; nothing that was written is kept in memory."""
+    import tensorstore
+
+    return tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": False})
 
 
 def _open_array(path: Path) -> Any:
     import tensorstore
 
-    return tensorstore.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}).result()
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+    return tensorstore.open(spec, context=_context()).result()
 
 
-def _create_array(path: Path, shape: tuple[int, ...], batch_size: int, dtype: str) -> Any:
-    """Chunks hold a batch: all of its steps, or for whole units one step, packed into one file."""
+def _create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
+    """Chunks hold a batch and a block of time, packed step by step into one file where there is space."""
     import tensorstore
 
-    spatial = len(shape) == 5
-    rows = min(batch_size, shape[0])
-    whole = [rows, *shape[1:]]
+    rows, steps = min(layout.batch_size, layout.n_samples), min(layout.block_steps, layout.n_timesteps)
     inner: list[Any] = [
         {"name": "bytes", "configuration": {"endian": "little"}},
         {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
         {"name": "crc32c"},
     ]
     codecs = inner
-    if spatial:
-        one_step = [rows, 1, *shape[2:]]
+    if len(spec.trailing) > 1:
+        one_step = [rows, 1, *spec.trailing]
         codecs = [{"name": "sharding_indexed", "configuration": {"chunk_shape": one_step, "codecs": inner}}]
     metadata = {
-        "shape": list(shape),
-        "data_type": dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": whole}},
+        "shape": [layout.n_samples, layout.n_timesteps, *spec.trailing],
+        "data_type": spec.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows, steps, *spec.trailing]}},
         "codecs": codecs,
-        "fill_value": "NaN",
-        "dimension_names": ["sample", "time", *_trailing_names(path.name, len(shape) - 2)],
+        "fill_value": "NaN" if spec.dtype.startswith("float") else -1,
+        "dimension_names": ["sample", "time", *spec.dims],
     }
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
-    return tensorstore.open(spec).result()
+    store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
+    tensorstore.open(store, context=_context()).result()
 
 
-def _trailing_names(name: str, count: int) -> tuple[str, ...]:
-    if name == "scores":
-        return ("class",)
-    return _TRAILING_DIMENSIONS.get(count, tuple(f"axis{i}" for i in range(count)))
+def _write_variables(folder: Path, variables: Mapping[str, tuple[Any, ...]], attributes: Mapping[str, Any]) -> None:
+    import xarray
+    import zarr.codecs
 
-
-def _write_group(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
+    dataset = xarray.Dataset(coords=dict(variables), attrs=dict(attributes))
+    # Checksums in the store itself: a flipped byte in a label is an error at reading, not another number.
+    checked = {"compressors": (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec())}
+    encoding = {str(name): checked for name in dataset.variables}
+    dataset.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)

@@ -55,7 +55,9 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         raise ConfigError(
             f"config_models.yaml: {model.class_path} is no torch.nn.Module, nor a function that makes one"
         )
-    taken = inspect.signature(kind).parameters
+    taken: dict[str, Any] = dict(inspect.signature(kind).parameters)
+    if any(p.kind is p.VAR_KEYWORD for p in taken.values()) and module_name.startswith("torchvision.models"):
+        taken = {**taken, "num_classes": None}  # torchvision's builders pass it on to the network
     arguments = {**{k: v for k, v in found.items() if k in taken}, **model.args}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

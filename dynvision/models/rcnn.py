@@ -49,7 +49,7 @@ class Area(nn.Module):
             The rates after the step, shape `[B, C, H, W]`.
         """
         drive = torch.relu(self.feedforward(below) + self.lateral(rate))
-        return torch.lerp(rate, drive, alpha)
+        return torch.lerp(rate, drive.to(rate.dtype), alpha)
 
 
 class RCNN(nn.Module):

@@ -1,13 +1,16 @@
-"""Reading what a weights file says of itself; needs no torch."""
+"""What a weights file is, without loading it; needs no torch."""
 
 from __future__ import annotations
 
 import json
 import struct
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_weights_metadata"]
+from dynvision.files import sha256_file
+
+__all__ = ["digest_checkpoint", "read_weights_metadata"]
 
 
 def read_weights_metadata(path: Path) -> dict[str, Any] | None:
@@ -21,3 +24,17 @@ def read_weights_metadata(path: Path) -> dict[str, Any] | None:
         return dict(json.loads(header["__metadata__"]["dynvision"]))
     except (OSError, struct.error, ValueError, LookupError, TypeError):
         return None
+
+
+def digest_checkpoint(path: Path) -> str:
+    """A digest of the file, or `missing`; read once for as long as its size and time stay the same."""
+    try:
+        state = path.stat()
+    except OSError:
+        return "missing"
+    return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, size: int, time: int) -> str:
+    return sha256_file(path)[:32]

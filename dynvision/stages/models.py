@@ -12,7 +12,7 @@ from typing import Any
 from dynvision.errors import ConfigError
 from dynvision.files import make_directory, replace_directory, temporary_sibling
 from dynvision.models.source_code import digest_source
-from dynvision.models.weights_header import read_weights_metadata
+from dynvision.models.weights_header import digest_checkpoint, read_weights_metadata
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.targets import Target
@@ -29,7 +29,7 @@ class ModelsStage(Stage):
     """`models/<model>/<dataset>`, partitions `<group>_s<seed>`."""
 
     name = "models"
-    code_version = "1"
+    code_version = "2"
 
     def keys(self) -> list[tuple[str, ...]]:
         return [("models", model, dataset) for model in self.config.models for dataset in self.config.datasets]
@@ -41,6 +41,9 @@ class ModelsStage(Stage):
 
     def upstream(self, target: Target) -> list[Target]:
         group, _ = self.group_and_seed(target)
+        if self.config.models[target.key[1]].training is None:
+            # A network that is not trained needs no images, only to know the classes.
+            return [Target(("interim", target.key[2]), f"test_{group}")]
         stage = "processed" if self.config.data.use_ffcv else "interim"
         return [Target((stage, target.key[2]), f"train_{group}")]
 
@@ -48,17 +51,21 @@ class ModelsStage(Stage):
         _, name, dataset = target.key
         model, data = self.config.models[name], self.config.data
         _, seed = self.group_and_seed(target)
-        training = model.training.for_dataset(dataset)
+        training = model.training.for_dataset(dataset) if model.training is not None else None
         statistics = data.data_statistics.get(dataset)
         settings: dict[str, Any] = {
             "class": model.class_path,
             "args": model.args,
             "source": digest_source(model.class_path),
-            "training": training.model_dump(mode="json", exclude={"datasets"}),
+            "training": training.model_dump(mode="json", exclude={"datasets"}) if training is not None else None,
             "statistics": statistics.model_dump(mode="json") if statistics else None,
             "resolution": data.data_resolution[dataset],
             "seed": seed,
         }
+        if model.checkpoint is not None:
+            settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
+        if training is None:
+            return settings
         if training.transform is not None:
             settings["transforms"] = data.transform_presets[self._preset(dataset, training.transform)]
         if not data.use_ffcv:
@@ -101,51 +108,106 @@ class ModelsStage(Stage):
         return [self.output(target) / "trained.safetensors"]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
-        return [self._build(target, inputs) for target in targets]
+        return [
+            self._take_ready(t, inputs) if self.config.models[t.key[1]].training is None else self._train(t, inputs)
+            for t in targets
+        ]
+
+    def _checkpoint(self, target: Target) -> Path:
+        _, model, dataset = target.key
+        group, seed = self.group_and_seed(target)
+        named = str(self.config.models[model].checkpoint).format(dataset=dataset, group=group, seed=seed)
+        path = Path(named).expanduser()
+        return path if path.is_absolute() else self.paths.root / path
 
     def _preset(self, dataset: str, name: str) -> str:
         own = f"{name}_{dataset}"
         return own if own in self.config.data.transform_presets else name
 
-    def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        import torch
+    def _make_network(self, target: Target, n_classes: int, channels: int) -> Any:
+        """The network with the weights that it begins with."""
+        from dynvision.models.checkpoint import load_checkpoint
+        from dynvision.models.loading import build_network
 
+        _, name, dataset = target.key
+        model = self.config.models[name]
+        network = build_network(
+            model,
+            n_classes=n_classes,
+            resolution=self.config.data.data_resolution[dataset],
+            channels_in=channels,
+            seed=self.group_and_seed(target)[1],
+        )
+        if model.checkpoint is not None:
+            load_checkpoint(self._checkpoint(target), network)
+        return network
+
+    def _take_ready(self, target: Target, inputs: dict[Target, Record]) -> Record:
+        """A network that is not trained here: its own weights, or those of a checkpoint."""
+        from dynvision.models.checkpoint import count_outputs, match_outputs
+        from dynvision.models.loading import check_network, match_layers
+
+        start = time.perf_counter()
+        (upstream,) = self.upstream(target)
+        found = inputs[upstream].details
+        size, channels = self.config.data.data_resolution[target.key[2]], int(found["channels"])
+        network = self._make_network(target, len(found["classes"]), channels)
+        outputs = count_outputs(network, channels, size)
+        classes = match_outputs(outputs, found["classes"], self._all_classes(target.key[2]), str(target))
+        check_network(network, outputs, channels, size)
+        match_layers(network, self.config.models[target.key[1]].record.layers)
+        if self.epochs_to_keep(target):
+            raise ConfigError(
+                f"an experiment asks for an epoch of {target}, which is not trained here: change the experiment's "
+                "status in config_experiments.yaml to init or trained"
+            )
+        weights = {key: value.clone() for key, value in network.state_dict().items()}
+        details = {"classes": classes, "channels": channels}
+        return self._save(target, inputs, network, {"init": weights, "trained": weights}, details, start)
+
+    def _all_classes(self, dataset: str) -> list[dict[str, Any]]:
+        """Every class of a dataset that has an index file or a fixed number of them; empty for others."""
+        from dynvision.stages.raw import RawStage
+
+        named = RawStage(self.config, self.paths).class_index(dataset)
+        if named is not None:
+            return [{"index": index, "name": name, "folder": folder} for index, (folder, name) in sorted(named.items())]
+        count = self.config.data.class_count(dataset) or 0
+        return [{"index": index, "name": str(index), "folder": str(index)} for index in range(count)]
+
+    def _train(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.data.image_source import ImageSource
         from dynvision.data.transforms import get_data_transform
-        from dynvision.models.loading import build_network, check_network, match_layers, save_weights
+        from dynvision.models.loading import check_network, match_layers
         from dynvision.training import train_network
 
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
         _, name, dataset = target.key
         group, seed = self.group_and_seed(target)
-        training = self.config.models[name].training.for_dataset(dataset)
+        model = self.config.models[name]
+        assert model.training is not None
+        training = model.training.for_dataset(dataset)
         source = ImageSource(self.config, self.paths, dataset, f"train_{group}", inputs[upstream])
-        network = build_network(
-            self.config.models[name],
-            n_classes=len(source.classes),
-            resolution=self.config.data.data_resolution[dataset],
-            channels_in=source.channels,
-            seed=seed,
-        )
+        network = self._make_network(target, len(source.classes), source.channels)
         check_network(network, len(source.classes), source.channels, self.config.data.data_resolution[dataset])
-        match_layers(network, self.config.models[name].record.layers)
+        match_layers(network, model.record.layers)
         augment: Any = None
         if training.transform is not None:
             augment = get_data_transform(self._preset(dataset, training.transform), config=self.config, tensors=True)
-        folder, wanted = self.output(target), self.epochs_to_keep(target)
+        wanted = self.epochs_to_keep(target)
         if wanted and wanted[-1] > training.epochs:
             raise ConfigError(
                 f"an experiment asks for {target} after epoch {wanted[-1]}, but it is trained for {training.epochs}: "
                 "change the experiment's status in config_experiments.yaml, or epochs in config_models.yaml"
             )
-        initial = {key: value.clone() for key, value in network.state_dict().items()}
+        kept = {"init": {key: value.clone() for key, value in network.state_dict().items()}}
         size = training.batch_size
-        snapshots: dict[int, dict[str, Any]] = {}
 
         def keep(epoch: int) -> None:
             if epoch in wanted:
-                snapshots[epoch] = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+                snapshot = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+                kept[f"epoch={epoch}"] = snapshot
 
         history = train_network(
             network,
@@ -158,30 +220,49 @@ class ModelsStage(Stage):
             str(target),
             keep,
         )
-        trained = {key: value.clone() for key, value in network.state_dict().items()}
-        digest = digest_weights(trained)
+        kept["trained"] = {key: value.clone() for key, value in network.state_dict().items()}
+        details = {
+            "classes": source.classes,
+            "channels": source.channels,
+            "val_accuracy": history.val_accuracy,
+            "loss": history.loss,
+        }
+        return self._save(target, inputs, network, kept, details, start)
+
+    def _save(
+        self,
+        target: Target,
+        inputs: dict[Target, Record],
+        network: Any,
+        kept: dict[str, dict[str, Any]],
+        details: dict[str, Any],
+        start: float,
+    ) -> Record:
+        """Write each set of weights under its name, all with the record of the last one, `trained`."""
+        import torch
+
+        from dynvision.models.loading import save_weights
+
+        (upstream,) = self.upstream(target)
         record = make_record(
             target,
             code_version=self.code_version,
             config=self.settings(target),
             inputs={str(upstream): inputs[upstream].data_version},
-            content=digest,
+            content=digest_weights(kept["trained"]),
             details={
-                "classes": source.classes,
-                "channels": source.channels,
+                **details,
                 "parameters": sum(p.numel() for p in network.parameters()),
-                "val_accuracy": history.val_accuracy,
-                "loss": history.loss,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
                 "seconds": round(time.perf_counter() - start, 3),
             },
         )
-        named = {"init": initial, **{f"epoch={n}": weights for n, weights in snapshots.items()}, "trained": trained}
+        folder = self.output(target)
         make_directory(folder.parent)
         temporary = temporary_sibling(folder)
         try:
-            for name, weights in named.items():
+            for name, weights in kept.items():
                 network.load_state_dict(weights)
                 save_weights(temporary / f"{name}.safetensors", network, record.to_dict())
             replace_directory(temporary, folder)

@@ -195,12 +195,13 @@ class RawStage(Stage):
         """
         _, dataset = target.key
         beside = [self.source_folder(dataset, split) for split in SPLITS if split != target.partition]
-        return self._class_index(dataset), beside
+        return self.class_index(dataset), beside
 
     def _cache(self, target: Target) -> Path:
         return self.paths.raw(target.key[1]) / f".{target.partition}.scan.json"
 
-    def _class_index(self, dataset: str) -> dict[int, tuple[str, str]] | None:
+    def class_index(self, dataset: str) -> dict[int, tuple[str, str]] | None:
+        """The folder and name of each class, from the dataset's index file; `None` where it has none."""
         given = self.config.data.class_index_files.get(dataset)
         if given is None:
             return None

@@ -13,7 +13,7 @@ from typing import Any
 from dynvision.data.schedule import Presentation
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
-from dynvision.files import make_directory, read_json, replace_directory, write_json
+from dynvision.files import make_directory, read_json, replace_directory, sync_tree, write_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.models import model_partition
@@ -26,7 +26,7 @@ class ResponsesStage(Stage):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
     name = "responses"
-    code_version = "1"
+    code_version = "2"
     builds_many = True
 
     def keys(self) -> list[tuple[str, ...]]:
@@ -50,6 +50,9 @@ class ResponsesStage(Stage):
         experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
         statistics = self.config.data.data_statistics.get(subject.dataset)
         record = self.config.record(experiment_name, subject_name)
+        run = self.config.run(experiment_name, subject_name)
+        # The budget decides over numbers only where it sets the size of batches.
+        budget = {"memory_budget"} if record.batch_size is None else set()
         presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
         return {
             "presentation": presentation,
@@ -57,9 +60,14 @@ class ResponsesStage(Stage):
             "idle": experiment.idle,
             "status": experiment.status,
             "record": record.model_dump(mode="json"),
+            "run": run.model_dump(mode="json", include={"device", "dtype", "mixed_precision", "threads"} | budget),
             "statistics": statistics.model_dump(mode="json") if statistics else None,
             "readout": experiment.readout.model_dump(mode="json"),
         }
+
+    def settings_of_numbers(self, target: Target) -> dict[str, Any]:
+        """The settings that responses follow from: without the readout, which is applied to them later."""
+        return {key: value for key, value in self.settings(target).items() if key != "readout"}
 
     def condition(self, target: Target) -> Condition:
         """The level of each swept parameter."""
@@ -97,7 +105,7 @@ class ResponsesStage(Stage):
         if not targets:
             return
         start = time.perf_counter()
-        recording = SweepRecording(self, targets, inputs)
+        recording = SweepRecording(self, targets, inputs, fresh=force)
         writers = recording.run()
         seconds = round(time.perf_counter() - start, 3)
         for target, writer in zip(targets, writers, strict=True):
@@ -107,13 +115,14 @@ class ResponsesStage(Stage):
                 config=self.settings(target),
                 inputs=self._versions(target, inputs),
                 content=writer.content,
-                details={**recording.details(target), "seconds": round(seconds / len(targets), 3)},
+                details={**recording.details(target, writer), "seconds": round(seconds / len(targets), 3)},
             )
-            writer.finish(record.to_dict())
+            writer.finish(record.to_dict(), recording.record.allow_nonfinite)
 
     def verify(self, targets: Sequence[Target]) -> list[Record]:
         """Read back what `show` wrote, and put it in place."""
-        from dynvision.experiments.store import RECORD, partial_path, verify_store
+        from dynvision.experiments.journal import JOURNAL
+        from dynvision.experiments.store import RECORD, partial_path, reject_partial, verify_store
 
         records = []
         for target in targets:
@@ -122,11 +131,17 @@ class ResponsesStage(Stage):
             if not folder.is_dir():
                 records.append(self._require_current(target))
                 continue
-            pending = verify_store(folder)
+            try:
+                pending = verify_store(folder)
+            except DamagedFileError:
+                reject_partial(store)  # What is damaged is not gone on with.
+                raise
             record = Record.from_dict(pending["record"], folder)
             n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             record = Record(**{**record.to_dict(), "details": {**record.details, "bytes": n_bytes}})
             write_json(folder / RECORD, record.to_dict())
+            (folder / JOURNAL).unlink(missing_ok=True)
+            sync_tree(folder)
             replace_directory(folder, store)
             records.append(record)
         return records
@@ -156,7 +171,7 @@ class ResponsesStage(Stage):
             record = Record.from_dict(old, store / RECORD)
         except DamagedFileError:
             return False
-        same = {key: value for key, value in settings.items() if key != "readout"}
+        same = self.settings_of_numbers(target)
         if (
             {key: value for key, value in record.config.items() if key != "readout"} != same
             or record.config.get("readout") == settings["readout"]

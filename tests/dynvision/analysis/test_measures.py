@@ -9,8 +9,7 @@ import pytest
 from dynvision.analysis.measures import measure_condition, measure_tuning
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
-from dynvision.experiments.store import RECORD, StoreWriter, partial_path
-from dynvision.files import replace_directory, write_json
+from tests import stores
 
 N, T = 6, 8
 SHOW = Presentation.duration(T, 4, 1)
@@ -19,29 +18,9 @@ LABELS = np.array([3, 5, 3, 5, 3, 5])
 
 
 def write_responses(store: Path, arrays: dict[str, np.ndarray]) -> Path:
-    layout = {name: value.shape[2:] for name, value in arrays.items()}
-    writer = StoreWriter(
-        store,
-        layout,
-        n_samples=N,
-        n_timesteps=T,
-        batch_size=4,
-        dtype="float32",
-        coordinates={
-            "label": ("sample", LABELS),
-            "class": ("class", np.array(CLASSES)),
-        },
-        attributes={
-            "layers": list(dict.fromkeys(name.partition("/")[0] for name in layout if "/" in name)),
-            "group_classes": sorted({int(label) for label in LABELS}),
-        },
-    )
-    for start in range(0, N, 4):
-        writer.write(start, {name: value[start : start + 4] for name, value in arrays.items()})
-    writer.finish({})
-    write_json(partial_path(store) / RECORD, {})
-    replace_directory(partial_path(store), store)
-    return store
+    coordinates = {"label": ("sample", LABELS), "class": ("class", np.array(CLASSES))}
+    attributes = {"group_classes": sorted({int(label) for label in LABELS})}
+    return stores.write_responses(store, arrays, coordinates=coordinates, attributes=attributes)
 
 
 @pytest.fixture

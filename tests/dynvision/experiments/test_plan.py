@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,44 +34,61 @@ def history_until(presentation: Presentation, t: int) -> tuple:
     return tuple((int(f), float(c)) if f >= 0 else (-1, 0.0) for f, c in pairs)
 
 
-@given(st.lists(presentations(), min_size=1, max_size=8))
-def test_each_step_has_one_node_for_each_distinct_prefix(shown):
-    plan = plan_sweep(shown)
-    assert len(plan) == STEPS
-    for t, step in enumerate(plan):
-        histories = [history_until(p, t) for p in shown]
-        assert len(step.shown_by) == len(step.parents) == len(set(histories))
-        for one in range(len(shown)):
-            for other in range(len(shown)):
-                assert (step.history_of[one] == step.history_of[other]) == (histories[one] == histories[other])
+def find_branch(plan, condition: int, t: int):
+    """The branch that has a step of a condition."""
+    (found,) = [b for b in plan if condition in b.conditions and b.start <= t < b.stop]
+    return found
 
 
 @given(st.lists(presentations(), min_size=1, max_size=8))
-def test_each_node_continues_the_history_of_a_presentation_that_has_it(shown):
+def test_tree_has_one_node_for_each_distinct_prefix(shown):
     plan = plan_sweep(shown)
-    assert not plan[0].parents.any()
-    for before, step in itertools.pairwise(plan):
-        for node, (example, parent) in enumerate(zip(step.shown_by, step.parents, strict=True)):
-            assert step.history_of[example] == node
-            assert before.history_of[example] == parent
+    prefixes = {history_until(p, t) for p in shown for t in range(STEPS)}
+    assert plan.n_steps == len(prefixes)
+    for t in range(STEPS):
+        for one, other in itertools.combinations(range(len(shown)), 2):
+            share = find_branch(plan, one, t) is find_branch(plan, other, t)
+            assert share == (history_until(shown[one], t) == history_until(shown[other], t))
+
+
+@given(st.lists(presentations(), min_size=1, max_size=8))
+def test_children_go_on_where_their_parent_ends_and_part_its_conditions(shown):
+    for branch in plan_sweep(shown):
+        assert branch.stop == STEPS or len(branch.children) > 1
+        assert branch.shown_by in branch.conditions
+        if branch.children:
+            assert all(child.start == branch.stop for child in branch.children)
+            assert sorted(c for child in branch.children for c in child.conditions) == sorted(branch.conditions)
+
+
+@given(st.lists(presentations(), min_size=1, max_size=12))
+def test_states_held_at_once_grow_with_the_logarithm_of_the_conditions(shown):
+    assert 1 <= plan_sweep(shown).most_states <= 1 + math.log2(len(shown))
 
 
 @given(st.lists(presentations(), min_size=1, max_size=6))
 def test_showing_the_same_twice_costs_nothing(shown):
-    once, twice = plan_sweep(shown), plan_sweep([*shown, *shown])
-    assert [len(step.shown_by) for step in once] == [len(step.shown_by) for step in twice]
+    assert plan_sweep([*shown, *shown]).n_steps == plan_sweep(shown).n_steps
 
 
 @pytest.mark.parametrize("change", [{"sensor_noise": 1.0}, {"void_value": 0.5}, {"contrast_reference": 0.5}])
 def test_presentations_that_differ_in_more_than_timing_share_nothing(change):
     plan = plan_sweep([Presentation.duration(4, 2, 1), Presentation.duration(4, 2, 1, **change)])
-    assert [len(step.shown_by) for step in plan] == [2, 2, 2, 2]
+    assert (plan.start, plan.stop, plan.n_steps) == (0, 0, 8)
 
 
 def test_durations_share_all_but_their_ends():
     plan = plan_sweep([Presentation.duration(6, stim, 1) for stim in (1, 2, 5)])
-    assert [len(step.shown_by) for step in plan] == [1, 1, 2, 3, 3, 3]
-    np.testing.assert_array_equal(plan[2].history_of, [0, 1, 1])
+    stretches = [(b.start, b.stop, b.conditions) for b in plan]
+    assert stretches == [(0, 2, (0, 1, 2)), (2, 6, (0,)), (2, 3, (1, 2)), (3, 6, (1,)), (3, 6, (2,))]
+    assert (plan.n_steps, plan.most_states) == (2 + 4 + 1 + 3 + 3, 2)
+
+
+@pytest.mark.parametrize(("idle", "computed", "naive"), [(0, 193, 240), (20, 213, 400)])
+def test_duration_sweep_of_the_documentation_is_counted(idle, computed, naive):
+    durations = [1, 2, 3, 4, 5, 10, 15, 20]
+    shown = [Presentation.duration(30, stim, 1).preceded_by(idle) for stim in durations]
+    assert (plan_sweep(shown).n_steps, (30 + idle) * len(durations)) == (computed, naive)
 
 
 def test_different_lengths_are_an_error():

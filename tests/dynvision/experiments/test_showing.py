@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.errors import ConfigError
 from dynvision.experiments.showing import SweepRunner
 from dynvision.models import RCNN
-from tests.dynvision.experiments.test_plan import STEPS
+from tests.dynvision.experiments.test_plan import STEPS, presentations
 
 LAYERS = ["V1", "V1.lateral", "IT", "classifier"]
 
@@ -83,6 +84,97 @@ def test_channel_resolution_is_mean_and_standard_deviation_over_space(network, i
 def test_what_begins_alike_is_computed_once(network):
     runner = SweepRunner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], LAYERS, "channel")
     assert (runner.steps_computed, runner.steps_naive) == (1 + 1 + 2 + 3 + 3 + 3, 18)
+
+
+@settings(max_examples=15)
+@given(sweeps(), st.integers(0, 3), st.integers(1, STEPS))
+def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle, block_steps):
+    ids = np.array([4, 9, 2])
+    whole = SweepRunner(network, shown, LAYERS, "channel", idle).show(images, ids)
+    blocks = SweepRunner(network, shown, LAYERS, "channel", idle, block_steps=block_steps).show(images, ids)
+    for number in range(len(shown)):
+        assert_same_bits(whole, blocks, number, number)
+
+
+@given(st.lists(presentations(), min_size=1, max_size=8), st.integers(1, STEPS))
+@settings(max_examples=15)
+def test_every_step_of_every_condition_is_handed_on_once(network, images, shown, block_steps):
+    runner = SweepRunner(network, shown, ["V1"], "layer", block_steps=block_steps)
+    handed: list[tuple[int, int]] = []
+    runner.stream(
+        images.expand(3, 3, 8, 8)[:, None].repeat(1, 2, 1, 1, 1),
+        np.arange(3),
+        lambda conditions, start, arrays: handed.extend(
+            (c, start + t) for c in conditions for t in range(arrays["scores"].shape[1])
+        ),
+    )
+    assert sorted(handed) == [(c, t) for c in range(len(shown)) for t in range(STEPS)]
+
+
+def test_a_selection_gives_the_bits_of_the_whole(network, images):
+    shown = [Presentation.duration(6, stim, 1, sensor_noise=0.5) for stim in (1, 2, 5)]
+    runner = SweepRunner(network, shown, ["V1"], "channel", block_steps=2)
+    whole = runner.show(images, np.arange(3))
+
+    def compare(conditions, start, arrays):
+        assert conditions == (1,)
+        stop = start + arrays["scores"].shape[1]
+        np.testing.assert_array_equal(arrays["scores"], whole.scores[1, :, start:stop])
+
+    runner.stream(images, np.arange(3), compare, [1])
+
+
+def test_steps_are_counted_as_the_network_makes_them(network, images):
+    runner = SweepRunner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], ["V1"], "channel")
+    made = []
+    handle = network.V1.register_forward_hook(lambda *_: made.append(1))
+    try:
+        counted = runner.stream(images, np.arange(3), lambda *_: None)
+    finally:
+        handle.remove()
+    assert counted == len(made) == runner.steps_computed == 13
+
+
+def test_memory_of_blocks_does_not_grow_with_time(network, images):
+    shown = [Presentation.contrast(40, 30, 1, contrast) for contrast in (0.2, 0.5, 1.0)]
+    held = []
+    for steps in (1, 4):
+        runner = SweepRunner(network, shown, ["V1"], "unit", block_steps=4)
+        runner.presentations = [Presentation.contrast(40 * steps, 30, 1, c) for c in (0.2, 0.5, 1.0)]
+        runner.n_recorded = 40 * steps
+        places: set[int] = set()
+
+        def note(conditions, start, arrays, places=places):
+            places.add(arrays["scores"].ctypes.data)
+
+        runner.stream(images, np.arange(3), note, [0, 1, 2])
+        held.append(len(places))
+    assert held[0] == held[1] <= 3
+
+
+def test_layer_that_takes_no_part_is_an_error(images):
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused = nn.Linear(192, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.used(x.flatten(1))
+
+    runner = SweepRunner(Idle().eval(), [Presentation.constant(2)], ["unused"], "unit")
+    with pytest.raises(ConfigError, match="the layer 'unused' is not used when Idle makes a step; record another"):
+        runner.show(images, np.arange(3))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_mixed_precision_is_near_and_is_stored_as_float32(network, images, kind):
+    shown = [Presentation.constant(3)]
+    whole = SweepRunner(network, shown, ["V1"], "channel").show(images, np.arange(3))
+    mixed = SweepRunner(network, shown, ["V1"], "channel", frames=kind, mixed_precision=True)
+    responses = mixed.show(images, np.arange(3))
+    assert responses.layers["V1"]["mean"].dtype == np.float32
+    assert not np.array_equal(responses.scores, whole.scores)
+    np.testing.assert_allclose(responses.scores, whole.scores, atol=0.05)
 
 
 def test_conditions_that_differ_in_noise_only_still_differ(network, images):

@@ -10,22 +10,24 @@ import numpy as np
 import pytest
 import xarray
 
-from dynvision.errors import DamagedFileError, DataError, MissingError
+from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.reading import combine_conditions, open_store
-from dynvision.experiments.store import RECORD, StoreWriter, partial_path, verify_store
+from dynvision.experiments.store import RECORD, StoreWriter, partial_path, reject_partial, verify_store
 from dynvision.files import write_json
+from tests.stores import layout_of, open_writer, write_batches
 from tests.support import flip_byte
 
-LAYOUT = {"V1/mean": (4,), "V1/std": (4,), "V2/response": (3, 5, 5), "scores": (2,)}
-N, T, BATCH = 7, 3, 3
+TRAILING = {"V1/mean": (4,), "V1/std": (4,), "V2/response": (3, 5, 5), "scores": (2,)}
+N, T, BATCH, BLOCK = 7, 3, 3, 2
 
 
-def draw_values(seed: int = 0) -> dict[str, Any]:
+def draw_values(seed: int = 0, dtype: str = "float32") -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    return {name: rng.random((N, T, *trailing), dtype=np.float32) for name, trailing in LAYOUT.items()}
+    values = {name: rng.random((N, T, *trailing), dtype=np.float32) for name, trailing in TRAILING.items()}
+    return {name: value if name == "scores" else value.astype(dtype) for name, value in values.items()}
 
 
-def write_store(store: Path, values: dict[str, Any], dtype: str = "float32", finish: bool = True) -> StoreWriter:
+def begin_store(store: Path, values: dict[str, Any], header: dict[str, Any] | None = None) -> StoreWriter:
     coordinates = {
         "sample": ("sample", np.arange(N)),
         "time": ("time", np.arange(T)),
@@ -34,18 +36,19 @@ def write_store(store: Path, values: dict[str, Any], dtype: str = "float32", fin
         "shown": ("time", np.array([-1, 0, 0])),
         "class": ("class", np.arange(2)),
     }
-    writer = StoreWriter(
+    return open_writer(
         store,
-        LAYOUT,
-        n_samples=N,
-        n_timesteps=T,
-        batch_size=BATCH,
-        dtype=dtype,
+        layout_of(values, BATCH, BLOCK),
+        header,
         coordinates=coordinates,
+        layer_coordinates={"V1": {"channel": ("channel", np.arange(4))}},
         attributes={"layers": ["V1", "V2"], "target": "responses/x/y:contrast=1.0"},
     )
-    for start in range(0, N, BATCH):
-        writer.write(start, {name: value[start : start + BATCH] for name, value in values.items()})
+
+
+def write_store(store: Path, values: dict[str, Any], finish: bool = True) -> StoreWriter:
+    writer = begin_store(store, values)
+    write_batches(writer, values)
     if finish:
         writer.finish({"target": "t"})
     return writer
@@ -92,7 +95,7 @@ def test_store_is_opened_lazily(store):
     assert open_store(store)["V1/mean"].chunks is not None
 
 
-@pytest.mark.parametrize("array", sorted(LAYOUT))
+@pytest.mark.parametrize("array", sorted(TRAILING))
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.999])
 def test_flipped_byte_is_found(store, array, share):
     folder = partial_path(store)
@@ -102,7 +105,7 @@ def test_flipped_byte_is_found(store, array, share):
         verify_store(folder)
 
 
-@pytest.mark.parametrize("array", sorted(LAYOUT))
+@pytest.mark.parametrize("array", sorted(TRAILING))
 def test_missing_chunk_is_found(store, array):
     folder = partial_path(store)
     chunk_files(folder, array)[0].unlink()
@@ -161,28 +164,61 @@ def test_missing_store_names_the_command(tmp_path):
         open_store(tmp_path / "x.zarr")
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_response_that_is_not_finite_names_layer_sample_and_step(tmp_path, wrong):
-    values = draw_values()
-    values["V2/response"][5, 1, 2, 0, 0] = wrong
-    expected = "the response of 'V2' is not finite at sample 5, recorded step 1"
-    with pytest.raises(DataError, match=expected):
-        write_store(tmp_path / "x.zarr", values)
-
-
-def test_half_precision_rounds_and_says_when_it_overflows(tmp_path):
-    values = draw_values()
-    write_store(tmp_path / "x.zarr", values, dtype="float16")
+def test_half_precision_is_stored_as_it_is_and_read_as_float32(tmp_path):
+    values = draw_values(dtype="float16")
+    write_store(tmp_path / "x.zarr", values)
     verify_store(partial_path(tmp_path / "x.zarr"))
     put_in_place(tmp_path / "x.zarr")
-    kept = open_store(tmp_path / "x.zarr")["scores"]
-    assert kept.dtype == np.float16
-    np.testing.assert_array_equal(kept.values, values["scores"].astype(np.float16))
-    values["scores"][0, 0, 0] = 1e5
-    with pytest.raises(
-        DataError, match=r"the response of 'scores' is not finite at sample 0.*float16 overflows above 65504"
-    ):
-        write_store(tmp_path / "y.zarr", values, dtype="float16")
+    kept = open_store(tmp_path / "x.zarr")["V2/response"]
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept.values, values["V2/response"].astype(np.float32))
+
+
+def test_interrupted_store_is_gone_on_with_to_the_same_bytes(tmp_path):
+    values = draw_values()
+    write_store(tmp_path / "whole.zarr", values)
+    write_batches(begin_store(tmp_path / "x.zarr", values), values, stop=1)
+    again = begin_store(tmp_path / "x.zarr", values)
+    assert again.batches_done == 1
+    write_batches(again, values)
+    again.finish({"target": "t"})
+    whole, resumed = partial_path(tmp_path / "whole.zarr"), partial_path(tmp_path / "x.zarr")
+    names = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(resumed) for p in resumed.rglob("*") if p.is_file())
+    assert all((whole / name).read_bytes() == (resumed / name).read_bytes() for name in names)
+
+
+def test_store_of_other_settings_is_begun_anew(tmp_path):
+    values = draw_values()
+    write_batches(begin_store(tmp_path / "x.zarr", values, {"seed": 1}), values, stop=2)
+    assert begin_store(tmp_path / "x.zarr", values, {"seed": 2}).batches_done == 0
+
+
+def test_line_that_was_being_written_does_not_count(tmp_path):
+    values = draw_values()
+    write_batches(begin_store(tmp_path / "x.zarr", values), values, stop=2)
+    journal = partial_path(tmp_path / "x.zarr") / "journal.jsonl"
+    os.truncate(journal, journal.stat().st_size - 5)
+    again = begin_store(tmp_path / "x.zarr", values)
+    assert again.batches_done == 1
+    write_batches(again, values)
+    again.finish({"target": "t"})
+    verify_store(again.folder)
+
+
+def test_rejected_store_is_begun_anew(store):
+    reject_partial(store)
+    assert begin_store(store, draw_values()).batches_done == 0
+
+
+def test_responses_that_are_not_finite_are_kept_where_that_is_allowed(tmp_path):
+    values = draw_values()
+    values["V1/mean"][2, 1, 3] = np.nan
+    writer = write_store(tmp_path / "x.zarr", values)
+    with pytest.raises(DamagedFileError, match="V1/mean holds responses that are not finite"):
+        verify_store(writer.folder)
+    writer.finish({"target": "t"}, allow_nonfinite=True)
+    verify_store(writer.folder)
 
 
 def test_content_depends_on_every_value(tmp_path):

@@ -1,0 +1,82 @@
+"""How large batches and blocks of time may be, from settings and the network alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dynvision.errors import ConfigError
+from dynvision.experiments.showing import NOISE_CACHE_BYTES
+from dynvision.experiments.writing import IN_FLIGHT_BYTES
+
+__all__ = ["Footprint", "MemoryPlan", "plan_memory"]
+
+LIBRARY_BYTES = 750_000_000
+"""What a process takes before the first image: torch, FFCV and the rest."""
+
+BLOCK_BYTES = 48 << 20
+"""The aim for a block of responses: larger ones are not written faster."""
+
+DEFAULT_BATCH_SIZE = 100
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that one image takes.
+
+    Attributes:
+        frames: Its images and the frames made of them.
+        activations: All outputs inside the network at one step.
+        state: What the network carries to the next step.
+        responses: What is recorded of one step.
+    """
+
+    frames: int
+    activations: int
+    state: int
+    responses: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Samples a batch and recorded steps a block."""
+
+    batch_size: int
+    block_steps: int
+
+
+def plan_memory(
+    footprint: Footprint, *, budget: float, batch_size: int | None, n_conditions: int, n_timesteps: int
+) -> MemoryPlan:
+    """Fit a sweep into a memory budget; free memory plays no part, so that the same settings give the same plan.
+
+    A walk through the tree of presentations holds 1 + log2(conditions) states of the network and at most as many
+    blocks of responses.
+
+    Args:
+        footprint: What one image takes.
+        budget: Peak memory of the process, in GB.
+        batch_size: Images a batch; `None` takes 100, or fewer where they do not fit.
+        n_conditions: Conditions of the whole experiment, whichever of them are shown.
+        n_timesteps: Recorded steps.
+
+    Raises:
+        ConfigError: It does not fit; the message says what does.
+    """
+    held = 1 + int(math.log2(n_conditions))
+    fixed = footprint.frames + footprint.activations + footprint.state * (held + 1)
+    each_step = footprint.responses * (held + 1)
+    free = int(budget * 1e9) - LIBRARY_BYTES - IN_FLIGHT_BYTES - NOISE_CACHE_BYTES
+    most = free // (fixed + each_step)
+    if most < (batch_size or 1):
+        needed = budget + ((batch_size or 1) * (fixed + each_step) - free) / 1e9
+        smaller = f"set batch_size to at most {most}, or " if most >= 1 else ""
+        raise ConfigError(
+            f"a batch of {batch_size or 1} images does not fit into a memory_budget of {budget:g} GB: {smaller}set "
+            f"memory_budget to at least {needed:.1f} under 'run' in config_models.yaml, or record less (layers, "
+            "resolution, units, dtype: float16)."
+        )
+    size = min(most, batch_size or DEFAULT_BATCH_SIZE)
+    fits = (free - size * fixed) // (size * each_step)
+    aim = BLOCK_BYTES // (size * footprint.responses)
+    return MemoryPlan(size, max(1, min(n_timesteps, fits, aim)))

@@ -1,0 +1,93 @@
+"""What a store says of its responses: coordinates of samples, time and channels, and how they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.data.schedule import Presentation
+from dynvision.experiments.probing import Probe
+from dynvision.experiments.reducing import Reduction
+
+__all__ = ["ShownImages", "describe_layers", "describe_trials"]
+
+Variables = dict[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class ShownImages:
+    """The images of the trials.
+
+    Attributes:
+        table: `source`, `label` (the dataset's own index) and `group_label` of every sample of the partition.
+        trials: Which samples each trial shows, shape `[N, K]`; the first one names the trial.
+    """
+
+    table: Mapping[str, Sequence[Any]]
+    trials: npt.NDArray[np.int64]
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The sample that names each trial, shape `[N]`."""
+        return self.trials[:, 0]
+
+    def labels(self, image: int = 0) -> npt.NDArray[np.int64]:
+        """The class of an image of each trial, shape `[N]`, in the dataset's own order."""
+        return np.asarray(self.table["label"], dtype=np.int64)[self.trials[:, image]]
+
+
+def describe_trials(
+    images: ShownImages, presentation: Presentation, output_classes: Sequence[int], dt: float | None
+) -> Variables:
+    """The coordinates of a store's root, as xarray takes them.
+
+    Args:
+        images: The images of the trials.
+        presentation: What was shown when, without idle steps.
+        output_classes: The class of each output.
+        dt: Milliseconds a step; `None` leaves time in steps.
+    """
+    steps, ids = presentation.n_timesteps, images.ids
+    sources = np.asarray(images.table["source"], dtype=object)
+    groups = np.asarray(images.table["group_label"], dtype=np.int64)
+    own_index = {"long_name": "class index in the dataset's own order"}
+    coordinates: Variables = {
+        "sample": ("sample", ids, {"long_name": "place in test.beton or the interim folder"}),
+        "time": ("time", np.arange(steps), {"units": "step", "long_name": "time step of the presentation"}),
+        "label": ("sample", images.labels(), own_index),
+        "group_label": ("sample", groups[ids], {"long_name": "class index in the group"}),
+        "source": ("sample", sources[ids], {"long_name": "image file, relative to the data root"}),
+        "shown": ("time", presentation.frames, {"long_name": "image shown, -1 for void"}),
+        "contrast_shown": ("time", np.where(presentation.frames < 0, 0.0, presentation.contrasts)),
+        "class": ("class", np.asarray(output_classes), {"long_name": "class of each output"}),
+    }
+    if images.trials.shape[1] > 1:
+        dims = ("sample", "image")
+        coordinates["image_label"] = (dims, np.asarray(images.table["label"])[images.trials], own_index)
+        coordinates["image_source"] = (dims, sources[images.trials])
+    if dt is not None:
+        coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
+    return coordinates
+
+
+def describe_layers(probe: Probe, reduction: Reduction) -> dict[str, Variables]:
+    """The coordinates of each layer's group: `channel`, or where each chosen unit is."""
+    layers: dict[str, Variables] = {}
+    for layer, shape in probe.shapes.items():
+        chosen = reduction.coordinates(layer, shape)
+        dims = {dim for name, spec in probe.arrays.items() if name.startswith(f"{layer}/") for dim in spec.dims}
+        variables: Variables = {name: ("unit", place) for name, place in chosen.items()}
+        if "channel" in dims:
+            variables["channel"] = ("channel", np.arange(shape[0]))
+        layers[layer] = variables
+    return layers
+
+
+def describe_making(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """The attributes of a store: everything needed to make it again."""
+    return {**facts, "settings": json.dumps(settings, sort_keys=True)}

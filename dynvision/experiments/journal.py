@@ -1,0 +1,70 @@
+"""The journal of a store that is being written: what it is made from, and which batches are in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["BatchEntry", "Journal"]
+
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class BatchEntry:
+    """A batch that is whole in the store.
+
+    Attributes:
+        digests: For each array the SHA-256 of each block of time, in order.
+        averages: For each layer the mean response at each recorded step, summed over the batch's trials.
+    """
+
+    digests: dict[str, list[str]]
+    averages: dict[str, list[float]]
+
+
+class Journal:
+    """One line for what the store is made from, then one for each batch, written once the batch is on the disk.
+
+    Args:
+        folder: The folder of the store.
+        header: Everything that the numbers follow from; a store is only gone on with where it is the same.
+    """
+
+    def __init__(self, folder: Path, header: dict[str, Any]) -> None:
+        self.path = folder / JOURNAL
+        self.header = json.loads(json.dumps(header))
+        self.batches: list[BatchEntry] = []
+
+    def begin(self) -> None:
+        """Write the header of a new store."""
+        self.path.write_text(json.dumps(self.header) + "\n")
+        self.batches = []
+
+    def resume(self) -> bool:
+        """Read what an interrupted run left; `False` where it is of other settings, or cannot be read.
+
+        A line that was being written when the run was killed is cut off.
+        """
+        try:
+            *lines, rest = self.path.read_bytes().split(b"\n")
+            header, *entries = [json.loads(line) for line in lines]
+            self.batches = [BatchEntry(**entry) for entry in entries]
+        except (OSError, ValueError, TypeError):
+            return False
+        if header != self.header:
+            return False
+        if rest:
+            os.truncate(self.path, self.path.stat().st_size - len(rest))
+        return True
+
+    def append(self, entry: BatchEntry) -> None:
+        """Note that the next batch is whole."""
+        with self.path.open("ab") as file:
+            file.write(json.dumps({"digests": entry.digests, "averages": entry.averages}).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.batches.append(entry)

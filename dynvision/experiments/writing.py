@@ -1,0 +1,189 @@
+"""Writing a sweep: blocks that conditions share are checked and digested once, and written to the store of each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.errors import DataError
+from dynvision.experiments.journal import BatchEntry
+from dynvision.experiments.showing import AVERAGE, SCORES
+from dynvision.experiments.store import ArraySpec, StoreWriter, digest_block
+
+__all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
+
+OUTPUT_ARRAYS: dict[str, ArraySpec] = {
+    "predicted": ArraySpec((), (), "int32"),
+    "confidence": ArraySpec((), (), "float32"),
+    "rank": ArraySpec((), (), "int32"),
+}
+"""What is stored of the network's output beside its scores; see `describe_output`."""
+
+IN_FLIGHT_BYTES = 192 << 20
+"""How much may wait to be compressed and written."""
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class SweepWriter:
+    """Takes the blocks of a sweep, batch after batch, and writes them to the stores of their conditions.
+
+    Args:
+        writers: One for each condition.
+        names: The conditions, for messages.
+        output_classes: The class of each output, in the dataset's own order.
+        allow_nonfinite: Record responses that are not finite instead of raising.
+    """
+
+    def __init__(
+        self, writers: Sequence[StoreWriter], names: Sequence[str], output_classes: Sequence[int], allow_nonfinite: bool
+    ) -> None:
+        self.writers, self.names, self.allow_nonfinite = list(writers), list(names), allow_nonfinite
+        self.output_classes: npt.NDArray[np.int64] = np.asarray(output_classes, dtype=np.int64)
+        self._blocks: dict[int, dict[int, _Block]] = {}
+        self._ended: deque[tuple[int, dict[int, BatchEntry]]] = deque()
+        self._waiting: deque[tuple[int, int, Any]] = deque()
+        self._in_flight = 0
+        self._batch, self._ids, self._labels = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def begin_batch(self, batch: int, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> None:
+        """Begin a batch.
+
+        Args:
+            batch: Which one.
+            ids: Which sample each trial is, shape `[B]`, for messages.
+            labels: The class of each trial, shape `[B]`, in the dataset's own order.
+        """
+        self._batch, self._ids, self._labels, self._blocks = batch, ids, labels, {}
+
+    def take(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
+        """Take a block; see `SweepRunner.stream`.
+
+        Raises:
+            DataError: A response is not finite; names layer, step, sample and condition.
+        """
+        stored = {name: value for name, value in arrays.items() if not name.startswith(AVERAGE)}
+        self._check_finite(conditions, start, stored)
+        stored |= describe_output(arrays[SCORES], self._labels, self.output_classes)
+        digests = {name: digest_block(value) for name, value in stored.items()}
+        averages = {
+            name.removeprefix(AVERAGE): value.sum(axis=0, dtype=np.float64)
+            for name, value in arrays.items()
+            if name.startswith(AVERAGE)
+        }
+        n_bytes = sum(value.nbytes for value in stored.values())
+        for condition in conditions:
+            self._make_room(n_bytes)
+            writes = self.writers[condition].write(self._batch, start, stored)
+            sizes = [n_bytes, *[0] * (len(writes) - 1)]
+            self._waiting += [(self._batch, size, write) for size, write in zip(reversed(sizes), writes, strict=True)]
+            self._in_flight += n_bytes
+            self._blocks.setdefault(condition, {})[start] = _Block(digests, averages)
+
+    def end_batch(self) -> None:
+        """End a batch; the one before it has had time to be written, and is noted as whole."""
+        self._ended.append((self._batch, {condition: _join(blocks) for condition, blocks in self._blocks.items()}))
+        while len(self._ended) > 1:
+            self._note_oldest()
+
+    def flush(self) -> None:
+        """Wait for everything that is still being written, and note it."""
+        while self._ended:
+            self._note_oldest()
+
+    def _note_oldest(self) -> None:
+        batch, entries = self._ended.popleft()
+        while self._waiting and self._waiting[0][0] <= batch:
+            self._finish_oldest()
+        for condition, entry in entries.items():
+            self.writers[condition].note_batch(entry)
+
+    def _make_room(self, n_bytes: int) -> None:
+        while self._waiting and self._in_flight + n_bytes > IN_FLIGHT_BYTES:
+            self._finish_oldest()
+
+    def _finish_oldest(self) -> None:
+        _, n_bytes, write = self._waiting.popleft()
+        write.result()
+        self._in_flight -= n_bytes
+
+    def _check_finite(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
+        if self.allow_nonfinite:
+            return
+        for name, values in arrays.items():
+            if not is_finite(values):
+                sample, step, *_ = np.argwhere(~np.isfinite(values))[0]
+                layer = name.rpartition("/")[0] or "the output"
+                raise DataError(
+                    f"the response of '{layer}' is not finite at sample {self._ids[sample]}, recorded step "
+                    f"{start + step}, in {', '.join(self.names[c] for c in conditions[:3])}. Check the network's "
+                    "weights and stability; float16 overflows above 65504. To record it as it is, set "
+                    "'allow_nonfinite: true' under 'record'."
+                )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What is noted of a block: the digest of each array, and each layer's mean response summed over trials."""
+
+    digests: dict[str, str]
+    averages: dict[str, npt.NDArray[np.float64]]
+
+
+def describe_output(
+    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], output_classes: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    """What the output says at each step, among all outputs.
+
+    Args:
+        scores: Shape `[B, T, outputs]`; they are taken as logits.
+        labels: The class of each trial, shape `[B]`.
+        output_classes: The class of each output, shape `[outputs]`.
+
+    Returns:
+        Each of shape `[B, T]`: `predicted`, the class of the highest score; `confidence`, its softmax probability;
+        `rank`, how many outputs are ranked before that of the trial's class (0 is best; of equal scores the first
+        output is the better one), −1 where the class has no output.
+    """
+    best = scores.argmax(axis=2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        confidence = 1 / np.exp(scores - scores.max(axis=2, keepdims=True)).sum(axis=2)
+    return {
+        "predicted": output_classes[best].astype(np.int32),
+        "confidence": confidence.astype(np.float32),
+        "rank": rank_outputs(scores, labels, output_classes),
+    }
+
+
+def rank_outputs(
+    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], output_classes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
+    """How many outputs are ranked before that of the trial's class; see `describe_output`."""
+    matches = output_classes[None, :] == labels[:, None]
+    own = matches.argmax(axis=1)
+    score = np.take_along_axis(scores, own[:, None, None], axis=2)
+    before = np.arange(scores.shape[2])[None, None, :] < own[:, None, None]
+    rank = ((scores > score) | ((scores == score) & before)).sum(axis=2).astype(np.int32)
+    return np.where(matches.any(axis=1)[:, None], rank, np.int32(-1))
+
+
+def is_finite(values: npt.NDArray[Any]) -> bool:
+    """Whether all values are finite."""
+    if values.dtype == np.float16:
+        # Half-precision arithmetic is slow; the exponent of what is not finite is all ones.
+        bits = np.ascontiguousarray(values).view(np.uint16)
+        return not bool(((bits & 0x7C00) == 0x7C00).any())
+    return bool(np.isfinite(values).all())
+
+
+def _join(blocks: Mapping[int, _Block]) -> BatchEntry:
+    ordered = [blocks[start] for start in sorted(blocks)]
+    return BatchEntry(
+        {name: [block.digests[name] for block in ordered] for name in ordered[0].digests},
+        {layer: np.concatenate([b.averages[layer] for b in ordered]).tolist() for layer in ordered[0].averages},
+    )

@@ -1,0 +1,115 @@
+"""Weights that somebody else trained: reading a checkpoint, and which class each output stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dynvision.errors import ConfigError, DamagedFileError, MissingError
+from dynvision.models.loading import step_network
+
+__all__ = ["count_outputs", "load_checkpoint", "match_outputs"]
+
+
+def load_checkpoint(path: Path, network: nn.Module) -> None:
+    """Load a checkpoint into a network: safetensors, or a state dict that `torch.load(weights_only=True)` reads.
+
+    A state dict may lie under the key `state_dict`, and its names may share a prefix such as `module.` or `model.`.
+
+    Raises:
+        MissingError: The file is not there.
+        DamagedFileError: It cannot be read, or holds more than tensors.
+        ConfigError: Its weights are not those of the network; names the first that differ.
+    """
+    if not path.is_file():
+        raise MissingError(
+            f"the checkpoint {path} does not exist. Put it there, or change 'checkpoint' in config_models.yaml."
+        )
+    weights = _strip_prefix(_read(path), network.state_dict())
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the weights in {path} are not those of {type(network).__name__}: {error}. Change 'class' and 'args', or "
+            "'checkpoint', in config_models.yaml."
+        ) from error
+
+
+@torch.no_grad()
+def count_outputs(network: nn.Module, channels: int, resolution: int) -> int:
+    """How many scores a network gives for a frame."""
+    was_training = network.training
+    try:
+        scores, _ = step_network(network.eval(), torch.zeros(2, channels, resolution, resolution), None)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{type(network).__name__} cannot be shown frames of {channels} channels and {resolution} pixels "
+            f"({error}). Change its args in config_models.yaml."
+        ) from error
+    finally:
+        network.train(was_training)
+    if scores.dim() != 2:
+        raise ConfigError(
+            f"{type(network).__name__} gives an output of shape {list(scores.shape)} where [images, classes] is needed"
+        )
+    return scores.shape[1]
+
+
+def match_outputs(
+    outputs: int, group: Sequence[Mapping[str, Any]], dataset: Sequence[Mapping[str, Any]], where: str
+) -> list[dict[str, Any]]:
+    """Which class each output stands for: those of the group, or of the whole dataset, by their number.
+
+    Args:
+        outputs: How many outputs there are.
+        group: The classes of the group that the network belongs to, in order.
+        dataset: All classes of the dataset, in order.
+        where: The model and dataset, for the message.
+
+    Raises:
+        ConfigError: Neither has as many.
+    """
+    for classes in (group, dataset):
+        if len(classes) == outputs:
+            return [dict(entry) for entry in classes]
+    raise ConfigError(
+        f"{where}: the network has {outputs} outputs, but the group has {len(group)} classes and the dataset "
+        f"{len(dataset)}. Give it the argument for its number of classes under args in config_models.yaml."
+    )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
+        raise DamagedFileError(f"the checkpoint {path} cannot be read: {error}") from error
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise DamagedFileError(
+            f"the checkpoint {path} holds more than tensors, and running what is in a pickle is not safe: save "
+            "network.state_dict(), or safetensors, and name that file"
+        ) from error
+    weights = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise DamagedFileError(f"the checkpoint {path} holds no state dict, or more than one")
+    return weights
+
+
+def _strip_prefix(weights: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if set(weights) == set(wanted):
+        return weights
+    prefixes = {name.partition(".")[0] for name in weights}
+    if len(prefixes) != 1:
+        return weights
+    shorter = {name.partition(".")[2]: value for name, value in weights.items()}
+    return shorter if set(shorter) == set(wanted) else weights

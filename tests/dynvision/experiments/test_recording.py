@@ -1,0 +1,212 @@
+"""Recording a whole sweep on the small chain: what is stored, in what company, and after an interruption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynvision.building import build_targets
+from dynvision.errors import ConfigError, DamagedFileError, DataError
+from dynvision.experiments.reading import open_store
+from dynvision.experiments.store import partial_path
+from tests.support import build_chain, edit_yaml, write_small_config
+
+KEY = "responses/contrast/rcnn_gratings"
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root in which everything that responses are made from is built; the configuration is in `config`."""
+    root = tmp_path_factory.mktemp("recording")
+    config = write_small_config(root / "config")
+    change_record(root, batch_size=3)
+    build_chain(root, config, "models/rcnn/gratings", "processed/gratings:test_all")
+    return root
+
+
+@pytest.fixture
+def root(chain: Path, tmp_path: Path) -> Path:
+    """A copy of the chain of one's own."""
+    shutil.copytree(chain, tmp_path / "root", symlinks=True)
+    return tmp_path / "root"
+
+
+def change_record(root: Path, **settings: Any) -> None:
+    edit_yaml(
+        root / "config" / "config_models.yaml", lambda content: content["models"]["rcnn"]["record"].update(settings)
+    )
+
+
+def change_run(root: Path, **settings: Any) -> None:
+    edit_yaml(
+        root / "config" / "config_models.yaml",
+        lambda content: content["models"]["rcnn"].setdefault("run", {}).update(settings),
+    )
+
+
+def show(root: Path, *levels: str) -> list[dict[str, Any]]:
+    names = levels or ("0.1", "0.5", "1.0")
+    return build_targets([f"{KEY}:{level}" for level in names], root=str(root), config=str(root / "config"))
+
+
+def store(root: Path, level: str = "0.5") -> Path:
+    return root / "data" / KEY / f"contrast={level}.zarr"
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Every file of a store but its record, which says when it was made."""
+    skipped = {"record.json", "pending.json"}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in skipped
+    }
+
+
+def versions(records: list[dict[str, Any]]) -> list[str]:
+    return [record["data_version"] for record in records]
+
+
+def test_conditions_together_are_those_alone_to_the_bit(root):
+    together = show(root)
+    files = read_files(store(root))
+    shutil.rmtree(root / "data" / "responses")
+    alone = [record for level in ("0.1", "0.5", "1.0") for record in show(root, level)]
+    assert versions(alone) == versions(together)
+    assert read_files(store(root)) == files
+
+
+def test_store_says_how_it_was_made_and_what_was_shown(root):
+    (record,) = show(root, "0.5")
+    tree = open_store(store(root))
+    assert tree["scores"].dtype == np.float32
+    assert tree["predicted"].dims == tree["confidence"].dims == tree["rank"].dims == ("sample", "time")
+    classes, best = tree["class"].values, tree["scores"].values.argmax(axis=2)
+    np.testing.assert_array_equal(tree["predicted"].values, classes[best])
+    assert ((tree["rank"].values == 0) == (tree["predicted"].values == tree["label"].values[:, None])).all()
+    np.testing.assert_array_equal(tree["V1"].coords["channel"], np.arange(tree["V1"].sizes["channel"]))
+    np.testing.assert_allclose(tree["V1"].coords["time_ms"], 5.0 * np.arange(6))
+    assert all((root / path).is_file() for path in tree["source"].values)
+    made = {key: tree.attrs[key] for key in ("threads", "torch", "device", "batch_size", "block_steps")}
+    assert made.items() <= record["details"].items()
+    settings = json.loads(tree.attrs["settings"])
+    assert settings["record"]["batch_size"] == 3
+    assert settings["run"] == {"device": "auto", "dtype": "float32", "mixed_precision": False, "threads": None}
+    assert record["details"]["steps_computed"] == 2 + 6
+
+
+def test_responses_do_not_depend_on_the_size_of_blocks_or_batches(root):
+    show(root, "0.5")
+    before = open_store(store(root)).load()
+    change_record(root, batch_size=5)
+    show(root, "0.5")
+    after = open_store(store(root))
+    np.testing.assert_allclose(after["V1/mean"].values, before["V1/mean"].values, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(after["scores"].values, before["scores"].values, rtol=1e-4, atol=1e-5)
+
+
+def test_repeated_run_gives_the_same_bits(root):
+    first = show(root)
+    files = read_files(store(root))
+    again = build_targets([f"{KEY}:0.5"], root=str(root), config=str(root / "config"), force=True)
+    assert versions(again) == versions(first[1:2])
+    assert read_files(store(root)) == files
+
+
+@pytest.mark.parametrize("resolution", ["unit", "layer"])
+def test_every_resolution_can_be_recorded_and_read(root, resolution):
+    change_record(root, resolution=resolution, dtype="float16")
+    show(root, "0.5")
+    layer = open_store(store(root))["V1"]
+    dims = {"unit": ("sample", "time", "channel", "y", "x"), "layer": ("sample", "time")}[resolution]
+    names = {"unit": ["response"], "layer": ["mean", "std", "feature_std"]}[resolution]
+    assert sorted(layer.data_vars) == sorted(names)
+    assert all(layer[name].dims == dims for name in names)
+    assert all(layer[name].dtype == np.float32 for name in names)
+
+
+def test_chosen_units_carry_their_places_and_are_those_of_the_whole(root):
+    change_record(root, resolution="unit")
+    show(root, "0.5")
+    whole = open_store(store(root))["V1/response"].load()
+    change_record(root, resolution="unit", units=7, unit_seed=3)
+    show(root, "0.5")
+    chosen = open_store(store(root))["V1/response"].load()
+    assert chosen.dims == ("sample", "time", "unit")
+    assert chosen.sizes["unit"] == 7
+    places = (chosen.coords[name].values for name in ("channel", "y", "x"))
+    np.testing.assert_array_equal(chosen.values, whole.values[(slice(None), slice(None), *places)])
+
+
+def test_half_precision_that_does_not_fit_the_weights_is_an_error(root):
+    change_run(root, dtype="float16")
+    with pytest.raises(ConfigError, match="frames of dtype float16 do not fit weights of float32: add 'mixed_prec"):
+        show(root, "0.5")
+
+
+def test_mixed_precision_is_recorded_as_such(root):
+    change_run(root, dtype="bfloat16", mixed_precision=True)
+    show(root, "0.5")
+    settings = json.loads(open_store(store(root)).attrs["settings"])
+    assert settings["run"]["mixed_precision"] is True
+
+
+def test_device_that_is_not_there_is_an_error(root):
+    change_run(root, device="cuda:7")
+    with pytest.raises(ConfigError, match="there is no device 'cuda:7' on this machine"):
+        show(root, "0.5")
+
+
+def spoil_weights(root: Path) -> None:
+    """Make V1's weights infinite, under the record that they were trained with."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    path = next((root / "data" / "models").rglob("trained.safetensors"))
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    weights = load_file(path)
+    weights["V1.feedforward.bias"] = torch.full_like(weights["V1.feedforward.bias"], torch.inf)
+    save_file(weights, path, metadata)
+
+
+def test_responses_that_are_not_finite_stop_the_run_and_leave_nothing(root):
+    spoil_weights(root)
+    with pytest.raises(DataError, match=rf"'V1' is not finite at sample 0, recorded step 0, in {KEY}:contrast=0.5"):
+        show(root, "0.5")
+    assert not store(root).exists()
+
+
+def test_responses_that_are_not_finite_are_recorded_where_that_is_asked_for(root):
+    spoil_weights(root)
+    change_record(root, allow_nonfinite=True)
+    show(root, "0.5")
+    assert not np.isfinite(open_store(store(root))["V1/mean"].values).any()
+
+
+def test_partial_store_is_refused_by_every_reader(root):
+    show(root, "0.5")
+    folder = store(root)
+    folder.rename(partial_path(folder))
+    (partial_path(folder) / "record.json").unlink()
+    with pytest.raises(DamagedFileError, match="is incomplete"):
+        open_store(partial_path(folder))
+
+
+def test_damage_found_in_what_was_written_is_not_gone_on_with(root):
+    from dynvision.building import show_stimuli, verify_responses
+
+    names, place = [f"{KEY}:0.5"], {"root": str(root), "config": str(root / "config")}
+    shown = show_stimuli(names, **place)
+    chunk = next(p for p in (partial_path(store(root)) / "V1/mean/c").rglob("*") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"\0")
+    with pytest.raises(DamagedFileError, match="V1/mean"):
+        verify_responses(names, shown, **place)
+    show(root, "0.5")
+    assert open_store(store(root))["V1/mean"].notnull().all()

@@ -1,0 +1,59 @@
+"""Response stores of given values, written as an experiment writes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynvision.experiments.journal import BatchEntry
+from dynvision.experiments.reducing import TRAILING
+from dynvision.experiments.store import RECORD, ArraySpec, StoreLayout, StoreWriter, digest_block, partial_path
+from dynvision.files import write_json
+
+
+def layout_of(arrays: dict[str, np.ndarray], batch_size: int, block_steps: int | None = None) -> StoreLayout:
+    """The layout of arrays `[N, T, …]`."""
+    specs = {}
+    for name, value in arrays.items():
+        trailing = value.shape[2:]
+        dims = ("class",) if name == "scores" else TRAILING[len(trailing)]
+        specs[name] = ArraySpec(trailing, dims, value.dtype.name)
+    n_samples, n_timesteps = next(iter(arrays.values())).shape[:2]
+    return StoreLayout(specs, n_samples, n_timesteps, batch_size, block_steps or n_timesteps)
+
+
+def open_writer(store: Path, layout: StoreLayout, header: dict[str, Any] | None = None, **changes: Any) -> StoreWriter:
+    """A writer with the coordinates that a test gives."""
+    settings: dict[str, Any] = {"coordinates": {}, "attributes": {}, "layer_coordinates": {}, **changes}
+    return StoreWriter(store, layout, header=header or {}, **settings)
+
+
+def write_batches(writer: StoreWriter, arrays: dict[str, np.ndarray], stop: int | None = None) -> None:
+    """Write what is not there yet, up to the batch `stop`."""
+    layout = writer.layout
+    for batch in range(writer.batches_done, layout.n_batches if stop is None else stop):
+        rows = slice(batch * layout.batch_size, (batch + 1) * layout.batch_size)
+        digests: dict[str, list[str]] = {name: [] for name in arrays}
+        for start in range(0, layout.n_timesteps, layout.block_steps):
+            block = {name: value[rows, start : start + layout.block_steps] for name, value in arrays.items()}
+            for write in writer.write(batch, start, block):
+                write.result()
+            for name, value in block.items():
+                digests[name].append(digest_block(value))
+        writer.note_batch(BatchEntry(digests, {}))
+
+
+def write_responses(store: Path, arrays: dict[str, np.ndarray], batch_size: int = 4, **settings: Any) -> Path:
+    """Write a store and put it in place."""
+    layout = layout_of(arrays, batch_size)
+    settings.setdefault("attributes", {})
+    settings["attributes"] = {"layers": layout.layers, **settings["attributes"]}
+    writer = open_writer(store, layout, **settings)
+    write_batches(writer, arrays)
+    writer.finish({}, allow_nonfinite=True)
+    write_json(partial_path(store) / RECORD, {})
+    os.rename(partial_path(store), store)
+    return store
