@@ -79,7 +79,7 @@ def root(tmp_path: Path) -> Path:
         lambda content: content["experiment_config"]["contrast"]["data_args"].update(tsteps=60),
     )
     change_record(tmp_path / "root", batch_size=1)
-    build_chain(tmp_path / "root", config, "models/rcnn/gratings", "interim/gratings:test_all")
+    build_chain(tmp_path / "root", config, "models/rcnn/gratings:all_s0", "interim/gratings:test_all")
     return tmp_path / "root"
 
 

@@ -25,7 +25,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recording")
     config = write_small_config(root / "config")
     change_record(root, batch_size=3)
-    build_chain(root, config, "models/rcnn/gratings", "processed/gratings:test_all")
+    build_chain(root, config, "models/rcnn/gratings:all_s0", "processed/gratings:test_all")
     return root
 
 
@@ -168,7 +168,7 @@ def spoil_weights(root: Path) -> None:
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
-    path = next((root / "data" / "models").rglob("trained.safetensors"))
+    path = root / "data/models/rcnn/gratings/all_s0/trained.safetensors"
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     weights = load_file(path)
