@@ -68,6 +68,18 @@ def _shrink_experiments(content: dict[str, Any]) -> None:
     experiments["contrast_duration"]["data_args"] |= {"stim": [1, 3], "contrast": [0.5, 1.0]}
 
 
+def set_at(place: str, value: Any) -> Any:
+    """A change that sets the value at a dotted key path."""
+
+    def change(content: dict[str, Any]) -> None:
+        *parents, last = place.split(".")
+        for part in parents:
+            content = content[part]
+        content[last] = value
+
+    return change
+
+
 def build_chain(root: Path, config: Path, *targets: str) -> None:
     """Build targets and everything upstream that is not up to date, asset after asset."""
     workspace = Workspace.open(root, config)

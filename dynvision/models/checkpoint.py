@@ -33,8 +33,9 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
+        told = " ".join(str(error).split()).rstrip(". ")
         raise ConfigError(
-            f"the weights in {path} are not those of {type(network).__name__}: {error}. Change 'class' and 'args', or "
+            f"the weights in {path} are not those of {type(network).__name__}: {told}. Change 'class' and 'args', or "
             "'checkpoint', in config_models.yaml."
         ) from error
 

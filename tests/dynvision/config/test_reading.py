@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,28 +12,19 @@ from dynvision.config import find_config_folder, load_config
 from dynvision.config.data import DataConfig
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.paths import Paths
-from tests.support import PROJECT_CONFIG, edit_yaml
+from tests.support import PROJECT_CONFIG, edit_yaml, set_at
 
 DATA, MODELS, EXPERIMENTS = "config_data.yaml", "config_models.yaml", "config_experiments.yaml"
-
-
-def set_at(place: str, value: Any) -> Any:
-    """A change that sets the value at a dotted key path."""
-
-    def change(content: dict[str, Any]) -> None:
-        *parents, last = place.split(".")
-        for part in parents:
-            content = content[part]
-        content[last] = value
-
-    return change
 
 
 def test_the_projects_own_config_is_valid_and_names_the_datasets_in_order():
     config = load_config(PROJECT_CONFIG)
     assert config.datasets == ["gratings", "mnist", "cifar10", "cifar100"]
     assert list(config.data.groups("cifar100")) == ["all", "invertebrates"]
-    assert set(config.experiments) == {"contrast", "duration", "contrast_duration"}
+    assert set(config.experiments) == {
+        *("contrast", "duration", "contrast_duration", "interval", "noise", "noise_types"),
+        *("response", "stability", "null", "masking"),
+    }
     assert config.subjects_of("contrast") == ["rcnn_gratings", "rcnn_invertebrates"]
 
 
