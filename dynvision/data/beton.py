@@ -189,6 +189,11 @@ def write_betons(
             replace_file(sidecar_path(temporary), sidecar_path(file.path))
             remember_verified(file.path, sidecar["file"]["sha256"])
         return sidecars
+    except OSError as error:
+        raise DynvisionError(
+            f"{description}: {files[0].path.parent} could not be written ({error}). No half file was left behind. Make "
+            "room or mend the disk, then run this again."
+        ) from error
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)

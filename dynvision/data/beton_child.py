@@ -139,13 +139,15 @@ def _say(message: dict[str, Any]) -> None:
 
 
 def _stop_with_parent(temporaries: list[str], finished: threading.Event) -> None:
-    """End the whole process group when the parent is gone, and leave nothing: the pipe to it closes."""
+    """End with all readers when the parent is gone, and leave nothing: the pipe to it closes."""
     while os.read(0, 4096):
         continue
     if not finished.is_set():  # otherwise the files are the parent's, who may be renaming them
         for path in temporaries:
             Path(path).unlink(missing_ok=True)
-        os.killpg(0, signal.SIGKILL)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
 
 def main() -> None:
@@ -155,7 +157,7 @@ def main() -> None:
     try:
         run(job["files"], job["max_bad_images"])
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         _say({"full": str(error)})
 

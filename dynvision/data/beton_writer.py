@@ -93,7 +93,7 @@ class BetonWriter:
         if self.channels == 1:
             rows["f0"] = images
         else:
-            for name, values in zip(rows["f0"].dtype.names, zip(*images, strict=True), strict=False):
+            for name, values in zip(("mode", "width", "height", "data_ptr"), zip(*images, strict=True), strict=False):
                 rows["f0"][name] = values
         return rows
 
