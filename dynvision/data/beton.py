@@ -21,6 +21,7 @@ from dynvision.data.sidecars import (
     read_sidecar,
     read_sidecar_head,
     remember_verified,
+    seal_sidecar,
     sidecar_path,
     verify_beton,
 )
@@ -180,7 +181,7 @@ def write_betons(
         ]
         for sidecar, temporary in zip(sidecars, temporaries, strict=True):
             beside = sidecar_path(temporary)
-            write_json(beside, sidecar, indent=None)
+            write_json(beside, seal_sidecar(sidecar), indent=None)
             if sha256_file(temporary) != sidecar["file"]["sha256"]:
                 raise DamagedFileError(f"{temporary} changed after it was read back; run this again")
         for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.files import read_json, sha256_file, write_json
@@ -18,6 +21,7 @@ __all__ = [
     "read_sidecar",
     "read_sidecar_head",
     "remember_verified",
+    "seal_sidecar",
     "sidecar_path",
     "verify_beton",
 ]
@@ -46,7 +50,35 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             f"{path} has no readable sidecar {sidecar_path(path).name}, so it cannot be trusted. "
             f"Rebuild it: dynvision make --force {path}"
         )
+    if sidecar.get("digest") is None or sidecar["digest"] != _digest(sidecar):
+        raise DamagedFileError(
+            f"{sidecar_path(path)} is damaged: its labels, sources or settings are not those that were written. "
+            f"Rebuild it: dynvision make --force {path}"
+        )
     return sidecar
+
+
+def seal_sidecar(content: dict[str, Any]) -> dict[str, Any]:
+    """Add the digest by which `read_sidecar` knows `record`, `file` and `samples` again."""
+    return {
+        "record": content["record"],
+        "file": content["file"],
+        "digest": _digest(content),
+        "samples": content["samples"],
+    }
+
+
+def _digest(content: dict[str, Any]) -> str | None:
+    """A digest of all that a sidecar says; `None` where it says something impossible."""
+    try:
+        parts = [content["record"], content["file"], sorted(content["samples"])]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        for name, column in sorted(content["samples"].items()):  # of a million samples, in a fraction of a second
+            digest.update(f"{name},{len(column)};".encode())
+            digest.update("\0".join(column).encode() if name == "source" else np.asarray(column, np.int64).tobytes())
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return None
+    return digest.hexdigest()[:32]
 
 
 def read_sidecar_head(path: Path) -> dict[str, Any] | None:
