@@ -14,6 +14,7 @@ from dynvision.files import digest_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.interim import InterimStage, split_partition
+from dynvision.stages.raw import RawStage
 from dynvision.targets import Target
 
 __all__ = ["ProcessedStage", "file_names"]
@@ -93,6 +94,7 @@ class ProcessedStage(Stage):
         (upstream,) = self.upstream(target)
         link = inputs[upstream]
         folder = self.paths.interim(target.key[1], str(target.partition))
+        RawStage(self.config, self.paths).check_unchanged(InterimStage(self.config, self.paths).upstream(upstream)[0])
         samples = list_samples(folder, link)
         parts = self.split(target, [s.label for s in samples])
         resolution = self.config.data.data_resolution[target.key[1]]

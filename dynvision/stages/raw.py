@@ -187,6 +187,23 @@ class RawStage(Stage):
             self._observed[target] = scan_class_folders(self.output(target), *order, self._cache(target))
         return self._observed[target]
 
+    def check_unchanged(self, target: Target) -> None:
+        """Look at every image of a dataset that this project does not write, whatever is remembered of its folders.
+
+        Raises:
+            DataError: An image was changed in place, which nothing but a look at each can tell.
+        """
+        if self.is_exported(target.key[1]):
+            return
+        export = scan_class_folders(self.output(target), *self.order_of(target))
+        record = self.read_record(target)
+        if record is None or record.config.get("files") != export.digest:
+            self._cache(target).unlink(missing_ok=True)  # so that the state of everything is true from now on
+            raise DataError(
+                f"{target}: images in {self.output(target)} were changed since they were looked at. "
+                f"Look again: dynvision make {target}"
+            )
+
     def order_of(self, target: Target) -> tuple[dict[int, tuple[str, str]] | None, list[Path]]:
         """What gives the classes of a dataset that this project does not write their indices.
 

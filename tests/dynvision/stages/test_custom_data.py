@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dynvision.building import build_targets
+from dynvision.data import class_folders
 from dynvision.data.group_folder import GroupFolder
 from dynvision.errors import DataError
 from dynvision.targets import Target
@@ -106,3 +107,19 @@ def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_pa
     next((tmp_path / "data/raw/gratings/test/0").iterdir()).unlink()
     with pytest.raises(DataError, match=r"holds 3 images where 4 were counted\. Make it again: dynvision make --force"):
         build(workspace, "interim/gratings:test_pair")
+
+
+def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
+    """Where class folders are remembered, a change in place leaves no trace in them."""
+    monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
+    build(own, "raw/own:train", "raw/own:test", "interim/own:test_all")
+    assert set(states(reopen(own)).values()) == {"fresh"}
+    changed = own.paths.raw("own", "test") / "a" / "0.png"
+    times = changed.parent.stat()
+    draw(changed, 99)
+    os.utime(changed.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert states(reopen(own))["raw/own:test"] == "fresh", "it is remembered; otherwise this tests nothing"
+    with pytest.raises(DataError, match=r"were changed since they were looked at\. Look again: dynvision make raw/own"):
+        build(own, "processed/own:test_all")
+    assert states(reopen(own)) == {"raw/own:train": "fresh", "raw/own:test": "stale", "interim/own:test_all": "stale"}
+    build(own, "raw/own:test", "interim/own:test_all", "processed/own:test_all")
