@@ -126,8 +126,9 @@ def _read_messages(output: IO[bytes], messages: queue.SimpleQueue[dict[str, Any]
 def _bad_images(description: str, job: list[dict[str, Any]], bad: list[list[tuple[int, str]]]) -> str:
     named = [(f["paths"][place], why) for f, some in zip(job, bad, strict=True) for place, why in some]
     shown = "\n".join(f"  {path}: {reason}" for path, reason in sorted(named))
+    count = "1 image" if len(named) == 1 else f"{len(named)} images"
     return (
-        f"{description}: {len(named)} images cannot be read. Replace or remove them and make the raw stage again, or "
+        f"{description}: {count} cannot be read. Replace or remove them and make the raw stage again, or "
         f"let as many be left out (max_bad_images in config_data.yaml), then run this again:\n{shown}"
     )
 

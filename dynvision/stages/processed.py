@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ class ProcessedStage(Stage):
 
         def finish_record(left_out: list[list[str]]) -> dict[str, Any]:
             missing = {source for source, _ in left_out}
+            lost = Counter(sample.label for sample in samples if sample.source in missing)
             return make_record(
                 target,
                 code_version=self.code_version,
@@ -112,7 +114,7 @@ class ProcessedStage(Stage):
                 details={
                     "images": len(samples) - len(missing),
                     "parts": {n: sum(samples[i].source not in missing for i in p) for n, p in parts.items()},
-                    "classes": link.details["classes"],
+                    "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
                     "channels": channels,
                     "resolution": resolution,
                     "bad_images": left_out,
