@@ -26,7 +26,7 @@ def beton(beton_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def open_loader(*arguments: Any) -> Any:
         raise AssertionError("FFCV was asked to open a damaged file")
 
-    monkeypatch.setattr(ffcv_dataloader, "_open_loader", open_loader)
+    monkeypatch.setattr(ffcv_dataloader, "open_loader", open_loader)
     verify_beton(beton_copy)
     return beton_copy
 
