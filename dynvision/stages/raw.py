@@ -259,5 +259,6 @@ class RawStage(Stage):
                 else self._channels(dataset),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
+                "ignored": {name: list(found) for name, found in export.ignored.items()},
             },
         )

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dynvision.building import build_targets
+from dynvision.checking import check_targets
 from dynvision.data import class_folders
 from dynvision.data.group_folder import GroupFolder
 from dynvision.errors import DataError
@@ -123,3 +124,24 @@ def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own
         build(own, "processed/own:test_all")
     assert states(reopen(own)) == {"raw/own:train": "fresh", "raw/own:test": "stale", "interim/own:test_all": "stale"}
     build(own, "raw/own:test", "interim/own:test_all", "processed/own:test_all")
+
+
+def test_what_is_no_image_is_left_out_and_said(own):
+    folder = own.paths.raw("own", "test") / "a"
+    (folder / "notes.txt").write_text("taken in May")
+    (folder / "scan.gif").write_bytes(b"GIF89a")
+    (folder / ".hidden").write_text("")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (record,) = build(own, "raw/own:test")
+    assert [c["count"] for c in record["details"]["classes"]] == [3, 3]
+    results = {
+        r["name"]: r for r in check_targets(["raw/own:test"], root=str(own.paths.root), config=str(own.config.folder))
+    }
+    found = results["every_file_is_an_image"]
+    assert not found["passed"]
+    assert found["numbers"] == {"left_out": 4}
+    assert found["offenders"] == ["a/folder.png and 3 more"]
+    assert results["class_counts_match_the_manifest"]["passed"]
+    assert results["a_sample_of_images_can_be_decoded"]["passed"]
+    build(own, "interim/own:test_all", "processed/own:test_all")
