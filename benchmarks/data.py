@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.peers import install_dynvision
+from benchmarks.writing import measure_writing
 
-ROUNDS = 5
 COUNT = 50_000
 CLASSES = 100
 
@@ -29,8 +25,9 @@ def run() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
+        install_dynvision()
         rows.append(_exports(root))
-        rows += _writing(root)
+        rows += measure_writing(root)
         rows.append(_linking(root))
     print(f"\ndata stages, {COUNT:,} images of 32 × 32, {os.cpu_count()} cores\n")
     print("| case | ours | peer | theirs | ratio | needed |\n| --- | --- | --- | --- | --- | --- |")
@@ -99,116 +96,6 @@ def _exports(root: Path) -> dict[str, Any]:
         "needed": "1.8 ×",
         "seconds": seconds,
     }
-
-
-_BARE = """
-    import json, sys, time
-    import cv2, numpy as np
-    from ffcv.fields import IntField, RGBImageField
-    from ffcv.writer import DatasetWriter
-
-    class Files:
-        def __init__(self, paths, labels):
-            self.paths, self.labels = paths, labels
-        def __len__(self):
-            return len(self.paths)
-        def __getitem__(self, index):
-            pixels = cv2.imdecode(np.fromfile(self.paths[index], dtype=np.uint8), cv2.IMREAD_COLOR)
-            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), self.labels[index]
-
-    job = json.load(open(sys.argv[1]))
-    files = Files(job["paths"], job["labels"])
-    start = time.perf_counter()
-    fields = {"image": RGBImageField(write_mode="raw"), "label": IntField()}
-    DatasetWriter(job["out"], fields, num_workers=2).from_indexed_dataset(files, chunksize=100)
-    print(json.dumps({"seconds": time.perf_counter() - start}))
-"""
-
-
-def _writing(root: Path) -> list[dict[str, Any]]:
-    from dynvision.data.beton import write_beton
-    from dynvision.data.samples import Sample
-
-    folder = root / "ours0"
-    files = sorted(folder.rglob("*.png"), key=lambda path: path.stem)
-    samples = [Sample(str(path.relative_to(root)), int(path.parent.name), int(path.parent.name)) for path in files]
-    job = root / "job.json"
-    paths, labels = [str(path) for path in files], [sample.label for sample in samples]
-    job.write_text(json.dumps({"paths": paths, "labels": labels, "out": str(root / "bare.beton")}))
-    times: dict[str, list[float]] = {"writing": [], "bare": [], "all": [], "cpu": []}
-    for _ in range(ROUNDS):
-        os.sync()  # what the other wrote before must not be waited for here
-        before = _cpu_of_children()
-        start = time.perf_counter()
-        sidecar = write_beton(root / "ours.beton", samples, base=root, resolution=32)
-        times["all"].append(time.perf_counter() - start)
-        times["cpu"].append(_cpu_of_children() - before)
-        times["writing"].append(sidecar["file"]["write_seconds"])
-        os.sync()
-        times["bare"].append(_run(_BARE, job)["seconds"])
-    writing, bare, all_, cpu = (statistics.median(values) for values in times.values())
-    peer = _dynvision_converter(root, folder)
-    return [
-        {
-            "case": "writing a .beton, first to last sample",
-            "ours": f"{COUNT / writing:,.0f} img/s",
-            "peer": "bare DatasetWriter, cv2, 2 workers",
-            "theirs": f"{COUNT / bare:,.0f} img/s",
-            "ratio": f"{bare / writing:.2f} ×",
-            "needed": "0.85 ×",
-            "seconds": times,
-        },
-        {
-            "case": "everything else (imports, read-back, hash)",
-            "ours": f"{all_ - writing:.1f} s",
-            "peer": "–",
-            "theirs": "–",
-            "ratio": "–",
-            "needed": "10 s",
-        },
-        {
-            "case": "the whole conversion, wall",
-            "ours": f"{COUNT / all_:,.0f} img/s",
-            "peer": "DynVision 0.1.0's converter",
-            "theirs": f"{peer['images'] / peer['seconds']:,.0f} img/s",
-            "ratio": f"{(COUNT / all_) / (peer['images'] / peer['seconds']):.2f} ×",
-            "needed": "3 ×",
-        },
-        {
-            "case": "the whole conversion, CPU",
-            "ours": f"{COUNT / cpu:,.0f} img/CPU s",
-            "peer": "DynVision 0.1.0's converter",
-            "theirs": f"{peer['images'] / peer['cpu']:,.0f} img/CPU s",
-            "ratio": f"{(COUNT / cpu) / (peer['images'] / peer['cpu']):.2f} ×",
-            "needed": "3 ×",
-        },
-    ]
-
-
-def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _run(program: str, job: Path) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), str(job)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=job.parent)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
-
-
-def _dynvision_converter(root: Path, folder: Path) -> dict[str, float]:
-    """Convert the same files with DynVision's own command, in its own process."""
-    place = install_dynvision()
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "dynvision.data.ffcv_datasets"]
-    command += ["--config_path", str(place / "dynvision" / "configs" / "config_defaults.yaml"), "--input", str(folder)]
-    command += ["--output_train", str(root / "their_train.beton"), "--output_val", str(root / "their_val.beton")]
-    command += ["--data_name", "cifar100", "--train_ratio", "0.9", "--data_timesteps", "1"]
-    os.sync()
-    before, start = _cpu_of_children(), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, cwd=root, env={**os.environ, "PYTHONPATH": str(place)})
-    seconds, cpu = time.perf_counter() - start, _cpu_of_children() - before
-    return {"images": COUNT, "seconds": seconds, "cpu": cpu}
 
 
 def _linking(root: Path) -> dict[str, Any]:

@@ -59,6 +59,17 @@ def classes_are_balanced(workspace: Workspace, target: Target, record: Record) -
     return CheckResult("classes_are_balanced", not rare, sentence, {"least": least, "most": most}, rare)
 
 
+def every_file_is_an_image(workspace: Workspace, target: Target, record: Record) -> CheckResult:
+    """Class folders hold nothing but images; what else is there is left out of everything."""
+    ignored: dict[str, list[Any]] = record.details.get("ignored", {})
+    count = sum(found[0] for found in ignored.values())
+    others = [
+        f"{name}/{found[1]}" + (f" and {found[0] - 1} more" if found[0] > 1 else "") for name, found in ignored.items()
+    ]
+    sentence = f"{count} entries of {len(ignored)} class folders are no images and are left out"
+    return CheckResult("every_file_is_an_image", not count, sentence, {"left_out": count}, others)
+
+
 def a_sample_of_images_can_be_decoded(workspace: Workspace, target: Target, record: Record) -> CheckResult:
     """Images taken evenly from all classes can be decoded."""
     sample = _look_at_sample(workspace, target, record)
@@ -209,6 +220,7 @@ CHECKS: dict[str, list[tuple[Check, bool]]] = {
     "raw": [
         (class_counts_match_the_manifest, True),
         (classes_are_balanced, False),
+        (every_file_is_an_image, False),
         (a_sample_of_images_can_be_decoded, False),
         (statistics_are_those_of_the_images, False),
     ],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dynvision.data.class_folders import list_images, scan_class_folders
+from dynvision.data.class_folders import list_images
 from dynvision.errors import DamagedFileError, DynvisionError
 from dynvision.files import sha256_file
 from dynvision.machine import usable_cores
@@ -52,7 +52,10 @@ def verify_targets(workspace: Workspace, targets: Iterable[Target]) -> Iterator[
             if not record.has_content(content):
                 raise DamagedFileError(f"{stage.output(target)} does not hold what was written")
         except (DynvisionError, OSError, ValueError, LookupError) as error:
-            yield Verification(target, "damaged", f"{error}. Build it again: dynvision make --force {target}")
+            way_out = (
+                "" if f"dynvision make {target}" in str(error) else f". Build it again: dynvision make --force {target}"
+            )
+            yield Verification(target, "damaged", f"{error}{way_out}")
             continue
         yield Verification(target, "whole", sentence)
 
@@ -64,8 +67,7 @@ def _read_raw(workspace: Workspace, target: Target, record: Record) -> tuple[str
     assert isinstance(stage, RawStage)
     folder, count = stage.output(target), record.details["images"]
     if not stage.is_exported(target.key[1]):
-        export = scan_class_folders(folder, *stage.order_of(target))
-        return export.digest, f"{count} images have the sizes and times that were observed"
+        return stage.check_unchanged(target), f"{count} images have the sizes and times that were observed"
     numbered = sorted(
         (int(Path(name).stem), entry["index"], folder / entry["folder"] / name)
         for entry in record.details["classes"]

@@ -189,7 +189,7 @@ class Workspace:
             return f"the code of the stage '{stage.name}' changed"
         changed = _changed_settings(record.config, stage.settings(target))
         if changed:
-            return f"the configuration changed: {', '.join(changed)}"
+            return stage.explain_change(target, changed)
         upstream = stage.upstream(target)
         if set(record.inputs) != {str(t) for t in upstream}:
             return "it is made from other inputs now"

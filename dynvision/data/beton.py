@@ -1,26 +1,34 @@
 """`.beton` files that are whole and checked: written beside, verified, given a sidecar, renamed.
 
 The format itself has no checksum, and a damaged file can return black images or end the process,
-so a file is opened only after it has been compared with its sidecar `<name>.beton.json`.
+so a file is opened only after it has been compared with its sidecar `<name>.beton.json`. FFCV's own writer
+is not used: it hangs where an image, a worker or the disk fails (see `beton_format`).
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dynvision.data.samples import Sample
-from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError, unknown_name
+from dynvision.data.sidecars import (
+    changed_while_read,
+    file_state,
+    read_sidecar,
+    read_sidecar_head,
+    remember_verified,
+    seal_sidecar,
+    sidecar_path,
+    verify_beton,
+)
+from dynvision.errors import DamagedFileError, DataError, DynvisionError, unknown_name
 from dynvision.files import (
     check_free_space,
     make_directory,
-    read_json,
     replace_file,
     sha256_file,
     temporary_sibling,
@@ -46,11 +54,12 @@ __all__ = [
 RAW_UP_TO = 64
 """Images up to this width are written as raw pixels by default; `jpg` loses detail that small images need."""
 
-Found = TypeVar("Found")
-
 WRITE_MODES = ("raw", "jpg", "smart", "proportion", "bytes")
 """How pixels can be stored: as they are; as JPEG; as JPEG where that is much smaller; half of the images as
 JPEG; or the source's own JPEG bytes, unchanged and at their own size."""
+
+_LEAST_SHARE = {"raw": 1.0, "proportion": 0.5, "jpg": 0.02, "smart": 0.02, "bytes": 0.0}
+"""How much of its raw pixels' space an image takes at least: a disk with less is refused before anything is written."""
 
 
 def default_write_mode(resolution: int, channels: int) -> str:
@@ -98,143 +107,6 @@ def require_ffcv() -> None:
             "then read directly), or install it: 'make setup', or the system packages pkg-config, libturbojpeg and "
             "OpenCV with their headers and then 'pip install ffcv'."
         )
-
-
-def sidecar_path(path: Path) -> Path:
-    """The sidecar of a `.beton` file: `train.beton.json` beside `train.beton`."""
-    return path.with_name(path.name + ".json")
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """Read the sidecar of a `.beton` file.
-
-    Raises:
-        MissingError: The file is not there.
-        DamagedFileError: The sidecar is missing or unreadable.
-    """
-    if not path.is_file():
-        raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
-    sidecar = read_json(sidecar_path(path))
-    whole = sidecar is not None and {"record", "file", "samples"} <= sidecar.keys()
-    if sidecar is None or not whole or not {"bytes", "sha256", "samples"} <= sidecar["file"].keys():
-        raise DamagedFileError(
-            f"{path} has no readable sidecar {sidecar_path(path).name}, so it cannot be trusted. "
-            f"Rebuild it: dynvision make --force {path}"
-        )
-    return sidecar
-
-
-def read_sidecar_head(path: Path) -> dict[str, Any] | None:
-    """Read `record` and `file` of a sidecar, and not its table of samples, which may be very long.
-
-    Args:
-        path: The `.beton` file.
-
-    Returns:
-        Both; `None` where there is no sidecar or it is not whole.
-    """
-    return _when_settled(path, lambda: _read_head(path), lambda found: found is not None)
-
-
-def _read_head(path: Path) -> dict[str, Any] | None:
-    try:
-        with sidecar_path(path).open("rb") as file:
-            file.seek(-min(2, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            if file.read().rstrip() != b"}":
-                return None
-            file.seek(0)
-            text = b""
-            while b'"samples": {"source"' not in text and (more := file.read(1 << 18)):
-                text += more
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    head, mark, _ = text.partition(b', "samples": {"source"')
-    try:
-        found = json.loads(head + b"}") if mark else json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and {"record", "file"} <= found.keys() else None
-
-
-def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
-    """Compare a `.beton` file with its sidecar; to be called before any loader opens it.
-
-    The hash is computed once for each state of the file: size, modification time and inode of the
-    last verified state are kept beside it.
-
-    Args:
-        path: The file.
-        full: Compute the hash even if the file looks unchanged since it was last verified.
-
-    Returns:
-        The sidecar.
-
-    Raises:
-        MissingError: The file is not there.
-        DamagedFileError: It is not the file that was written.
-    """
-    place = Path(path)
-    found = _when_settled(place, lambda: _verify(place, full), lambda outcome: isinstance(outcome, dict))
-    if isinstance(found, DamagedFileError):
-        raise found
-    return found
-
-
-def _when_settled(path: Path, read: Callable[[], Found], is_whole: Callable[[Found], bool]) -> Found:
-    """Read a file and its sidecar; where they do not fit, again for as long as somebody is replacing them."""
-    for _ in range(100):
-        before = (file_state(path), file_state(sidecar_path(path)))
-        found = read()
-        if is_whole(found) or before[0]["bytes"] < 0:
-            return found
-        time.sleep(0.02)
-        if (file_state(path), file_state(sidecar_path(path))) == before:
-            return found
-    return found
-
-
-def _verify(path: Path, full: bool) -> dict[str, Any] | DamagedFileError:
-    try:
-        return _compare(path, full)
-    except DamagedFileError as error:
-        return error
-
-
-def _compare(path: Path, full: bool) -> dict[str, Any]:
-    sidecar = read_sidecar(path)
-    expected = sidecar["file"]
-    stat = path.stat()
-    advice = f"Rebuild it: dynvision make --force {path}"
-    if stat.st_size != expected["bytes"]:
-        raise DamagedFileError(
-            f"{path} is damaged: it has {stat.st_size} bytes where {expected['bytes']} were written. {advice}"
-        )
-    seen = path.with_name(f".{path.name}.verified")
-    state = {"sha256": expected["sha256"], **file_state(path)}
-    if not full and read_json(seen) == state:
-        return sidecar
-    if sha256_file(path) != expected["sha256"]:
-        raise DamagedFileError(f"{path} is damaged: its contents are not those that were written. {advice}")
-    if os.access(path.parent, os.W_OK):
-        write_json(seen, state)
-    return sidecar
-
-
-def file_state(path: Path) -> dict[str, int]:
-    """What tells that a file was changed or replaced: size, modification time and inode."""
-    try:
-        stat = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return {"bytes": -1}
-    return {"mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino, "bytes": stat.st_size}
-
-
-def changed_while_read(path: Path) -> DamagedFileError:
-    """The error of a file that is not any more what it was when it was opened."""
-    return DamagedFileError(
-        f"{path} was changed or replaced while it was read, so nothing that was read of it counts. Check it "
-        f"(dynvision verify {path}), then run this again."
-    )
 
 
 def write_beton(
@@ -293,30 +165,36 @@ def write_betons(
         if not file.samples:
             raise DataError(f"{file.path}: there are no images to write; check the group and the raw stage")
         make_directory(file.path.parent)
-    pixels = sum(len(f.samples) * f.resolution**2 * f.channels for f in files)
-    check_free_space(files[0].path.parent, int(pixels * 1.02) + len(files) * (17 << 20), f"{description}")
+    needed = sum(len(f.samples) * f.resolution**2 * f.channels * _LEAST_SHARE[f.mode] for f in files)
+    check_free_space(files[0].path.parent, int(needed) + len(files) * (4 << 20), description)
     temporaries = [temporary_sibling(file.path) for file in files]
     try:
         facts = run_writer(files, temporaries, timeout, description, max_bad_images)
         for file, fact in zip(files, facts, strict=True):  # by the sources' own names: a root may be moved
-            named = {str(file.base / sample.source): sample.source for sample in file.samples}
-            fact["left_out"] = [[named[path], reason] for path, reason in fact["left_out"]]
+            fact["places"] = {place for place, _ in fact["left_out"]}
+            fact["left_out"] = sorted([file.samples[place].source, reason] for place, reason in fact["left_out"])
         left_out = [bad for fact in facts for bad in fact["left_out"]]
         record = finish_record(left_out) if finish_record is not None else None
         sidecars = [
             _sidecar(file, fact, temporary, record)
             for file, fact, temporary in zip(files, facts, temporaries, strict=True)
         ]
-        for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
+        for sidecar, temporary in zip(sidecars, temporaries, strict=True):
             beside = sidecar_path(temporary)
-            write_json(beside, sidecar, indent=None)
-            with temporary.open("rb") as content:
-                os.fsync(content.fileno())
-            # One right after the other; a reader who comes between looks again (see `_when_settled`).
+            write_json(beside, seal_sidecar(sidecar), indent=None)
+            if sha256_file(temporary) != sidecar["file"]["sha256"]:
+                raise DamagedFileError(f"{temporary} changed after it was read back; run this again")
+        for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
+            # One right after the other; a reader who comes between looks again (see `sidecars`).
             os.replace(temporary, file.path)
-            replace_file(beside, sidecar_path(file.path))
-            verify_beton(file.path)
+            replace_file(sidecar_path(temporary), sidecar_path(file.path))
+            remember_verified(file.path, sidecar["file"]["sha256"])
         return sidecars
+    except OSError as error:
+        raise DynvisionError(
+            f"{description}: {files[0].path.parent} could not be written ({error}). No half file was left behind. Make "
+            "room or mend the disk, then run this again."
+        ) from error
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
@@ -324,14 +202,13 @@ def write_betons(
 
 
 def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dict[str, Any] | None) -> dict[str, Any]:
-    bad = {path for path, _ in fact["left_out"]}
-    samples = [s for s in file.samples if s.source not in bad]
+    samples = [s for place, s in enumerate(file.samples) if place not in fact["places"]]
     return {
         "record": file.record if record is None else record,
         "file": {
             "name": file.path.name,
             "bytes": temporary.stat().st_size,
-            "sha256": sha256_file(temporary),
+            "sha256": fact["sha256"],
             "pixels": fact["pixels"],
             "samples": len(samples),
             "resolution": file.resolution,

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["run_writer"]
 
 START_TIMEOUT = 120.0
-"""Seconds that the child may take to import FFCV before the first image."""
+"""Seconds that the child may take to start, on a slow network disk, before the first image."""
 
 
 def run_writer(
     files: Sequence[BetonFile], temporaries: Sequence[Path], timeout: float, description: str, max_bad_images: int = 0
 ) -> list[dict[str, Any]]:
-    """Write files in a child process; FFCV's writer hangs forever where it should fail.
+    """Write files in a child process: a decoder that crashes or a disk that hangs ends the child and not its parent.
 
     Args:
         files: What to write.
@@ -40,12 +40,13 @@ def run_writer(
         max_bad_images: How many unreadable images may be left out.
 
     Returns:
-        What the child reports for each file: a digest of its `pixels`, and `[path, reason]` of each image `left_out`.
+        What the child reports for each file: its `sha256`, a digest of its `pixels`, the `seconds` of writing, and
+        place and reason of each image `left_out`.
     """
     job = [
         {
             "temporary": str(temporary.absolute()),
-            "paths": [str(file.base / s.source) for s in file.samples],
+            "paths": [os.path.join(file.base, s.source) for s in file.samples],  # noqa: PTH118  # of a million
             "labels": [s.label for s in file.samples],
             "resolution": file.resolution,
             "channels": file.channels,
@@ -62,14 +63,14 @@ def run_writer(
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # it forks, and multiplies nothing
         )
         try:
             assert child.stdin is not None
             assert child.stdout is not None
             child.stdin.write(json.dumps({"files": job, "max_bad_images": max_bad_images}).encode() + b"\n")
             child.stdin.flush()
-            total = sum(len(file.samples) for file in files)
-            return _follow(child, child.stdout, total, timeout, description, errors)
+            return _follow(child, child.stdout, job, timeout, description, errors)
         except BrokenPipeError as error:
             raise _stopped(child, errors, "before it began") from error
         finally:
@@ -79,14 +80,15 @@ def run_writer(
 def _follow(
     child: subprocess.Popen[bytes],
     output: IO[bytes],
-    total: int,
+    job: list[dict[str, Any]],
     timeout: float,
     description: str,
     errors: IO[bytes],
 ) -> list[dict[str, Any]]:
     messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_read_messages, args=(output, messages), daemon=True).start()
-    last, deadline = "", time.monotonic() + max(timeout, START_TIMEOUT)
+    last, steps, deadline = "", 0, time.monotonic() + max(timeout, START_TIMEOUT)
+    total = sum(len(file["paths"]) for file in job)
     with progress_bar(total, description) as bar:
         while True:
             try:
@@ -100,13 +102,18 @@ def _follow(
             if message is None:
                 raise _stopped(child, errors, f"after {last or 'no image'}")
             if "bad" in message:
-                raise DataError(_bad_images(description, message["bad"]))
+                raise DataError(_bad_images(description, job, message["bad"]))
+            if "full" in message:
+                raise DynvisionError(
+                    f"{description}: {Path(job[0]['temporary']).parent} cannot take the file: {message['full']}. "
+                    "Nothing was left behind. Make room, or set DYNVISION_ROOT to a larger disk, then run this again."
+                )
             if "files" in message:
                 bar.update(total - bar.n)
                 return list(message["files"])
-            if message["done"] > bar.n or message["phase"]:
+            if message["steps"] > steps:
                 deadline = time.monotonic() + timeout
-            last = message["last"]
+            last, steps = message["last"], message["steps"]
             bar.update(message["done"] - bar.n)
 
 
@@ -116,11 +123,13 @@ def _read_messages(output: IO[bytes], messages: queue.SimpleQueue[dict[str, Any]
     messages.put(None)
 
 
-def _bad_images(description: str, bad: list[list[str]]) -> str:
-    shown = "\n".join(f"  {path}: {reason}" for path, reason in bad)
+def _bad_images(description: str, job: list[dict[str, Any]], bad: list[list[tuple[int, str]]]) -> str:
+    named = [(f["paths"][place], why) for f, some in zip(job, bad, strict=True) for place, why in some]
+    shown = "\n".join(f"  {path}: {reason}" for path, reason in sorted(named))
+    count = "1 image" if len(named) == 1 else f"{len(named)} images"
     return (
-        f"{description}: {len(bad)} images cannot be read. Replace or remove them and make the raw stage again, or let "
-        f"as many be left out (max_bad_images in config_data.yaml), then run this again:\n{shown}"
+        f"{description}: {count} cannot be read. Replace or remove them and make the raw stage again, or "
+        f"let as many be left out (max_bad_images in config_data.yaml), then run this again:\n{shown}"
     )
 
 
@@ -136,7 +145,7 @@ def _stopped(child: subprocess.Popen[bytes], errors: IO[bytes], when: str) -> Dy
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End the child and its workers; the child's own helper frees the shared memory."""
+    """End the child: closing its input asks it to, signals make it."""
     if child.stdin is not None:
         child.stdin.close()
     for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +47,30 @@ class ClassFolder:
 
 @dataclass(frozen=True)
 class Export:
-    """What an export wrote: its classes, a digest of all pixels and labels, bytes and geometry."""
+    """What an export wrote: its classes, a digest of all pixels and labels, bytes and geometry.
+
+    Of folders that were found, also what is in them that is no image: how many of each class folder, and one by name.
+    """
 
     classes: list[ClassFolder]
     digest: str
     n_bytes: int
     shape: list[int] | None
+    ignored: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 def list_images(folder: Path) -> list[str]:
     """The names of the images in a class folder, in an order that depends on the names alone."""
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if _is_image(e.name))
+        return sorted(e.name for e in entries if _is_image(e))
 
 
-def _is_image(name: str) -> bool:
-    return name[0] != "." and Path(name).suffix.lower() in IMAGE_SUFFIXES
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file under the name of an image; a link that leads nowhere is one that is missing."""
+    name = entry.name
+    if name[0] == "." or os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
+        return False
+    return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
 
 
 def scan_class_folders(
@@ -111,17 +119,20 @@ def scan_class_folders(
     if empty:
         raise DataError(f"{folder}: {len(empty)} class folders hold no image: {', '.join(empty[:5])}")
     n_bytes = sum(scan.n_bytes for scan in scans.values())
-    return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, None)
+    ignored = {name: (scan.n_others, scan.other) for name, scan in scans.items() if scan.n_others}
+    return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, None, ignored)
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """What a class folder holds, and its own modification time."""
+    """What a class folder holds, and its own modification time; `n_others` are no images, `other` is one of them."""
 
     mtime_ns: int
     count: int
     n_bytes: int
     digest: str
+    n_others: int
+    other: str
 
 
 def _scan_all(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, _Scan]:
@@ -144,7 +155,7 @@ def _read_cache(cache: Path, folder: Path) -> dict[str, _Scan]:
     try:
         if content.get("folder") != str(folder) or content.get("images", 0) <= MANY_IMAGES:
             return {}
-        kinds = (int, int, int, str)
+        kinds = (int, int, int, str, int, str)
         scans = {name: _Scan(*values) for name, values in content["classes"].items()}
         is_ours = all(type(v) is kind for s in scans.values() for v, kind in zip(vars(s).values(), kinds, strict=True))
         return scans if is_ours else {}
@@ -164,14 +175,21 @@ def _scan_class(folder: Path, remembered: _Scan | None) -> _Scan:
     if remembered is not None and remembered.mtime_ns == mtime_ns:
         return remembered
     with os.scandir(folder) as entries:
-        images = sorted((e for e in entries if _is_image(e.name)), key=lambda e: e.name)
-    stats = [(e.name, e.stat()) for e in images]
+        shown = sorted((e for e in entries if e.name[0] != "."), key=lambda e: e.name)
+    images = [e for e in shown if _is_image(e)]
+    names = {e.name for e in images}
+    others = [e.name for e in shown if e.name not in names] if len(images) < len(shown) else []
+    try:
+        stats = [(e.name, e.stat()) for e in images]
+    except OSError as error:
+        raise DataError(f"an image cannot be looked at: {error}. Mend or remove it.") from error
     text = ";".join(f"{name},{stat.st_size},{stat.st_mtime_ns}" for name, stat in stats)
     if not text.isprintable():
         for name, _ in stats:
             _check_name(folder, name)
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return _Scan(mtime_ns, len(stats), sum(stat.st_size for _, stat in stats), digest)
+    n_bytes = sum(stat.st_size for _, stat in stats)
+    return _Scan(mtime_ns, len(stats), n_bytes, digest, len(others), ascii(others[0])[1:-1] if others else "")
 
 
 def _are_numbers(folders: Iterable[str]) -> bool:

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, Subset
+from torch.utils.data import DataLoader, Subset
 
-from dynvision.config.experiments import canonical_argument
 from dynvision.data.batches import Batch, BatchMaker
 from dynvision.data.forking import safe_start_method
+from dynvision.data.loader_settings import check_dataset, check_dtype, resolve_presentation
 from dynvision.data.numbered_items import Collation, NumberedDataset
-from dynvision.data.presentation import Presentation, make_presentation
-from dynvision.data.presentation_names import PRESENTATIONS, presentation_arguments
+from dynvision.data.presentation import Presentation
+from dynvision.data.presentation_names import PRESENTATIONS
 from dynvision.data.splits import stratified_split
 from dynvision.data.trials import choose_trials, count_images
-from dynvision.errors import nearest_name, unknown_name
+from dynvision.errors import unknown_name
 
 __all__ = [
     "Batch",
@@ -32,6 +32,7 @@ __all__ = [
     "StimulusNoiseDataLoader",
     "StimulusProgramDataLoader",
     "StimulusRepetitionDataLoader",
+    "check_dtype",
     "get_data_loader",
     "get_train_val_loaders",
     "resolve_presentation",
@@ -40,41 +41,6 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _TORCH_ARGUMENTS = [p for p in inspect.signature(DataLoader.__init__).parameters if p not in ("self", "dataset")]
-
-_PRESENTATION_ARGUMENTS = presentation_arguments()
-
-
-def resolve_presentation(
-    presentation: Presentation | None,
-    name: str | None,
-    n_timesteps: int | None,
-    settings: dict[str, Any],
-    others: Sequence[str] = (),
-) -> Presentation:
-    """Take a presentation as it is given, or make the one that settings describe.
-
-    Args:
-        presentation: The presentation, or else settings.
-        name: The name of the loader that the settings are for.
-        n_timesteps: T.
-        settings: Settings of the presentation, full names or aliases.
-        others: What else the caller accepts, for naming the nearest.
-
-    Raises:
-        TypeError: Both a presentation and settings are given, or a setting is unknown.
-    """
-    for key in settings:
-        if canonical_argument(key) == key and key not in _PRESENTATION_ARGUMENTS:
-            near = nearest_name(key, [*_PRESENTATION_ARGUMENTS, *others])
-            raise TypeError(f"{name or 'Standard'} has no setting '{key}'. {near}")
-    if n_timesteps is not None:
-        settings = {**settings, "n_timesteps": n_timesteps}
-    if presentation is None:
-        return make_presentation(name or "Standard", **settings)
-    if settings or name:
-        extra = ", ".join([*([name] if name else []), *settings])
-        raise TypeError(f"give either presentation= or its settings, not both ({extra})")
-    return presentation
 
 
 class StandardDataLoader(DataLoader[Any]):
@@ -125,7 +91,7 @@ class StandardDataLoader(DataLoader[Any]):
         torch_arguments = {k: v for k, v in settings.items() if k in _TORCH_ARGUMENTS}
         name = self.presentation_name if presentation is None else None
         chosen = resolve_presentation(presentation, name, None, own, _TORCH_ARGUMENTS)
-        _check_dataset(dataset, torch_arguments, dtype)
+        check_dataset(dataset, torch_arguments, dtype)
         collate = torch_arguments.pop("collate_fn", None)
         if isinstance(collate, Collation):  # a loader made again from another's attributes, as Lightning does
             collate = collate.collate
@@ -293,26 +259,3 @@ def get_train_val_loaders(
         get_data_loader(Subset(dataset, train), dataloader, **{**order, **settings}),
         get_data_loader(Subset(dataset, val), dataloader, **{**settings, "shuffle": False}),
     )
-
-
-def check_dtype(dtype: Any) -> None:
-    """Raise where a type is none of torch's.
-
-    Raises:
-        TypeError: It is not.
-    """
-    if dtype is not None and not isinstance(dtype, torch.dtype):
-        raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
-
-
-def _check_dataset(dataset: Any, torch_arguments: dict[str, Any], dtype: torch.dtype | None) -> None:
-    if isinstance(dataset, IterableDataset):
-        raise TypeError(
-            "an iterable dataset does not number its samples, which seeds their noise. Give a dataset with __len__ and "
-            "__getitem__."
-        )
-    if len(dataset) == 0:
-        raise ValueError("the dataset is empty: there is nothing to show")
-    if torch_arguments.get("batch_size", 1) is None and torch_arguments.get("batch_sampler") is None:
-        raise ValueError("batch_size=None leaves out batching, and a stimulus is a batch. Use batch_size=1.")
-    check_dtype(dtype)

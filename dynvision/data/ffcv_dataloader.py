@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-import queue
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import torch
 from torch import Tensor
 
 from dynvision.data.batches import Batch, BatchMaker
-from dynvision.data.beton import changed_while_read, file_state, require_ffcv, verify_beton
+from dynvision.data.beton import file_state, require_ffcv, verify_beton
 from dynvision.data.dataloader import StandardDataLoader, check_dtype, resolve_presentation
-from dynvision.data.forking import note_threads
+from dynvision.data.ffcv_epochs import TrialLoaders, image_pipeline, open_loader, read_epoch
 from dynvision.data.loader_params import ORDERS, optimize_loader_params
-from dynvision.data.normalization import Normalization, pixel_scaling, pixel_table
+from dynvision.data.normalization import Normalization
 from dynvision.data.presentation import Presentation
-from dynvision.data.trials import choose_trials, count_images
+from dynvision.data.trials import count_images
 from dynvision.errors import unknown_name
 
 __all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
@@ -138,7 +137,7 @@ def get_ffcv_dataloader(
     )
     if params.changes:
         _log.info("%s: %s", path, params.describe().replace("\n", "; "))
-    image = _image_pipeline(sidecar["file"], normalize, dtype, transforms)
+    image = image_pipeline(sidecar["file"], normalize, dtype, transforms)
     options: dict[str, Any] = {
         "batch_size": batch_size,
         "num_workers": params.num_workers,
@@ -148,11 +147,13 @@ def get_ffcv_dataloader(
     options |= {"order": order, "indices": indices, "drop_last": drop_last, "batches_ahead": params.batches_ahead}
 
     def reopen(chosen: npt.NDArray[np.int64]) -> Any:
-        image = _image_pipeline(sidecar["file"], normalize, dtype, transforms)
-        return _open_loader(Path(path), image, options | {"indices": chosen})
+        image = image_pipeline(sidecar["file"], normalize, dtype, transforms)
+        return open_loader(Path(path), image, options | {"indices": chosen})
 
-    loader = _open_loader(Path(path), image, options)
-    trials = _Trials(np.arange(count) if indices is None else np.asarray(indices), images_per_trial, trial_seed, reopen)
+    loader = open_loader(Path(path), image, options)
+    trials = TrialLoaders(
+        np.arange(count) if indices is None else np.asarray(indices), images_per_trial, trial_seed, reopen
+    )
     pinned = pin_memory and torch.accelerator.is_available()
     maker = BatchMaker(chosen, lazy, pinned, memory_format)
     return FFCVStimulusLoader(Path(path), opened_as, loader, sidecar, maker, trials, dtype, label_space)
@@ -173,7 +174,7 @@ class FFCVStimulusLoader:
         loader: Any,
         sidecar: dict[str, Any],
         maker: BatchMaker,
-        trials: _Trials,
+        trials: TrialLoaders,
         dtype: torch.dtype,
         label_space: str,
     ) -> None:
@@ -229,7 +230,7 @@ class FFCVStimulusLoader:
             the file `[B]`.
         """
         places = self._trials.open(self._loader, self.presentation.n_images)
-        epochs = [self._read(loader) for loader in places]
+        epochs = [read_epoch(loader, self.path, self._opened_as, self._dtype) for loader in places]
         try:
             for images, ids in epochs[0]:
                 if len(epochs) == 1:
@@ -241,33 +242,6 @@ class FFCVStimulusLoader:
         finally:
             for epoch in epochs:
                 epoch.close()
-
-    def _read(self, loader: Any) -> Generator[tuple[Tensor, npt.NDArray[np.int64]], None, None]:
-        """One epoch of a loader of FFCV's: images and places in the file, in memory of their own."""
-        threads = torch.get_num_threads()
-        if loader.num_workers > 1:
-            note_threads()
-        if file_state(self.path) != self._opened_as:  # FFCV opens it anew for every epoch
-            raise changed_while_read(self.path)
-        try:
-            epoch = iter(loader)
-        except (ValueError, OSError) as error:
-            raise changed_while_read(self.path) from error
-        is_first = True
-        try:
-            torch.set_num_threads(threads)
-            while (batch := _next_batch(epoch)) is not None:
-                images, ids = batch[0].clone(), batch[1].reshape(-1).numpy().copy()
-                if is_first:  # FFCV's thread sets torch's as it starts; after that it is the user's again
-                    torch.set_num_threads(threads)
-                    is_first = False
-                yield images.view(self._dtype), ids
-            if file_state(self.path) != self._opened_as:
-                raise changed_while_read(self.path)
-        finally:
-            _close_epoch(epoch)
-            if is_first:
-                torch.set_num_threads(threads)
 
 
 def check_indices(indices: Any) -> list[int]:
@@ -282,93 +256,3 @@ def check_indices(indices: Any) -> list[int]:
     if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
         raise ValueError("indices are places in the file, whole numbers from 0; of a mask take np.flatnonzero(mask)")
     return [int(index) for index in given]
-
-
-class _Trials:
-    """The loaders that read the images of trials: one for each place in a trial, opened when it is needed."""
-
-    def __init__(
-        self,
-        places: npt.NDArray[np.int64],
-        images_per_trial: int | None,
-        seed: int,
-        reopen: Callable[[npt.NDArray[np.int64]], Any],
-    ) -> None:
-        self.places, self.images_per_trial, self.seed, self.reopen = places, images_per_trial, seed, reopen
-        self.opened: dict[tuple[int, int], Any] = {}
-
-    def open(self, first: Any, shown: int) -> list[Any]:
-        """Open the loaders of each image of a trial that shows `shown` images."""
-        count = count_images(self.images_per_trial, shown)
-        if count == 1:
-            return [first]
-        if first.traversal_order.__class__.__name__ != "Sequential":
-            raise ValueError(f"a trial of {count} images needs order='sequential', so that its images come together")
-        trials = choose_trials(len(self.places), count, self.seed)
-        for place in range(1, count):
-            if (count, place) not in self.opened:
-                self.opened[count, place] = self.reopen(self.places[trials[:, place]])
-        return [first, *(self.opened[count, place] for place in range(1, count))]
-
-
-def _image_pipeline(
-    file: dict[str, Any], normalize: Normalization | None, dtype: torch.dtype, transforms: Sequence[Any]
-) -> list[Any]:
-    threads = torch.get_num_threads()
-    try:
-        from ffcv.fields.decoders import CenterCropRGBImageDecoder, NDArrayDecoder, SimpleRGBImageDecoder
-        from ffcv.transforms import ToTensor
-
-        from dynvision.data.ffcv_standardize import StandardizePixels
-    finally:
-        torch.set_num_threads(threads)
-    channels, size = file["channels"], file["resolution"]
-    table = pixel_table(channels, normalize, dtype)
-    # Numba has no half precision: such numbers travel as the integers that have their bits.
-    bits = table.view(torch.int16) if table.dtype in (torch.float16, torch.bfloat16) else table
-    decode = SimpleRGBImageDecoder() if channels == 3 else NDArrayDecoder()
-    if file["write_mode"] == "bytes":  # images of many sizes: the largest square in the middle, scaled
-        decode = CenterCropRGBImageDecoder((size, size), ratio=1.0)
-    numbers = pixel_scaling(channels, normalize).numpy() if table.dtype == torch.float32 else None
-    return [decode, *transforms, StandardizePixels(bits.numpy(), numbers, channels_last=channels == 3), ToTensor()]
-
-
-def _open_loader(path: Path, image: list[Any], options: dict[str, Any]) -> Any:
-    from ffcv.fields.decoders import IntDecoder
-    from ffcv.loader import Loader, OrderOption
-    from ffcv.transforms import ToTensor
-
-    others = {name: value for name, value in options.items() if name not in ("indices", "order")}
-    indices, order = options["indices"], OrderOption[options["order"].upper()]
-    pipelines = {"image": image, "label": None, "index": [IntDecoder(), ToTensor()]}
-    threads = torch.get_num_threads()
-    try:
-        chosen = None if indices is None else np.asarray(indices)
-        return Loader(str(path), order=order, indices=chosen, pipelines=pipelines, **others)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _next_batch(epoch: Any) -> Any:
-    """Take the next batch; an error in FFCV's own thread must not leave us waiting for ever."""
-    while True:
-        try:
-            item = epoch.output_queue.get(timeout=1.0)
-        except queue.Empty:
-            if not epoch.is_alive() and epoch.output_queue.empty():
-                raise RuntimeError("FFCV's reader stopped; its error is printed above") from None
-            continue
-        return None if item is None else item[1]
-
-
-def _close_epoch(epoch: Any) -> None:
-    """End FFCV's thread and give its memory back, also where the epoch was left early."""
-    epoch.terminate_event.set()
-    while epoch.is_alive():
-        try:
-            epoch.output_queue.get_nowait()
-        except queue.Empty:
-            epoch.join(timeout=0.05)
-    if not epoch.closed:
-        epoch.close()
-        epoch.closed = True

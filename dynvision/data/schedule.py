@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dynvision.data.noise import Noise
 from dynvision.data.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
-from dynvision.errors import unknown_name
+from dynvision.data.timeline import describe_timeline, find_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -282,24 +282,8 @@ class Presentation:
         return over_time
 
     def describe(self) -> str:
-        """Draw the timeline as text: a sign a step, `·` for void, else the number of the image shown.
-
-        The second line is contrast in tenths, `X` for full contrast; where images are noisy, another line
-        gives their share of signal (`ssnr`) in the same way.
-        """
-        shown = "".join("·" if frame == VOID else str(frame % 10) for frame in self.frames)
-        contrast = "".join("·" if f == VOID else _tenth(c) for f, c in zip(self.frames, self.contrasts, strict=True))
-        ruler = "".join(f"{t:<10d}" for t in range(0, self.n_timesteps, 10))
-        lines = [f"step      {ruler.rstrip()}", f"image     {shown}", f"contrast  {contrast}"]
-        if self.dt is not None:
-            lines[0] += f"  ({self.dt:g} ms each, {self.n_timesteps * self.dt:g} ms in all)"
-        noises = list(dict.fromkeys(n for n in self.noises if n is not None))
-        if noises:
-            lines.append("ssnr      " + "".join("·" if n is None else _tenth(n.ssnr) for n in self.noises))
-            lines += [f"{n.temporal} {n.kind} noise in the image, ssnr {n.ssnr:g}" for n in noises]
-        if self.sensor_noise:
-            lines.append(f"sensor noise of standard deviation {self.sensor_noise:g} at every step")
-        return "\n".join(lines)
+        """Draw the timeline as text; see `describe_timeline`."""
+        return describe_timeline(self)
 
     def plot(self, dt: float | None = None) -> Figure:
         """Draw contrast over time, one colour for each image of the trial.
@@ -312,32 +296,5 @@ class Presentation:
         return draw_presentation(self, self.dt if dt is None else dt)
 
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
-        """The steps of a named window.
-
-        Args:
-            image: The image of the trial that `stimulus` and `late` are about; `None` for all of them.
-            name: `stimulus` (first to last shown step), `late` (its last third), `outro` (after
-                it), `all`, or `[start, stop]` in steps.
-        """
-        if not isinstance(name, str):
-            start, stop = name
-            if stop > self.n_timesteps:
-                raise ValueError(f"the window {list(name)} ends after the last of {self.n_timesteps} steps")
-            return slice(start, stop)
-        shown = np.flatnonzero(self.frames != VOID if image is None else self.frames == image)
-        first, last = (int(shown[0]), int(shown[-1]) + 1) if len(shown) else (0, self.n_timesteps)
-        windows = {
-            "stimulus": slice(first, last),
-            "late": slice(last - math.ceil((last - first) / 3), last),
-            "outro": slice(last, self.n_timesteps),
-            "all": slice(0, self.n_timesteps),
-        }
-        if name not in windows:
-            raise unknown_name("window", name, windows)
-        if windows[name].start == windows[name].stop:
-            raise ValueError(f"the window '{name}' is empty: the stimulus lasts until the end. Choose another window.")
-        return windows[name]
-
-
-def _tenth(share: float) -> str:
-    return "X" if share >= 0.95 else str(int(share * 10 + 0.5))
+        """The steps of a named window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
+        return find_window(self, name, image)

@@ -74,6 +74,10 @@ class Stage(ABC):
             force: Take nothing over from what is there.
         """
 
+    def explain_change(self, target: Target, changed: Sequence[str]) -> str:
+        """Say why a target is stale, given which of its settings are not those of its record."""
+        return f"the configuration changed: {', '.join(changed)}"
+
     def parse_partition(self, key: tuple[str, ...], text: str) -> str:
         """Read a partition as a user writes it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dynvision.files import digest_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.interim import InterimStage, split_partition
+from dynvision.stages.raw import RawStage
 from dynvision.targets import Target
 
 __all__ = ["ProcessedStage", "file_names"]
@@ -93,6 +95,7 @@ class ProcessedStage(Stage):
         (upstream,) = self.upstream(target)
         link = inputs[upstream]
         folder = self.paths.interim(target.key[1], str(target.partition))
+        RawStage(self.config, self.paths).check_unchanged(InterimStage(self.config, self.paths).upstream(upstream)[0])
         samples = list_samples(folder, link)
         parts = self.split(target, [s.label for s in samples])
         resolution = self.config.data.data_resolution[target.key[1]]
@@ -101,6 +104,7 @@ class ProcessedStage(Stage):
 
         def finish_record(left_out: list[list[str]]) -> dict[str, Any]:
             missing = {source for source, _ in left_out}
+            lost = Counter(sample.label for sample in samples if sample.source in missing)
             return make_record(
                 target,
                 code_version=self.code_version,
@@ -110,7 +114,7 @@ class ProcessedStage(Stage):
                 details={
                     "images": len(samples) - len(missing),
                     "parts": {n: sum(samples[i].source not in missing for i in p) for n, p in parts.items()},
-                    "classes": link.details["classes"],
+                    "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
                     "channels": channels,
                     "resolution": resolution,
                     "bad_images": left_out,

@@ -68,6 +68,11 @@ class RawStage(Stage):
         sums = {"md5": source.md5, "files": source.files} if source else {}
         return {key: value for key, value in sums.items() if value}
 
+    def explain_change(self, target: Target, changed: Sequence[str]) -> str:
+        if not self.is_exported(target.key[1]) and list(changed) == ["files"]:
+            return f"images or classes in {self.output(target)} changed"
+        return super().explain_change(target, changed)
+
     def output(self, target: Target) -> Path:
         return self.source_folder(target.key[1], str(target.partition))
 
@@ -187,6 +192,27 @@ class RawStage(Stage):
             self._observed[target] = scan_class_folders(self.output(target), *order, self._cache(target))
         return self._observed[target]
 
+    def check_unchanged(self, target: Target) -> str:
+        """Look at every image of a dataset that this project does not write, whatever is remembered of its folders.
+
+        Returns:
+            A digest of what is there; empty for a dataset that this project writes.
+
+        Raises:
+            DataError: An image was changed in place, which nothing but a look at each can tell.
+        """
+        if self.is_exported(target.key[1]):
+            return ""
+        export = scan_class_folders(self.output(target), *self.order_of(target))
+        record = self.read_record(target)
+        if record is None or record.config.get("files") != export.digest:
+            self._cache(target).unlink(missing_ok=True)  # so that the state of everything is true from now on
+            raise DataError(
+                f"{target}: images in {self.output(target)} were changed since they were looked at. "
+                f"Look again: dynvision make {target}"
+            )
+        return export.digest
+
     def order_of(self, target: Target) -> tuple[dict[int, tuple[str, str]] | None, list[Path]]:
         """What gives the classes of a dataset that this project does not write their indices.
 
@@ -234,5 +260,6 @@ class RawStage(Stage):
                 else self._channels(dataset),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
+                "ignored": {name: list(found) for name, found in export.ignored.items()},
             },
         )

@@ -13,6 +13,7 @@ CHECKS = {
     RAW: [
         "class_counts_match_the_manifest",
         "classes_are_balanced",
+        "every_file_is_an_image",
         "a_sample_of_images_can_be_decoded",
         "statistics_are_those_of_the_images",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 from dynvision.data import ffcv_dataloader
-from dynvision.data.beton import verify_beton
+from dynvision.data.beton import sidecar_path, verify_beton
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
+from dynvision.data.sidecars import seal_sidecar
 from dynvision.errors import DamagedFileError
 
 
@@ -24,7 +26,7 @@ def beton(beton_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def open_loader(*arguments: Any) -> Any:
         raise AssertionError("FFCV was asked to open a damaged file")
 
-    monkeypatch.setattr(ffcv_dataloader, "_open_loader", open_loader)
+    monkeypatch.setattr(ffcv_dataloader, "open_loader", open_loader)
     verify_beton(beton_copy)
     return beton_copy
 
@@ -129,7 +131,7 @@ def test_sidecar_that_describes_another_file_is_damage(beton, field, value):
 
     sidecar = json.loads(beton.with_name("rgb.beton.json").read_text())
     sidecar["file"][field] = value
-    beton.with_name("rgb.beton.json").write_text(json.dumps(sidecar))
+    beton.with_name("rgb.beton.json").write_text(json.dumps(seal_sidecar(sidecar)))
     with pytest.raises(DamagedFileError, match=r"rgb\.beton is damaged"):
         get_ffcv_dataloader(beton, n_timesteps=1)
 
@@ -156,3 +158,20 @@ def test_verified_note_of_another_file_does_not_count(beton, betons):
     os.replace(copy, beton)  # same size and time, another inode
     with pytest.raises(DamagedFileError, match="its contents are not those that were written"):
         verify_beton(beton)
+
+
+def test_no_flip_of_a_digit_or_letter_in_the_sidecar_gets_through(beton_copy):
+    """Labels that a loader gives come from the sidecar: damage there is as bad as in the pixels."""
+    verify_beton(beton_copy)
+    sidecar = sidecar_path(beton_copy)
+    content = sidecar.read_bytes()
+    rng = random.Random(0)
+    places = rng.sample([place for place, byte in enumerate(content) if chr(byte).isalnum()], 200)
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1  # of a digit another digit, so that the file can still be parsed
+        sidecar.write_bytes(bytes(flipped))
+        with pytest.raises(DamagedFileError):
+            verify_beton(beton_copy)
+    sidecar.write_bytes(content)
+    verify_beton(beton_copy)

@@ -176,7 +176,7 @@ def test_name_that_is_no_text_is_an_error_that_says_so(tmp_path, name):
 def test_broken_link_among_the_images_names_it(tmp_path):
     made = write_images(tmp_path / "x", "cat")
     (made / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises((OSError, ValueError), match=r"gone\.png"):
+    with pytest.raises(DataError, match=r"cannot be looked at: .*gone\.png.*Mend or remove it"):
         scan_class_folders(made)
 
 
@@ -221,7 +221,10 @@ def test_image_changed_in_place_in_a_large_dataset_is_found_by_verify_and_by_bui
     Image.new("RGB", (8, 8), (9, 99, 9)).save(pets / "data/raw/pets/test/dog/1.png")
     workspace = Workspace.open(pets, pets / "config")
     assert workspace.status(TEST).state == "fresh", "it is looked for only when something is built or verified"
-    assert [found.state for found in verify_targets(workspace, [TEST])] == ["damaged"]
+    (found,) = verify_targets(workspace, [TEST])
+    assert found.state == "damaged"
+    assert found.sentence.endswith("were changed since they were looked at. Look again: dynvision make raw/pets:test")
+    assert Workspace.open(pets, pets / "config").status(TEST).state == "stale", "what was found is not forgotten"
     record = build(pets, force=True)
     assert record["data_version"] != before.data_version
     workspace = Workspace.open(pets, pets / "config")
@@ -232,7 +235,7 @@ def test_image_changed_in_place_in_a_large_dataset_is_found_by_verify_and_by_bui
 def test_image_that_is_added_to_a_large_dataset_makes_it_stale(pets):
     Image.new("RGB", (8, 8)).save(pets / "data/raw/pets/test/dog/2.png")
     status = Workspace.open(pets, pets / "config").status(TEST)
-    assert (status.state, status.reason) == ("stale", "the configuration changed: files")
+    assert (status.state, status.reason) == ("stale", f"images or classes in {pets / 'data/raw/pets/test'} changed")
     assert build(pets)["details"]["images"] == 5
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dynvision.data.beton import read_sidecar, read_sidecar_head, sidecar_path
+from dynvision.data.sidecars import seal_sidecar
 from dynvision.files import write_json
 
 RECORD = {"target": "processed/x:test_all", "details": {"classes": [{"name": 'odd ", "samples": {"source"'}]}}
@@ -19,7 +20,7 @@ def write(path: Path, count: int, record: dict[str, Any] = RECORD) -> dict[str, 
     """A sidecar of `count` samples beside a file."""
     path.write_bytes(b"abc")
     samples = {"source": [f"data/{n:06d}.png" for n in range(count)], "label": [0] * count, "group_label": [0] * count}
-    sidecar = {"record": record, "file": FILE, "samples": samples}
+    sidecar = seal_sidecar({"record": record, "file": FILE, "samples": samples})
     write_json(sidecar_path(path), sidecar, indent=None)
     return sidecar
 

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from dynvision.building import build_targets
+from dynvision.checking import check_targets
+from dynvision.data import class_folders
 from dynvision.data.group_folder import GroupFolder
 from dynvision.errors import DataError
 from dynvision.targets import Target
@@ -106,3 +108,40 @@ def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_pa
     next((tmp_path / "data/raw/gratings/test/0").iterdir()).unlink()
     with pytest.raises(DataError, match=r"holds 3 images where 4 were counted\. Make it again: dynvision make --force"):
         build(workspace, "interim/gratings:test_pair")
+
+
+def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
+    """Where class folders are remembered, a change in place leaves no trace in them."""
+    monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
+    build(own, "raw/own:train", "raw/own:test", "interim/own:test_all")
+    assert set(states(reopen(own)).values()) == {"fresh"}
+    changed = own.paths.raw("own", "test") / "a" / "0.png"
+    times = changed.parent.stat()
+    draw(changed, 99)
+    os.utime(changed.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert states(reopen(own))["raw/own:test"] == "fresh", "it is remembered; otherwise this tests nothing"
+    with pytest.raises(DataError, match=r"were changed since they were looked at\. Look again: dynvision make raw/own"):
+        build(own, "processed/own:test_all")
+    assert states(reopen(own)) == {"raw/own:train": "fresh", "raw/own:test": "stale", "interim/own:test_all": "stale"}
+    build(own, "raw/own:test", "interim/own:test_all", "processed/own:test_all")
+
+
+def test_what_is_no_image_is_left_out_and_said(own):
+    folder = own.paths.raw("own", "test") / "a"
+    (folder / "notes.txt").write_text("taken in May")
+    (folder / "scan.gif").write_bytes(b"GIF89a")
+    (folder / ".hidden").write_text("")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (record,) = build(own, "raw/own:test")
+    assert [c["count"] for c in record["details"]["classes"]] == [3, 3]
+    results = {
+        r["name"]: r for r in check_targets(["raw/own:test"], root=str(own.paths.root), config=str(own.config.folder))
+    }
+    found = results["every_file_is_an_image"]
+    assert not found["passed"]
+    assert found["numbers"] == {"left_out": 4}
+    assert found["offenders"] == ["a/folder.png and 3 more"]
+    assert results["class_counts_match_the_manifest"]["passed"]
+    assert results["a_sample_of_images_can_be_decoded"]["passed"]
+    build(own, "interim/own:test_all", "processed/own:test_all")

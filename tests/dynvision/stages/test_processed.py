@@ -69,6 +69,7 @@ def test_images_left_out_are_in_record_and_sidecar_and_make_another_version(link
     assert record["config"] == {"resolution": 16, "write_mode": "jpg", "jpeg_quality": 80}
     assert sorted(Path(path).name for path, _ in record["details"]["bad_images"]) == sorted(p.name for p in bad)
     assert record["details"]["images"] == record["details"]["parts"]["test"] == 6
+    assert sum(entry["count"] for entry in record["details"]["classes"]) == 6, "what is left of each class"
     sidecar = read_sidecar(linked / "data/processed/gratings/test_pair/test.beton")
     assert sidecar["file"]["write_mode"] == "jpg"
     assert sidecar["file"]["jpeg_quality"] == 80
