@@ -12,7 +12,7 @@ import pandas as pd
 
 from dynvision.analysis.courses import NUMBERS, Course, find_onsets
 from dynvision.analysis.measures import OUTPUT, measure_tuning, read_step_duration
-from dynvision.analysis.sweeps import SweepAnalysis, choose_analysis
+from dynvision.analysis.sweeps import Curve, SweepAnalysis, choose_analysis
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
 
@@ -78,7 +78,7 @@ def analyse_experiment(
 
 
 def fit_sweep(tuning: pd.DataFrame, analysis: SweepAnalysis, along: str, across: str | None) -> pd.DataFrame:
-    """Fit the analysis's curve along one parameter, for each level of the other.
+    """Fit the analysis's curves along one parameter, for each level of the other.
 
     Args:
         tuning: One row a condition.
@@ -88,20 +88,23 @@ def fit_sweep(tuning: pd.DataFrame, analysis: SweepAnalysis, along: str, across:
     """
     columns = ["layer", "measure", *([across] if across else []), "model", "parameter", "value", "low", "high"]
     rows: list[dict[str, Any]] = []
-    curve = analysis.curve
-    if curve is not None and pd.api.types.is_numeric_dtype(tuning[along]):
-        layers = [c.partition("/")[2] for c in tuning.columns if c.startswith(f"{analysis.main}/")]
-        fitted = [(OUTPUT, "accuracy", "accuracy")]
-        if curve.of == "layers":
-            fitted = [(layer, analysis.main, f"{analysis.main}/{layer}") for layer in layers]
-        parts = [({}, tuning)]
-        if across:
-            parts = [({across: level}, part) for level, part in tuning.groupby(across, sort=False)]
-        for layer, measure, column in fitted:
+    parts: list[tuple[dict[str, Any], pd.DataFrame]] = [({}, tuning)]
+    if across:
+        parts = [({across: level}, part) for level, part in tuning.groupby(across, sort=False)]
+    for curve in analysis.curves if pd.api.types.is_numeric_dtype(tuning[along]) else ():
+        for layer, measure, column in _fitted(tuning, analysis, curve):
             for level, part in parts:
                 fit = curve.fit(part[along].to_numpy(np.float64), part[column].to_numpy(np.float64), part)
                 rows += [{"layer": layer, "measure": measure, **level, **row} for row in fit.rows()]
     return pd.DataFrame(rows, columns=[*columns, "r2", "levels", "note"])
+
+
+def _fitted(tuning: pd.DataFrame, analysis: SweepAnalysis, curve: Curve) -> list[tuple[str, str, str]]:
+    """What a curve is fitted to: layer, measure, column."""
+    if curve.of == "accuracy":
+        return [(OUTPUT, "accuracy", "accuracy")]
+    columns = [name for name in tuning.columns if name.startswith(f"{analysis.main}/")]
+    return [(name.partition("/")[2], analysis.main, name) for name in columns]
 
 
 def _add_numbers(
@@ -118,7 +121,7 @@ def _add_numbers(
         for key, rows in table[table["measure"].isin(["mean", "sem"])].groupby(["condition", "layer", "measure"])
     }
     columns: dict[str, list[float]] = {}
-    for name in ("response", *analysis.numbers):
+    for name in dict.fromkeys(("response", *analysis.numbers)):
         for layer in layers:
             for condition in tuning["condition"]:
                 course = Course(values[condition, layer, "mean"], find_onsets(presentations[condition]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynvision.analysis.sweeps.base import SweepAnalysis
+from dynvision.analysis.sweeps.base import Curve, SweepAnalysis
 from dynvision.analysis.sweeps.contrast import CONTRAST
 from dynvision.analysis.sweeps.duration import DURATION
 from dynvision.analysis.sweeps.generic import GENERIC
@@ -12,7 +12,7 @@ from dynvision.analysis.sweeps.interval import INTERVAL
 from dynvision.analysis.sweeps.noise import NOISE
 from dynvision.config.experiments import canonical_argument
 
-__all__ = ["ANALYSES", "GENERIC", "SweepAnalysis", "choose_analysis"]
+__all__ = ["ANALYSES", "GENERIC", "Curve", "SweepAnalysis", "choose_analysis"]
 
 ANALYSES: Mapping[str, SweepAnalysis] = {
     "stimulus_contrast": CONTRAST,

@@ -40,15 +40,19 @@ class SweepAnalysis:
         title: The name of the swept quantity.
         main: The number (`dynvision.analysis.courses.NUMBERS`) that is drawn for each layer.
         shared: Numbers that all layers can be compared in.
-        curve: What is fitted.
-        unit: `time` where the levels are durations.
+        curves: What is fitted.
+        is_log: Its levels are drawn on a logarithmic axis.
     """
 
     title: str
     main: str = "response"
     shared: tuple[str, ...] = ()
-    curve: Curve | None = None
-    unit: Literal["time", ""] = ""
+    curves: tuple[Curve, ...] = ()
+    is_log: bool = False
+
+    def curve_of(self, kind: Literal["layers", "accuracy"]) -> Curve | None:
+        """What is fitted to the layers, or to accuracy."""
+        return next((curve for curve in self.curves if curve.of == kind), None)
 
     @property
     def numbers(self) -> tuple[str, ...]:
