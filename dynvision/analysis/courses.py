@@ -119,7 +119,7 @@ class Number:
 
 NUMBERS: Mapping[str, Number] = {
     "response": Number(Course.peak, "peak response above baseline"),
-    "latency": Number(Course.latency, "latency to half of the peak", per_step=True),
+    "latency": Number(Course.latency, "latency to half peak", per_step=True),
     "integral": Number(Course.integral, "response above baseline × steps"),
     "adaptation": Number(Course.adaptation, "second peak / first peak"),
 }

@@ -145,7 +145,9 @@ def _time_courses(table: pd.DataFrame, presentations: Mapping[str, Presentation]
     shown = {name: (p.frames, p.contrasts) for name, p in presentations.items()}
     pairs = list(zip(courses["condition"], courses["time"], strict=True))
     courses.insert(place, "shown", [int(shown[c][0][t]) for c, t in pairs])
-    courses.insert(place + 1, "contrast_shown", [float(shown[c][1][t]) if shown[c][0][t] >= 0 else 0.0 for c, t in pairs])
+    courses.insert(
+        place + 1, "contrast_shown", [float(shown[c][1][t]) if shown[c][0][t] >= 0 else 0.0 for c, t in pairs]
+    )
     if dt is not None:
         courses.insert(place, "time_ms", courses["time"] * dt)
     return courses

@@ -17,6 +17,7 @@ __all__ = [
     "draw_training",
 ]
 
+
 def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) -> Figure:
     """A few images of each class, one row a class.
 

@@ -59,9 +59,7 @@ def fit_naka_rushton(c: Values, response: Values) -> Fit:
     y = (response - floor) / scale
     lowest, highest = float(c[c > 0].min()), float(c.max())
     bounds = ([0, np.log(lowest / 10), np.log(0.1), -np.inf], [np.inf, np.log(10 * highest), np.log(20), np.inf])
-    starts = [
-        [1.2, np.log(c50), np.log(n), 0.0] for c50 in np.geomspace(lowest, highest, 4) for n in (1.0, 2.0, 4.0)
-    ]
+    starts = [[1.2, np.log(c50), np.log(n), 0.0] for c50 in np.geomspace(lowest, highest, 4) for n in (1.0, 2.0, 4.0)]
 
     def curve(x: Values, r_max: float, log_c50: float, log_n: float, b: float) -> Values:
         return naka_rushton(x, r_max, np.exp(log_c50), np.exp(log_n), b)
@@ -95,4 +93,3 @@ def _beware(best: Values, bounds: tuple[list[float], list[float]], highest: floa
     if np.exp(best[1]) > highest:
         return "c50 is above the highest contrast shown: extrapolated"
     return ""
-

@@ -14,7 +14,17 @@ from matplotlib.figure import Figure
 
 from dynvision.config.experiments import canonical_argument
 
-__all__ = ["GREY", "WIDTH", "color_layers", "color_levels", "label_parameter", "save_figure", "styled", "tag_levels"]
+__all__ = [
+    "GREY",
+    "WIDTH",
+    "color_layers",
+    "color_levels",
+    "label_parameter",
+    "pick_levels",
+    "save_figure",
+    "styled",
+    "tag_level",
+]
 
 WIDTH = 8.0
 """Inches: text of 9 points is 11 pixels high where a picture is 700 pixels wide."""
@@ -75,6 +85,9 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     from dynvision.files import write_bytes
 
     paths = []
+    for _ in range(2):  # ticks follow from sizes, and sizes from ticks
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once for both
     # The date would make every file another one.
     for kind, settings in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         buffer = io.BytesIO()
@@ -113,7 +126,14 @@ def label_parameter(parameter: str, times_in_ms: bool) -> str:
     return f"{title} ({'ms' if times_in_ms else 'steps'})" if full.endswith("_duration") else title
 
 
-def tag_levels(levels: Sequence[Any], most: int = 12) -> list[Any]:
+def tag_level(parameter: str, level: Any, times_in_ms: bool) -> str:
+    """A level with its parameter, for a title: `duration 20 steps`."""
+    if not canonical_argument(parameter).endswith("_duration"):
+        return f"{parameter} {level}"
+    return f"{parameter} {level} " + ("ms" if times_in_ms else "step" if level == 1 else "steps")
+
+
+def pick_levels(levels: Sequence[Any], most: int = 12) -> list[Any]:
     """The levels that a legend names: all, or evenly some of many with the first and the last."""
     if len(levels) <= most:
         return list(levels)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from dynvision.analysis.experiment import ExperimentAnalysis
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, styled
-from dynvision.analysis.time_course_figures import draw_course_panel, draw_level_legend
+from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.time_course_figures import draw_course_panel, draw_level_legend, strip_height
 from dynvision.analysis.tuning_figures import choose_layer, draw_tuned, label_number
 
 __all__ = ["draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
@@ -43,16 +43,18 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
     """
     layer = choose_layer(result)
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, width_ratios=[1.15, 1, 1])
+    heights = [1, strip_height(result.presentations.values())]
+    grid = figure.add_gridspec(2, 3, width_ratios=[1.15, 1, 1], height_ratios=heights)
+    middle, right = figure.add_subplot(grid[:, 1]), figure.add_subplot(grid[:, 2])
     colors = color_levels(result.tuning[result.along])
     second = color_levels(result.tuning[result.across], second=True) if result.across else None
     conditions, suffix = result.tuning, ""
     if result.across is not None:
         last = result.tuning[result.across].iloc[-1]
         conditions = result.tuning[result.tuning[result.across] == last]
-        suffix = f", {result.across} {last}"
-    draw_course_panel(left, result, conditions, layer, colors)
-    left.set_title(f"{layer}{suffix}")
+        suffix = f", {tag_level(result.across, last, result.has_times_in_ms)}"
+    left = draw_course_panel((grid[0, 0], grid[1, 0]), result, conditions, layer, colors)
+    left.set(title=f"{layer}{suffix}", ylabel="mean response")
     draw_tuned(middle, result, layer, result.analysis.main, second or GREY)
     middle.set_title(layer)
     draw_tuned(right, result, OUTPUT, "accuracy", second or GREY)
@@ -101,7 +103,9 @@ def _write_values(axes: Any, values: Any, image: Any) -> None:
         return
     for (row, column), value in np.ndenumerate(values):
         is_dark = np.isfinite(value) and image.norm(value) < 0.5
-        axes.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=8, color="white" if is_dark else "black")
+        axes.text(
+            column, row, f"{value:.2g}", ha="center", va="center", fontsize=8, color="white" if is_dark else "black"
+        )
 
 
 def _color_points(axes: Any, result: ExperimentAnalysis, column: str, colors: Any) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from dynvision.analysis.experiment import ExperimentAnalysis
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_levels
+from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, pick_levels, styled, tag_level
 from dynvision.data.schedule import VOID, Presentation
 
-__all__ = ["draw_course_panel", "draw_level_legend", "draw_time_courses"]
+__all__ = ["draw_course_panel", "draw_level_legend", "draw_time_courses", "strip_height"]
 
 _COLUMNS = 3
 
@@ -28,58 +30,36 @@ def draw_time_courses(result: ExperimentAnalysis) -> Figure:
     conditions have the same timing, else one each in its colour. With two parameters there is a column for each level
     of the second.
     """
-    names = [*result.layers, OUTPUT]
     colors = color_levels(result.tuning[result.along])
-    if result.across is None:
-        columns = min(_COLUMNS, len(names))
-        rows = -(-len(names) // columns)
-        figure = Figure(figsize=(WIDTH, 0.6 + 2.0 * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for place, (axes, name) in enumerate(zip(grid, names, strict=False)):
-            draw_course_panel(axes, result, result.tuning, name, colors, is_left=place % columns == 0)
-            axes.set_title("accuracy" if name == OUTPUT else name)
-        for axes in grid[len(names) :]:
-            axes.set_axis_off()
-    else:
-        levels = list(dict.fromkeys(result.tuning[result.across]))
-        width = max(WIDTH, 0.7 + 1.75 * len(levels))
-        figure = Figure(figsize=(width, 0.6 + 1.7 * len(names)), layout="constrained")
-        table = figure.subplots(len(names), len(levels), squeeze=False, sharey="row")
-        across = label_parameter(result.across, result.has_times_in_ms)
-        for row, name in zip(table, names, strict=True):
-            for place, (axes, level) in enumerate(zip(row, levels, strict=True)):
-                part = result.tuning[result.tuning[result.across] == level]
-                draw_course_panel(axes, result, part, name, colors, is_left=place == 0, is_bottom=name == OUTPUT)
-                if name == names[0]:
-                    axes.set_title(f"{across} {level}")
-                if place == 0:
-                    axes.set_ylabel("accuracy" if name == OUTPUT else f"{name}\nmean response")
+    figure = _draw_layers(result, colors) if result.across is None else _draw_table(result, result.across, colors)
     draw_level_legend(figure, result.along, colors, result.has_times_in_ms)
     return figure
 
 
 def draw_course_panel(
-    axes: Any,
+    cells: tuple[SubplotSpec, SubplotSpec],
     result: ExperimentAnalysis,
     conditions: pd.DataFrame,
     layer: str,
     colors: Mapping[Any, Any],
-    is_left: bool = True,
     is_bottom: bool = True,
-) -> None:
+    sharey: Axes | None = None,
+) -> Axes:
     """Draw a layer's time courses in some conditions, with the presentation under the axis.
 
     Args:
-        axes: Where.
+        cells: Where in the figure: the panel's place, and that of the strip under it.
         result: The experiment.
         conditions: Rows of the tuning table.
         layer: The layer, or the output for accuracy.
         colors: The colour of each level.
-        is_left: Name the vertical axis.
         is_bottom: Name the time axis.
+        sharey: Another panel with the same vertical axis.
     """
     measure = "accuracy" if layer == OUTPUT else "mean"
     scale = result.dt or 1.0
+    shown = [result.presentations[name] for name in conditions["condition"]]
+    axes, strip = _add_axes(cells, sharey)
     courses = result.courses[result.courses["layer"] == layer]
     for condition, level in zip(conditions["condition"], conditions[result.along], strict=True):
         rows = courses[courses["condition"] == condition]
@@ -92,19 +72,19 @@ def draw_course_panel(
     if measure == "accuracy":
         axes.axhline(result.tuning["chance"].iloc[0], color="0.5", ls=":", lw=1)
         axes.set_ylim(0, 1.0)
-    if is_left:
-        axes.set_ylabel("accuracy" if measure == "accuracy" else "mean response")
-    shown = [result.presentations[name] for name in conditions["condition"]]
-    strip = _draw_presentations(axes, shown, [colors[v] for v in conditions[result.along]], scale)
+    _draw_presentations(strip, shown, [colors[v] for v in conditions[result.along]], scale)
+    axes.set_xlim(-0.5 * scale, (shown[0].n_timesteps - 0.5) * scale)
+    strip.tick_params(labelbottom=is_bottom)
     if is_bottom:
         strip.set_xlabel("time (steps)" if result.dt is None else "time (ms)")
+    return axes
 
 
 def draw_level_legend(
     figure: Figure, parameter: str, colors: Mapping[Any, Any], times_in_ms: bool, place: str = "outside upper center"
 ) -> None:
     """Name the colour of each level above the panels."""
-    named = tag_levels(list(colors))
+    named = pick_levels(list(colors))
     handles = [Line2D([], [], color=colors[level], lw=2.5, label=str(level)) for level in named]
     figure.legend(
         handles=handles,
@@ -117,13 +97,79 @@ def draw_level_legend(
     )
 
 
-def _draw_presentations(axes: Any, presentations: Sequence[Presentation], colors: Sequence[Any], scale: float) -> Any:
-    """Draw when an image is shown, in a strip under the axes that carries the time axis; gives the strip."""
+def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figure:
+    """A panel for each layer."""
+    names = [*result.layers, OUTPUT]
+    columns = min(_COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    strip = strip_height(result.presentations.values())
+    figure = Figure(figsize=(WIDTH, 0.6 + (1.9 + 1.4 * strip) * rows), layout="constrained")
+    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[1, strip] * rows)
+    for place, name in enumerate(names):
+        row, column = divmod(place, columns)
+        cells = (grid[2 * row, column], grid[2 * row + 1, column])
+        is_bottom = place + columns >= len(names)
+        axes = draw_course_panel(cells, result, result.tuning, name, colors, is_bottom)
+        axes.set_title("accuracy" if name == OUTPUT else name)
+        if place % columns == 0:
+            axes.set_ylabel("accuracy" if name == OUTPUT else "mean response")
+    return figure
+
+
+def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, Any]) -> Figure:
+    """A row for each layer, a column for each level of the second parameter."""
+    names, levels = [*result.layers, OUTPUT], list(dict.fromkeys(result.tuning[across]))
+    size = (max(WIDTH, 0.7 + 1.6 * len(levels)), 0.8 + 1.45 * len(names))
+    figure = Figure(figsize=size, layout="constrained")
+    strip = max(strip_height(p) for p in _by_level(result, across).values())
+    grid = figure.add_gridspec(2 * len(names), len(levels), height_ratios=[1, strip] * len(names))
+    for row, name in enumerate(names):
+        first: Axes | None = None
+        for place, level in enumerate(levels):
+            part = result.tuning[result.tuning[across] == level]
+            cells = (grid[2 * row, place], grid[2 * row + 1, place])
+            axes = draw_course_panel(cells, result, part, name, colors, name == OUTPUT, first)
+            if row == 0:
+                axes.set_title(tag_level(across, level, result.has_times_in_ms))
+            if first is None:
+                first = axes
+                axes.set_ylabel("accuracy" if name == OUTPUT else f"{name}\nmean response")
+            else:
+                axes.tick_params(labelleft=False)
+    return figure
+
+
+def strip_height(presentations: Iterable[Presentation]) -> float:
+    """The height of the strip of bars, as a share of its panel's: a bar for each timing."""
+    return min(0.32, 0.07 + 0.03 * (len({tuple(p.frames.tolist()) for p in presentations}) - 1))
+
+
+def _by_level(result: ExperimentAnalysis, across: str) -> dict[Any, list[Presentation]]:
+    groups = result.tuning.groupby(across, sort=False)["condition"]
+    return {level: [result.presentations[name] for name in names] for level, names in groups}
+
+
+def _add_axes(cells: tuple[SubplotSpec, SubplotSpec], sharey: Axes | None) -> tuple[Axes, Axes]:
+    """A panel, and the strip under it that carries the time axis."""
+    figure = cells[0].get_gridspec().figure
+    assert figure is not None
+    axes = figure.add_subplot(cells[0], sharey=sharey)
+    strip = figure.add_subplot(cells[1], sharex=axes)
+    axes.tick_params(labelbottom=False)
+    strip.tick_params(length=2)
+    strip.set_yticks([])
+    for side in ("left", "bottom"):
+        strip.spines[side].set_visible(False)
+    return axes, strip
+
+
+def _draw_presentations(
+    strip: Axes, presentations: Sequence[Presentation], colors: Sequence[Any], scale: float
+) -> None:
+    """Draw when an image is shown: one bar for each timing."""
     timings: dict[tuple[int, ...], list[Any]] = {}
     for presentation, color in zip(presentations, colors, strict=True):
         timings.setdefault(tuple(presentation.frames.tolist()), []).append(color)
-    height = min(0.32, 0.06 + 0.035 * (len(timings) - 1))
-    strip = axes.inset_axes([0, -0.03 - height, 1, height], sharex=axes)
     for row, (frames, shared) in enumerate(timings.items()):
         color = shared[0] if len(timings) > 1 else GREY
         for start, stop, frame in _runs(np.asarray(frames)):
@@ -131,12 +177,6 @@ def _draw_presentations(axes: Any, presentations: Sequence[Presentation], colors
             left, width = (start - 0.5) * scale, (stop - start) * scale
             strip.barh(row, width, 0.8, left, color=color, alpha=1.0 if frame % 2 == 0 else 0.5, lw=0)
     strip.set_ylim(len(timings) - 0.5, -0.5)
-    strip.set_yticks([])
-    for side in ("left", "bottom"):
-        strip.spines[side].set_visible(False)
-    axes.set_xlim(-0.5 * scale, (len(next(iter(timings))) - 0.5) * scale)
-    axes.tick_params(labelbottom=False)
-    return strip
 
 
 def _runs(frames: Any) -> list[tuple[int, int, int]]:

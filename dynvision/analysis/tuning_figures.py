@@ -44,7 +44,7 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(WIDTH, 0.6 + 2.2 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (kind, name) in zip(grid, panels, strict=False):
+    for place, (axes, (kind, name)) in enumerate(zip(grid, panels, strict=False)):
         if kind == "accuracy":
             draw_tuned(axes, result, OUTPUT, "accuracy", second or GREY)
             axes.set_title("accuracy")
@@ -56,6 +56,8 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
         else:
             draw_tuned(axes, result, name, analysis.main, second or colors[name])
             axes.set_title(name, color="black" if second else colors[name], fontweight="bold")
+            if place % columns and name != layers[0]:
+                axes.set_ylabel("")
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if second is not None and result.across is not None:
@@ -95,7 +97,8 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         if is_fitted and curve is not None:
             _draw_fit(axes, curve, fits, x, color, is_named=level is None)
     if layer == OUTPUT:
-        axes.axhline(tuning["chance"].iloc[0], color="0.5", ls=":", lw=1)
+        for chance in tuning["chance"].unique():
+            axes.axhline(chance, color="0.5", ls=":", lw=1)
         axes.set_ylim(0, 1.04)
         axes.set_ylabel("accuracy")
     else:
@@ -214,12 +217,16 @@ def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, i
     is_inside = x.min() <= mark["value"] <= x.max()
     if is_inside:
         under = axes.get_xaxis_transform()
+        height = float(curve.function(np.array([mark["value"]]), **found["value"].to_dict())[0])
+        low, high = axes.get_ylim()  # it may grow, so the line begins far below
+        line = {"color": color, "lw": 0.8, "ls": "--", "scalex": False, "scaley": False}
+        axes.plot([mark["value"]] * 2, [low - 5 * (high - low), height], **line)
         axes.plot(mark["value"], 0.03, "^", color=color, transform=under, ms=6, zorder=5)
         low, high = np.nan_to_num([mark["low"], mark["high"]], nan=mark["value"])
         ends = np.clip([low, high], x.min(), x.max())
         axes.plot(ends, [0.03, 0.03], color=color, transform=under, lw=3.5, alpha=0.4, solid_capstyle="butt")
     if is_named:
-        interval = "" if np.isnan(mark["low"]) else f"\n[{mark['low']:.2g}, {mark['high']:.2g}]"
+        interval = "" if np.isnan(mark["low"]) else f"\n[{mark['low']:.3g}, {mark['high']:.3g}]"
         where = "" if is_inside else "\n(extrapolated)"
-        text = f"{curve.mark_label} = {mark['value']:.2g}{interval}{where}"
+        text = f"{curve.mark_label} = {mark['value']:.3g}{interval}{where}"
         axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)
