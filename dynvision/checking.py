@@ -143,7 +143,7 @@ def validation_is_above_chance(workspace: Workspace, target: Target, record: Rec
 
 
 def every_condition_is_measured(workspace: Workspace, target: Target, record: Record) -> CheckResult:
-    """The table has an accuracy for every condition of the experiment: finite, unless the run may record what is not."""
+    """The table has an accuracy for every condition: a finite one, unless what is not finite may be recorded."""
     conditions = _conditions_of(workspace, target)
     wanted, rows = len(conditions), record.details["tuning"]
     settings = [workspace.config.record(*key[1:]) for key in {condition.key for condition in conditions}]

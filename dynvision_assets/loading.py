@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def load(
         names = ", ".join(str(t.partition) for t in chosen)
         raise ConfigError(f"{target} has the partitions {names}; say which with partition=, or split= and group=")
     _require(workspace, chosen)
-    loaders = {
+    loaders: dict[str, Callable[[Workspace, Target], Any]] = {
         "raw": _load_raw,
         "interim": _load_interim,
         "processed": lambda w, t: _load_processed(w, t, file),

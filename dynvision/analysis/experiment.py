@@ -141,7 +141,7 @@ def _time_courses(table: pd.DataFrame, presentations: Mapping[str, Presentation]
         (table["layer"] != OUTPUT) & (table["measure"].isin(["mean", "sem"]))
     )
     courses = table[drawn].reset_index(drop=True)
-    place = int(courses.columns.get_indexer(["time"])[0]) + 1
+    place = list(courses.columns).index("time") + 1
     shown = {name: (p.frames, p.contrasts) for name, p in presentations.items()}
     pairs = list(zip(courses["condition"], courses["time"], strict=True))
     courses.insert(place, "shown", [int(shown[c][0][t]) for c, t in pairs])

@@ -36,8 +36,8 @@ def fit_naka_rushton(c: Values, response: Values) -> Fit:
     """Fit the contrast response function by least squares.
 
     Every level counts alike: conditions show the same images, so that the scatter around the curve is far below the
-    standard error over images. ``log c50`` and ``log n`` are fitted, within a tenth of the lowest to ten times the highest
-    contrast and 0.1 to 20; `r_max` is not negative. Confidence intervals are estimate ± quantile of Student's t
+    standard error over images. ``log c50`` and ``log n`` are fitted, within a tenth of the lowest to ten times the
+    highest contrast and 0.1 to 20; `r_max` is not negative. Confidence intervals are estimate ± quantile of Student's t
     (levels − 4 degrees of freedom) × standard error from the covariance of the fit (residual variance × (JᵀJ)⁻¹),
     for c50 and n on their logarithms. A parameter that ends at its bound has none.
 
@@ -82,7 +82,8 @@ def fit_naka_rushton(c: Values, response: Values) -> Fit:
 
 def _at_bound(best: Values, bounds: tuple[list[float], list[float]]) -> npt.NDArray[np.bool_]:
     low, high = (np.asarray(values) for values in bounds)
-    return (best - low < 1e-3) | (high - best < 1e-3)
+    edges: npt.NDArray[np.bool_] = (best - low < 1e-3) | (high - best < 1e-3)
+    return edges
 
 
 def _beware(best: Values, bounds: tuple[list[float], list[float]], highest: float) -> str:

@@ -147,7 +147,8 @@ class _Trials:
         own = np.take_along_axis(allowed, np.maximum(places, 0)[:, None, None], axis=2)
         before = np.arange(allowed.shape[2]) < places[:, None, None]
         rank = ((allowed > own) | ((allowed == own) & before)).sum(axis=2)
-        return np.where(places[:, None] >= 0, rank, allowed.shape[2])
+        found: npt.NDArray[np.int64] = np.where(places[:, None] >= 0, rank, allowed.shape[2])
+        return found
 
 
 def _column(by_image: npt.NDArray[np.int64], image: int) -> int:

@@ -40,8 +40,8 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
     logarithms. Confidence intervals are estimate ± normal quantile × standard error, for half point and slope on their
     logarithms; the errors are widened where accuracies scatter more than binomially (`fit_curve`).
 
-    Refused with 3 levels or fewer, values that are not finite, and accuracy that varies by less than two standard errors
-    or falls with the signal.
+    Refused with 3 levels or fewer, values that are not finite, and accuracy that varies by less than two standard
+    errors or falls with the signal.
 
     Args:
         x: Levels of the signal.

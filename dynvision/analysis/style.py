@@ -92,7 +92,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     for kind, settings in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         buffer = io.BytesIO()
         with mpl.rc_context(_STYLE):
-            figure.savefig(buffer, format=kind, facecolor="white", **settings)  # type: ignore[arg-type]
+            figure.savefig(buffer, format=kind, facecolor="white", **settings)
         write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
         paths.append(folder / f"{name}.{kind}")
     return paths

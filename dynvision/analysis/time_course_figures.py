@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -151,8 +152,7 @@ def _by_level(result: ExperimentAnalysis, across: str) -> dict[Any, list[Present
 
 def _add_axes(cells: tuple[SubplotSpec, SubplotSpec], sharey: Axes | None) -> tuple[Axes, Axes]:
     """A panel, and the strip under it that carries the time axis."""
-    figure = cells[0].get_gridspec().figure
-    assert figure is not None
+    figure: Any = cells[0].get_gridspec().figure  # type: ignore[attr-defined]  # it is a GridSpec of a figure
     axes = figure.add_subplot(cells[0], sharey=sharey)
     strip = figure.add_subplot(cells[1], sharex=axes)
     axes.tick_params(labelbottom=False)
@@ -181,4 +181,4 @@ def _draw_presentations(
 
 def _runs(frames: Any) -> list[tuple[int, int, int]]:
     edges = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(frames)]
-    return [(a, b, int(frames[a])) for a, b in zip(edges[:-1], edges[1:], strict=True) if frames[a] != VOID]
+    return [(a, b, int(frames[a])) for a, b in itertools.pairwise(edges) if frames[a] != VOID]

@@ -82,7 +82,7 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
     column = "accuracy" if layer == OUTPUT else f"{measure}/{layer}"
     errors = "accuracy_sem" if layer == OUTPUT else f"{measure}_sem/{layer}"
     curve = result.analysis.curve_of("accuracy" if layer == OUTPUT else "layers")
-    groups = [(None, tuning, colors)]
+    groups: list[tuple[Any, pd.DataFrame, Any]] = [(None, tuning, colors)]
     if result.across is not None and isinstance(colors, Mapping):
         groups = [(level, part, colors[level]) for level, part in tuning.groupby(result.across, sort=False)]
     positions = set_levels(axes, result)
@@ -92,7 +92,7 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
             fits = fits[fits[result.across] == level]
         x = np.array([positions[v] for v in part[result.along]], dtype=np.float64)
         is_fitted = curve is not None and fits["value"].notna().any()
-        error = part[errors] if errors in part else None
+        error = part.get(errors)
         axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
         if is_fitted and curve is not None:
             _draw_fit(axes, curve, fits, x, color, is_named=level is None)
@@ -129,11 +129,10 @@ def draw_marks(
     for place, layer in enumerate(fitted):
         for number, level in enumerate(levels):
             rows = marks[(marks["layer"] == layer) & ((marks[group] == level) if group else True)]
-            for row in rows.itertuples():
+            for value, low, high in rows[["value", "low", "high"]].to_numpy(np.float64):
                 x = place + 0.5 * ((number + 0.5) / len(levels) - 0.5)
-                interval = np.array([[row.value - row.low], [row.high - row.value]])
-                color = colors[level if group else layer]
-                axes.errorbar(x, row.value, np.nan_to_num(interval), fmt="o", color=color)
+                interval = np.nan_to_num([[value - low], [high - value]])
+                axes.errorbar(x, value, interval, fmt="o", color=colors[level if group else layer])
     axes.set_xticks(range(len(fitted)), fitted, rotation=30 if len(fitted) > 4 else 0)
     axes.set_xlim(-0.6, len(fitted) - 0.4)
     axes.set_ylim(0, None)
@@ -167,7 +166,8 @@ def set_levels(axes: Any, result: ExperimentAnalysis) -> dict[Any, float]:
 def choose_layer(result: ExperimentAnalysis) -> str:
     """The layer in which conditions differ most: the range of its peak response over its standard error.
 
-    Layers whose mean goes below 0 (class scores, not rates) are left out where there are others; of equals, the deepest.
+    Layers whose mean goes below 0 (class scores, not rates) are left out where there are others; of equals, the deepest
+    is taken.
     """
     least = result.courses[result.courses["measure"] == "mean"].groupby("layer", sort=False)["value"].min()
     rates = [layer for layer in result.layers if least[layer] >= 0] or result.layers
@@ -209,24 +209,24 @@ def _draw_shared(
 
 
 def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, is_named: bool) -> None:
-    found = fits.set_index("parameter")
+    found = {str(r["parameter"]): r for r in fits.to_dict(orient="records")}
+    parameters = {name: float(row["value"]) for name, row in found.items()}
+    value, low, high = (float(found[curve.mark][name]) for name in ("value", "low", "high"))
     is_log = axes.get_xscale() == "log"
     fine = np.geomspace(x.min(), x.max(), 200) if is_log else np.linspace(x.min(), x.max(), 200)
-    axes.plot(fine, curve.function(fine, **found["value"].to_dict()), color=color)
-    mark = found.loc[curve.mark]
-    is_inside = x.min() <= mark["value"] <= x.max()
+    axes.plot(fine, curve.function(fine, **parameters), color=color)
+    is_inside = x.min() <= value <= x.max()
     if is_inside:
         under = axes.get_xaxis_transform()
-        height = float(curve.function(np.array([mark["value"]]), **found["value"].to_dict())[0])
-        low, high = axes.get_ylim()  # it may grow, so the line begins far below
+        height = float(curve.function(np.array([value]), **parameters)[0])
+        bottom, top = axes.get_ylim()  # it may grow, so the line begins far below
         line = {"color": color, "lw": 0.8, "ls": "--", "scalex": False, "scaley": False}
-        axes.plot([mark["value"]] * 2, [low - 5 * (high - low), height], **line)
-        axes.plot(mark["value"], 0.03, "^", color=color, transform=under, ms=6, zorder=5)
-        low, high = np.nan_to_num([mark["low"], mark["high"]], nan=mark["value"])
-        ends = np.clip([low, high], x.min(), x.max())
+        axes.plot([value] * 2, [bottom - 5 * (top - bottom), height], **line)
+        axes.plot(value, 0.03, "^", color=color, transform=under, ms=6, zorder=5)
+        ends = np.clip(np.where(np.isnan([low, high]), value, [low, high]), x.min(), x.max())
         axes.plot(ends, [0.03, 0.03], color=color, transform=under, lw=3.5, alpha=0.4, solid_capstyle="butt")
     if is_named:
-        interval = "" if np.isnan(mark["low"]) else f"\n[{mark['low']:.3g}, {mark['high']:.3g}]"
+        interval = "" if np.isnan(low) else f"\n[{low:.3g}, {high:.3g}]"
         where = "" if is_inside else "\n(extrapolated)"
-        text = f"{curve.mark_label} = {mark['value']:.3g}{interval}{where}"
+        text = f"{curve.mark_label} = {value:.3g}{interval}{where}"
         axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)

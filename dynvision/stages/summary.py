@@ -193,5 +193,5 @@ def _is_of_all(target: Target) -> bool:
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as JSON holds them: `None` for what is no number."""
-    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict(orient="records")
-    return rows
+    rows = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    return [{str(name): value for name, value in row.items()} for row in rows]

@@ -1,4 +1,4 @@
-"""`summary/<experiment>/<subject>`: tables and pictures over all conditions; `summary/<experiment>`: over all subjects."""
+"""`summary/<experiment>/<subject>`: tables and pictures over all conditions; `summary/<experiment>`: all subjects."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def _describe(key: tuple[str, ...]) -> str:
             "was fitted, one row a subject and condition, and as a picture."
         )
     return (
-        f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy table "
-        "(`condition, time, layer, measure, value`), the tuning and what was fitted to it, and all as pictures."
+        f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
+        "table (`condition, time, layer, measure, value`), the tuning and what was fitted to it, and all as pictures."
     )
