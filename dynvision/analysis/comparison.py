@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dynvision.analysis.experiment import ExperimentAnalysis
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import WIDTH, color_levels, styled, tag_level
+from dynvision.analysis.style import WIDTH, color_levels, label_parameter, styled, tag_level
 from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.time_course_figures import draw_level_legend
 from dynvision.analysis.tuning_figures import draw_marks, draw_tuned
@@ -71,9 +71,12 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
             curve = result.analysis.curve_of(kind)  # type: ignore[arg-type]
             assert curve is not None
             draw_marks(axes, result.fits, curve, result.layers if kind == "layers" else [OUTPUT], colors, SUBJECT)
+            axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
+            if kind == "accuracy":
+                axes.set(title=f"{curve.mark_label} of accuracy", xticks=[])
         else:
             layer = OUTPUT if panel == "accuracy" else panel.removeprefix("layer/")
-            draw_tuned(axes, result, layer, result.analysis.compared or result.analysis.main, colors)
+            draw_tuned(axes, result, layer, "accuracy" if layer == OUTPUT else result.analysis.main, colors)
             axes.set_title("accuracy" if layer == OUTPUT else layer)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()

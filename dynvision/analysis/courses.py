@@ -87,7 +87,9 @@ class Course:
         """The adaptation index: second peak over first peak, both above the baseline before the first.
 
         1 means no adaptation, below 1 repetition suppression (Grill-Spector, Henson & Martin, Trends in Cognitive
-        Sciences 10, 2006). NaN where there is no second showing or no response to the first.
+        Sciences 10, 2006), above 1 that responses add up. The first peak is sought until the second onset: a layer
+        that is slower than the interval has not reached it then, and its index is high. NaN where there is no second
+        showing or no response to the first.
         """
         if len(self.onsets) < 2 or not self.peak() > self._least():
             return float("nan")
@@ -118,7 +120,7 @@ class Number:
 
 
 NUMBERS: Mapping[str, Number] = {
-    "response": Number(Course.peak, "peak response above baseline"),
+    "response": Number(Course.peak, "peak above baseline"),
     "latency": Number(Course.latency, "latency to half peak", per_step=True),
     "integral": Number(Course.integral, "response above baseline × steps"),
     "adaptation": Number(Course.adaptation, "second peak / first peak"),

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CONFIDENCE", "Estimate", "Fit", "Values", "fit_curve", "goodness", "refuse"]
+__all__ = ["CONFIDENCE", "LARGEST", "Estimate", "Fit", "Values", "fit_curve", "goodness", "refuse"]
 
 Values = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 """The confidence of the intervals."""
+
+LARGEST = float(np.log(1e3)) / 2
+"""An interval of a logarithm with a larger margin says nothing and is left out."""
 
 _FLAT = 1e-6
 """Values that differ by less than this share of the largest are one value."""

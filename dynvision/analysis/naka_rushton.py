@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.analysis.fits import CONFIDENCE, Estimate, Fit, Values, fit_curve, goodness, refuse
+from dynvision.analysis.fits import CONFIDENCE, LARGEST, Estimate, Fit, Values, fit_curve, goodness, refuse
 
 __all__ = ["fit_naka_rushton", "naka_rushton"]
 
@@ -39,7 +39,8 @@ def fit_naka_rushton(c: Values, response: Values) -> Fit:
     standard error over images. ``log c50`` and ``log n`` are fitted, within a tenth of the lowest to ten times the
     highest contrast and 0.1 to 20; `r_max` is not negative. Confidence intervals are estimate ± quantile of Student's t
     (levels − 4 degrees of freedom) × standard error from the covariance of the fit (residual variance × (JᵀJ)⁻¹),
-    for c50 and n on their logarithms. A parameter that ends at its bound has none.
+    for c50 and n on their logarithms. A parameter that ends at its bound has none, nor has
+    one whose interval would span a factor of a thousand.
 
     Refused with 4 levels or fewer, values that are not finite or do not vary, and responses that fall with contrast.
 
@@ -69,7 +70,9 @@ def fit_naka_rushton(c: Values, response: Values) -> Fit:
         return Fit(NAME, levels=len(c), note="not fitted: the fit does not converge")
     best, errors = found
     margin = float(t.ppf((1 + CONFIDENCE) / 2, len(c) - _PARAMETERS)) * errors
-    margin = np.where(_at_bound(best, bounds) | ~np.isfinite(errors), np.nan, margin)
+    is_unknown = _at_bound(best, bounds) | ~np.isfinite(errors)
+    is_unknown[1:3] |= margin[1:3] > LARGEST
+    margin = np.where(is_unknown, np.nan, margin)
     r_max, log_c50, log_n, b = ((value, value - m, value + m) for value, m in zip(best, margin, strict=True))
     parameters = {
         "r_max": Estimate(*(scale * v for v in (r_max[0], np.maximum(r_max[1], 0), r_max[2]))),

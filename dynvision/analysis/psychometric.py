@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynvision.analysis.fits import CONFIDENCE, Estimate, Fit, Values, fit_curve, goodness, refuse
+from dynvision.analysis.fits import CONFIDENCE, LARGEST, Estimate, Fit, Values, fit_curve, goodness, refuse
 
 __all__ = ["fit_psychometric", "psychometric"]
 
@@ -41,7 +41,7 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
     logarithms; the errors are widened where accuracies scatter more than binomially (`fit_curve`).
 
     Refused with 3 levels or fewer, values that are not finite, and accuracy that varies by less than two standard
-    errors or falls with the signal.
+    errors, falls with the signal, or is described worse than by its mean (r² < 0).
 
     Args:
         x: Levels of the signal.
@@ -75,8 +75,12 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
         return Fit(NAME, levels=len(x), note="not fitted: the fit does not converge")
     best, errors = found
     margin = float(norm.ppf((1 + CONFIDENCE) / 2)) * np.where(np.isfinite(errors), errors, np.nan)
+    r2 = goodness(accuracy, curve(x, *best))
+    if r2 < 0:
+        note = "not fitted: accuracy is described worse than by its mean; is it at chance without a signal?"
+        return Fit(NAME, levels=len(x), note=note)
     edge = (best[:2] - bounds[0][:2] < 1e-3) | (np.asarray(bounds[1][:2]) - best[:2] < 1e-3)
-    margin[:2][edge] = np.nan
+    margin[:2][edge | (margin[:2] > LARGEST)] = np.nan
     half, slope = ((best[i], best[i] - margin[i], best[i] + margin[i]) for i in range(2))
     parameters = {
         "half_point": Estimate(*(float(np.exp(v)) for v in half)),
@@ -87,4 +91,4 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
     note = "half point above the highest level shown: extrapolated" if np.exp(best[0]) > highest else ""
     if edge.any():
         note = "half point or slope at the bound of the fit: the levels do not determine the curve"
-    return Fit(NAME, parameters, goodness(accuracy, curve(x, *best)), len(x), note)
+    return Fit(NAME, parameters, r2, len(x), note)

@@ -58,7 +58,7 @@ _TITLES = {
     "stimulus_duration": "stimulus duration",
     "interval_duration": "interval",
     "intro_duration": "intro",
-    "ssnr": "signal share (ssnr)",
+    "ssnr": "ssnr (signal share)",
     "noise_type": "noise",
 }
 
@@ -85,9 +85,6 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     from dynvision.files import write_bytes
 
     paths = []
-    for _ in range(2):  # ticks follow from sizes, and sizes from ticks
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once for both
     # The date would make every file another one.
     for kind, settings in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         buffer = io.BytesIO()
@@ -128,6 +125,8 @@ def label_parameter(parameter: str, times_in_ms: bool) -> str:
 
 def tag_level(parameter: str, level: Any, times_in_ms: bool) -> str:
     """A level with its parameter, for a title: `duration 20 steps`."""
+    if isinstance(level, str):
+        return level.replace("_", " ")
     if not canonical_argument(parameter).endswith("_duration"):
         return f"{parameter} {level}"
     return f"{parameter} {level} " + ("ms" if times_in_ms else "step" if level == 1 else "steps")

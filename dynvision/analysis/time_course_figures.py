@@ -82,15 +82,29 @@ def draw_course_panel(
 
 
 def draw_level_legend(
-    figure: Figure, parameter: str, colors: Mapping[Any, Any], times_in_ms: bool, place: str = "outside upper center"
+    figure: Figure,
+    parameter: str,
+    colors: Mapping[Any, Any],
+    times_in_ms: bool,
+    place: str = "outside upper center",
+    columns: int = 8,
 ) -> None:
-    """Name the colour of each level above the panels."""
+    """Name the colour of each level above the panels.
+
+    Args:
+        figure: The picture.
+        parameter: Whose levels they are.
+        colors: The colour of each level.
+        times_in_ms: Whether durations are in ms.
+        place: Where; another than the middle leaves room for a second legend.
+        columns: How many names stand side by side.
+    """
     named = pick_levels(list(colors))
     handles = [Line2D([], [], color=colors[level], lw=2.5, label=str(level)) for level in named]
     figure.legend(
         handles=handles,
         loc=place,
-        ncols=min(len(handles), 8),
+        ncols=min(len(handles), columns),
         title=label_parameter(parameter, times_in_ms),
         handlelength=1.2,
         columnspacing=1.2,

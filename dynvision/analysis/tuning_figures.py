@@ -52,7 +52,7 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
             _draw_shared(axes, result, name, colors, second)
         elif kind == "marks" and of_layers is not None:
             draw_marks(axes, result.fits, of_layers, layers, second or colors, result.across)
-            axes.set_ylabel(f"{of_layers.mark_label} ({label_parameter(result.along, result.has_times_in_ms)})")
+            axes.set_ylabel(f"{of_layers.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
         else:
             draw_tuned(axes, result, name, analysis.main, second or colors[name])
             axes.set_title(name, color="black" if second else colors[name], fontweight="bold")
@@ -96,6 +96,8 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
         if is_fitted and curve is not None:
             _draw_fit(axes, curve, fits, x, color, is_named=level is None)
+    if not np.isfinite(tuning[column].to_numpy(np.float64)).any():
+        axes.text(0.5, 0.6, "no response above baseline", transform=axes.transAxes, ha="center", color=GREY, fontsize=8)
     if layer == OUTPUT:
         for chance in tuning["chance"].unique():
             axes.axhline(chance, color="0.5", ls=":", lw=1)
@@ -103,6 +105,7 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         axes.set_ylabel("accuracy")
     else:
         axes.set_ylabel(label_number(measure, result))
+        _draw_one(axes, measure)
 
 
 def draw_marks(
@@ -164,7 +167,9 @@ def set_levels(axes: Any, result: ExperimentAnalysis) -> dict[Any, float]:
 
 
 def choose_layer(result: ExperimentAnalysis) -> str:
-    """The layer in which conditions differ most: the range of its peak response over its standard error.
+    """The layer in which conditions differ most: the range of its main number over the error of its response.
+
+    Both are relative: range over mean, standard error over samples over peak response.
 
     Layers whose mean goes below 0 (class scores, not rates) are left out where there are others; of equals, the deepest
     is taken.
@@ -173,9 +178,12 @@ def choose_layer(result: ExperimentAnalysis) -> str:
     rates = [layer for layer in result.layers if least[layer] >= 0] or result.layers
 
     def contrast_of(layer: str) -> float:
-        response = result.tuning[f"response/{layer}"].to_numpy(np.float64)
-        error = float(np.sqrt(np.nanmean(result.tuning[f"response_sem/{layer}"].to_numpy(np.float64) ** 2)))
-        return float(np.ptp(response) / error) if error > 0 and np.isfinite(response).all() else 0.0
+        names = (f"{name}/{layer}" for name in (result.analysis.main, "response", "response_sem"))
+        main, response, error = (result.tuning[name].to_numpy(np.float64) for name in names)
+        if not (np.isfinite(main).all() and np.isfinite(response).all() and np.nanmean(error**2) > 0):
+            return 0.0
+        relative_error = np.sqrt(np.nanmean(error**2)) / max(float(np.abs(response).mean()), 1e-12)
+        return float(np.ptp(main) / max(float(np.abs(main).mean()), 1e-12) / relative_error)
 
     return max(reversed(rates), key=contrast_of)
 
@@ -202,10 +210,14 @@ def _draw_shared(
         for layer, color in colors.items():
             axes.plot(x, result.tuning[f"{column}/{layer}"], "o-", color=color, lw=1.2)
         axes.set_title(name)
-    if name == "adaptation":
-        axes.axhline(1, color="0.5", ls=":", lw=1)
     axes.set_ylabel(label_number(name, result))
     axes.set_ylim(0, None)
+    _draw_one(axes, name)
+
+
+def _draw_one(axes: Any, name: str) -> None:
+    if name == "adaptation":
+        axes.axhline(1, color="0.5", ls=":", lw=1)
 
 
 def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, is_named: bool) -> None:
@@ -229,4 +241,8 @@ def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, i
         interval = "" if np.isnan(low) else f"\n[{low:.3g}, {high:.3g}]"
         where = "" if is_inside else "\n(extrapolated)"
         text = f"{curve.mark_label} = {value:.3g}{interval}{where}"
-        axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)
+        drawn = curve.function(fine, **parameters)
+        if drawn[len(drawn) // 3] - drawn[0] < (drawn[-1] - drawn[0]) / 2:
+            axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)
+        else:  # it rises early: there is room below
+            axes.text(0.97, 0.18, text, transform=axes.transAxes, ha="right", fontsize=7.5)

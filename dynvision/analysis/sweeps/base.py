@@ -40,7 +40,6 @@ class SweepAnalysis:
         title: The name of the swept quantity.
         main: The number (`dynvision.analysis.courses.NUMBERS`) that is drawn for each layer.
         shared: Numbers that all layers can be compared in.
-        compared: The number of each layer in which subjects are compared; by default the main one.
         curves: What is fitted.
         is_log: Its levels are drawn on a logarithmic axis.
     """
@@ -48,7 +47,6 @@ class SweepAnalysis:
     title: str
     main: str = "response"
     shared: tuple[str, ...] = ()
-    compared: str = ""
     curves: tuple[Curve, ...] = ()
     is_log: bool = False
 
