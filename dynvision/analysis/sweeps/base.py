@@ -37,14 +37,12 @@ class SweepAnalysis:
     """How a sweep along one parameter is analysed and drawn.
 
     Attributes:
-        title: The name of the swept quantity.
         main: The number (`dynvision.analysis.courses.NUMBERS`) that is drawn for each layer.
         shared: Numbers that all layers can be compared in.
         curves: What is fitted.
         is_log: Its levels are drawn on a logarithmic axis.
     """
 
-    title: str
     main: str = "response"
     shared: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()

@@ -16,8 +16,6 @@ _RESPONSE = Curve(
     mark_label="$c_{50}$",
 )
 
-CONTRAST = SweepAnalysis(
-    title="contrast", main="response", shared=("latency",), curves=(_RESPONSE, ACCURACY), is_log=True
-)
+CONTRAST = SweepAnalysis(main="response", shared=("latency",), curves=(_RESPONSE, ACCURACY), is_log=True)
 """Naka–Rushton function of the peak response above baseline; latency to half of each condition's own peak; the
 psychometric function of accuracy."""

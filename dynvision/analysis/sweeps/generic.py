@@ -6,5 +6,5 @@ from dynvision.analysis.sweeps.base import SweepAnalysis
 
 __all__ = ["GENERIC"]
 
-GENERIC = SweepAnalysis(title="", main="response")
+GENERIC = SweepAnalysis(main="response")
 """Accuracy and each layer's peak response above baseline against the levels, numbers or names."""

@@ -6,5 +6,5 @@ from dynvision.analysis.sweeps.base import SweepAnalysis
 
 __all__ = ["INTERVAL"]
 
-INTERVAL = SweepAnalysis(title="interval", main="adaptation", shared=("adaptation",))
+INTERVAL = SweepAnalysis(main="adaptation", shared=("adaptation",))
 """The adaptation index (second peak over first peak, above baseline) against the inter-stimulus interval."""

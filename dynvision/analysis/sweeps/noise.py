@@ -17,5 +17,5 @@ def _fit(x: Values, accuracy: Values, rows: pd.DataFrame) -> Fit:
 
 ACCURACY = Curve(fit=_fit, function=psychometric, of="accuracy", mark="half_point", mark_label="half point")
 
-NOISE = SweepAnalysis(title="ssnr", main="response", curves=(ACCURACY,))
+NOISE = SweepAnalysis(main="response", curves=(ACCURACY,))
 """The psychometric function of accuracy, from chance at no signal, and its half point."""
