@@ -19,6 +19,9 @@ CONFIDENCE = 0.95
 LARGEST = float(np.log(1e3)) / 2
 """An interval of a logarithm with a larger margin says nothing and is left out."""
 
+_TRIED = 4
+"""How many of the starts, the nearest to the data, a fit is tried from."""
+
 _FLAT = 1e-6
 """Values that differ by less than this share of the largest are one value."""
 
@@ -53,7 +56,7 @@ class Fit:
     def rows(self) -> list[dict[str, Any]]:
         """One row for each parameter; one without a value where the fit was refused."""
         common = {"model": self.model, "r2": self.r2, "levels": self.levels, "note": self.note}
-        found = self.parameters or {"": Estimate(float("nan"))}
+        found: dict[str | None, Estimate] = {**self.parameters} or {None: Estimate(float("nan"))}
         return [
             {"parameter": name, "value": e.value, "low": e.low, "high": e.high, **common} for name, e in found.items()
         ]
@@ -84,7 +87,9 @@ def fit_curve(
     bounds: tuple[Sequence[float], Sequence[float]],
     sigma: Values | None = None,
 ) -> tuple[Values, Values] | None:
-    """Fit a curve from several starts and keep the best (`scipy.optimize.curve_fit`, trust region with bounds).
+    """Fit a curve from the nearest of several starts and keep the best (`scipy.optimize.curve_fit`).
+
+    The method is the one with bounds: trust region reflective.
 
     Args:
         curve: Takes x and the parameters.
@@ -105,7 +110,8 @@ def fit_curve(
 
     best: tuple[float, Values, Values] | None = None
     weights = np.ones_like(y) if sigma is None else 1 / sigma
-    for start in starts:
+    nearest = sorted(starts, key=lambda start: float((((curve(x, *start) - y) * weights) ** 2).sum()))
+    for start in nearest[:_TRIED]:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", OptimizeWarning)  # its infinite errors say the same
             try:

@@ -53,10 +53,7 @@ def write_store(
     root = xarray.Dataset({"scores": (("sample", "time", "class"), scores)}, coordinates, attributes)
     nodes = {"/": root, **{f"/{name}": xarray.Dataset(dict(variables)) for name, variables in layers.items()}}
     encoding = {
-        group: {
-            str(name): {"chunks": (min(rows, v.shape[0]), *v.shape[1:])}
-            for name, v in node.data_vars.items()
-        }
+        group: {str(name): {"chunks": (min(rows, v.shape[0]), *v.shape[1:])} for name, v in node.data_vars.items()}
         for group, node in nodes.items()
     }
     xarray.DataTree.from_dict(nodes).to_zarr(path, zarr_format=3, consolidated=False, encoding=encoding)

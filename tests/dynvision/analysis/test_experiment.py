@@ -34,7 +34,9 @@ def simulate(folder: Path, conditions: Sequence[Condition], layers: Sequence[str
         right = np.arange(N) < round(accuracy * N)
         answers = np.where(right, LABELS, (LABELS + 1) % 4)
         scores = np.repeat(np.eye(4)[answers][:, None], show.n_timesteps, axis=1)
-        stores.append((levels, write_store(folder / f"{number}.zarr", variables, scores, LABELS, CLASSES, dt=5.0), show))
+        stores.append(
+            (levels, write_store(folder / f"{number}.zarr", variables, scores, LABELS, CLASSES, dt=5.0), show)
+        )
     return stores
 
 

@@ -84,7 +84,9 @@ def test_what_a_resolution_cannot_give_is_left_out(tmp_path, units, scores):
     flat = units[:, :, :, 0, 0]
     without_space = measure(tmp_path / "a.zarr", {"response": (CHANNEL, flat)}, scores)
     assert measures_of(without_space) == ["mean", "std", "sem", "feature_variance"]
-    np.testing.assert_allclose(values(without_space, "V1", "feature_variance"), flat.var(axis=2).mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        values(without_space, "V1", "feature_variance"), flat.var(axis=2).mean(axis=0), rtol=1e-5
+    )
     subset = measure(tmp_path / "b.zarr", {"response": (UNIT, units.reshape(N, T, -1)[:, :, ::7])}, scores)
     assert measures_of(subset) == ["mean", "std", "sem"]
     old = measure(tmp_path / "c.zarr", {"mean": (WHOLE, flat[..., 0]), "std": (WHOLE, flat[..., 1])}, scores)
