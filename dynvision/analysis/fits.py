@@ -56,10 +56,8 @@ class Fit:
     def rows(self) -> list[dict[str, Any]]:
         """One row for each parameter; one without a value where the fit was refused."""
         common = {"model": self.model, "r2": self.r2, "levels": self.levels, "note": self.note}
-        found: dict[str | None, Estimate] = {**self.parameters} or {None: Estimate(float("nan"))}
-        return [
-            {"parameter": name, "value": e.value, "low": e.low, "high": e.high, **common} for name, e in found.items()
-        ]
+        found: list[tuple[str | None, Estimate]] = [*self.parameters.items()] or [(None, Estimate(float("nan")))]
+        return [{"parameter": name, "value": e.value, "low": e.low, "high": e.high, **common} for name, e in found]
 
 
 def refuse(model: str, x: Values, y: Values, n_parameters: int) -> Fit | None:

@@ -66,7 +66,7 @@ class SummaryStage(Stage):
     def pictures(self, target: Target) -> list[str]:
         """The names of a target's pictures, without their endings."""
         if _is_of_all(target):
-            return ["subjects"]
+            return ["comparison"]
         is_grid = len(self.config.experiments[target.key[1]].parameters) > 1
         return ["summary", "time_courses", "tuning", *(["heat_map"] if is_grid else [])]
 
@@ -144,7 +144,7 @@ class SummaryStage(Stage):
             "fits": _plain_rows(result.fits),
         }
         tables = {"table": result.tuning, "fits": result.fits}
-        return self._write(target, inputs, tables, {"subjects": picture}, details, start)
+        return self._write(target, inputs, tables, {"comparison": picture}, details, start)
 
     def _write(
         self,

@@ -44,7 +44,7 @@ def texts(workspace: Workspace, text: str) -> list[str]:
         ("data/reports/contrast/rcnn_gratings/tuning.png", "summary/contrast/rcnn_gratings"),
         ("summary/contrast", "summary/contrast"),
         ("data/reports/contrast/_subjects", "summary/contrast"),
-        ("data/reports/contrast/_subjects/subjects.svg", "summary/contrast"),
+        ("data/reports/contrast/_subjects/comparison.svg", "summary/contrast"),
     ],
 )
 def test_path_or_key_with_partition_names_one_target(workspace, text, target):

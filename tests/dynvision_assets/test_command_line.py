@@ -113,7 +113,7 @@ def test_an_unknown_name_names_the_nearest(empty_root: Path, command: str, targe
             "responses/contrast_duration/rcnn_gratings:duration=3,contrast=0.1",
         ),
         ("data/reports/contrast/rcnn_gratings/tuning.png", "summary/contrast/rcnn_gratings"),
-        ("data/reports/contrast/_subjects/subjects.png", "summary/contrast"),
+        ("data/reports/contrast/_subjects/comparison.png", "summary/contrast"),
     ],
 )
 def test_a_path_names_the_target_that_it_belongs_to(

@@ -89,7 +89,8 @@ def test_every_condition_is_drawn_in_every_panel_in_its_colour(experiments):
     wanted = {tuple(color) for color in color_levels(result.tuning["duration"]).values()}
     for layer, axes in panels.items():
         assert {tuple(line.get_color()) for line in axes.get_lines()} == wanted
-        means = result.courses.query("layer == @layer and measure == 'mean' and duration == 20")["value"]
+        rows = result.courses[(result.courses["layer"] == layer) & (result.courses["duration"] == 20)]
+        means = rows[rows["measure"] == "mean"]["value"]
         assert any(np.array_equal(line.get_ydata(), means) for line in axes.get_lines())
 
 

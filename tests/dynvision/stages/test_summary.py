@@ -75,10 +75,10 @@ def test_it_lies_where_no_subject_can(compared):
         "table.parquet",
         "fits.csv",
         "fits.parquet",
-        "subjects.png",
-        "subjects.svg",
+        "comparison.png",
+        "comparison.svg",
     }
-    for text in ("summary/contrast", str(folder / "subjects.png"), "data/reports/contrast"):
+    for text in ("summary/contrast", str(folder / "comparison.png"), "data/reports/contrast"):
         assert parse_target(workspace, text) == [ALL]
 
 
@@ -164,7 +164,7 @@ def test_made_again_it_has_the_same_version_and_the_same_bytes(compared_copy):
         assert again["details"]["files"] == before.details["files"]
 
 
-@pytest.mark.parametrize("name", ["table.csv", "fits.parquet", "subjects.svg"])
+@pytest.mark.parametrize("name", ["table.csv", "fits.parquet", "comparison.svg"])
 def test_damage_of_any_of_its_files_is_found(compared_copy, name):
     workspace = compared_copy.open()
     path = workspace.stage(ALL).output(ALL) / name
