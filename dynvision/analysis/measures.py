@@ -61,7 +61,7 @@ def score_responses(
         Accuracy at each step, shape `[T]`, and `accuracy`, its standard error over trials
         `accuracy_sem`, `chance` and `samples`.
     """
-    over_time, numbers = measure_output(root, readout, presentation)
+    over_time, numbers = measure_output(root, readout, presentation, only_accuracy=True)
     return over_time["accuracy"], numbers
 
 
@@ -79,10 +79,11 @@ def measure_tuning(
         row for each condition with the numbers of the whole trial.
     """
     tables, tuning = [], []
-    for condition, store, presentation in stores:
+    columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
+    for number, (condition, store, presentation) in enumerate(stores):
         table, numbers = measure_condition(store, readout, presentation)
         text = ",".join(f"{key}={value}" for key, value in condition.items())
-        levels = {key: _as_number(value) for key, value in condition.items()}
+        levels = {key: values[number] for key, values in columns.items()}
         for place, (key, value) in enumerate({"condition": text, **levels}.items()):
             table.insert(place, key, value)
         tables.append(table)
@@ -104,12 +105,11 @@ def _rows(layer: str, measure: str, values: npt.NDArray[Any]) -> pd.DataFrame:
     )
 
 
-def _as_number(text: str) -> Any:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _as_numbers(levels: Sequence[str]) -> list[Any]:
+    """Levels as the numbers that they are; all as text where one is a name."""
+    for kind in (int, float):
+        try:
+            return [kind(level) for level in levels]
+        except ValueError:
+            continue
+    return list(levels)

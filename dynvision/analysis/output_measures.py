@@ -22,7 +22,7 @@ TOP = 5
 
 
 def measure_output(
-    root: xarray.Dataset, readout: Readout, presentation: Presentation
+    root: xarray.Dataset, readout: Readout, presentation: Presentation, only_accuracy: bool = False
 ) -> tuple[dict[str, Values], dict[str, Any]]:
     """Measure the answers of a condition at each step, and over the readout's window.
 
@@ -42,6 +42,7 @@ def measure_output(
         root: The root of the condition's store.
         readout: How predictions become one accuracy.
         presentation: What was shown when.
+        only_accuracy: Leave out the other measures, which take exponentials of every score.
 
     Returns:
         The measures, each `[T]`; and `accuracy`, its standard error over trials `accuracy_sem`, `chance`, `samples`.
@@ -50,17 +51,20 @@ def measure_output(
     frames = presentation.frames
     first = int(frames[frames != VOID][0]) if (frames != VOID).any() else 0
     window = presentation.window(readout.window, readout.image)
-    sums, scored, done = StepSums(root.sizes["time"]), [], 0
+    sums, confidences = StepSums(root.sizes["time"]), StepSums(root.sizes["time"])
+    scored, done = [], 0
     with np.errstate(invalid="ignore", over="ignore"):
         for part, block in read_blocks(root, ["scores"], whole_trials=True):
             scores = block["scores"]
             rows = slice(done, done + len(scores))
-            sums.add(part, trials.measure(scores, rows, frames, first))
+            sums.add(part, trials.name(scores, rows))
+            if not only_accuracy:
+                confidences.add(part, trials.measure(scores, rows, frames, first))
             scored.append(trials.score(scores, rows, window, readout.reduce))
             done += len(scores)
-    over_time = {name: sums.mean(name) for name in _names(trials)}
-    measures = {name: value for name, value in over_time.items() if value is not None}
-    measures["label_confidence"] = np.where(frames == VOID, np.nan, measures["label_confidence"])
+    measures = {**sums.means(), **confidences.means()}
+    if not only_accuracy:
+        measures["label_confidence"] = np.where(frames == VOID, np.nan, measures["label_confidence"])
     each = np.concatenate(scored)
     numbers = {
         "accuracy": float(each.mean()),
@@ -69,11 +73,6 @@ def measure_output(
         "samples": len(each),
     }
     return measures, numbers
-
-
-def _names(trials: _Trials) -> list[str]:
-    top = [f"top{TOP}"] if trials.choices.sum() > TOP else []
-    return ["accuracy", *top, "guess_confidence", "label_confidence", "first_label_confidence"]
 
 
 @dataclass(frozen=True)
@@ -102,23 +101,29 @@ class _Trials:
         classes = root["class"].values.tolist()
         return cls(labels, image_labels, classes, class_mask(classes, root.attrs["group_classes"], readout.choices))
 
+    def name(self, scores: Values, rows: slice) -> dict[str, Values]:
+        """Accuracy, and whether the class is among the highest, of some trials, each `[B, T]`."""
+        allowed, labels = scores[:, :, self.choices], self.labels[rows]
+        right = predict(scores, self.classes, self.choices) == labels[:, None]  # type: ignore[arg-type]
+        found = {"accuracy": right.astype(np.float64)}
+        if self.choices.sum() > TOP:
+            found[f"top{TOP}"] = (self._rank(allowed, labels) < TOP).astype(np.float64)
+        known = np.isfinite(allowed).all(axis=2)
+        return {name: np.where(known, value, np.nan) for name, value in found.items()}
+
     def measure(self, scores: Values, rows: slice, frames: npt.NDArray[np.int64], first: int) -> dict[str, Values]:
-        """The measures of some trials, each `[B, T]`."""
+        """The confidences of some trials, each `[B, T]`."""
         allowed = scores[:, :, self.choices]
         shifted = np.exp(allowed - allowed.max(axis=2, keepdims=True))
         chances = shifted / shifted.sum(axis=2, keepdims=True)
-        labels, by_image = self.labels[rows], self.image_labels[rows]
+        by_image = self.image_labels[rows]
         by_step = np.stack([by_image[:, _column(by_image, max(int(frame), 0))] for frame in frames], axis=1)
         of_first = np.repeat(by_image[:, [_column(by_image, first)]], len(frames), axis=1)
-        right = predict(scores, self.classes, self.choices) == labels[:, None]  # type: ignore[arg-type]
         found = {
-            "accuracy": right.astype(np.float64),
             "guess_confidence": chances.max(axis=2),
             "label_confidence": self._chance_of(chances, by_step),
             "first_label_confidence": self._chance_of(chances, of_first),
         }
-        if self.choices.sum() > TOP:
-            found[f"top{TOP}"] = (self._rank(allowed, labels) < TOP).astype(np.float64)
         known = np.isfinite(allowed).all(axis=2)
         return {name: np.where(known, value, np.nan) for name, value in found.items()}
 

@@ -76,6 +76,10 @@ class StepSums:
         """How many samples were added."""
         return int(self._counts.max(initial=0))
 
+    def means(self) -> dict[str, npt.NDArray[np.float64]]:
+        """The mean of everything that was added, in its order."""
+        return {name: total / self._counts for name, total in self._sums.items()}
+
     def mean(self, name: str) -> npt.NDArray[np.float64] | None:
         """The mean over samples at each step; `None` for a quantity that was never added."""
         return self._sums[name] / self._counts if name in self._sums else None

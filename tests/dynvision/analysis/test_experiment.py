@@ -10,6 +10,8 @@ import pytest
 from dynvision.analysis.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.analysis.naka_rushton import naka_rushton
 from dynvision.analysis.psychometric import psychometric
+from dynvision.analysis.style import save_figure
+from dynvision.analysis.summary_figures import draw_figures
 from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
@@ -145,6 +147,21 @@ def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
     result = analyse(tmp_path, conditions)
     assert result.tuning["temporal"].tolist() == ["static", "dynamic"]
     assert result.fits.empty
+
+
+def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
+    show = Presentation.duration(10, 4, 2)
+    result = analyse(tmp_path, [({"program": kind}, show, 1.0, 0.5) for kind in ("1", "mask", "2")])
+    assert result.tuning["program"].tolist() == ["1", "mask", "2"]
+    result.tuning.to_parquet(tmp_path / "tuning.parquet")
+
+
+@pytest.mark.parametrize("level", ["0.0", "1.0"])
+def test_an_experiment_of_one_condition_is_measured_and_not_fitted(tmp_path, level):
+    result = analyse(tmp_path, contrast_conditions([float(level)], lambda c: c))
+    assert result.fits["note"].str.contains("1 level for a curve").all()
+    for name, figure in draw_figures(result).items():
+        save_figure(figure, tmp_path, name)
 
 
 def test_courses_carry_the_time_in_ms_and_what_is_shown(tmp_path):
