@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from dynvision.errors import UnknownNameError, unknown_name
+from dynvision.paths import ALL_SUBJECTS
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
@@ -60,6 +61,8 @@ def _parse_path(workspace: Workspace, text: str) -> list[Target] | None:
     stage = _FOLDERS[folder]
     depth = {"raw": 1, "interim": 1, "processed": 1}.get(stage, 2)
     key = (stage, *parts[:depth])
+    if stage == "summary" and parts[1:2] == [ALL_SUBJECTS]:
+        key = (stage, parts[0])
     workspace.check_key(key)
     if stage == "summary" or len(parts) == depth:
         return workspace.targets(key)

@@ -154,13 +154,26 @@ def validation_is_above_chance(workspace: Workspace, target: Target, record: Rec
 
 
 def every_condition_is_measured(workspace: Workspace, target: Target, record: Record) -> CheckResult:
-    """The table has a finite accuracy for every condition of the experiment."""
-    wanted = len(workspace.upstream(target))
-    rows: list[dict[str, Any]] = record.details["tuning"]
-    wrong = [row["condition"] for row in rows if not math.isfinite(row["accuracy"])]
+    """The table has an accuracy for every condition: a finite one, unless what is not finite may be recorded."""
+    conditions = _conditions_of(workspace, target)
+    wanted, rows = len(conditions), record.details["tuning"]
+    settings = [workspace.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
+    wrong = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    if any(getattr(setting, "allow_nonfinite", False) for setting in settings):
+        wrong = []
     sentence = f"{len(rows)} of {wanted} conditions are in the table"
     passed = len(rows) == wanted and not wrong
     return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
+
+
+def _conditions_of(workspace: Workspace, target: Target) -> list[Target]:
+    """The responses that a summary is made from, directly or through the summaries of subjects."""
+    upstream = workspace.upstream(target)
+    return [c for t in upstream for c in ([t] if t.stage == "responses" else workspace.upstream(t))]
+
+
+def _name_row(row: dict[str, Any]) -> str:
+    return "/".join(str(row[name]) for name in ("subject", "condition") if name in row)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Paths", "find_root"]
+__all__ = ["ALL_SUBJECTS", "Paths", "find_root"]
+
+ALL_SUBJECTS = "_subjects"
+"""The folder of what compares subjects; no subject has a name that begins with `_`."""
 
 
 def find_root() -> Path:
@@ -60,8 +63,8 @@ class Paths:
         """`data/responses/<experiment>/<subject>/<condition>.zarr`."""
         return self.data / "responses" / experiment / subject / f"{condition}.zarr"
 
-    def report(self, experiment: str, subject: str) -> Path:
-        """`data/reports/<experiment>/<subject>`."""
+    def report(self, experiment: str, subject: str = ALL_SUBJECTS) -> Path:
+        """`data/reports/<experiment>/<subject>`, or `…/_subjects` for all of them."""
         return self.data / "reports" / experiment / subject
 
     def relative(self, path: Path) -> str:

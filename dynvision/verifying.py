@@ -135,8 +135,17 @@ def _read_responses(workspace: Workspace, target: Target, record: Record) -> tup
 
 
 def _read_summary(workspace: Workspace, target: Target, record: Record) -> tuple[str, str]:
-    folder = workspace.stage(target).output(target)
-    return sha256_file(folder / "table.csv"), f"{record.details['rows']} rows"
+    from dynvision.stages.summary import SummaryStage
+
+    stage = workspace.stages["summary"]
+    assert isinstance(stage, SummaryStage)
+    folder, files = stage.output(target), record.details["files"]
+    content = stage.digest(target, folder)
+    if record.has_content(content):
+        for name, digest in files.items():
+            if sha256_file(folder / name) != digest:
+                raise DamagedFileError(f"{folder / name} does not hold what was written")
+    return content, f"{record.details['rows']} rows, {len(files)} files byte for byte"
 
 
 _READERS: dict[str, Callable[[Workspace, Target, Record], tuple[str, str]]] = {

@@ -108,7 +108,8 @@ class Workspace:
             self._collect(target, known, order)
             if force:
                 order[target] = None
-        return sorted(order, key=lambda t: STAGES.index(t.stage))
+        # What compares subjects comes after their own summaries.
+        return sorted(order, key=lambda t: (STAGES.index(t.stage), t.stage == "summary" and len(t.key) == 2))
 
     def inputs(self, target: Target) -> dict[Target, Record]:
         """The records of everything directly upstream.
@@ -159,7 +160,10 @@ class Workspace:
             "responses": ("experiment", "subject"),
             "summary": ("experiment", "subject"),
         }
-        candidates = [k for k in self.keys if k[0] == key[0]]
+        if key in self.keys:
+            return
+        # The key over all subjects is no beginning of another one.
+        candidates = [k for k in self.keys if k[0] == key[0] and len(k) > len(kinds[key[0]])]
         for place, kind in enumerate(kinds[key[0]], start=1):
             names = list(dict.fromkeys(k[place] for k in candidates))
             if place >= len(key):

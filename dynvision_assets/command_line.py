@@ -178,6 +178,7 @@ def demo() -> None:
             _, experiment, subject = name.split("/")
             folder = workspace.paths.report(experiment, subject)
             tuning = pd.read_csv(folder / "tuning.csv").drop(columns=["condition", "accuracy_sem", "samples"])
+            tuning = tuning[[name for name in tuning.columns if "/" not in name or name.startswith("peak/")]]
             click.echo(f"\n{experiment}, {subject}: accuracy and peak mean response\n")
             click.echo(tuning.round(3).to_string(index=False))
             click.echo("\npictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from dynvision.config.experiments import level_text
 from dynvision.errors import ConfigError, DynvisionError, MissingError, unknown_name
 from dynvision.stages.processed import file_names
 from dynvision.stages.responses import ResponsesStage
+from dynvision.stages.summary import SummaryStage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
@@ -75,6 +77,7 @@ def load(
     file: str | None = None,
     seed: int | None = None,
     allow_missing: bool = False,
+    table: str | None = None,
     root: Path | str | None = None,
     **levels: Any,
 ) -> Any:
@@ -87,6 +90,7 @@ def load(
     `models/<model>/<dataset>`                the trained network, in evaluation mode
     `responses/<experiment>/<subject>`        `xarray.DataTree`, one node a layer, lazy
     `summary/<experiment>/<subject>`          `pandas.DataFrame`, one row for each condition, time, layer, measure
+    `summary/<experiment>`                    `pandas.DataFrame`, one row for each subject and condition
     ========================================  =======================================================
 
     Args:
@@ -96,6 +100,9 @@ def load(
         group: The class group; `all` by default.
         file: Which file of processed: `train`, `val` or `test`.
         seed: Which network of models; 0 by default.
+        table: Which table of a summary, the data behind each picture: `table` (the default), `tuning` (one row a
+            condition), `fits` (fitted parameters with confidence intervals), `time_courses`; over all subjects `table`
+            or `fits`.
         allow_missing: Load the conditions that are there, NaN elsewhere, instead of raising.
         root: The folder that holds `data/`; by default `$DYNVISION_ROOT` or the current folder.
         levels: The level of each swept parameter, to choose conditions of responses: `contrast=0.5`.
@@ -107,18 +114,20 @@ def load(
     """
     workspace, chosen = _choose(target, partition, split, group, root, levels, seed)
     stage = chosen[0].stage
+    if table is not None and stage != "summary":
+        raise TypeError(f"{target} is no summary and has no table '{table}'")
     if stage == "responses":
         return _load_responses(workspace, chosen, allow_missing)
     if len(chosen) != 1:
         names = ", ".join(str(t.partition) for t in chosen)
         raise ConfigError(f"{target} has the partitions {names}; say which with partition=, or split= and group=")
     _require(workspace, chosen)
-    loaders = {
+    loaders: dict[str, Callable[[Workspace, Target], Any]] = {
         "raw": _load_raw,
         "interim": _load_interim,
         "processed": lambda w, t: _load_processed(w, t, file),
         "models": _load_model,
-        "summary": _load_summary,
+        "summary": lambda w, t: _load_summary(w, t, table),
     }
     return loaders[stage](workspace, chosen[0])
 
@@ -233,7 +242,13 @@ def _load_responses(workspace: Workspace, targets: list[Target], allow_missing: 
     return combine_conditions(stores, levels)
 
 
-def _load_summary(workspace: Workspace, target: Target) -> Any:
+def _load_summary(workspace: Workspace, target: Target, table: str | None) -> Any:
     import pandas as pd
 
-    return pd.read_parquet(workspace.stage(target).output(target) / "table.parquet")
+    stage = workspace.stage(target)
+    assert isinstance(stage, SummaryStage)
+    names = stage.tables(target)
+    name = table or names[0]
+    if name not in names:
+        raise unknown_name("table", name, names, str(target))
+    return pd.read_parquet(stage.output(target) / f"{name}.parquet")

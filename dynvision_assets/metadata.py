@@ -40,6 +40,10 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
         metadata["classes"] = _table(details["classes"])
     if "tuning" in details:
         metadata["tuning_table"] = _table(details["tuning"])
+    if details.get("fits"):
+        metadata["fits_table"] = _table(details["fits"])
+    if "subjects" in details:
+        metadata["subjects"] = ", ".join(details["subjects"])
     for title, png in draw_target(workspace, target, record).items():
         encoded = base64.b64encode(png).decode()
         metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")
@@ -48,7 +52,8 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
 
 def _table(rows: list[dict[str, Any]]) -> Any:
     records = [dg.TableRecord({key: _plain(value) for key, value in row.items()}) for row in rows]
-    columns = [dg.TableColumn(key, _column_type(value)) for key, value in rows[0].items()]
+    first = {key: next((row[key] for row in rows if row[key] is not None), None) for key in rows[0]}
+    columns = [dg.TableColumn(key, _column_type(value)) for key, value in first.items()]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 

@@ -82,7 +82,7 @@ def _mapping(
     pairs: dict[str | None, list[str | None]],
 ) -> dg.PartitionMapping:
     if key[0] == "summary":
-        return dg.AllPartitionMapping()
+        return dg.AllPartitionMapping()  # of conditions; summaries of subjects have no partitions
     if key[0] == "responses":
         return dg.SpecificPartitionsPartitionMapping([str(name) for name in pairs])
     return dg.StaticPartitionMapping({str(up): [str(d) for d in down] for up, down in pairs.items()})

@@ -11,23 +11,22 @@ import numpy.typing as npt
 import pandas as pd
 import xarray
 
+from dynvision.analysis.layer_measures import measure_layer
+from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
 from dynvision.experiments.reading import open_store
-from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, score_accuracy
 
-__all__ = ["measure_condition", "measure_tuning", "score_responses"]
+__all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
 
 OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
 
 
 def measure_condition(store: Path, readout: Readout, presentation: Presentation) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Measure one condition over time.
+    """Measure one condition over time; the store is read block by block.
 
-    Accuracy is the share of trials named right. A layer's mean and standard deviation are taken over
-    all samples and units; from stores with channel resolution they are put together from the spatial
-    mean m and standard deviation s of each channel as ``σ² = ⟨s² + m²⟩ − ⟨m⟩²``, which is exact.
+    The measures of the output are those of `measure_output`, those of the layers of `measure_layer`.
 
     Args:
         store: The condition's store.
@@ -36,15 +35,15 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
 
     Returns:
         A table of `time, layer, measure, value`, and the numbers for the whole trial: `accuracy`,
-        `chance` and `peak/<layer>` (the highest mean response).
+        `accuracy_sem`, `chance`, `samples` and `peak/<layer>` (the highest mean response).
     """
     tree = open_store(store)
-    over_time, numbers = score_responses(tree.to_dataset(), readout, presentation)
-    rows = [_rows(OUTPUT, "accuracy", over_time)]
+    over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
+    rows = [_rows(OUTPUT, measure, values) for measure, values in over_time.items()]
     for name, node in tree.children.items():
-        mean, std = _mean_and_std({str(key): variable.values for key, variable in node.data_vars.items()})
-        rows += [_rows(name, "mean", mean), _rows(name, "std", std)]
-        numbers[f"peak/{name}"] = float(mean.max())
+        measures = measure_layer(node.to_dataset(inherit=False))
+        rows += [_rows(name, measure, values) for measure, values in measures.items()]
+        numbers[f"peak/{name}"] = float(measures["mean"].max())
     return pd.concat(rows, ignore_index=True), numbers
 
 
@@ -62,20 +61,8 @@ def score_responses(
         Accuracy at each step, shape `[T]`, and `accuracy`, its standard error over trials
         `accuracy_sem`, `chance` and `samples`.
     """
-    scores, labels = root["scores"].values, root["label"].values
-    if "image_label" in root:
-        labels = root["image_label"].values[:, readout.image]
-    classes = root["class"].values.tolist()
-    choices = class_mask(classes, root.attrs["group_classes"], readout.choices)
-    window = presentation.window(readout.window, readout.image)
-    trials = score_accuracy(scores, labels, classes, choices, window, readout.reduce)
-    numbers = {
-        "accuracy": float(trials.mean()),
-        "accuracy_sem": float(trials.std(ddof=1) / np.sqrt(len(trials))) if len(trials) > 1 else float("nan"),
-        "chance": chance_level(labels, classes, choices),
-        "samples": len(trials),
-    }
-    return accuracy_over_time(scores, labels, classes, choices), numbers
+    over_time, numbers = measure_output(root, readout, presentation, only_accuracy=True)
+    return over_time["accuracy"], numbers
 
 
 def measure_tuning(
@@ -92,15 +79,24 @@ def measure_tuning(
         row for each condition with the numbers of the whole trial.
     """
     tables, tuning = [], []
-    for condition, store, presentation in stores:
+    columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
+    for number, (condition, store, presentation) in enumerate(stores):
         table, numbers = measure_condition(store, readout, presentation)
         text = ",".join(f"{key}={value}" for key, value in condition.items())
-        levels = {key: _as_number(value) for key, value in condition.items()}
+        levels = {key: values[number] for key, values in columns.items()}
         for place, (key, value) in enumerate({"condition": text, **levels}.items()):
             table.insert(place, key, value)
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning)
+
+
+def read_step_duration(store: Path) -> float | None:
+    """Milliseconds a step of a store; `None` where its network has no unit of time."""
+    root = open_store(store).to_dataset()
+    if "time_ms" not in root.coords or root.sizes["time"] < 2:
+        return None
+    return float(root["time_ms"][1] - root["time_ms"][0])
 
 
 def _rows(layer: str, measure: str, values: npt.NDArray[Any]) -> pd.DataFrame:
@@ -109,23 +105,11 @@ def _rows(layer: str, measure: str, values: npt.NDArray[Any]) -> pd.DataFrame:
     )
 
 
-def _mean_and_std(variables: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    if "mean" in variables:
-        mean, std = variables["mean"].astype(np.float64), variables["std"].astype(np.float64)
-        first, second = mean.mean(axis=(0, 2)), (std**2 + mean**2).mean(axis=(0, 2))
-    else:
-        response = variables["response"].astype(np.float64)
-        axes = (0, *range(2, response.ndim))
-        first, second = response.mean(axis=axes), (response**2).mean(axis=axes)
-    return first, np.sqrt(np.maximum(second - first**2, 0))
-
-
-def _as_number(text: str) -> Any:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _as_numbers(levels: Sequence[str]) -> list[Any]:
+    """Levels as the numbers that they are; all as text where one is a name."""
+    for kind in (int, float):
+        try:
+            return [kind(level) for level in levels]
+        except ValueError:
+            continue
+    return list(levels)

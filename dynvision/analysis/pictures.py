@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dynvision.records import Record
+from dynvision.stages.summary import SummaryStage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
@@ -45,14 +46,26 @@ def draw_target(workspace: Workspace, target: Target, record: Record) -> dict[st
     if target.stage == "responses":
         course = figures.draw_condition(details["mean_response"], details["accuracy_over_time"], str(target))
         return {"time_course": encode_png(course)}
-    folder = workspace.stage(target).output(target)
-    return {name: (folder / f"{name}.png").read_bytes() for name in ("tuning", "time_courses")}
+    stage = workspace.stages["summary"]
+    assert isinstance(stage, SummaryStage)
+    return {name: _shrink(stage.output(target) / f"{name}.png") for name in stage.pictures(target)}
 
 
 def encode_png(figure: Figure, dpi: int = 80) -> bytes:
     """The bytes of a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    return buffer.getvalue()
+
+
+def _shrink(path: Path) -> bytes:
+    """A picture for the screen: half as wide, in 255 colours."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        half = image.convert("RGB").resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    half.quantize(255).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
 

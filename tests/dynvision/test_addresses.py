@@ -42,6 +42,9 @@ def texts(workspace: Workspace, text: str) -> list[str]:
             "responses/contrast/rcnn_gratings:contrast=0.5",
         ),
         ("data/reports/contrast/rcnn_gratings/tuning.png", "summary/contrast/rcnn_gratings"),
+        ("summary/contrast", "summary/contrast"),
+        ("data/reports/contrast/_subjects", "summary/contrast"),
+        ("data/reports/contrast/_subjects/comparison.svg", "summary/contrast"),
     ],
 )
 def test_path_or_key_with_partition_names_one_target(workspace, text, target):

@@ -86,7 +86,9 @@ def test_a_mistake_in_the_configuration_ends_with_2_and_names_file_and_line(empt
         ("data/procesed/gratings/test_all", "unknown folder 'procesed'. Did you mean 'processed'?"),
         ("data/raw/gratings/tset", "unknown partition 'tset'. Did you mean 'test'?"),
         ("/elsewhere/data/raw/gratings", "/elsewhere/data/raw/gratings is outside the data folder"),
-        ("summary/contrast", "name the subject"),
+        ("responses/contrast", "name the subject"),
+        ("summary/contrst", "unknown experiment 'contrst'. Did you mean 'contrast'?"),
+        ("summary/contrast/rcnn_end", "unknown subject 'rcnn_end'. Did you mean 'rcnn_ends'?"),
     ],
 )
 def test_an_unknown_name_names_the_nearest(empty_root: Path, command: str, target: str, message: str) -> None:
@@ -111,6 +113,7 @@ def test_an_unknown_name_names_the_nearest(empty_root: Path, command: str, targe
             "responses/contrast_duration/rcnn_gratings:duration=3,contrast=0.1",
         ),
         ("data/reports/contrast/rcnn_gratings/tuning.png", "summary/contrast/rcnn_gratings"),
+        ("data/reports/contrast/_subjects/comparison.png", "summary/contrast"),
     ],
 )
 def test_a_path_names_the_target_that_it_belongs_to(
@@ -166,6 +169,8 @@ def test_list_counts_what_is_there_of_every_asset(made_root: Path) -> None:
         "summary/contrast/rcnn_gratings": "1 partition: 1 fresh",
         "summary/contrast/rcnn_ends": "1 partition: 1 missing",
         "summary/contrast_duration/rcnn_gratings": "1 partition: 1 missing",
+        "summary/contrast": "1 partition: 1 missing",
+        "summary/contrast_duration": "1 partition: 1 missing",
     }
 
 

@@ -86,6 +86,8 @@ def test_the_chain_is_made_in_the_order_of_the_stages_and_nothing_else_is(made_r
         "models/rcnn/gratings:ends_s0",
         "summary/contrast_duration/rcnn_gratings",
         "summary/contrast/rcnn_ends",
+        "summary/contrast",
+        "summary/contrast_duration",
     }
 
 
@@ -120,9 +122,11 @@ def test_dagster_knows_the_numbers_and_the_picture_of_every_condition(made_root:
             assert metadata["path"].value == str(workspace.stage(target).output(target))
         shown = materializations(instance, made_root, Target(("summary", "contrast", "rcnn_gratings")))[0].metadata
     pictures = [m.value for m in shown.values() if isinstance(m, dg.MarkdownMetadataValue)]
-    assert len(pictures) == 2
-    (table,) = [m for m in shown.values() if isinstance(m, dg.TableMetadataValue)]
+    assert len(pictures) == 3
+    table = shown["tuning_table"]
+    assert isinstance(table, dg.TableMetadataValue)
     assert len(table.records) == 4
+    assert {row.data["parameter"] for row in shown["fits_table"].records}  # type: ignore[union-attr]
     assert all("(data:image/png;base64," in str(text) for text in pictures)
 
 

@@ -1,0 +1,85 @@
+"""Reading recorded variables block by block, so that memory does not grow with the number of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray
+
+__all__ = ["StepSums", "read_blocks"]
+
+BLOCK_BYTES = 16 << 20
+"""How much of a variable is read at once; a stored chunk that is larger is read whole."""
+
+Block = tuple[slice, dict[str, npt.NDArray[np.float64]]]
+
+
+def read_blocks(dataset: xarray.Dataset, names: Sequence[str], whole_trials: bool = False) -> Iterator[Block]:
+    """Read variables with the dimensions `sample, time, …` block by block, along the chunks of the store.
+
+    Args:
+        dataset: Lazy, as `open_store` gives it.
+        names: Variables of one shape.
+        whole_trials: Never divide a trial's steps.
+
+    Yields:
+        The block's steps, and each variable as float64, `[samples, steps, …]`; all steps of some samples before
+        the next samples.
+    """
+    dataset = dataset[list(names)].reset_coords(drop=True)
+    variable = dataset[names[0]]
+    samples, steps = variable.sizes["sample"], variable.sizes["time"]
+    row_bytes = 4 * int(np.prod(variable.shape[2:]))
+    rows, columns = (_stored_chunk(variable, name) for name in ("sample", "time"))
+    if whole_trials:
+        columns = steps
+    columns = min(steps, columns * max(1, BLOCK_BYTES // max(1, rows * columns * row_bytes)))
+    if columns == steps:
+        rows *= max(1, BLOCK_BYTES // max(1, rows * steps * row_bytes))
+    for start in range(0, samples, rows):
+        for first in range(0, steps, columns):
+            part = slice(first, min(first + columns, steps))
+            block = dataset.isel(sample=slice(start, start + rows), time=part).compute()
+            yield part, {name: np.asarray(block[name].values, dtype=np.float64) for name in names}
+
+
+def _stored_chunk(variable: xarray.DataArray, dimension: str) -> int:
+    chunks = variable.variable.chunksizes.get(dimension)
+    return int(chunks[0]) if chunks else variable.sizes[dimension]
+
+
+class StepSums:
+    """Sums over samples at each step, in float64 and in the order of the samples whatever the blocks are.
+
+    Args:
+        steps: T.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self._sums: dict[str, npt.NDArray[np.float64]] = {}
+        self._counts = np.zeros(steps, dtype=np.int64)
+
+    def add(self, part: slice, values: dict[str, npt.NDArray[Any]]) -> None:
+        """Add quantities of some samples, each `[samples, steps of the part]`."""
+        for name, value in values.items():
+            total = self._sums.setdefault(name, np.zeros(self.steps))
+            # Row after row and not in pairs: a sum that does not depend on where a block ends.
+            total[part] = np.add.accumulate(np.concatenate([total[None, part], value]), axis=0)[-1]
+        self._counts[part] += len(next(iter(values.values())))
+
+    @property
+    def count(self) -> int:
+        """How many samples were added."""
+        return int(self._counts.max(initial=0))
+
+    def means(self) -> dict[str, npt.NDArray[np.float64]]:
+        """The mean of everything that was added, in its order."""
+        return {name: total / self._counts for name, total in self._sums.items()}
+
+    def mean(self, name: str) -> npt.NDArray[np.float64] | None:
+        """The mean over samples at each step; `None` for a quantity that was never added."""
+        return self._sums[name] / self._counts if name in self._sums else None

@@ -1,0 +1,117 @@
+"""The summary of an experiment in one picture, and the map of two parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dynvision.analysis.experiment import ExperimentAnalysis
+from dynvision.analysis.measures import OUTPUT
+from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.time_course_figures import draw_course_panel, draw_level_legend, strip_height
+from dynvision.analysis.tuning_figures import choose_layer, draw_tuned, label_number
+
+__all__ = ["draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
+
+
+def name_figures(parameters: list[str]) -> list[str]:
+    """The names of an experiment's pictures, without their endings."""
+    return ["summary", "time_courses", "tuning", *(["heat_map"] if len(parameters) > 1 else [])]
+
+
+def draw_figures(result: ExperimentAnalysis) -> dict[str, Figure]:
+    """All pictures of an experiment, by name."""
+    from dynvision.analysis.time_course_figures import draw_time_courses
+    from dynvision.analysis.tuning_figures import draw_tuning
+
+    kinds = {
+        "summary": draw_summary,
+        "time_courses": draw_time_courses,
+        "tuning": draw_tuning,
+        "heat_map": draw_heat_map,
+    }
+    return {name: kinds[name](result) for name in name_figures([result.along, *filter(None, [result.across])])}
+
+
+@styled
+def draw_summary(result: ExperimentAnalysis) -> Figure:
+    """A triptych: presentation and time course of the layer that tells most, its tuning, and accuracy.
+
+    With two parameters the time courses are those at the last level of the second.
+    """
+    layer = choose_layer(result)
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    heights = [1, strip_height(result.presentations.values())]
+    grid = figure.add_gridspec(2, 3, width_ratios=[1.15, 1, 1], height_ratios=heights)
+    middle, right = figure.add_subplot(grid[:, 1]), figure.add_subplot(grid[:, 2])
+    colors = color_levels(result.tuning[result.along])
+    second = color_levels(result.tuning[result.across], second=True) if result.across else None
+    conditions, suffix = result.tuning, ""
+    if result.across is not None:
+        last = result.tuning[result.across].iloc[-1]
+        conditions = result.tuning[result.tuning[result.across] == last]
+        suffix = f", {tag_level(result.across, last, result.has_times_in_ms)}"
+    left = draw_course_panel((grid[0, 0], grid[1, 0]), result, conditions, layer, colors)
+    left.set(title=f"{layer}{suffix}", ylabel="mean response")
+    draw_tuned(middle, result, layer, result.analysis.main, second or GREY)
+    middle.set_title(layer)
+    draw_tuned(right, result, OUTPUT, "accuracy", second or GREY)
+    right.set_title("accuracy")
+    if second is None:
+        _color_points(middle, result, f"{result.analysis.main}/{layer}", colors)
+        _color_points(right, result, "accuracy", colors)
+        draw_level_legend(figure, result.along, colors, result.has_times_in_ms)
+    else:
+        draw_level_legend(figure, result.along, colors, result.has_times_in_ms, "outside upper left", 4)
+        draw_level_legend(figure, str(result.across), second, result.has_times_in_ms, "outside upper right", 3)
+    return figure
+
+
+@styled
+def draw_heat_map(result: ExperimentAnalysis) -> Figure:
+    """Accuracy, and the main number of the layer that tells most, over both parameters.
+
+    Raises:
+        ValueError: The experiment sweeps one parameter only.
+    """
+    if result.across is None:
+        raise ValueError("a heat map needs two swept parameters")
+    layer, main = choose_layer(result), result.analysis.main
+    levels = list(dict.fromkeys(result.tuning[result.across]))
+    figure = Figure(figsize=(WIDTH, max(2.6, 1.2 + 0.42 * len(levels))), layout="constrained")
+    panels = [("accuracy", "accuracy", (0.0, 1.0)), (f"{main}/{layer}", f"{layer}: {label_number(main, result)}", None)]
+    for axes, (column, title, limits) in zip(figure.subplots(1, 2), panels, strict=True):
+        grid = result.tuning.pivot(index=result.across, columns=result.along, values=column)
+        grid = grid.loc[levels, list(dict.fromkeys(result.tuning[result.along]))]
+        low, high = limits or (None, None)
+        image = axes.imshow(grid, cmap="cividis", vmin=low, vmax=high, aspect="auto", origin="lower")
+        _write_values(axes, grid.to_numpy(np.float64), image)
+        axes.set_xticks(range(grid.shape[1]), [str(v) for v in grid.columns])
+        axes.set_yticks(range(grid.shape[0]), [str(v) for v in grid.index])
+        axes.set_xlabel(label_parameter(result.along, result.has_times_in_ms))
+        axes.set_ylabel(label_parameter(result.across, result.has_times_in_ms))
+        axes.set_title(title)
+        axes.spines[:].set_visible(False)
+        figure.colorbar(image, ax=axes, shrink=0.9)
+    return figure
+
+
+def _write_values(axes: Any, values: Any, image: Any) -> None:
+    if values.size > 80:
+        return
+    for (row, column), value in np.ndenumerate(values):
+        is_dark = np.isfinite(value) and image.norm(value) < 0.5
+        axes.text(
+            column, row, f"{value:.2g}", ha="center", va="center", fontsize=8, color="white" if is_dark else "black"
+        )
+
+
+def _color_points(axes: Any, result: ExperimentAnalysis, column: str, colors: Any) -> None:
+    """Give each point the colour of its condition, over the grey ones."""
+    levels = list(dict.fromkeys(result.tuning[result.along]))
+    is_number = not any(isinstance(level, str) for level in levels)
+    for row, level in enumerate(result.tuning[result.along]):
+        x = float(level) if is_number else levels.index(level)
+        axes.plot(x, result.tuning[column].iloc[row], "o", color=colors[level], ms=6, zorder=4)

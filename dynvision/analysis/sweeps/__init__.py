@@ -1,0 +1,38 @@
+"""Which analysis belongs to which swept parameter: one file each, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynvision.analysis.sweeps.base import Curve, SweepAnalysis
+from dynvision.analysis.sweeps.contrast import CONTRAST
+from dynvision.analysis.sweeps.duration import DURATION
+from dynvision.analysis.sweeps.generic import GENERIC
+from dynvision.analysis.sweeps.interval import INTERVAL
+from dynvision.analysis.sweeps.noise import NOISE
+from dynvision.config.experiments import canonical_argument
+
+__all__ = ["ANALYSES", "GENERIC", "Curve", "SweepAnalysis", "choose_analysis"]
+
+ANALYSES: Mapping[str, SweepAnalysis] = {
+    "stimulus_contrast": CONTRAST,
+    "stimulus_duration": DURATION,
+    "interval_duration": INTERVAL,
+    "ssnr": NOISE,
+}
+"""The analyses by the full name of the parameter that is swept."""
+
+
+def choose_analysis(parameters: Sequence[str]) -> tuple[SweepAnalysis, str, str | None]:
+    """Choose the analysis of an experiment.
+
+    Args:
+        parameters: The one or two swept parameters, under any of their names.
+
+    Returns:
+        The analysis, the parameter along which it goes (the first that has one, else the first), and the other one,
+        for each level of which it is repeated.
+    """
+    along = next((p for p in parameters if canonical_argument(p) in ANALYSES), parameters[0])
+    across = next((p for p in parameters if p != along), None)
+    return ANALYSES.get(canonical_argument(along), GENERIC), along, across

@@ -1,0 +1,10 @@
+"""Any other parameter: accuracy and peak responses, nothing fitted."""
+
+from __future__ import annotations
+
+from dynvision.analysis.sweeps.base import SweepAnalysis
+
+__all__ = ["GENERIC"]
+
+GENERIC = SweepAnalysis(main="response")
+"""Accuracy and each layer's peak response above baseline against the levels, numbers or names."""

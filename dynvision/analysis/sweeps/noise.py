@@ -1,0 +1,21 @@
+"""Noise: accuracy against the signal's share."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dynvision.analysis.fits import Fit, Values
+from dynvision.analysis.psychometric import fit_psychometric, psychometric
+from dynvision.analysis.sweeps.base import Curve, SweepAnalysis
+
+__all__ = ["ACCURACY", "NOISE"]
+
+
+def _fit(x: Values, accuracy: Values, rows: pd.DataFrame) -> Fit:
+    return fit_psychometric(x, accuracy, rows["samples"].to_numpy(), float(rows["chance"].iloc[0]))
+
+
+ACCURACY = Curve(fit=_fit, function=psychometric, of="accuracy", mark="half_point", mark_label="half point")
+
+NOISE = SweepAnalysis(main="response", curves=(ACCURACY,))
+"""The psychometric function of accuracy, from chance at no signal, and its half point."""

@@ -1,0 +1,198 @@
+"""Time courses: the response of each layer in each condition, over the presentation drawn as bars."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.lines import Line2D
+
+from dynvision.analysis.experiment import ExperimentAnalysis
+from dynvision.analysis.measures import OUTPUT
+from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, pick_levels, styled, tag_level
+from dynvision.data.schedule import VOID, Presentation
+
+__all__ = ["draw_course_panel", "draw_level_legend", "draw_time_courses", "strip_height"]
+
+_COLUMNS = 3
+
+
+@styled
+def draw_time_courses(result: ExperimentAnalysis) -> Figure:
+    """Mean response over time for each layer, and accuracy: one line a condition, its colour the level.
+
+    Shaded is the standard error over samples. The bars under the axes show when an image is there: one bar where all
+    conditions have the same timing, else one each in its colour. With two parameters there is a column for each level
+    of the second.
+    """
+    colors = color_levels(result.tuning[result.along])
+    figure = _draw_layers(result, colors) if result.across is None else _draw_table(result, result.across, colors)
+    draw_level_legend(figure, result.along, colors, result.has_times_in_ms)
+    return figure
+
+
+def draw_course_panel(
+    cells: tuple[SubplotSpec, SubplotSpec],
+    result: ExperimentAnalysis,
+    conditions: pd.DataFrame,
+    layer: str,
+    colors: Mapping[Any, Any],
+    is_bottom: bool = True,
+    sharey: Axes | None = None,
+) -> Axes:
+    """Draw a layer's time courses in some conditions, with the presentation under the axis.
+
+    Args:
+        cells: Where in the figure: the panel's place, and that of the strip under it.
+        result: The experiment.
+        conditions: Rows of the tuning table.
+        layer: The layer, or the output for accuracy.
+        colors: The colour of each level.
+        is_bottom: Name the time axis.
+        sharey: Another panel with the same vertical axis.
+    """
+    measure = "accuracy" if layer == OUTPUT else "mean"
+    scale = result.dt or 1.0
+    shown = [result.presentations[name] for name in conditions["condition"]]
+    axes, strip = _add_axes(cells, sharey)
+    courses = result.courses[result.courses["layer"] == layer]
+    for condition, level in zip(conditions["condition"], conditions[result.along], strict=True):
+        rows = courses[courses["condition"] == condition]
+        line = rows[rows["measure"] == measure]
+        axes.plot(line["time"] * scale, line["value"], color=colors[level], clip_on=measure != "accuracy")
+        error = rows[rows["measure"] == "sem"]["value"].to_numpy()
+        if len(error):
+            low, high = line["value"] - error, line["value"] + error
+            axes.fill_between(line["time"] * scale, low, high, color=colors[level], alpha=0.2, lw=0)
+    if measure == "accuracy":
+        axes.axhline(result.tuning["chance"].iloc[0], color="0.5", ls=":", lw=1)
+        axes.set_ylim(0, 1.0)
+    _draw_presentations(strip, shown, [colors[v] for v in conditions[result.along]], scale)
+    axes.set_xlim(-0.5 * scale, (shown[0].n_timesteps - 0.5) * scale)
+    strip.tick_params(labelbottom=is_bottom)
+    if is_bottom:
+        strip.set_xlabel("time (steps)" if result.dt is None else "time (ms)")
+    return axes
+
+
+def draw_level_legend(
+    figure: Figure,
+    parameter: str,
+    colors: Mapping[Any, Any],
+    times_in_ms: bool,
+    place: str = "outside upper center",
+    columns: int = 8,
+) -> None:
+    """Name the colour of each level above the panels.
+
+    Args:
+        figure: The picture.
+        parameter: Whose levels they are.
+        colors: The colour of each level.
+        times_in_ms: Whether durations are in ms.
+        place: Where; another than the middle leaves room for a second legend.
+        columns: How many names stand side by side.
+    """
+    named = pick_levels(list(colors))
+    handles = [Line2D([], [], color=colors[level], lw=2.5, label=str(level)) for level in named]
+    figure.legend(
+        handles=handles,
+        loc=place,
+        ncols=min(len(handles), columns),
+        title=label_parameter(parameter, times_in_ms),
+        handlelength=1.2,
+        columnspacing=1.2,
+        title_fontsize=9,
+    )
+
+
+def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figure:
+    """A panel for each layer."""
+    names = [*result.layers, OUTPUT]
+    columns = min(_COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    strip = strip_height(result.presentations.values())
+    figure = Figure(figsize=(WIDTH, 0.6 + (1.9 + 1.4 * strip) * rows), layout="constrained")
+    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[1, strip] * rows)
+    for place, name in enumerate(names):
+        row, column = divmod(place, columns)
+        cells = (grid[2 * row, column], grid[2 * row + 1, column])
+        is_bottom = place + columns >= len(names)
+        axes = draw_course_panel(cells, result, result.tuning, name, colors, is_bottom)
+        axes.set_title("accuracy" if name == OUTPUT else name)
+        if place % columns == 0:
+            axes.set_ylabel("accuracy" if name == OUTPUT else "mean response")
+    return figure
+
+
+def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, Any]) -> Figure:
+    """A row for each layer, a column for each level of the second parameter."""
+    names, levels = [*result.layers, OUTPUT], list(dict.fromkeys(result.tuning[across]))
+    size = (max(WIDTH, 0.7 + 1.6 * len(levels)), 0.8 + 1.45 * len(names))
+    figure = Figure(figsize=size, layout="constrained")
+    strip = max(strip_height(p) for p in _by_level(result, across).values())
+    grid = figure.add_gridspec(2 * len(names), len(levels), height_ratios=[1, strip] * len(names))
+    for row, name in enumerate(names):
+        first: Axes | None = None
+        for place, level in enumerate(levels):
+            part = result.tuning[result.tuning[across] == level]
+            cells = (grid[2 * row, place], grid[2 * row + 1, place])
+            axes = draw_course_panel(cells, result, part, name, colors, name == OUTPUT, first)
+            if row == 0:
+                axes.set_title(tag_level(across, level, result.has_times_in_ms))
+            if first is None:
+                first = axes
+                axes.set_ylabel("accuracy" if name == OUTPUT else f"{name}\nmean response")
+            else:
+                axes.tick_params(labelleft=False)
+    return figure
+
+
+def strip_height(presentations: Iterable[Presentation]) -> float:
+    """The height of the strip of bars, as a share of its panel's: a bar for each timing."""
+    return min(0.32, 0.07 + 0.03 * (len({tuple(p.frames.tolist()) for p in presentations}) - 1))
+
+
+def _by_level(result: ExperimentAnalysis, across: str) -> dict[Any, list[Presentation]]:
+    groups = result.tuning.groupby(across, sort=False)["condition"]
+    return {level: [result.presentations[name] for name in names] for level, names in groups}
+
+
+def _add_axes(cells: tuple[SubplotSpec, SubplotSpec], sharey: Axes | None) -> tuple[Axes, Axes]:
+    """A panel, and the strip under it that carries the time axis."""
+    figure: Any = cells[0].get_gridspec().figure  # type: ignore[attr-defined]  # it is a GridSpec of a figure
+    axes = figure.add_subplot(cells[0], sharey=sharey)
+    strip = figure.add_subplot(cells[1], sharex=axes)
+    axes.tick_params(labelbottom=False)
+    strip.tick_params(length=2)
+    strip.set_yticks([])
+    for side in ("left", "bottom"):
+        strip.spines[side].set_visible(False)
+    return axes, strip
+
+
+def _draw_presentations(
+    strip: Axes, presentations: Sequence[Presentation], colors: Sequence[Any], scale: float
+) -> None:
+    """Draw when an image is shown: one bar for each timing."""
+    timings: dict[tuple[int, ...], list[Any]] = {}
+    for presentation, color in zip(presentations, colors, strict=True):
+        timings.setdefault(tuple(presentation.frames.tolist()), []).append(color)
+    for row, (frames, shared) in enumerate(timings.items()):
+        color = shared[0] if len(timings) > 1 else GREY
+        for start, stop, frame in _runs(np.asarray(frames)):
+            # The second image of a trial is paler than the first.
+            left, width = (start - 0.5) * scale, (stop - start) * scale
+            strip.barh(row, width, 0.8, left, color=color, alpha=1.0 if frame % 2 == 0 else 0.5, lw=0)
+    strip.set_ylim(len(timings) - 0.5, -0.5)
+
+
+def _runs(frames: Any) -> list[tuple[int, int, int]]:
+    edges = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(frames)]
+    return [(a, b, int(frames[a])) for a, b in itertools.pairwise(edges) if frames[a] != VOID]

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynvision.analysis.experiment import ExperimentAnalysis, analyse_experiment
+from dynvision.analysis.naka_rushton import naka_rushton
+from dynvision.analysis.psychometric import psychometric
+from dynvision.analysis.style import save_figure
+from dynvision.analysis.summary_figures import draw_figures
+from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
+from dynvision.config.experiments import Readout
+from dynvision.data.schedule import Presentation
+from tests.dynvision.analysis.stores import SPATIAL, leaky_response, write_store
+
+N, CLASSES = 40, [0, 1, 2, 3]
+LABELS = np.resize(CLASSES, N)
+Condition = tuple[dict[str, str], Presentation, float, float]
+"""Levels, presentation, how strongly the layers are driven, and the accuracy."""
+
+
+def simulate(folder: Path, conditions: Sequence[Condition], layers: Sequence[str] = ("V1", "IT")) -> Any:
+    """Stores of a network whose layers are leaky integrators of known drive, and whose accuracy is known."""
+    rng, stores = np.random.default_rng(0), []
+    for number, (levels, show, drive, accuracy) in enumerate(conditions):
+        variables = {}
+        for depth, layer in enumerate(layers):
+            course = 2.0 + leaky_response(drive * (show.frames >= 0), 0.5 / (depth + 1))
+            units = course[None, :, None, None, None] * rng.normal(1, 0.02, (N, 1, 3, 4, 4))
+            units += course[None, :, None, None, None] - units.mean(axis=(0, 2, 3, 4), keepdims=True)
+            variables[layer] = {"response": (SPATIAL, units.astype(np.float64))}
+        right = np.arange(N) < round(accuracy * N)
+        answers = np.where(right, LABELS, (LABELS + 1) % 4)
+        scores = np.repeat(np.eye(4)[answers][:, None], show.n_timesteps, axis=1)
+        stores.append(
+            (levels, write_store(folder / f"{number}.zarr", variables, scores, LABELS, CLASSES, dt=5.0), show)
+        )
+    return stores
+
+
+def analyse(folder: Path, conditions: Sequence[Condition]) -> ExperimentAnalysis:
+    return analyse_experiment(simulate(folder, conditions), Readout())
+
+
+def contrast_conditions(levels: Sequence[float], drive: Callable[[float], float]) -> list[Condition]:
+    show = Presentation.duration(40, 30, 2)
+    return [({"contrast": str(c)}, show, drive(c), 0.5) for c in levels]
+
+
+LEVELS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "analysis", "along", "across"),
+    [
+        (["contrast"], "stimulus_contrast", "contrast", None),
+        (["stimulus_contrast"], "stimulus_contrast", "stimulus_contrast", None),
+        (["stim"], "stimulus_duration", "stim", None),
+        (["interval"], "interval_duration", "interval", None),
+        (["ssnr"], "ssnr", "ssnr", None),
+        (["contrast", "duration"], "stimulus_contrast", "contrast", "duration"),
+        (["duration", "contrast"], "stimulus_duration", "duration", "contrast"),
+        (["noise_type", "ssnr"], "ssnr", "ssnr", "noise_type"),
+        (["intro"], None, "intro", None),
+        (["noise_type", "intro"], None, "noise_type", "intro"),
+    ],
+)
+def test_the_swept_parameter_chooses_the_analysis(parameters, analysis, along, across):
+    wanted = GENERIC if analysis is None else ANALYSES[analysis]
+    assert choose_analysis(parameters) == (wanted, along, across)
+
+
+def test_a_contrast_sweep_gives_back_the_response_function_of_each_layer(tmp_path):
+    show = Presentation.duration(40, 30, 2)
+    gains = {"V1": leaky_response(show.frames >= 0, 0.5).max(), "IT": leaky_response(show.frames >= 0, 0.25).max()}
+    result = analyse(
+        tmp_path, contrast_conditions(LEVELS, lambda c: float(naka_rushton(np.array(c), 4.0, 0.25, 2.0, 0.5)))
+    )
+    for layer, gain in gains.items():
+        fit = result.fits[(result.fits["layer"] == layer)].set_index("parameter")
+        assert fit.loc["c50", "value"] == pytest.approx(0.25, rel=0.01)
+        assert fit.loc["n", "value"] == pytest.approx(2.0, rel=0.01)
+        assert fit.loc["r_max", "value"] == pytest.approx(4.0 * gain, rel=0.01)
+        assert fit.loc["b", "value"] == pytest.approx(0.5 * gain, rel=0.02)
+    assert (result.fits.query("layer == 'output'")["note"].str.contains("not fitted")).all()
+
+
+def test_latency_is_given_in_steps_and_ms_and_does_not_depend_on_the_strength(tmp_path):
+    result = analyse(tmp_path, contrast_conditions(LEVELS[:5], lambda c: c))
+    half = np.interp(0.5, 1 - 0.5 ** np.arange(31), np.arange(31))
+    np.testing.assert_allclose(result.tuning["latency/V1"], half, rtol=1e-4)
+    np.testing.assert_allclose(result.tuning["latency_ms/V1"], 5 * half, rtol=1e-4)
+    assert (result.tuning["latency/IT"] > result.tuning["latency/V1"]).all()
+
+
+def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
+    """A leaky integrator's response adds up to its drive: ``Σ x = drive · duration``, when the trial is long enough."""
+    shows = {d: Presentation.duration(120, d, 2) for d in (1, 2, 5, 10)}
+    result = analyse(tmp_path, [({"duration": str(d)}, show, 3.0, 0.5) for d, show in shows.items()])
+    np.testing.assert_allclose(result.tuning["integral/V1"], 3.0 * np.array(list(shows)), rtol=1e-4)
+    assert result.fits.empty
+    assert list(result.fits.columns[:2]) == ["layer", "measure"]
+
+
+def test_an_interval_sweep_gives_the_adaptation_index(tmp_path):
+    shows = {i: Presentation.interval(80, 10, 2, i) for i in (1, 5, 50)}
+    result = analyse(tmp_path, [({"interval": str(i)}, show, 2.0, 0.5) for i, show in shows.items()])
+    index = result.tuning["adaptation/IT"].to_numpy()
+    assert (np.diff(index) < 0).all()
+    assert index[-1] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_noise_sweep_gives_the_half_point_of_accuracy_for_each_kind_of_noise(tmp_path):
+    show = Presentation.duration(12, 6, 2)
+    signals, halves = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], {"gaussian": 0.2, "uniform": 0.4}
+    conditions = [
+        ({"noise_type": kind, "ssnr": str(s)}, show, 1.0, float(psychometric(np.array(s), half, 2.0, 0.0, 0.25)))
+        for kind, half in halves.items()
+        for s in signals
+    ]
+    result = analyse(tmp_path, conditions)
+    assert (result.along, result.across) == ("ssnr", "noise_type")
+    found = result.fits[result.fits["parameter"] == "half_point"].set_index("noise_type")
+    for kind, half in halves.items():
+        assert found.loc[kind, "value"] == pytest.approx(half, rel=0.1)
+        assert found.loc[kind, "low"] < half < found.loc[kind, "high"]
+
+
+def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(tmp_path):
+    conditions = [
+        ({"contrast": str(c), "duration": str(d)}, Presentation.duration(30, d, 2), float(c**2 / (c**2 + h**2)), 0.5)
+        for c in LEVELS
+        for d, h in ((5, 0.2), (20, 0.4))
+    ]
+    result = analyse(tmp_path, conditions)
+    found = result.fits.query("parameter == 'c50' and layer == 'V1'").set_index("duration")["value"]
+    assert found.to_dict() == pytest.approx({5: 0.2, 20: 0.4}, rel=0.01)
+
+
+def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
+    show = Presentation.duration(10, 4, 2)
+    conditions = [({"temporal": kind}, show, 1.0, 0.5) for kind in ("static", "dynamic")]
+    result = analyse(tmp_path, conditions)
+    assert result.tuning["temporal"].tolist() == ["static", "dynamic"]
+    assert result.fits.empty
+
+
+def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
+    show = Presentation.duration(10, 4, 2)
+    result = analyse(tmp_path, [({"program": kind}, show, 1.0, 0.5) for kind in ("1", "mask", "2")])
+    assert result.tuning["program"].tolist() == ["1", "mask", "2"]
+    result.tuning.to_parquet(tmp_path / "tuning.parquet")
+
+
+@pytest.mark.parametrize("level", ["0.0", "1.0"])
+def test_an_experiment_of_one_condition_is_measured_and_not_fitted(tmp_path, level):
+    result = analyse(tmp_path, contrast_conditions([float(level)], lambda c: c))
+    assert result.fits["note"].str.contains("1 level for a curve").all()
+    for name, figure in draw_figures(result).items():
+        save_figure(figure, tmp_path, name)
+
+
+def test_courses_carry_the_time_in_ms_and_what_is_shown(tmp_path):
+    result = analyse(tmp_path, contrast_conditions([0.5, 1.0], lambda c: c))
+    courses = result.courses
+    assert result.dt == 5.0
+    assert set(courses["measure"]) == {"accuracy", "mean", "sem"}
+    np.testing.assert_array_equal(courses["time_ms"], 5 * courses["time"])
+    assert courses[courses["shown"] == 0]["time"].agg(["min", "max"]).tolist() == [2, 31]
+    assert set(courses.loc[courses["shown"] < 0, "contrast_shown"]) == {0}
+
+
+def test_error_of_the_response_is_that_of_its_peak_over_samples(tmp_path):
+    result = analyse(tmp_path, contrast_conditions([1.0], lambda c: c))
+    rows = result.courses.query("layer == 'V1'").pivot(index="time", columns="measure", values="value")
+    assert result.tuning["response_sem/V1"][0] == rows["sem"][rows["mean"].idxmax()]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from PIL import Image
+
+from dynvision.analysis.comparison import compare_subjects, draw_comparison
+from dynvision.analysis.experiment import ExperimentAnalysis, analyse_experiment
+from dynvision.analysis.style import color_layers, color_levels, label_parameter, pick_levels, save_figure, tag_level
+from dynvision.analysis.summary_figures import draw_figures
+from dynvision.config.experiments import Readout
+from dynvision.data.schedule import Presentation
+from tests.dynvision.analysis.test_experiment import LEVELS, simulate
+
+LAYERS = ("V1", "V2", "V4", "IT", "classifier")
+
+
+def make_experiment(folder: Path, kind: str) -> ExperimentAnalysis:
+    show = Presentation.duration(24, 10, 2)
+    conditions = {
+        "contrast": [({"contrast": str(c)}, show, c**2 / (c**2 + 0.1), 0.25 + 0.7 * c) for c in (*LEVELS, 0.05 / 2)],
+        "duration": [
+            ({"duration": str(d)}, Presentation.duration(24, d, 2), 1.0, 0.5) for d in (1, 2, 3, 4, 5, 8, 12, 20)
+        ],
+        "interval": [({"interval": str(i)}, Presentation.interval(24, 4, 2, i), 1.0, 0.5) for i in (0, 2, 6)],
+        "grid": [
+            ({"contrast": str(c), "duration": str(d)}, Presentation.duration(24, d, 2), c, c)
+            for c in (0.2, 0.6, 1.0)
+            for d in (2, 10)
+        ],
+        "names": [({"temporal": name}, show, 1.0, 0.5) for name in ("static", "dynamic", "correlated")],
+    }
+    return analyse_experiment(simulate(folder, conditions[kind], LAYERS), Readout())
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory):
+    kinds = ("contrast", "duration", "interval", "grid", "names")
+    return {kind: make_experiment(tmp_path_factory.mktemp(kind), kind) for kind in kinds}
+
+
+def legends_of(figure: Figure) -> list[Legend]:
+    return [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend() is not None)]
+
+
+@pytest.mark.parametrize("kind", ["contrast", "duration", "interval", "grid", "names"])
+def test_pictures_name_their_axes_and_nothing_lies_over_another_or_outside(experiments, kind):
+    figures = draw_figures(experiments[kind])
+    assert list(figures) == ["summary", "time_courses", "tuning", *(["heat_map"] if kind == "grid" else [])]
+    for name, figure in figures.items():
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()
+        width, height = figure.bbox.width, figure.bbox.height
+        drawn = [axes for axes in figure.axes if axes.axison and axes.get_visible()]
+        for axes in drawn:
+            box = axes.get_tightbbox()
+            over = max(-box.x0, -box.y0, box.x1 - width, box.y1 - height)
+            assert over < 3, f"{name}: {axes.get_title(loc='left')} is cut off by {over:.0f} pixels"
+        panels = [axes for axes in drawn if len(axes.get_yticks()) and not hasattr(axes, "_colorbar")]
+        assert all(axes.get_ylabel() for axes in panels if axes.get_subplotspec().colspan.start == 0), name
+        for legend in legends_of(figure):
+            box = legend.get_window_extent()
+            assert not any(box.overlaps(axes.bbox) for axes in drawn), name
+
+
+def test_a_picture_is_the_same_bytes_each_time_and_1600_pixels_wide(experiments, tmp_path):
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        for name, figure in draw_figures(experiments["contrast"]).items():
+            save_figure(figure, folder, name)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == sorted(f"{n}.{kind}" for n in ("summary", "time_courses", "tuning") for kind in ("png", "svg"))
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    with Image.open(tmp_path / "a" / "summary.png") as image:
+        assert image.width == 1600
+    assert "<dc:date>" not in (tmp_path / "a" / "summary.svg").read_text()
+
+
+def test_every_condition_is_drawn_in_every_panel_in_its_colour(experiments):
+    result = experiments["duration"]
+    figure = draw_figures(result)["time_courses"]
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_title(loc="left") in LAYERS}
+    assert list(panels) == list(LAYERS)
+    wanted = {tuple(color) for color in color_levels(result.tuning["duration"]).values()}
+    for layer, axes in panels.items():
+        assert {tuple(line.get_color()) for line in axes.get_lines()} == wanted
+        rows = result.courses[(result.courses["layer"] == layer) & (result.courses["duration"] == 20)]
+        means = rows[rows["measure"] == "mean"]["value"]
+        assert any(np.array_equal(line.get_ydata(), means) for line in axes.get_lines())
+
+
+def test_bars_under_the_axis_last_as_long_as_the_stimulus(experiments):
+    figure = draw_figures(experiments["duration"])["time_courses"]
+    strip = figure.axes[1]
+    bars = [(patch.get_x(), patch.get_width()) for patch in strip.patches]
+    # Steps of 5 ms; a step lasts from half a step before its time to half a step after it.
+    assert bars == [(5 * (2 - 0.5), 5 * d) for d in (1, 2, 3, 4, 5, 8, 12, 20)]
+    assert strip.get_shared_x_axes().joined(strip, figure.axes[0])
+    contrast = draw_figures(experiments["contrast"])["time_courses"].axes[1]
+    assert len(contrast.patches) == 1
+
+
+def test_a_fitted_curve_is_marked_at_c50_with_its_value(experiments):
+    result = experiments["contrast"]
+    figure = draw_figures(result)["tuning"]
+    axes = next(axes for axes in figure.axes if axes.get_title(loc="left") == "V1")
+    fit = result.fits.query("layer == 'V1' and parameter == 'c50'").iloc[0]
+    assert f"{fit['value']:.3g}" in axes.texts[0].get_text()
+    marks = [line for line in axes.get_lines() if line.get_marker() == "^"]
+    assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [fit["value"]]
+
+
+def test_subjects_are_compared_in_one_table_and_one_picture(experiments, tmp_path):
+    first, second = experiments["contrast"], make_experiment(tmp_path, "contrast")
+    fewer = second.tuning[[name for name in second.tuning.columns if not name.endswith("/IT")]]
+    result = compare_subjects(
+        {"a": first.tuning, "b": fewer}, {"a": first.fits, "b": second.fits}, ["contrast"], first.presentations
+    )
+    assert list(result.tuning.columns[:3]) == ["subject", "condition", "contrast"]
+    assert result.tuning.groupby("subject").size().to_dict() == {"a": 8, "b": 8}
+    assert result.tuning.query("subject == 'b'")["response/IT"].isna().all()
+    figure = draw_comparison(result, ["contrast"])
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"a", "b"}
+    save_figure(figure, tmp_path, "subjects")
+
+
+def test_colours_differ_and_are_given_in_the_order_of_the_levels():
+    for colors in (color_levels(range(8)), color_levels(["b", "a"]), color_layers("abcdefghijklm")):
+        assert len({tuple(np.ravel(color)) for color in colors.values()}) == len(colors)
+    assert list(color_levels([0.4, 0.1, 0.4])) == [0.4, 0.1]
+
+
+def test_labels_carry_the_unit():
+    assert label_parameter("stim", False) == "stimulus duration (steps)"
+    assert label_parameter("interval", True) == "interval (ms)"
+    assert label_parameter("contrast", True) == "contrast"
+    assert [tag_level("duration", d, False) for d in (1, 5)] == ["duration 1 step", "duration 5 steps"]
+    assert tag_level("noise_type", "salt_and_pepper", False) == "salt and pepper"
+
+
+def test_a_legend_of_many_levels_names_the_first_the_last_and_some_between():
+    assert pick_levels([1, 2, 3]) == [1, 2, 3]
+    picked = pick_levels(list(range(100)))
+    assert (picked[0], picked[-1], len(picked)) == (0, 99, 12)
