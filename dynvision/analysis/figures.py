@@ -13,6 +13,7 @@ from dynvision.data.schedule import Presentation
 __all__ = [
     "draw_condition",
     "draw_contact_sheet",
+    "draw_kernels",
     "draw_presentation",
     "draw_training",
 ]
@@ -67,6 +68,28 @@ def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: s
     left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
     right.plot(epochs, val_accuracy, "o-", color="tab:blue", markersize=3)
     right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.02))
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def draw_kernels(kernels: Any, title: str) -> Figure:
+    """The first kernels of a convolution, each in its own range.
+
+    Args:
+        kernels: Shape `[C_out, C_in, k, k]`; three input channels are shown as colour, others as their mean.
+        title: What they are of.
+    """
+    shown = kernels[:32].astype(np.float64)
+    columns = min(8, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(0.8 * columns + 0.4, 0.8 * rows + 0.4), layout="constrained")
+    for axes, kernel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), shown, strict=False):
+        low, high = kernel.min(), kernel.max()
+        scaled = (kernel - low) / (high - low or 1.0)
+        image = scaled.transpose(1, 2, 0) if len(kernel) == 3 else scaled.mean(axis=0)
+        axes.imshow(image, cmap="gray", interpolation="nearest")
+    for axes in figure.axes:
+        axes.set_axis_off()
     figure.suptitle(title, fontsize=9)
     return figure
 

@@ -69,7 +69,8 @@ def refuse(model: str, x: Values, y: Values, n_parameters: int) -> Fit | None:
     note = ""
     levels = len(np.unique(x))
     if levels <= n_parameters:
-        note = f"not fitted: {levels} level{'' if levels == 1 else 's'} for a curve of {n_parameters} parameters; it needs {n_parameters + 1}"
+        held = f"{levels} level{'' if levels == 1 else 's'}"
+        note = f"not fitted: {held} for a curve of {n_parameters} parameters; it needs {n_parameters + 1}"
     elif not (np.isfinite(x).all() and np.isfinite(y).all()):
         note = "not fitted: a value is not finite"
     elif np.ptp(y) <= _FLAT * np.abs(y).max() + 1e-12:

@@ -41,6 +41,9 @@ def draw_target(workspace: Workspace, target: Target, record: Record) -> dict[st
         sheet = figures.draw_contact_sheet(_pick_images(workspace, target, details["classes"]), str(target))
         return {"contact_sheet": encode_png(sheet)}
     if target.stage == "models":
+        if "loss" not in details:
+            weights = workspace.stage(target).output(target) / "trained.safetensors"
+            return {"first_layer": encode_png(figures.draw_kernels(_first_kernels(weights), str(target)))}
         training = figures.draw_training(details["loss"], details["val_accuracy"], str(target))
         return {"training": encode_png(training)}
     if target.stage == "responses":
@@ -56,6 +59,15 @@ def encode_png(figure: Figure, dpi: int = 80) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     return buffer.getvalue()
+
+
+def _first_kernels(weights: Path) -> Any:
+    """The kernels of the first convolution, `[C_out, C_in, k, k]`; else the first matrix, as one picture."""
+    from safetensors.numpy import load_file
+
+    arrays = [value for value in load_file(weights).values() if value.ndim in (2, 4)]
+    kernels = next((value for value in arrays if value.ndim == 4), None)
+    return kernels if kernels is not None else arrays[0][None, None] if arrays else np.zeros((1, 1, 1, 1))
 
 
 def _shrink(path: Path) -> bytes:

@@ -98,7 +98,11 @@ class RecordConfig(Section):
 
 
 class RunConfig(Section):
-    """How an experiment is computed. Only `device`, `dtype` and `mixed_precision` can change numbers."""
+    """How an experiment is computed.
+
+    `dtype` and `mixed_precision` belong to the result. Device and threads change numbers in their last digits at
+    most, and are noted in the store; the others change none.
+    """
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto: the GPU where there is one")
     dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames that are shown")

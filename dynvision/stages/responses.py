@@ -60,7 +60,7 @@ class ResponsesStage(Stage):
             "idle": experiment.idle,
             "status": experiment.status,
             "record": record.model_dump(mode="json"),
-            "run": run.model_dump(mode="json", include={"device", "dtype", "mixed_precision", "threads"} | budget),
+            "run": run.model_dump(mode="json", include={"dtype", "mixed_precision"} | budget),
             "statistics": statistics.model_dump(mode="json") if statistics else None,
             "readout": experiment.readout.model_dump(mode="json"),
         }

@@ -96,7 +96,7 @@ def test_store_says_how_it_was_made_and_what_was_shown(root):
     assert made.items() <= record["details"].items()
     settings = json.loads(tree.attrs["settings"])
     assert settings["record"]["batch_size"] == 3
-    assert settings["run"] == {"device": "auto", "dtype": "float32", "mixed_precision": False, "threads": None}
+    assert settings["run"] == {"dtype": "float32", "mixed_precision": False}
     assert record["details"]["steps_computed"] == 2 + 6
 
 

@@ -7,7 +7,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from dynvision.analysis.pictures import draw_target
 from dynvision.building import build_targets
+from dynvision.checking import check_targets
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
 from dynvision.experiments.reading import open_store
 from dynvision.models.checkpoint import load_checkpoint, match_outputs
@@ -106,6 +108,8 @@ def test_a_network_of_torchvision_is_a_subject_without_training(root):
     record = workspace.read_record(target)
     assert record.details["parameters"] > 11_000_000
     assert not (root / "data/processed/gratings/train_all").exists(), "an untrained network needs no training images"
+    assert draw_target(workspace, target, record)["first_layer"].startswith(b"\x89PNG")
+    assert all(check["passed"] for check in check_targets([str(target)], root=str(root), config=str(root / "config")))
 
 
 def test_a_changed_checkpoint_makes_the_network_stale(root):
