@@ -11,10 +11,22 @@ from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
-__all__ = ["describe_record"]
+__all__ = ["describe_record", "name_tags"]
 
 _NUMBERS = ("images", "samples", "bytes", "parameters", "accuracy", "chance", "n_timesteps", "conditions", "rows")
 _NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_together", "threads")
+
+
+def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
+    """Tags by which assets are found and filtered: dataset, model, experiment, subject."""
+    if key[0] in ("responses", "summary"):
+        subject = workspace.config.subjects[key[2]]
+        names = {"experiment": key[1], "subject": key[2], "model": subject.model, "dataset": subject.dataset}
+    elif key[0] == "models":
+        names = {"model": key[1], "dataset": key[2]}
+    else:
+        names = {"dataset": key[1]}
+    return {f"dynvision/{kind}": name for kind, name in names.items()}
 
 
 def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
+
+from dynvision_assets.run_processes import tag_run
 
 __all__ = ["ComputeResource"]
 
@@ -23,11 +26,17 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     config_folder: str = Field(description="The folder of the config files.")
     in_child: bool = Field(default=True, description="Compute in a child process.")
 
-    def call(self, function: str, **arguments: Any) -> Any:
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Say of the run which process it is in, so that it can be told later whether it still lives."""
+        if context.instance is not None and context.run is not None:
+            tag_run(context.instance, context.run.run_id)
+
+    def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call `module:function` with the workspace's root and config folder, in the child process.
 
         Args:
             function: The import path.
+            tell: Takes lines about the progress of the call.
             arguments: JSON-ready arguments.
 
         Raises:
@@ -40,7 +49,7 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         if not self.in_child:
             return self.call_here(function, **arguments)
         try:
-            return shared_process().call(function, **arguments, root=self.root, config=self.config_folder)
+            return shared_process().call(function, tell, **arguments, root=self.root, config=self.config_folder)
         except DynvisionError as error:
             raise _failure(error) from error
 

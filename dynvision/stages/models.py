@@ -157,6 +157,7 @@ class ModelsStage(Stage):
             source.normalize,
             str(target),
             keep,
+            self.run.device,
         )
         trained = {key: value.clone() for key, value in network.state_dict().items()}
         digest = digest_weights(trained)
@@ -172,6 +173,7 @@ class ModelsStage(Stage):
                 "parameters": sum(p.numel() for p in network.parameters()),
                 "val_accuracy": history.val_accuracy,
                 "loss": history.loss,
+                "device": history.device,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
                 "seconds": round(time.perf_counter() - start, 3),

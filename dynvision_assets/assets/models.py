@@ -6,6 +6,7 @@ import dagster as dg
 
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.stage_asset import make_stage_asset
+from dynvision_assets.run_config import ModelsConfig
 
 __all__ = ["make_models_assets"]
 
@@ -17,6 +18,7 @@ def make_models_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
             workspace,
             key,
             kinds={"pytorch"},
+            config_type=ModelsConfig,
             description=f"The network `{workspace.config.models[key[1]].class_path}` trained on {key[2]}: "
             "`init.safetensors` and `trained.safetensors`, with the configuration in their headers.",
         )

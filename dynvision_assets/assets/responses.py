@@ -13,10 +13,12 @@ import dagster as dg
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.assets.stage_asset import BuildConfig, open_workspace
-from dynvision_assets.metadata import describe_record
+from dynvision_assets.assets.stage_asset import build_arguments, open_workspace
+from dynvision_assets.automation import REBUILD
+from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource
+from dynvision_assets.run_config import ResponsesConfig
 
 __all__ = ["make_responses_assets", "report_conditions", "show_stimuli", "verify_responses"]
 
@@ -35,11 +37,11 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
     description="Shows every image under all conditions of the run and streams the responses to stores "
     "beside their place.",
 )
-def show_stimuli(context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource) -> list[str]:
+def show_stimuli(context: dg.AssetExecutionContext, config: ResponsesConfig, compute: ComputeResource) -> list[str]:
     """Show the stimuli; gives the conditions that were shown, not those that were up to date."""
     targets = _targets(context, open_workspace(compute))
     shown: list[str] = compute.call(
-        "dynvision.building:show_stimuli", targets=[str(t) for t in targets], force=config.force
+        "dynvision.building:show_stimuli", tell=context.log.info, **build_arguments(targets, config)
     )
     context.log.info(f"showed {len(shown)} of {len(targets)} conditions; the others are up to date")
     return shown
@@ -54,7 +56,12 @@ def verify_responses(context: dg.AssetExecutionContext, compute: ComputeResource
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
     try:
-        records = compute.call("dynvision.building:verify_responses", targets=[str(t) for t in targets], shown=shown)
+        records = compute.call(
+            "dynvision.building:verify_responses",
+            tell=context.log.info,
+            targets=[str(t) for t in targets],
+            shown=shown,
+        )
     except dg.Failure as failure:
         yield _check(key, COMPLETE, False, str(failure.description), {})
         raise
@@ -107,6 +114,8 @@ def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefiniti
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="responses",
         kinds={"zarr", "pytorch"},
+        tags=name_tags(workspace, key),
+        automation_condition=REBUILD,
         description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded "
         "layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",
         code_version=workspace.stages["responses"].code_version,
