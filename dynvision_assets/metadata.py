@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import dagster as dg
@@ -55,7 +56,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     for title, png in draw_target(workspace, target, record).items():
         encoded = base64.b64encode(png).decode()
         metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")
-    return metadata
+    return {key: _plain(value) for key, value in metadata.items()}
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
@@ -65,7 +66,8 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+    """A value as people read it: numbers with five digits."""
+    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _column_type(value: Any) -> str:
