@@ -86,29 +86,31 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
     """
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
-    from sqlalchemy.exc import OperationalError
 
     silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": silent})
+    if not os.environ.get(POSTGRES):
+        return DagsterInstance.from_ref(reference)
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import OperationalError
+
     try:
         return DagsterInstance.from_ref(reference)
-    except OperationalError as error:
-        if POSTGRES not in os.environ:
-            raise
-        reason = str(error.orig).strip().splitlines()[0]
+    except (OperationalError, DagsterPostgresException) as error:
+        found = error if isinstance(error, OperationalError) else error.__cause__
+        reason = str(getattr(found, "orig", error)).strip().splitlines()[0]
         raise DynvisionError(f"the database of ${POSTGRES} cannot be used: {reason}") from error
 
 
 def _write_settings(path: Path) -> None:
-    """Write the settings where there are none, or none but our own of another storage."""
+    """Write the settings where there are none, or add a database to our own."""
     url = os.environ.get(POSTGRES)
     if url:
         os.environ[POSTGRES] = _postgres_url(url)
     wanted = SETTINGS + (STORAGE if url else "")
     held = path.read_text(encoding="utf-8") if path.exists() else ""
-    if held in ("", SETTINGS, SETTINGS + STORAGE):
-        if held != wanted:
-            write_bytes(path, wanted.encode())
+    if held in ("", SETTINGS) and held != wanted:
+        write_bytes(path, wanted.encode())
     elif url and POSTGRES not in held:
         raise ConfigError(
             f"${POSTGRES} is set, but {path} was changed by hand and does not use it. Add these lines to it, or "
