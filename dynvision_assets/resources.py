@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
-
-from dynvision_assets.run_processes import tag_run
 
 __all__ = ["ComputeResource"]
 
 
-class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+@dataclass(frozen=True)
+class ComputeResource:
     """Runs functions of the library that are named by import path and take JSON-ready arguments.
 
     What computes runs in a child process, one for this process: torch is not loaded here, and a file that is truncated
     while it is read ends the child and not the run. Because of the form of the call, another resource can run it on a
     cluster, and no asset changes.
+
+    It is a plain object and no configurable resource: where a root is, is nothing to set for a run in the Launchpad.
+
+    Attributes:
+        root: The folder that holds data/ and .dagster/.
+        config_folder: The folder of the config files.
+        in_child: Compute in a child process.
     """
 
-    root: str = Field(description="The folder that holds data/ and .dagster/.")
-    config_folder: str = Field(description="The folder of the config files.")
-    in_child: bool = Field(default=True, description="Compute in a child process.")
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Say of the run which process it is in, so that it can be told later whether it still lives."""
-        if context.instance is not None and context.run is not None:
-            tag_run(context.instance, context.run.run_id)
+    root: str
+    config_folder: str
+    in_child: bool = True
 
     def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call `module:function` with the workspace's root and config folder, in the child process.

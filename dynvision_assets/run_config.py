@@ -1,4 +1,4 @@
-"""What can be set in the Launchpad for one run: typed, described, bounded.
+"""What can be set in the Launchpad for one run: typed, described, bounded, each with its default.
 
 Device and workers change how a run computes and nothing of what it makes. What makes a result belongs to the config
 files; the few settings of responses that may be tried out here are recorded with them, and `dynvision status` says so.
@@ -27,8 +27,9 @@ class Device(Enum):
 class Resolution(Enum):
     """How finely responses are recorded."""
 
-    UNIT = "unit"
+    AS_CONFIGURED = "as_configured"
     CHANNEL = "channel"
+    UNIT = "unit"
 
 
 class BuildConfig(dg.Config):
@@ -49,12 +50,12 @@ class BuildConfig(dg.Config):
 class RawConfig(BuildConfig):
     """What can be set for raw images."""
 
-    workers: int | None = Field(
-        default=None,
-        ge=1,
+    workers: int = Field(
+        default=0,
+        ge=0,
         le=MAX_WORKERS,
-        description=f"Threads that write images, 1 to {MAX_WORKERS}; by default one for each core. The images are the "
-        "same with any number.",
+        description=f"Threads that write images, 1 to {MAX_WORKERS}; 0 is one for each core. The images are the same "
+        "with any number.",
     )
 
 
@@ -63,7 +64,7 @@ class ModelsConfig(BuildConfig):
 
     device: Device = Field(
         default=Device.AUTO,
-        description="Where the network is trained: auto (a GPU where there is one), cpu, cuda or mps",
+        description="Where the network is trained: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
     )
 
 
@@ -71,23 +72,24 @@ class ResponsesConfig(BuildConfig):
     """What can be set for recording responses."""
 
     device: Device = Field(
-        default=Device.AUTO, description="Where the network computes: auto (a GPU where there is one), cpu, cuda, mps."
+        default=Device.AUTO,
+        description="Where the network computes: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
     )
-    batch_size: int | None = Field(
-        default=None,
-        ge=1,
+    batch_size: int = Field(
+        default=0,
+        ge=0,
         le=4096,
-        description="Images shown together, 1 to 4096; smaller needs less memory. By default as record.batch_size in "
+        description="Images shown together, 1 to 4096; smaller needs less memory. 0 is record.batch_size of "
         "config_models.yaml.",
     )
-    layers: list[str] | None = Field(
-        default=None,
-        min_length=1,
-        description='Layers to record, by name or pattern (["V1", "V*"]), for this run; by default as record.layers in '
+    layers: list[str] = Field(
+        default=[],
+        description='Layers to record in this run, by name or pattern: ["V1", "IT"], ["V*"]. [] is record.layers of '
         "config_models.yaml. What is recorded otherwise than the files say counts as stale.",
     )
-    resolution: Resolution | None = Field(
-        default=None,
-        description="channel (mean and standard deviation over space) or unit (everything), for this run; by default "
-        "as record.resolution in config_models.yaml. What is recorded otherwise than the files say counts as stale.",
+    resolution: Resolution = Field(
+        default=Resolution.AS_CONFIGURED,
+        description="CHANNEL (mean and standard deviation over space) or UNIT (everything) in this run; "
+        "AS_CONFIGURED is "
+        "record.resolution of config_models.yaml. What is recorded otherwise than the files say counts as stale.",
     )

@@ -19,6 +19,7 @@ from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource
 from dynvision_assets.run_config import ResponsesConfig
+from dynvision_assets.run_processes import tag_run
 
 __all__ = ["make_responses_assets", "report_conditions", "show_stimuli", "verify_responses"]
 
@@ -37,8 +38,11 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
     description="Shows every image under all conditions of the run and streams the responses to stores "
     "beside their place.",
 )
-def show_stimuli(context: dg.AssetExecutionContext, config: ResponsesConfig, compute: ComputeResource) -> list[str]:
+def show_stimuli(
+    context: dg.AssetExecutionContext, config: ResponsesConfig, compute: dg.ResourceParam[ComputeResource]
+) -> list[str]:
     """Show the stimuli; gives the conditions that were shown, not those that were up to date."""
+    tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     shown: list[str] = compute.call(
         "dynvision.building:show_stimuli", tell=context.log.info, **build_arguments(targets, config)
@@ -51,7 +55,9 @@ def show_stimuli(context: dg.AssetExecutionContext, config: ResponsesConfig, com
     out={"result": dg.Out(dg.Nothing), "check": dg.Out(io_manager_key="step_io_manager")},
     description="Reads the responses back (complete, finite, the right shapes and contents) and puts them in place.",
 )
-def verify_responses(context: dg.AssetExecutionContext, compute: ComputeResource, shown: list[str]) -> Iterator[Any]:
+def verify_responses(
+    context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource], shown: list[str]
+) -> Iterator[Any]:
     """Verify the responses; a failure is recorded and raised before they count as materialized."""
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
@@ -75,7 +81,7 @@ def verify_responses(context: dg.AssetExecutionContext, compute: ComputeResource
     out={"check": dg.Out(io_manager_key="step_io_manager")},
     description="Reports each condition's numbers, picture and data version; Dagster gives a whole run only one.",
 )
-def report_conditions(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[Any]:
+def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource]) -> Iterator[Any]:
     """Report every condition after the run's own materialization."""
     workspace = open_workspace(compute)
     (key,) = context.assets_def.keys

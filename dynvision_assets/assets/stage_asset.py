@@ -15,6 +15,7 @@ from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource
 from dynvision_assets.run_config import BuildConfig
+from dynvision_assets.run_processes import tag_run
 
 __all__ = ["build_arguments", "make_stage_asset", "open_workspace", "report_check"]
 
@@ -57,8 +58,9 @@ def make_stage_asset(
     def build(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]  # Dagster reads the fields from the annotation
-        compute: ComputeResource,
+        compute: dg.ResourceParam[ComputeResource],
     ) -> Iterator[Any]:
+        tag_run(context.instance, context.run.run_id)
         current = open_workspace(compute)
         target = target_of(current, key, context.partition_key if context.has_partition_key else None)
         (content,) = compute.call(

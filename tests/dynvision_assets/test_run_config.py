@@ -67,7 +67,7 @@ def test_workers_of_a_run_change_nothing_of_the_images(empty_root: Path) -> None
     assert versions[0] == versions[1]
 
 
-@pytest.mark.parametrize("workers", [0, 65, "two"])
+@pytest.mark.parametrize("workers", [-1, 65, "two"])
 def test_a_number_that_is_out_of_bounds_fails_before_anything_is_built(empty_root: Path, workers: Any) -> None:
     if isinstance(workers, str):
         with pytest.raises(dg.DagsterInvalidConfigError, match="workers"):
