@@ -160,18 +160,29 @@ def _check(key: dg.AssetKey, name: str, passed: bool, sentence: str, numbers: di
 def _report(
     context: dg.AssetExecutionContext, workspace: Workspace, key: dg.AssetKey, target: Target, record: Record
 ) -> None:
+    partition = partition_key(workspace, target)
     context.instance.report_runless_asset_event(
         dg.AssetMaterialization(
             key,
-            partition=partition_key(workspace, target),
+            partition=partition,
             metadata={
                 **describe_record(workspace, target, record),
                 "run": dg.MetadataValue.dagster_run(context.run.run_id),
             },
             tags={
                 "dagster/data_version": record.data_version,
+                "dagster/data_version_is_user_provided": "true",
                 "dagster/code_version": record.code_version,
                 **{f"dagster/input_data_version/{name.partition(':')[0]}": v for name, v in record.inputs.items()},
+                **_input_pointers(context.instance, key, str(partition)),
             },
         )
     )
+
+
+def _input_pointers(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> dict[str, str]:
+    """Which events the run's own materialization had as its inputs; without them the UI calls a partition unsynced."""
+    found = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
+    event = found[0].asset_materialization if found else None
+    tags = event.tags if event is not None and event.tags else {}
+    return {name: value for name, value in tags.items() if name.startswith("dagster/input_event_pointer/")}
