@@ -12,6 +12,7 @@ from dynvision.addresses import parse_target
 from dynvision.errors import DynvisionError
 from dynvision.files import output_lock, remove_leftovers
 from dynvision.records import Record
+from dynvision.run_settings import RunSettings
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
@@ -22,7 +23,14 @@ _held_until_verified: dict[tuple[str, tuple[Target, ...]], contextlib.ExitStack]
 """Locks that `show_stimuli` leaves to `verify_responses` where both run in one process; they end with it."""
 
 
-def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool = False) -> list[dict[str, Any]]:
+def build_targets(
+    targets: Sequence[str],
+    *,
+    root: str,
+    config: str,
+    force: bool = False,
+    run_settings: dict[str, Any] | None = None,
+) -> list[dict[str, Any]]:
     """Build targets of one asset whose inputs are there.
 
     Args:
@@ -30,11 +38,13 @@ def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool
         root: The folder that holds `data/`.
         config: The config folder.
         force: Build them even if they are up to date.
+        run_settings: How this run computes, as `RunSettings` has it; it changes nothing of what is built.
 
     Returns:
         The record of each, in order.
 
     Raises:
+        ConfigError: A run setting is unknown or out of bounds.
         MissingError: An input has not been built; names the command that does.
         OutputBusyError: Another process builds one of them.
     """
@@ -42,6 +52,7 @@ def build_targets(targets: Sequence[str], *, root: str, config: str, force: bool
     with _locks(workspace, chosen):
         records, pending = _split(workspace, chosen, force)
         stage = workspace.stage(chosen[0])
+        stage.run = RunSettings.from_dict(run_settings)
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}

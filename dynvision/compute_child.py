@@ -2,7 +2,7 @@
 
 Torch lives here and not in Dagster's own process, and a file that is truncated while it is read (SIGBUS)
 ends this process and not the one that reports it. Speaks JSON lines: a call on standard input, an answer on
-standard output.
+standard output, and before it lines about the progress of the call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import threading
 import traceback
 from typing import Any
 
+from dynvision.progress import listen_to_progress
+
 __all__ = ["main"]
 
 
@@ -23,7 +25,7 @@ def main() -> None:
     """Answer calls until standard input ends."""
     # A shell starts what it runs in the background with interruptions ignored, and here they are how work is stopped.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    answers = os.fdopen(os.dup(1), "w")
+    answers = _Answers()
     os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
     calls: list[dict[str, Any]] = []
     arrived = threading.Condition()
@@ -33,8 +35,22 @@ def main() -> None:
             while not calls:
                 arrived.wait()
             call = calls.pop(0)
-        answers.write(json.dumps(_answer(call)) + "\n")
-        answers.flush()
+        with listen_to_progress(lambda line: answers.send({"progress": line})):
+            answer = _answer(call)
+        answers.send(answer)
+
+
+class _Answers:
+    """The way to the caller: the answer to a call, and lines about its progress before."""
+
+    def __init__(self) -> None:
+        self._file = os.fdopen(os.dup(1), "w")
+        self._lock = threading.Lock()
+
+    def send(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._file.write(json.dumps(message) + "\n")
+            self._file.flush()
 
 
 def _read_calls(calls: list[dict[str, Any]], arrived: threading.Condition) -> None:

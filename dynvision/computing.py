@@ -9,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import IO, Any
 
 from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError
@@ -26,11 +27,13 @@ class ComputeProcess:
     def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
 
-    def call(self, function: str, **arguments: Any) -> Any:
+    def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call `module:function` in the child.
 
         Args:
             function: The import path.
+            tell: Takes lines about the progress of the call, one at least every ten seconds while there is something
+                to count.
             arguments: JSON-ready arguments.
 
         Raises:
@@ -46,15 +49,14 @@ class ComputeProcess:
             try:
                 child.stdin.write(json.dumps({"function": function, "arguments": arguments}) + "\n")
                 child.stdin.flush()
-                line = child.stdout.readline()
+                answer = _read_answer(child.stdout, tell)
             except BrokenPipeError:
-                line = ""
+                answer = None
         except BaseException:  # an interruption: the child must not go on by itself
             self.close()
             raise
-        if not line:
+        if answer is None:
             raise self._explain_death(function, arguments)
-        answer = json.loads(line)
         if "error" not in answer:
             return answer["result"]
         if answer["error"] == "KeyboardInterrupt":
@@ -113,6 +115,17 @@ class ComputeProcess:
     def is_running(self) -> bool:
         """Whether there is a child."""
         return self._child is not None and self._child.poll() is None
+
+
+def _read_answer(output: IO[str], tell: Callable[[str], object] | None) -> dict[str, Any] | None:
+    """The answer to a call; `None` where the child is gone. Lines about its progress come before."""
+    for line in output:
+        message: dict[str, Any] = json.loads(line)
+        if "progress" not in message:
+            return message
+        if tell is not None:
+            tell(message["progress"])
+    return None
 
 
 def shared_process() -> ComputeProcess:

@@ -1,14 +1,37 @@
-"""Progress bars: one look on a terminal, one line every ten seconds in a log."""
+"""Progress: a bar on a terminal, and for whoever listens a line with rate and remaining time every ten seconds."""
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["progress_bar", "say"]
+__all__ = ["listen_to_progress", "progress_bar", "say"]
+
+EVERY = 10.0
+"""Seconds between two lines to a listener."""
+
+_listeners: list[Callable[[str], None]] = []
 
 
-def progress_bar(total: int | None, description: str, unit: str = "image") -> Any:
+@contextmanager
+def listen_to_progress(listener: Callable[[str], None]) -> Iterator[None]:
+    """Give a line to a function every ten seconds while something is under way, and one when it is done.
+
+    Args:
+        listener: Takes the line; it is called from another thread.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+@contextmanager
+def progress_bar(total: int | None, description: str, unit: str = "image") -> Iterator[Any]:
     """Make a tqdm bar that suits a terminal as well as a log file.
 
     Args:
@@ -19,14 +42,40 @@ def progress_bar(total: int | None, description: str, unit: str = "image") -> An
     from tqdm import tqdm
 
     on_terminal = sys.stderr.isatty()
-    return tqdm(
+    with tqdm(
         total=total,
         desc=description,
         unit=f" {unit}",
         mininterval=0.2 if on_terminal else 10.0,
         dynamic_ncols=on_terminal,
         file=sys.stderr,
-    )
+    ) as bar:
+        done = threading.Event()
+        reporter = threading.Thread(target=_report, args=(bar, description, unit, done), daemon=True)
+        if _listeners:
+            reporter.start()
+        try:
+            yield bar
+        finally:
+            done.set()
+            if reporter.ident is not None:
+                reporter.join()
+
+
+def describe_progress(bar: Any, description: str, unit: str) -> str:
+    """Say in a line how far a bar is: `raw/mnist:train: 1200 of 60000 images (2 %), 410 a second, 2 min 23 s left`."""
+    state = bar.format_dict
+    done, total, seconds = state["n"], state["total"], state["elapsed"]
+    rate = done / seconds if seconds else 0.0
+    counted = f"{done} of {total} {unit}s ({done / total:.0%})" if total else f"{done} {unit}s"
+    parts = [counted, f"{rate:.3g} a second" if rate < 100 else f"{rate:.0f} a second"]
+    if total and done >= total:
+        parts.append(f"done in {_duration(seconds)}")
+    elif total and rate:
+        parts.append(f"{_duration((total - done) / rate)} left")
+    if state["postfix"]:
+        parts.append(state["postfix"])
+    return f"{description}: {', '.join(parts)}"
 
 
 def say(message: str) -> None:
@@ -34,3 +83,22 @@ def say(message: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(message, file=sys.stderr)
+
+
+def _report(bar: Any, description: str, unit: str, done: threading.Event) -> None:
+    while not done.wait(EVERY):
+        _tell(describe_progress(bar, description, unit))
+    _tell(describe_progress(bar, description, unit))
+
+
+def _tell(line: str) -> None:
+    for listener in list(_listeners):
+        listener(line)
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{whole // 60} min {whole % 60} s"

@@ -36,10 +36,12 @@ class History:
     Attributes:
         loss: Mean training loss (cross-entropy, nats).
         val_accuracy: Share of validation images named right at the last step.
+        device: Where it was computed: `cpu`, `cuda`, `mps`.
     """
 
     loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
+    device: str = "cpu"
 
 
 def train_network(
@@ -52,6 +54,7 @@ def train_network(
     normalize: Normalization | None = None,
     description: str = "training",
     on_epoch: Callable[[int], None] | None = None,
+    device: str = "auto",
 ) -> History:
     """Train a network in place, with AdamW and one cycle of the learning rate.
 
@@ -70,14 +73,20 @@ def train_network(
         normalize: Mean and standard deviation of each channel, applied after `augment`.
         description: What the progress bar says.
         on_epoch: Called after each epoch with its number, counted from 1; the network is within its constraint.
+        device: `auto` takes a GPU where there is one; else `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ConfigError: There is no such device here.
     """
+    _require_device(device)
     learner = _Learner(network, settings, len(train_loader), seed, augment, normalize)
-    with torch.random.fork_rng(devices=[]), _quiet(), progress_bar(settings.epochs, description, "epoch") as bar:
+    steps = settings.epochs * len(train_loader)
+    with torch.random.fork_rng(devices=[]), _quiet(), progress_bar(steps, description, "update") as bar:
         torch.manual_seed(seed)
         learner.bar, learner.on_epoch = bar, on_epoch
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
-            accelerator="auto",
+            accelerator=device,
             devices=1,
             logger=False,
             enable_checkpointing=False,
@@ -87,6 +96,7 @@ def train_network(
         )
         with _interruptible(trainer):
             trainer.fit(learner, train_loader, val_loader)
+    learner.history.device = trainer.strategy.root_device.type
     network.to("cpu")
     _constrain(network)
     return learner.history
@@ -136,6 +146,7 @@ class _Learner(lightning.LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.bar.update()
         if (batch_idx + 1) % CONSTRAIN_EVERY == 0:
             _constrain(self.network)
 
@@ -159,8 +170,8 @@ class _Learner(lightning.LightningModule):
                 "config_models.yaml"
             )
         self.history.loss.append(loss)
-        self.bar.set_postfix(loss=f"{loss:.3f}", val=f"{self.history.val_accuracy[-1]:.1%}")
-        self.bar.update()
+        epoch = f"{self.current_epoch + 1}/{self.settings.epochs}"
+        self.bar.set_postfix(epoch=epoch, loss=f"{loss:.3f}", val=f"{self.history.val_accuracy[-1]:.1%}")
         _constrain(self.network)
         if self.on_epoch is not None:
             self.on_epoch(self.current_epoch + 1)
@@ -222,6 +233,12 @@ def _constrain(network: nn.Module) -> None:
     constrain = getattr(network, "constrain", None)
     if constrain is not None:
         constrain()
+
+
+def _require_device(device: str) -> None:
+    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in there and not there[device]():
+        raise ConfigError(f"the device is to be '{device}', and torch finds none here. Choose auto or cpu.")
 
 
 @contextmanager

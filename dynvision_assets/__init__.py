@@ -1,9 +1,10 @@
 """The Dagster project over `dynvision`: assets for every stage, and reading their results in Python.
 
-`load` and `path` need no running server:
+`load`, `path` and `catalog` need no running server, and import no more than what they read:
 
     import dynvision_assets as dva
     dva.load("responses/contrast/rcnn_gratings")
+    dva.catalog("responses")
 """
 
 from importlib.metadata import PackageNotFoundError, distribution
@@ -21,13 +22,18 @@ else:
     )
 
 if TYPE_CHECKING:
+    from dynvision_assets.cataloging import catalog
     from dynvision_assets.loading import ProcessedFile, load, path
 
-__all__ = ["ProcessedFile", "load", "path"]
+__all__ = ["ProcessedFile", "catalog", "load", "path"]
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on demand: the command line starts without the configuration's machinery.
+    if name == "catalog":
+        from dynvision_assets.cataloging import catalog
+
+        return catalog
     if name in __all__:
         from dynvision_assets import loading
 

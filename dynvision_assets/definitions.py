@@ -12,6 +12,7 @@ from dynvision_assets.assets.processed import make_processed_assets
 from dynvision_assets.assets.raw import make_raw_assets
 from dynvision_assets.assets.responses import make_responses_assets
 from dynvision_assets.assets.summary import make_summary_assets
+from dynvision_assets.automation import make_sensors
 from dynvision_assets.io_managers import StageIOManager
 from dynvision_assets.resources import ComputeResource
 
@@ -37,6 +38,7 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
             # Values between the steps of one run, which is one process.
             "step_io_manager": dg.mem_io_manager,
         },
+        sensors=make_sensors(workspace),
         executor=dg.in_process_executor,
     )
 

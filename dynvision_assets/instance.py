@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.files import make_directory, write_bytes
 from dynvision.paths import Paths
 
 if TYPE_CHECKING:
     import dagster as dg
 
-__all__ = ["LOCATIONS_FILE", "fail_dead_runs", "prepare_home", "process_tags"]
+__all__ = ["LOCATIONS_FILE", "POSTGRES", "open_instance", "prepare_home"]
 
-HOST_TAG, PID_TAG, START_TAG = "dynvision/host", "dynvision/pid", "dynvision/pid_start"
+POSTGRES = "DYNVISION_POSTGRES"
+"""The environment variable that holds the URL of a PostgreSQL database, to keep runs and events in."""
 
 SETTINGS = """\
-# Written once by dynvision; yours to change.
+# Written once by dynvision; yours to change. What can stand here: https://docs.dagster.io (dagster.yaml).
 telemetry:
   enabled: false
 nux:
   enabled: false
 concurrency:
   runs:
-    max_concurrent_runs: 2
+    max_concurrent_runs: 2            # a backfill over many partitions waits in the queue
 run_monitoring:
-  enabled: true
+  enabled: true                       # a run whose process dies is marked as failed
   poll_interval_seconds: 10
-  max_runtime_seconds: 86400
+  start_timeout_seconds: 180
+  max_runtime_seconds: 86400          # a run that takes longer than a day is stopped
 run_retries:
   enabled: true
-  max_retries: 1
+  max_retries: 1                      # of a run that was killed; one that failed by itself would fail again
   retry_on_asset_or_op_failure: false
+"""
+
+STORAGE = f"""\
+storage:
+  postgres:
+    postgres_url:
+      env: {POSTGRES}
 """
 
 LOCATIONS_FILE = "dynvision_workspace.yaml"
@@ -51,58 +60,76 @@ def prepare_home(paths: Paths) -> Path:
     """Find the Dagster home (`$DAGSTER_HOME`, else `.dagster/` under the root) and make it usable.
 
     The environment variable is set for this process and its children, because Dagster reads it there.
+
+    Raises:
+        ConfigError: `$DYNVISION_POSTGRES` and `dagster.yaml` do not fit together; says how to make them.
     """
     chosen = os.environ.get("DAGSTER_HOME")
     home = Path(chosen).expanduser().absolute() if chosen else paths.dagster_home
     make_directory(home)
-    if not (home / "dagster.yaml").exists():
-        write_bytes(home / "dagster.yaml", SETTINGS.encode())
+    _write_settings(home / "dagster.yaml")
     write_bytes(home / LOCATIONS_FILE, LOCATIONS.encode())
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
-def process_tags() -> dict[str, str]:
-    """Tags that say which process a run of the command line is in."""
-    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid()), START_TAG: _start_time(os.getpid())}
+def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
+    """The instance of a home that was prepared.
 
+    Args:
+        home: The home.
+        capture: Keep what steps print in files, for the UI. Without, it goes where people look: on a terminal that is
+            where progress belongs, and Dagster's capture would keep the later steps of a command from it.
 
-def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs of command lines that were killed as failed; they would hold a place in the queue for ever.
-
-    Returns:
-        The runs that were marked.
+    Raises:
+        DynvisionError: Its database cannot be reached.
     """
-    import dagster as dg
+    from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
 
-    running = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING], tags={HOST_TAG: socket.gethostname()}
-    )
-    # A run that was started again from the UI has its parent's tags, but is another process.
-    own = [run for run in instance.get_runs(running) if run.parent_run_id is None]
-    dead = [run for run in own if run.tags.get(PID_TAG, "").isdigit() and not _is_alive(run.tags)]
-    for run in dead:
-        instance.report_run_failed(run, f"process {run.tags[PID_TAG]} of the command line is gone; make it again")
-    return [run.run_id for run in dead]
+    silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": silent})
+    if not os.environ.get(POSTGRES):
+        return DagsterInstance.from_ref(reference)
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import OperationalError
 
-
-def _is_alive(tags: Mapping[str, str]) -> bool:
-    pid = int(tags[PID_TAG])
-    started = _start_time(pid)
-    if started and tags.get(START_TAG, started) != started:
-        return False  # The number belongs to another process by now.
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return DagsterInstance.from_ref(reference)
+    except (OperationalError, DagsterPostgresException) as error:
+        found = error if isinstance(error, OperationalError) else error.__cause__
+        reason = str(getattr(found, "orig", error)).strip().splitlines()[0]
+        raise DynvisionError(f"the database of ${POSTGRES} cannot be used: {reason}") from error
 
 
-def _start_time(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where that cannot be known."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+def _write_settings(path: Path) -> None:
+    """Write the settings where there are none, or add a database to our own."""
+    url = os.environ.get(POSTGRES)
+    if url:
+        os.environ[POSTGRES] = _postgres_url(url)
+    wanted = SETTINGS + (STORAGE if url else "")
+    held = path.read_text(encoding="utf-8") if path.exists() else ""
+    if held in ("", SETTINGS) and held != wanted:
+        write_bytes(path, wanted.encode())
+    elif url and POSTGRES not in held:
+        raise ConfigError(
+            f"${POSTGRES} is set, but {path} was changed by hand and does not use it. Add these lines to it, or "
+            f"remove it so that it is written anew:\n{STORAGE}"
+        )
+    elif not url and POSTGRES in held:
+        raise ConfigError(
+            f"{path} keeps runs and events in the database of ${POSTGRES}, which is not set. Set it to "
+            "postgresql://user:password@host/database, or remove 'storage' from the file."
+        )
+
+
+def _postgres_url(url: str) -> str:
+    """The URL with the driver that the extra 'postgres' installs."""
+    scheme, colon, rest = url.partition("://")
+    if not colon or scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
+        raise ConfigError(f"${POSTGRES} is no URL of a database: write postgresql://user:password@host:5432/database")
+    if importlib.util.find_spec("dagster_postgres") is None:
+        raise ConfigError(
+            f"${POSTGRES} is set, and dagster-postgres is missing: pip install 'dynvision-assets[postgres]'"
+        )
+    return f"postgresql+psycopg2://{rest}"

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from dynvision_assets.loading import load
 
 __all__ = ["StageIOManager"]
 
 
-class StageIOManager(dg.ConfigurableIOManager):
-    """Reads what a partition holds; proves that it exists and says how to make it where it does not."""
+class StageIOManager(dg.IOManager):
+    """Reads what a partition holds; proves that it exists and says how to make it where it does not.
 
-    root: str = Field(description="The folder that holds data/ and .dagster/.")
+    Args:
+        root: The folder that holds data/ and .dagster/.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Do nothing: an asset's own function has written its files, whole or not at all."""

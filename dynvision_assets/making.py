@@ -81,14 +81,12 @@ class _Runner:
     """Runs assets in this process on the instance that the UI shows."""
 
     def __init__(self, workspace: Workspace) -> None:
-        from dagster import DagsterInstance
-
         from dynvision_assets.definitions import make_definitions
-        from dynvision_assets.instance import fail_dead_runs, prepare_home, process_tags
+        from dynvision_assets.instance import open_instance, prepare_home
+        from dynvision_assets.run_processes import fail_dead_runs, process_tags
 
-        prepare_home(workspace.paths)
         self.workspace = workspace
-        self.instance = DagsterInstance.get()
+        self.instance = open_instance(prepare_home(workspace.paths), capture=False)
         fail_dead_runs(self.instance)
         self.tags = process_tags()
         self.job = make_definitions(workspace).resolve_implicit_global_asset_job_def()

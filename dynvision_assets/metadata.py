@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import dagster as dg
@@ -11,10 +12,22 @@ from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
-__all__ = ["describe_record"]
+__all__ = ["describe_record", "name_tags"]
 
 _NUMBERS = ("images", "samples", "bytes", "parameters", "accuracy", "chance", "n_timesteps", "conditions", "rows")
 _NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_together", "threads")
+
+
+def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
+    """Tags by which assets are found and filtered: dataset, model, experiment, subject."""
+    if key[0] in ("responses", "summary"):
+        subject = workspace.config.subjects[key[2]]
+        names = {"experiment": key[1], "subject": key[2], "model": subject.model, "dataset": subject.dataset}
+    elif key[0] == "models":
+        names = {"model": key[1], "dataset": key[2]}
+    else:
+        names = {"dataset": key[1]}
+    return {f"dynvision/{kind}": name for kind, name in names.items()}
 
 
 def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:
@@ -47,7 +60,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     for title, png in draw_target(workspace, target, record).items():
         encoded = base64.b64encode(png).decode()
         metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")
-    return metadata
+    return {key: _plain(value) for key, value in metadata.items()}
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
@@ -58,7 +71,8 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+    """A value as people read it: numbers with five digits."""
+    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _column_type(value: Any) -> str:

@@ -85,4 +85,9 @@ def _mapping(
         return dg.AllPartitionMapping()  # of conditions; summaries of subjects have no partitions
     if key[0] == "responses":
         return dg.SpecificPartitionsPartitionMapping([str(name) for name in pairs])
+    if all(down == [up] for up, down in pairs.items()) and stage_partitions(workspace, key) == stage_partitions(
+        workspace, upstream
+    ):
+        # A backfill then makes a partition of both in one run, and waits for one turn of the daemon instead of two.
+        return dg.IdentityPartitionMapping()
     return dg.StaticPartitionMapping({str(up): [str(d) for d in down] for up, down in pairs.items()})

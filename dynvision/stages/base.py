@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from dynvision.config import Config
 from dynvision.paths import Paths
 from dynvision.records import Record
+from dynvision.run_settings import RunSettings
 from dynvision.targets import Target
 
 __all__ = ["Stage"]
@@ -22,11 +23,13 @@ class Stage(ABC):
         name: The word for the stage: the first part of its keys.
         code_version: Changes when the same inputs give another result.
         builds_many: Whether several partitions of a key are built in one go.
+        run: How the present run computes.
     """
 
     name: ClassVar[str]
     code_version: ClassVar[str]
     builds_many: ClassVar[bool] = False
+    run: RunSettings = RunSettings()
 
     def __init__(self, config: Config, paths: Paths) -> None:
         self.config = config

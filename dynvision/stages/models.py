@@ -219,6 +219,7 @@ class ModelsStage(Stage):
             source.normalize,
             str(target),
             keep,
+            self.run.device,
         )
         kept["trained"] = {key: value.clone() for key, value in network.state_dict().items()}
         details = {
@@ -226,6 +227,7 @@ class ModelsStage(Stage):
             "channels": source.channels,
             "val_accuracy": history.val_accuracy,
             "loss": history.loss,
+            "device": history.device,
         }
         return self._save(target, inputs, network, kept, details, start)
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,8 @@ class RawStage(Stage):
 
     def _export(self, target: Target, folder: Path) -> Export:
         _, dataset = target.key
-        split, level = str(target.partition), self.config.data.png_compress_level
+        split = str(target.partition)
+        export = partial(export_images, compress_level=self.config.data.png_compress_level, workers=self.run.workers)
         if dataset == "gratings":
             from dynvision.data.gratings import class_names, iterate_gratings
 
@@ -168,17 +170,17 @@ class RawStage(Stage):
             names = class_names(settings)
             total = len(names) * (settings.train_per_class if split == "train" else settings.test_per_class)
             images: Any = iterate_gratings(settings, split, self.config.data.data_resolution[dataset])
-            return export_images(images, names, folder, total, str(target), compress_level=level)
+            return export(images, names, folder, total, str(target))
         source = self.config.data.data_sources.get(dataset)
         if source is not None and source.class_path is not None:
             images = self._open_own(dataset, split, source)
-            return export_images(images, images.classes, folder, len(images), str(target), compress_level=level)
+            return export(images, images.classes, folder, len(images), str(target))
         archives = fetch_archive(
             dataset, self.paths.raw(dataset) / "archive", self.config.data.data_sources.get(dataset)
         )
         images = open_split(dataset, split, archives)
         count = len(images.labels)
-        return export_images(images, images.classes, folder, count, str(target), compress_level=level)
+        return export(images, images.classes, folder, count, str(target))
 
     def _open_own(self, dataset: str, split: str, source: DataSource) -> OwnDataset:
         bases = [self.paths.external(dataset), self.paths.raw(dataset)]

@@ -60,7 +60,7 @@ def observe_config(workspace: Workspace, instance: dg.DagsterInstance, target: T
 
 
 def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
-    def observe(compute: ComputeResource) -> dg.DataVersionsByPartition:
+    def observe(compute: dg.ResourceParam[ComputeResource]) -> dg.DataVersionsByPartition:
         current = Workspace.open(compute.root, compute.config_folder)
         names = [str(name) for name in current.stages["interim"].partitions(("interim", dataset))]
         versions = {name: dg.DataVersion(config_version(current, dataset, name)) for name in names}

@@ -13,10 +13,13 @@ import dagster as dg
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.assets.stage_asset import BuildConfig, open_workspace
-from dynvision_assets.metadata import describe_record
+from dynvision_assets.assets.stage_asset import build_arguments, open_workspace
+from dynvision_assets.automation import REBUILD
+from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource
+from dynvision_assets.run_config import ResponsesConfig
+from dynvision_assets.run_processes import tag_run
 
 __all__ = ["make_responses_assets", "report_conditions", "show_stimuli", "verify_responses"]
 
@@ -35,11 +38,14 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
     description="Shows every image under all conditions of the run and streams the responses to stores "
     "beside their place.",
 )
-def show_stimuli(context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource) -> list[str]:
+def show_stimuli(
+    context: dg.AssetExecutionContext, config: ResponsesConfig, compute: dg.ResourceParam[ComputeResource]
+) -> list[str]:
     """Show the stimuli; gives the conditions that were shown, not those that were up to date."""
+    tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     shown: list[str] = compute.call(
-        "dynvision.building:show_stimuli", targets=[str(t) for t in targets], force=config.force
+        "dynvision.building:show_stimuli", tell=context.log.info, **build_arguments(targets, config)
     )
     context.log.info(f"showed {len(shown)} of {len(targets)} conditions; the others are up to date")
     return shown
@@ -49,18 +55,24 @@ def show_stimuli(context: dg.AssetExecutionContext, config: BuildConfig, compute
     out={"result": dg.Out(dg.Nothing), "check": dg.Out(io_manager_key="step_io_manager")},
     description="Reads the responses back (complete, finite, the right shapes and contents) and puts them in place.",
 )
-def verify_responses(context: dg.AssetExecutionContext, compute: ComputeResource, shown: list[str]) -> Iterator[Any]:
+def verify_responses(
+    context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource], shown: list[str]
+) -> Iterator[Any]:
     """Verify the responses; a failure is recorded and raised before they count as materialized."""
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
     try:
-        records = compute.call("dynvision.building:verify_responses", targets=[str(t) for t in targets], shown=shown)
+        records = compute.call(
+            "dynvision.building:verify_responses",
+            tell=context.log.info,
+            targets=[str(t) for t in targets],
+            shown=shown,
+        )
     except dg.Failure as failure:
         yield _check(key, COMPLETE, False, str(failure.description), {})
         raise
-    samples = sum(record["details"]["samples"] for record in records)
-    sentence = f"{len(records)} conditions, {samples} trials read back"
-    yield _check(key, COMPLETE, True, sentence, {"conditions": len(records), "trials": samples})
+    sentence, numbers = _count([record["details"]["samples"] for record in records])
+    yield _check(key, COMPLETE, True, sentence, numbers)
     yield dg.Output(None, "result")
 
 
@@ -69,17 +81,25 @@ def verify_responses(context: dg.AssetExecutionContext, compute: ComputeResource
     out={"check": dg.Out(io_manager_key="step_io_manager")},
     description="Reports each condition's numbers, picture and data version; Dagster gives a whole run only one.",
 )
-def report_conditions(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[Any]:
+def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource]) -> Iterator[Any]:
     """Report every condition after the run's own materialization."""
     workspace = open_workspace(compute)
     (key,) = context.assets_def.keys
-    versions: dict[str, float] = {}
+    samples, versions = [], set()
     for target in _targets(context, workspace):
         record = workspace.stage(target).read_record(target)
         if record is None:
             raise dg.Failure(f"{target} disappeared. Make it again: dynvision make {target}")
         _report(context, workspace, key, target, record)
-        versions[record.data_version] = 1
+        versions.add(record.data_version)
+        samples.append(record.details["samples"])
+    sentence, numbers = _count(samples)
+    # For the UI a check that is older than the newest materialization has not been made: say again what was found.
+    context.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=key, check_name=COMPLETE, passed=True, description=sentence, metadata=_as_metadata(numbers)
+        )
+    )
     sentence = f"{len(versions)} data versions reported"
     yield _check(key, REPORTED, True, sentence, {"conditions": len(versions)})
 
@@ -107,6 +127,8 @@ def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefiniti
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="responses",
         kinds={"zarr", "pytorch"},
+        tags=name_tags(workspace, key),
+        automation_condition=REBUILD,
         description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded "
         "layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",
         code_version=workspace.stages["responses"].code_version,
@@ -121,6 +143,16 @@ def _nothing_from(dep: dg.AssetDep) -> dg.AssetIn:
     return dg.AssetIn(dep.asset_key, partition_mapping=dep.partition_mapping, dagster_type=dg.Nothing)
 
 
+def _count(samples: list[int]) -> tuple[str, dict[str, Any]]:
+    """What was read back of the conditions, as a sentence and as numbers."""
+    numbers = {"conditions": len(samples), "trials": sum(samples)}
+    return f"{numbers['conditions']} conditions, {numbers['trials']} trials read back", numbers
+
+
+def _as_metadata(numbers: dict[str, int]) -> dict[str, dg.MetadataValue[Any]]:
+    return {name: dg.MetadataValue.int(value) for name, value in numbers.items()}
+
+
 def _check(key: dg.AssetKey, name: str, passed: bool, sentence: str, numbers: dict[str, Any]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(asset_key=key, check_name=name, passed=passed, description=sentence, metadata=numbers)
 
@@ -128,18 +160,29 @@ def _check(key: dg.AssetKey, name: str, passed: bool, sentence: str, numbers: di
 def _report(
     context: dg.AssetExecutionContext, workspace: Workspace, key: dg.AssetKey, target: Target, record: Record
 ) -> None:
+    partition = partition_key(workspace, target)
     context.instance.report_runless_asset_event(
         dg.AssetMaterialization(
             key,
-            partition=partition_key(workspace, target),
+            partition=partition,
             metadata={
                 **describe_record(workspace, target, record),
                 "run": dg.MetadataValue.dagster_run(context.run.run_id),
             },
             tags={
                 "dagster/data_version": record.data_version,
+                "dagster/data_version_is_user_provided": "true",
                 "dagster/code_version": record.code_version,
                 **{f"dagster/input_data_version/{name.partition(':')[0]}": v for name, v in record.inputs.items()},
+                **_input_pointers(context.instance, key, str(partition)),
             },
         )
     )
+
+
+def _input_pointers(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> dict[str, str]:
+    """Which events the run's own materialization had as its inputs; without them the UI calls a partition unsynced."""
+    found = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
+    event = found[0].asset_materialization if found else None
+    tags = event.tags if event is not None and event.tags else {}
+    return {name: value for name, value in tags.items() if name.startswith("dagster/input_event_pointer/")}

@@ -4,27 +4,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from dynvision.checking import CHECKS
 from dynvision.records import Record
+from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import config_dep
-from dynvision_assets.metadata import describe_record
+from dynvision_assets.automation import REBUILD
+from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource
+from dynvision_assets.run_config import BuildConfig
+from dynvision_assets.run_processes import tag_run
 
-__all__ = ["BuildConfig", "make_stage_asset", "open_workspace", "report_check"]
-
-
-class BuildConfig(dg.Config):
-    """What can be set in the Launchpad."""
-
-    force: bool = Field(default=False, description="Build again what is up to date.")
+__all__ = ["build_arguments", "make_stage_asset", "open_workspace", "report_check"]
 
 
 def make_stage_asset(
-    workspace: Workspace, key: tuple[str, ...], *, kinds: set[str], description: str
+    workspace: Workspace,
+    key: tuple[str, ...],
+    *,
+    kinds: set[str],
+    description: str,
+    config_type: type[BuildConfig] = BuildConfig,
 ) -> dg.AssetsDefinition:
     """Make the asset of a key.
 
@@ -33,6 +35,7 @@ def make_stage_asset(
         key: The asset's key.
         kinds: What it is made of, for the graph's icons.
         description: What it holds; shapes and units.
+        config_type: What can be set in the Launchpad.
     """
     stage = workspace.stages[key[0]]
     hard = {check.__name__ for check, is_hard in CHECKS[key[0]] if is_hard}
@@ -43,17 +46,26 @@ def make_stage_asset(
         partitions_def=stage_partitions(workspace, key),
         group_name=key[0],
         kinds=kinds,
+        tags=name_tags(workspace, key),
         description=description,
         code_version=stage.code_version,
+        automation_condition=REBUILD if key[0] != "raw" else None,
         check_specs=[
             dg.AssetCheckSpec(check.__name__, asset=asset_key(key), description=check.__doc__)
             for check, _ in CHECKS[key[0]]
         ],
     )
-    def build(context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource) -> Iterator[Any]:
+    def build(
+        context: dg.AssetExecutionContext,
+        config: config_type,  # type: ignore[valid-type]  # Dagster reads the fields from the annotation
+        compute: dg.ResourceParam[ComputeResource],
+    ) -> Iterator[Any]:
+        tag_run(context.instance, context.run.run_id)
         current = open_workspace(compute)
         target = target_of(current, key, context.partition_key if context.has_partition_key else None)
-        (content,) = compute.call("dynvision.building:build_targets", targets=[str(target)], force=config.force)
+        (content,) = compute.call(
+            "dynvision.building:build_targets", tell=context.log.info, **build_arguments([target], config)
+        )
         record = Record.from_dict(content, target)
         results = compute.call_here("dynvision.checking:check_targets", targets=[str(target)])
         for result in results:
@@ -69,6 +81,16 @@ def make_stage_asset(
         yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(record.data_version))
 
     return build
+
+
+def build_arguments(targets: list[Target], config: BuildConfig) -> dict[str, Any]:
+    """The arguments of a library function that builds; run settings only where something was set."""
+    settings = config.run_settings()
+    return {
+        "targets": [str(target) for target in targets],
+        "force": config.force,
+        **({"run_settings": settings} if settings else {}),
+    }
 
 
 def open_workspace(compute: ComputeResource) -> Workspace:

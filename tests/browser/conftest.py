@@ -67,6 +67,22 @@ class Dagster:
         """All runs by their id."""
         return {run["runId"]: run for run in self.query(RUNS)["runsOrError"]["results"]}
 
+    def backfills(self) -> list[str]:
+        """The ids of all backfills."""
+        found = self.query("{ partitionBackfillsOrError { ... on PartitionBackfills { results { id } } } }")
+        return [backfill["id"] for backfill in found["partitionBackfillsOrError"]["results"]]
+
+    def config_of(self, key: str) -> dict[str, str]:
+        """The settings of an asset that have a description, with it."""
+        path = json.dumps(key.split("/"))
+        fields = "... on CompositeConfigType { fields { name description } }"
+        found = self.query(
+            f"{{ assetNodeOrError(assetKey: {{path: {path}}}) {{ ... on AssetNode {{ configField {{ configType {{ "
+            f"{fields} recursiveConfigTypes {{ {fields} }} }} }} }} }} }}"
+        )["assetNodeOrError"]["configField"]["configType"]
+        known = [field for one in (found, *found["recursiveConfigTypes"]) for field in one.get("fields", [])]
+        return {field["name"]: field["description"] for field in known if field["description"]}
+
     def wait_for_runs(self, known: set[str], timeout: float = 180) -> list[dict[str, Any]]:
         """Wait until there are runs that were not known, and all of them have finished."""
         return wait_for(lambda: self._finished(known), timeout, f"a finished run in the UI; see {self.log}")
@@ -143,6 +159,53 @@ def page(browser: Any) -> Iterator[Any]:
     page.set_default_timeout(60_000)
     yield page
     context.close()
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A backfill that was launched in the browser.
+
+    Attributes:
+        dagster: The server.
+        name: Its id.
+    """
+
+    dagster: Dagster
+    name: str
+
+    def wait(self, runs: int, timeout: float = 500) -> list[dict[str, Any]]:
+        """Wait until as many runs of it have finished; the daemon marks the backfill itself much later."""
+
+        def look() -> list[dict[str, Any]]:
+            tag = {"key": "dagster/backfill", "value": self.name}
+            found = [run for run in self.dagster.runs().values() if tag in run["tags"]]
+            assert not [run for run in found if run["status"] in ("FAILURE", "CANCELED")], found
+            done = [run for run in found if run["status"] == "SUCCESS"]
+            return done if len(done) == len(found) >= runs else []
+
+        return wait_for(look, timeout, f"{runs} runs of the backfill {self.name}; see {self.dagster.log}")
+
+
+def launch_backfill(dagster: Dagster, dialog: Any) -> Backfill:
+    """Press the button, and find the backfill that it made."""
+    known = set(dagster.backfills())
+    dialog.get_by_role("button", name="Launch backfill").click()
+    (name,) = wait_for(lambda: set(dagster.backfills()) - known, 60, "a backfill")
+    return Backfill(dagster, name)
+
+
+@pytest.fixture(scope="session")
+def whole_graph(dagster: Dagster, browser: Any) -> Backfill:
+    """Everything, from nothing, in one backfill: launched on the page of the graph, and not waited for."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    page = context.new_page()
+    page.goto(f"{dagster.url}/asset-groups")
+    page.locator('button:has-text("Materialize all")').first.click()
+    dialog = page.locator("[role=dialog].dagster-dialog")
+    dialog.get_by_role("button", name="All", exact=True).click()
+    backfill = launch_backfill(dagster, dialog)
+    context.close()
+    return backfill
 
 
 @pytest.fixture

@@ -8,15 +8,8 @@ import dagster as dg
 import pytest
 
 from dynvision.paths import Paths
-from dynvision_assets.instance import (
-    HOST_TAG,
-    LOCATIONS_FILE,
-    PID_TAG,
-    START_TAG,
-    fail_dead_runs,
-    prepare_home,
-    process_tags,
-)
+from dynvision_assets.instance import LOCATIONS_FILE, prepare_home
+from dynvision_assets.run_processes import HOST_TAG, PID_TAG, START_TAG, fail_dead_runs, process_tags
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""How one run computes: where and with how many workers, never what."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dynvision.errors import ConfigError, unknown_name
+
+__all__ = ["DEVICES", "MAX_WORKERS", "RunSettings"]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+MAX_WORKERS = 64
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What may differ between two runs that make the same thing.
+
+    Attributes:
+        device: Where networks compute: `auto` takes a GPU where there is one.
+        workers: Threads or processes that write images; `None` is one for each usable core.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise unknown_name("device", self.device, DEVICES)
+        if self.workers is not None and not 1 <= self.workers <= MAX_WORKERS:
+            raise ConfigError(f"workers is {self.workers}; it is a number from 1 to {MAX_WORKERS}")
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any] | None) -> RunSettings:
+        """Read settings as they are passed between processes.
+
+        Raises:
+            UnknownNameError: There is no such setting or device; the message names the nearest.
+            ConfigError: A number is out of bounds.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in value or {}:
+            if name not in known:
+                raise unknown_name("run setting", name, known)
+        return cls(**(value or {}))

@@ -1,0 +1,92 @@
+"""What exists, as a table: `catalog`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynvision.addresses import parse_target
+from dynvision.records import Record
+from dynvision.targets import Target
+from dynvision.workspace import Status, Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["catalog"]
+
+
+def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None = None) -> pd.DataFrame:
+    """List what exists: one row for each target that has been made.
+
+    Only records are read, so that it is fast however large the data are; no server has to run.
+
+    ================  ==================================================================================
+    `target`          the name that `load`, `path` and `dynvision make` take
+    `stage`           `raw`, `interim`, `processed`, `models`, `responses`, `summary`
+    `key`             the asset key, as the UI shows it
+    `partition`       the partition; `None` for summaries, which have none
+    `state`           `fresh`, `stale` or `missing`
+    `reason`          why it is stale or missing; empty where it is fresh
+    `path`            where it is on disk
+    `created`         when it was finished (a time in UTC)
+    `bytes`           its size, where its record or a look at a few files says (not for links)
+    `data_version`    the digest of everything that makes the result
+    ================  ==================================================================================
+
+    Args:
+        prefix: Only targets of this stage, key or target: `responses`, `responses/contrast`, `raw/gratings:test`.
+        missing: List what has not been made as well.
+        root: The folder that holds `data/`; by default `$DYNVISION_ROOT` or the current folder.
+
+    Raises:
+        UnknownNameError: Nothing in the configuration has that name; the message names the nearest.
+
+    Example:
+        >>> import dynvision_assets as dva
+        >>> table = dva.catalog("responses/contrast")
+        >>> table[table.state == "stale"].target.tolist()
+        []
+    """
+    import pandas as pd
+
+    workspace = Workspace.open(root)
+    known: dict[Target, Status] = {}
+    rows = [_row(workspace, target, known) for target in _choose(workspace, prefix)]
+    columns = ["target", "stage", "key", "partition", "state", "reason", "path", "created", "bytes", "data_version"]
+    table = pd.DataFrame([row for row in rows if missing or row["state"] != "missing"], columns=columns)
+    table["created"] = pd.to_datetime(table["created"], utc=True)
+    return table.astype({"bytes": "Int64"})
+
+
+def _choose(workspace: Workspace, prefix: str) -> list[Target]:
+    wanted = tuple(part for part in prefix.split("/") if part)
+    keys = [key for key in workspace.keys if key[: len(wanted)] == wanted]
+    return [target for key in keys for target in workspace.targets(key)] if keys else parse_target(workspace, prefix)
+
+
+def _row(workspace: Workspace, target: Target, known: dict[Target, Status]) -> dict[str, Any]:
+    status, record = workspace.status(target, known), workspace.read_record(target)
+    path = workspace.stage(target).output(target)
+    return {
+        "target": str(target),
+        "stage": target.stage,
+        "key": "/".join(target.key),
+        "partition": target.partition,
+        "state": status.state,
+        "reason": status.reason,
+        "path": path,
+        "created": record.created if record is not None else None,
+        "bytes": _size(target, path, record),
+        "data_version": status.data_version,
+    }
+
+
+def _size(target: Target, path: Path, record: Record | None) -> int | None:
+    if record is None or target.stage == "interim":
+        return None
+    if "bytes" in record.details:
+        return int(record.details["bytes"])
+    if target.stage in ("processed", "models", "summary"):
+        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    return None

@@ -1,0 +1,235 @@
+"""Commands that look and change nothing: `list`, `status`, `verify`, `show`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dynvision_assets.commands.completion import TargetName
+from dynvision_assets.commands.support import (
+    FAILED,
+    TARGETS,
+    json_option,
+    name_parts,
+    open_workspace,
+    print_json,
+    readable_errors,
+)
+
+if TYPE_CHECKING:
+    from dynvision.workspace import Workspace
+
+__all__ = ["list_assets", "show", "status", "verify"]
+
+STATES = ("fresh", "stale", "missing")
+
+LIST = """List the assets with how many of their partitions are up to date.
+
+\b
+Examples:
+  dynvision list                      everything
+  dynvision list responses            one stage
+  dynvision list responses/contrast   one experiment
+  dynvision list --json | jq -r '.[] | select(.missing > 0) | .key'
+"""
+
+STATUS = f"""Say why TARGETs (by default all) are missing or stale, through the whole chain.
+
+{TARGETS}
+
+\b
+Examples:
+  dynvision status
+  dynvision status summary/contrast/rcnn_gratings
+  dynvision status --check responses/contrast/rcnn_gratings:0.5 && echo up to date
+
+Ends with 0; with --check, with 1 where something is missing or stale.
+"""
+
+VERIFY = f"""Read TARGETs again, byte for byte, and compare them with their records.
+
+{TARGETS}
+
+\b
+Examples:
+  dynvision verify processed/gratings
+  dynvision verify responses/contrast/rcnn_gratings:0.5
+
+Ends with 0 where everything is whole, else with 1.
+"""
+
+SHOW = f"""Show what is recorded of a TARGET: settings, inputs, counts, shapes.
+
+{TARGETS}
+
+\b
+Examples:
+  dynvision show models/rcnn/gratings:all_s0
+  dynvision show data/processed/gratings/test_all
+  dynvision show --samples processed/gratings:test_all    every sample, and the image it is
+  dynvision show --json responses/contrast/rcnn_gratings:0.5
+"""
+
+
+@click.command("list", help=LIST, short_help="List the assets, and what of them is up to date.")
+@click.argument("prefix", required=False, default="", type=TargetName())
+@json_option
+def list_assets(prefix: str, as_json: bool) -> None:
+    """List the assets, and what of them is up to date."""
+    with readable_errors():
+        workspace = open_workspace()
+        known: dict[Any, Any] = {}
+        keys = [key for key in workspace.keys if f"{'/'.join(key)}/".startswith(prefix)]
+        if not keys:
+            from dynvision.errors import unknown_name
+
+            raise unknown_name("asset", prefix, ["/".join(key) for key in workspace.keys])
+        rows = []
+        for key in keys:
+            states: list[str] = [workspace.status(t, known).state for t in workspace.targets(key)]
+            rows.append({"key": "/".join(key), "partitions": len(states), **{s: states.count(s) for s in STATES}})
+        if as_json:
+            print_json(rows)
+            return
+        width = max(len(str(row["key"])) for row in rows)
+        for row in rows:
+            counts = [f"{row[state]} {state}" for state in STATES if row[state]]
+            noun = "partition: " if row["partitions"] == 1 else "partitions:"
+            click.echo(f"{row['key']:{width}}  {row['partitions']:4} {noun} {', '.join(counts)}")
+        for note in _unconfigured(workspace):
+            click.echo(note)
+
+
+@click.command(help=STATUS, short_help="Say why targets are missing or stale.")
+@click.argument("targets", nargs=-1, metavar="[TARGET…]", type=TargetName())
+@click.option("--check", is_flag=True, help="End with 1 where something is missing or stale.")
+@json_option
+def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
+    """Say why targets are missing or stale."""
+    with readable_errors():
+        from dynvision.addresses import parse_target
+
+        workspace = open_workspace()
+        texts = targets or tuple("/".join(key) for key in workspace.keys)
+        known: dict[Any, Any] = {}
+        chosen = dict.fromkeys(t for text in texts for t in parse_target(workspace, text))
+        found = {target: workspace.status(target, known) for target in chosen}
+        fresh = sum(state.state == "fresh" for state in found.values())
+        if as_json:
+            print_json([{**name_parts(target), **vars(state)} for target, state in found.items()])
+        else:
+            for target, state in found.items():
+                if state.state != "fresh":
+                    click.echo(f"{state.state:8} {target}: {state.reason}")
+            click.echo(f"{fresh} up to date")
+        if check and fresh < len(found):
+            sys.exit(FAILED)
+
+
+@click.command(help=VERIFY, short_help="Read targets again and compare with their records.")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…", type=TargetName())
+@json_option
+def verify(targets: tuple[str, ...], as_json: bool) -> None:
+    """Read targets again and compare them with their records."""
+    with readable_errors():
+        from dynvision.addresses import parse_target
+        from dynvision.verifying import verify_targets
+
+        workspace = open_workspace()
+        chosen = dict.fromkeys(t for text in targets for t in parse_target(workspace, text))
+        found = []
+        for result in verify_targets(workspace, chosen):
+            found.append(result)
+            if not as_json:
+                click.echo(f"{result.state:8} {result.target}: {result.sentence}")
+        if as_json:
+            print_json([{**name_parts(r.target), "state": r.state, "sentence": r.sentence} for r in found])
+        states = [result.state for result in found]
+        if set(states) != {"whole"}:
+            counts = ", ".join(f"{states.count(s)} {s}" for s in ("whole", "damaged", "missing") if s in states)
+            click.echo(counts, err=True)
+            sys.exit(FAILED)
+
+
+@click.command(help=SHOW, short_help="Show what is recorded of a target.")
+@click.argument("target", type=TargetName())
+@click.option("--samples", is_flag=True, help="List every sample of the .beton files: labels, and the image it is.")
+@json_option
+def show(target: str, samples: bool, as_json: bool) -> None:
+    """Show what is recorded of a target."""
+    with readable_errors():
+        from dynvision.addresses import parse_target
+
+        workspace = open_workspace()
+        chosen = parse_target(workspace, target)
+        if as_json:
+            print_json([_describe(workspace, found, samples) for found in chosen])
+            return
+        for found in chosen:
+            _show(workspace, found, samples)
+
+
+def _describe(workspace: Workspace, target: Any, samples: bool) -> dict[str, Any]:
+    """Everything that is known of a target, as JSON."""
+    record = workspace.read_record(target)
+    content: dict[str, Any] = {
+        **name_parts(target),
+        **vars(workspace.status(target)),
+        "path": str(workspace.stage(target).output(target)),
+        "record": record.to_dict() if record is not None else None,
+    }
+    if target.stage == "processed" and record is not None:
+        kept = ("file", "samples") if samples else ("file",)
+        sidecars = _sidecars(workspace, target)
+        content["files"] = {name: {part: sidecar[part] for part in kept} for name, sidecar in sidecars.items()}
+    return content
+
+
+def _show(workspace: Workspace, target: Any, samples: bool) -> None:
+    """Print the state of a target and its record; of `.beton` files also what their sidecars say."""
+    state = workspace.status(target)
+    click.echo(f"{target}: {state.state}" + (f" ({state.reason})" if state.reason else ""))
+    record = workspace.read_record(target)
+    if record is None:
+        return
+    content = {"path": workspace.paths.relative(workspace.stage(target).output(target)), **record.to_dict()}
+    content.pop("target")
+    _print_yaml(content, default_flow_style=None, width=110)
+    if target.stage != "processed":
+        return
+    for name, sidecar in _sidecars(workspace, target).items():
+        _print_yaml({name: sidecar["file"]})
+        if samples:
+            click.echo("  sample\tlabel\tgroup_label\tsource")
+            columns = (sidecar["samples"][column] for column in ("label", "group_label", "source"))
+            for place, row in enumerate(zip(*columns, strict=True)):
+                click.echo("  " + "\t".join(map(str, (place, *row))))
+
+
+def _print_yaml(content: dict[str, Any], **style: Any) -> None:
+    import yaml
+
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, **style)
+    click.echo("  " + text.rstrip().replace("\n", "\n  "))
+
+
+def _sidecars(workspace: Workspace, target: Any) -> dict[str, dict[str, Any]]:
+    """What the sidecars of a target's `.beton` files say, by the file's name."""
+    from dynvision.data.beton import read_sidecar
+    from dynvision.stages.processed import ProcessedStage
+
+    stage = workspace.stage(target)
+    assert isinstance(stage, ProcessedStage)
+    return {path.name: read_sidecar(path) for path in stage.files(target)}
+
+
+def _unconfigured(workspace: Workspace) -> Iterator[str]:
+    """Folders of data/raw that look like a dataset but are not in the configuration."""
+    folder = workspace.paths.data / "raw"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        has_splits = any((path / split).is_dir() for split in ("train", "test", "val"))
+        if has_splits and path.name not in workspace.config.datasets:
+            yield f"data/raw/{path.name} is no dataset yet: name it under data_resolution in config_data.yaml"

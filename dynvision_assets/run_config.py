@@ -1,0 +1,95 @@
+"""What can be set in the Launchpad for one run: typed, described, bounded, each with its default.
+
+Device and workers change how a run computes and nothing of what it makes. What makes a result belongs to the config
+files; the few settings of responses that may be tried out here are recorded with them, and `dynvision status` says so.
+"""
+
+from enum import Enum
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from dynvision.run_settings import MAX_WORKERS
+
+__all__ = ["BuildConfig", "Device", "ModelsConfig", "RawConfig", "Resolution", "ResponsesConfig"]
+
+
+class Device(Enum):
+    """Where a network computes."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Resolution(Enum):
+    """How finely responses are recorded."""
+
+    AS_CONFIGURED = "as_configured"
+    CHANNEL = "channel"
+    UNIT = "unit"
+
+
+class BuildConfig(dg.Config):
+    """What can be set for every asset."""
+
+    force: bool = Field(default=False, description="Build again what is up to date.")
+
+    def run_settings(self) -> dict[str, Any]:
+        """What was set beside `force`, as JSON-ready values; what is left alone is not in it."""
+        chosen = {
+            name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if name != "force" and getattr(self, name) != field.default
+        }
+        return {name: value.value if isinstance(value, Enum) else value for name, value in chosen.items()}
+
+
+class RawConfig(BuildConfig):
+    """What can be set for raw images."""
+
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_WORKERS,
+        description=f"Threads that write images, 1 to {MAX_WORKERS}; 0 is one for each core. The images are the same "
+        "with any number.",
+    )
+
+
+class ModelsConfig(BuildConfig):
+    """What can be set for training. Epochs, batch size and learning rate are in config_models.yaml."""
+
+    device: Device = Field(
+        default=Device.AUTO,
+        description="Where the network is trained: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
+    )
+
+
+class ResponsesConfig(BuildConfig):
+    """What can be set for recording responses."""
+
+    device: Device = Field(
+        default=Device.AUTO,
+        description="Where the network computes: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
+    )
+    batch_size: int = Field(
+        default=0,
+        ge=0,
+        le=4096,
+        description="Images shown together, 1 to 4096; smaller needs less memory. 0 is record.batch_size of "
+        "config_models.yaml.",
+    )
+    layers: list[str] = Field(
+        default=[],
+        description='Layers to record in this run, by name or pattern: ["V1", "IT"], ["V*"]. [] is record.layers of '
+        "config_models.yaml. What is recorded otherwise than the files say counts as stale.",
+    )
+    resolution: Resolution = Field(
+        default=Resolution.AS_CONFIGURED,
+        description="CHANNEL (mean and standard deviation over space) or UNIT (everything) in this run; "
+        "AS_CONFIGURED is "
+        "record.resolution of config_models.yaml. What is recorded otherwise than the files say counts as stale.",
+    )

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Installs PostgreSQL for the test of the instance's database where it is missing and apt may be used; else says so.
+set -eu
+command -v initdb >/dev/null 2>&1 && exit 0
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
+    echo "installing postgresql"
+    apt-get update -qq >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+    exit 0
+fi
+echo "PostgreSQL is missing, so its test will be skipped. Install it (apt-get install postgresql) and run this again." >&2

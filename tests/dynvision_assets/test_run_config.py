@@ -1,0 +1,87 @@
+"""What is set in the Launchpad reaches the library, and what is out of bounds is refused with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dynvision.errors import ConfigError
+from dynvision.run_settings import RunSettings
+from dynvision_assets.definitions import make_definitions
+from dynvision_assets.run_config import Device, ModelsConfig, RawConfig, Resolution, ResponsesConfig
+from dynvision_assets.run_processes import PID_TAG, RUN_TAG
+from tests.dynvision_assets.helpers import open_instance, open_workspace, records
+
+
+def materialize(root: Path, key: list[str], partition: str, config: dict[str, Any]) -> dg.ExecuteInProcessResult:
+    job = make_definitions(open_workspace(root)).resolve_implicit_global_asset_job_def()
+    (root / ".dagster").mkdir(exist_ok=True)
+    (root / ".dagster" / "dagster.yaml").touch()
+    with open_instance(root) as instance:
+        return job.execute_in_process(
+            run_config={"ops": {"__".join(key): {"config": config}}},
+            instance=instance,
+            asset_selection=[dg.AssetKey(key)],
+            partition_key=partition,
+            raise_on_error=False,
+        )
+
+
+def test_only_what_was_set_is_passed_on() -> None:
+    assert ResponsesConfig(force=True).run_settings() == {}
+    chosen = ResponsesConfig(device=Device.CPU, batch_size=7, layers=["V1"], resolution=Resolution.UNIT)
+    assert chosen.run_settings() == {"device": "cpu", "batch_size": 7, "layers": ["V1"], "resolution": "unit"}
+    assert ModelsConfig(device=Device.AUTO).run_settings() == {}
+    assert RunSettings.from_dict(RawConfig(workers=3).run_settings()) == RunSettings(workers=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "gpu"}, "unknown device 'gpu'. Did you mean 'cpu'? Valid: auto, cpu, cuda, mps."),
+        ({"devise": "cpu"}, "unknown run setting 'devise'. Did you mean 'device'?"),
+        ({"workers": 0}, "workers is 0; it is a number from 1 to 64"),
+    ],
+)
+def test_the_library_refuses_settings_that_it_does_not_know(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunSettings.from_dict(settings)
+    assert message in str(caught.value)
+
+
+def test_workers_of_a_run_change_nothing_of_the_images(empty_root: Path) -> None:
+    versions = []
+    for workers in (1, 2):
+        done = materialize(empty_root, ["raw", "gratings"], "test", {"workers": workers, "force": True})
+        assert done.success
+        versions += [record.data_version for record in records(empty_root).values()]
+        tags = done.dagster_run.tags
+        with open_instance(empty_root) as instance:
+            run = instance.get_run_by_id(done.run_id)
+            assert run is not None
+            assert run.tags[RUN_TAG] == done.run_id, tags
+            assert run.tags[PID_TAG].isdigit()
+    assert versions[0] == versions[1]
+
+
+@pytest.mark.parametrize("workers", [-1, 65, "two"])
+def test_a_number_that_is_out_of_bounds_fails_before_anything_is_built(empty_root: Path, workers: Any) -> None:
+    if isinstance(workers, str):
+        with pytest.raises(dg.DagsterInvalidConfigError, match="workers"):
+            materialize(empty_root, ["raw", "gratings"], "test", {"workers": workers})
+    else:
+        done = materialize(empty_root, ["raw", "gratings"], "test", {"workers": workers})
+        assert not done.success
+        (failure,) = done.filter_events(lambda event: event.is_step_failure)
+        assert "workers" in str(failure.step_failure_data.error)
+    assert not (empty_root / "data").exists()
+
+
+def test_the_progress_of_a_run_is_in_its_own_events(empty_root: Path) -> None:
+    done = materialize(empty_root, ["raw", "gratings"], "train", {})
+    with open_instance(empty_root) as instance:
+        messages = [entry.user_message for entry in instance.all_logs(done.run_id)]
+    assert any(m.startswith("raw/gratings:train: 36 of 36 images (100%), ") and "a second" in m for m in messages)
