@@ -14,7 +14,7 @@ from dynvision.data.schedule import Presentation
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction
 
-__all__ = ["ShownImages", "describe_layers", "describe_trials"]
+__all__ = ["ShownImages", "describe_layers", "describe_making", "describe_trials"]
 
 Variables = dict[str, tuple[Any, ...]]
 
@@ -89,5 +89,6 @@ def describe_layers(probe: Probe, reduction: Reduction) -> dict[str, Variables]:
 
 
 def describe_making(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """The attributes of a store: everything needed to make it again."""
-    return {**facts, "settings": json.dumps(settings, sort_keys=True)}
+    """The attributes of a store: everything needed to make it again; what is a mapping is written as JSON."""
+    described = {**facts, "settings": settings}
+    return {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in described.items()}

@@ -12,6 +12,7 @@ import torch
 from dynvision.data.image_source import ImageSource
 from dynvision.data.splits import spread_over_classes
 from dynvision.data.trials import choose_trials
+from dynvision.errors import DynvisionError
 from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.conditions import all_conditions
 from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
@@ -170,7 +171,10 @@ class SweepRecording:
                 target=str(target),
                 layers=layout.layers,
                 group_classes=self.group_classes,
-                model_version=self.model_record.data_version,
+                inputs=self.versions,
+                subject=self.subject.model_dump(mode="json"),
+                model=self.model_record.config,
+                images=self.source.record.config,
                 **making,
             )
             header = {"settings": self.stage.settings_of_numbers(target), "inputs": self.versions, "making": making}
@@ -208,12 +212,23 @@ class SweepRecording:
                     ids = self.images.ids[rows]
                     sweep.begin_batch(batch, ids, self.images.labels()[rows])
                     chosen = None if len(waiting) == len(writers) else waiting
-                    counted.append(runner.stream(sequence.images, ids, sweep.take, chosen))
+                    counted.append(self._stream(runner, sequence.images, ids, sweep, chosen))
                     sweep.end_batch()
                 bar.update(len(sequence.images))
             sweep.flush()
         # Where an interrupted run is gone on with, some batches may have been shown in other company.
         self.steps = {"steps_computed": max(counted, default=0), "steps_naive": runner.steps_naive}
+
+    def _stream(
+        self, runner: SweepRunner, images: torch.Tensor, ids: Any, sweep: SweepWriter, chosen: Sequence[int] | None
+    ) -> int:
+        try:
+            return runner.stream(images, ids, sweep.take, chosen)
+        except torch.OutOfMemoryError as error:
+            raise DynvisionError(
+                f"{self.name}: batches of {len(images)} images do not fit into the memory of {self.device}. Set a "
+                "smaller batch_size under 'record' in config_models.yaml, or 'device: cpu' under 'run'."
+            ) from error
 
     def _announce(self, runner: SweepRunner, layout: StoreLayout, done: Sequence[int]) -> None:
         left = sum(layout.n_samples - min(count * layout.batch_size, layout.n_samples) for count in done)
@@ -225,7 +240,8 @@ class SweepRecording:
         )
         if any(done):
             say(f"{self.name}: goes on after {min(done)} to {max(done)} of {layout.n_batches} batches")
-        check_free_space(self.stage.output(self.targets[0]).parent, needed, self.name)
+        # Rectified responses are packed to about a quarter; a disk that turns out too small stops the run unharmed.
+        check_free_space(self.stage.output(self.targets[0]).parent, needed // 4, self.name)
 
 
 @contextlib.contextmanager

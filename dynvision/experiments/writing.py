@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import DataError
+from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.showing import AVERAGE, SCORES
 from dynvision.experiments.store import ArraySpec, StoreWriter, digest_block
@@ -109,7 +109,13 @@ class SweepWriter:
 
     def _finish_oldest(self) -> None:
         _, n_bytes, write = self._waiting.popleft()
-        write.result()
+        try:
+            write.result()
+        except (ValueError, OSError, RuntimeError) as error:
+            raise DynvisionError(
+                f"responses could not be written ({error}). Is the disk full? What is written is kept: make room and "
+                "run this again, and it goes on from there."
+            ) from error
         self._in_flight -= n_bytes
 
     def _check_finite(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:

@@ -96,6 +96,8 @@ def test_store_says_how_it_was_made_and_what_was_shown(root):
     assert made.items() <= record["details"].items()
     settings = json.loads(tree.attrs["settings"])
     assert settings["record"]["batch_size"] == 3
+    assert json.loads(tree.attrs["model"])["seed"] == json.loads(tree.attrs["subject"])["seed"] == 0
+    assert json.loads(tree.attrs["inputs"]) == record["inputs"]
     assert settings["run"] == {"dtype": "float32", "mixed_precision": False}
     assert record["details"]["steps_computed"] == 2 + 6
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dynvision.errors import DataError
+from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.store import StoreWriter, verify_store
 from dynvision.experiments.writing import OUTPUT_ARRAYS, SweepWriter, describe_output, is_finite
 from tests.stores import layout_of, open_writer
@@ -108,3 +108,15 @@ def test_response_that_is_not_finite_is_recorded_where_that_is_allowed(tmp_path)
     sweep.flush()
     writers[0].finish({}, allow_nonfinite=True)
     verify_store(writers[0].folder)
+
+
+def test_disk_that_takes_nothing_more_is_an_error_that_says_what_is_kept(tmp_path):
+    sweep, writers = open_sweep(tmp_path)
+    show_batch(sweep, 0, 3)
+    sweep.flush()
+    chunks = writers[0].folder / "V1/mean/c/1"
+    chunks.write_text("in the way of the next batch")
+    show_batch(sweep, 1, 2)
+    with pytest.raises(DynvisionError, match=r"could not be written .*What is written is kept: make room"):
+        sweep.flush()
+    assert writers[0].batches_done == 1
