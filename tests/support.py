@@ -101,9 +101,16 @@ def find_leftovers(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def serve_folder(folder: Path) -> Any:
-    """Serve a folder on a free loopback port; gives its address."""
-    handler = functools.partial(_QuietHandler, directory=str(folder))
+def serve_folder(folder: Path, asked: list[str] | None = None) -> Any:
+    """Serve a folder on a free loopback port; gives its address, and notes in `asked` what was asked for."""
+
+    class Handler(_QuietHandler):
+        def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
+            super().do_GET()
+
+    handler = functools.partial(Handler, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

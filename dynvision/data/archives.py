@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import pickle
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ import numpy.typing as npt
 
 from dynvision.config.data import DataSource
 from dynvision.errors import DataError, MissingError
-from dynvision.files import make_directory, replace_file, temporary_sibling
+from dynvision.files import make_directory, output_lock, remove_leftovers, replace_file, temporary_sibling
 
 __all__ = ["ARCHIVE_DATASETS", "ArchiveFile", "ImageSplit", "archive_files", "fetch_archive", "open_split"]
 
 ARCHIVE_DATASETS = ("mnist", "cifar10", "cifar100")
+
+_DOWNLOAD_TIMEOUT = 6 * 3600.0
+"""Seconds to wait for another process that downloads the same archive."""
 
 _MNIST_NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -105,10 +109,16 @@ def fetch_archive(dataset: str, folder: Path, source: DataSource | None) -> list
 
 
 def open_split(dataset: str, split: str, archives: list[Path]) -> ImageSplit:
-    """Read one split from checked archives, which are unpacked to a temporary folder."""
+    """Read one split from checked archives, which are unpacked to a temporary folder.
+
+    Only for the holder of the split's lock: what a killed process unpacked for it is removed.
+    """
     from torchvision.datasets.utils import extract_archive
 
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=archives[0].parent) as scratch:
+    beside, prefix = archives[0].parent, f".unpacked-{split}-"
+    for leftover in beside.glob(f"{prefix}*"):
+        shutil.rmtree(leftover)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=beside) as scratch:
         for archive in archives:
             if dataset != "mnist" or any(archive.stem == name for name in _MNIST_NAMES[split]):
                 _unpack(extract_archive, archive, scratch)
@@ -174,9 +184,19 @@ _CIFAR = {"cifar10": _cifar10, "cifar100": _cifar100}
 
 
 def _download(dataset: str, file: ArchiveFile, path: Path) -> None:
-    from torchvision.datasets.utils import calculate_md5, download_url
+    from torchvision.datasets.utils import calculate_md5
 
     make_directory(path.parent)
+    with output_lock(path.parent, timeout=_DOWNLOAD_TIMEOUT):
+        # Both splits are made from one archive: who waited finds it there.
+        if not (path.is_file() and calculate_md5(path) == file.md5):
+            remove_leftovers(path)
+            _fetch(dataset, file, path)
+
+
+def _fetch(dataset: str, file: ArchiveFile, path: Path) -> None:
+    from torchvision.datasets.utils import calculate_md5, download_url
+
     temporary = temporary_sibling(path)
     reasons = []
     try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynvision.data.images import FIT
 from dynvision.data.samples import Sample
 from dynvision.data.sidecars import (
     changed_while_read,
@@ -97,6 +98,11 @@ class BetonFile:
         if self.channels == 1:
             return "raw"
         return self.write_mode or default_write_mode(self.resolution, self.channels)
+
+    @property
+    def fit(self) -> str:
+        """How images of another size are brought to the resolution."""
+        return "none: images keep their own size" if self.mode == "bytes" else FIT
 
 
 def require_ffcv() -> None:
@@ -212,6 +218,7 @@ def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dic
             "pixels": fact["pixels"],
             "samples": len(samples),
             "resolution": file.resolution,
+            "fit": file.fit,
             "channels": file.channels,
             "write_mode": file.mode,
             "jpeg_quality": None if file.mode in ("raw", "bytes") else file.jpeg_quality,

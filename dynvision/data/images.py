@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["decode_image", "fit_image", "read_image"]
+__all__ = ["FIT", "decode_image", "fit_image", "read_image"]
+
+FIT = "shorter side scaled by Pillow's bicubic filter with anti-aliasing, centre cropped"
+"""How an image of another size is brought to the dataset's resolution; kept with what is made of it."""
 
 
 def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[np.uint8]:

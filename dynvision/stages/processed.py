@@ -117,6 +117,7 @@ class ProcessedStage(Stage):
                     "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
                     "channels": channels,
                     "resolution": resolution,
+                    "fit": files[0].fit,
                     "bad_images": left_out,
                 },
             ).to_dict()

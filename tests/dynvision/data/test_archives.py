@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,35 @@ def test_users_own_file_with_a_wrong_checksum_is_named_and_left_as_it_is(mirror,
     )
     assert (place / NAME).read_bytes() == b"mine"
     assert [p.name for p in place.iterdir()] == [NAME]
+
+
+def test_two_splits_that_need_the_same_archive_download_it_once_and_clear_what_a_killed_one_left(mirror, place):
+    folder, held, _ = mirror
+    place.mkdir(parents=True)
+    (place / f".{NAME}.partial-1-abcdef").write_bytes(b"half of it")
+    asked: list[str] = []
+    with serve_folder(folder, asked) as address:
+        fetch_archive(
+            "cifar100", place.parent.with_name("cifar10"), DataSource(url=f"{address}/{NAME}", md5=held["md5"])
+        )
+    of_one = asked.copy()
+    asked.clear()
+    with serve_folder(folder, asked) as address, ThreadPoolExecutor(3) as pool:
+        source = DataSource(url=f"{address}/{NAME}", md5=held["md5"])
+        found = [pool.submit(fetch_archive, "cifar100", place, source) for _ in range(3)]
+        assert [job.result() for job in found] == [[place / NAME]] * 3
+    assert asked == of_one
+    assert [p.name for p in place.iterdir()] == [NAME]
+
+
+def test_what_a_killed_process_unpacked_is_removed_and_another_splits_is_not(mirror, tmp_path):
+    folder, held, _ = mirror
+    shutil.copy(folder / NAME, tmp_path)
+    for split in ("train", "test"):
+        (tmp_path / f".unpacked-{split}-killed" / "inside").mkdir(parents=True)
+    opened = open_split("cifar100", "train", [tmp_path / NAME])
+    assert np.array_equal(opened.images, held["train"][0])
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".unpacked-test-killed", NAME]
 
 
 def test_offline_and_missing_says_where_to_put_which_file(place):

@@ -88,6 +88,8 @@ def test_every_mode_is_named_in_the_sidecar_and_can_be_loaded(written, mode):
     file = verify_beton(path, full=True)["file"]
     assert (file["write_mode"], file["samples"], file["bad_images"]) == (mode, len(SOURCES), [])
     assert file["jpeg_quality"] == (None if mode in ("raw", "bytes") else QUALITY[mode])
+    how = "none: images keep their own size" if mode == "bytes" else "bicubic filter with anti-aliasing, centre cropped"
+    assert how in file["fit"]
     images, labels = load(path)
     assert images.shape == (len(SOURCES), SIZE, SIZE, 3)
     assert labels == LABELS
