@@ -158,7 +158,9 @@ def set_levels(axes: Any, result: ExperimentAnalysis) -> dict[Any, float]:
     if not pd.api.types.is_numeric_dtype(result.tuning[result.along]):
         axes.set_xticks(range(len(levels)), [str(v) for v in levels], rotation=30 if len(levels) > 3 else 0)
         return {level: float(place) for place, level in enumerate(levels)}
-    if result.analysis.is_log and min(levels) > 0:
+    if len(levels) == 1:
+        axes.set_xticks(levels)
+    elif result.analysis.is_log and min(levels) > 0:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())

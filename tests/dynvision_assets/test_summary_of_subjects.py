@@ -95,6 +95,8 @@ def test_its_asset_states_its_mappings_and_what_it_is(compared_root: Path) -> No
     assert all(dep.partition_mapping is not None for dep in spec.deps)
     assert spec.kinds == {"matplotlib", "parquet"}
     assert spec.partitions_def is None
+    assert spec.tags["dynvision/experiment"] == "contrast"
+    assert "dynvision/subject" not in spec.tags
     assert "subjects of the experiment contrast" in str(spec.description)
 
 
