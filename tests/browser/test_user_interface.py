@@ -99,7 +99,7 @@ def test_a_failure_says_what_happened_and_what_to_do(
     page.get_by_text("View full message").first.click()
     shown = page.locator("[role=dialog].dagster-dialog").inner_text()
     screenshot("message")
-    assert "which are missing. Make it: dynvision make responses/contrast_duration/rcnn_gratings" in shown
+    assert "which is missing. Make it: dynvision make responses/contrast_duration/rcnn_gratings" in shown
     assert shown.index("Make it: dynvision make") < shown.index("Stack Trace")
 
 
