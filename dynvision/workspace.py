@@ -129,10 +129,11 @@ class Workspace:
                 found[upstream] = record
         for kind, targets in unfit.items():
             if targets:
-                names = " ".join(str(t) for t in targets[:8]) + (" …" if len(targets) > 8 else "")
-                what = "is" if len(targets) == 1 else "are"
+                texts = self._name_together(targets)
+                names = " ".join(texts[:8]) + (" …" if len(texts) > 8 else "")
+                what = "is" if len(texts) == 1 else "are"
                 why = f" ({known[targets[0]].reason})" if kind == "stale" else ""
-                command = f"dynvision make {target}" if len(targets) > 8 else f"dynvision make {names}"
+                command = f"dynvision make {target}" if len(texts) > 8 else f"dynvision make {names}"
                 raise MissingError(f"{target} is made from {names}, which {what} {kind}{why}. Make it: {command}")
         return found
 
@@ -173,6 +174,15 @@ class Workspace:
             candidates = [k for k in candidates if k[place] == key[place]]
         if len(key) > len(kinds[key[0]]) + 1:
             raise unknown_name("asset", text, ["/".join(k) for k in candidates])
+
+    def _name_together(self, targets: Sequence[Target]) -> list[str]:
+        """The names of targets; of an asset of which they are every partition, only its key."""
+        names: dict[str, None] = {}
+        for target in targets:
+            of_key = [other for other in targets if other.key == target.key]
+            is_whole = len(of_key) > 2 and len(of_key) == len(self.targets(target.key))
+            names["/".join(target.key) if is_whole else str(target)] = None
+        return list(names)
 
     def _status(self, target: Target, known: dict[Target, Status]) -> Status:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,8 @@ def ui(host: str, port: int, read_only: bool) -> None:
         click.echo(f"Dagster on http://{host}:{port} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
         arguments = [*_server(home / LOCATIONS_FILE, read_only), "-h", host, "-p", str(port)]
         sys.stdout.flush()
+        # A script starts what it runs in the background with interruptions ignored; the server is stopped with them.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(sys.executable, arguments, environment)
 
 

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,17 @@ def dagster(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """`dynvision ui` on a small root in which nothing has been made; stopped as a user stops it."""
     root = tmp_path_factory.mktemp("browser") / "root"
     write_config(root)
+    with serve(root) as server:
+        yield server
+
+
+@contextmanager
+def serve(root: Path) -> Iterator[Dagster]:
+    """Run `dynvision ui` on a root."""
     url = f"http://127.0.0.1:{_free_port()}"
     server = Dagster(root, url, root / "ui.log")
     with server.log.open("w") as log:
         command = [sys.executable, "-m", "dynvision_assets.command_line", "ui", "--port", url.rpartition(":")[2]]
-        # A shell that starts a job in the background lets it ignore SIGINT, and children inherit that.
         process = subprocess.Popen(
             command,
             cwd=root,
@@ -129,7 +136,6 @@ def dagster(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             wait_for(lambda: process.poll() is not None or _answers(server), 120, f"the page; see {server.log}")

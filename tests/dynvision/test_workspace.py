@@ -189,6 +189,13 @@ def test_missing_inputs_name_the_command(small_workspace):
     assert str(caught.value) == f"{target} is made from {names}, which are missing. Make it: dynvision make {names}"
 
 
+def test_an_asset_that_is_missing_as_a_whole_is_named_by_its_key(small_workspace):
+    with pytest.raises(MissingError) as caught:
+        small_workspace.inputs(SUMMARY)
+    name = "responses/contrast/rcnn_gratings"
+    assert str(caught.value) == f"{SUMMARY} is made from {name}, which is missing. Make it: dynvision make {name}"
+
+
 def test_targets_of_one_group_and_seed_follow_the_subjects(small_config, tmp_path):
     edit_yaml(small_config / "config_experiments.yaml", lambda c: c["subjects"]["rcnn_gratings"].update(seed=4))
     workspace = Workspace.open(tmp_path, small_config)

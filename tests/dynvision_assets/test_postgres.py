@@ -118,6 +118,7 @@ def test_runs_and_events_are_kept_in_postgresql_by_one_setting(
     assert not [*(empty_root / ".dagster").rglob("*.db")]
     assert server.url not in (empty_root / ".dagster" / "dagster.yaml").read_text()
 
+    monkeypatch.setenv("DAGSTER_HOME", str(empty_root / ".dagster"))
     monkeypatch.setenv(POSTGRES, server.url)
     home = prepare_home(Paths(empty_root))
     with open_instance(home) as instance:
@@ -143,6 +144,7 @@ def test_runs_and_events_are_kept_in_postgresql_by_one_setting(
 
 @pytest.mark.parametrize("url", ["mysql://somewhere/db", "somewhere", ""])
 def test_what_is_no_url_of_postgresql_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / ".dagster"))
     monkeypatch.setenv(POSTGRES, url)
     if not url:  # set to nothing, as scripts do it, means not set
         home = prepare_home(Paths(tmp_path))
@@ -153,9 +155,9 @@ def test_what_is_no_url_of_postgresql_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_settings_changed_by_hand_are_not_touched_but_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / ".dagster"))
     settings = prepare_home(Paths(tmp_path)) / "dagster.yaml"
     settings.write_text("telemetry: {enabled: false}\n")
-    monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.setenv(POSTGRES, "postgresql://user@host/db")
     with pytest.raises(ConfigError, match=r"was changed by hand and does not use it. Add these lines"):
         prepare_home(Paths(tmp_path))

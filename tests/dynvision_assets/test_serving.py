@@ -1,0 +1,78 @@
+"""`dynvision ui --read-only`, as somebody else on the network meets it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dynvision_assets.helpers import environment
+
+LAUNCH = """mutation {
+  launchPartitionBackfill(backfillParams: {assetSelection: [{path: ["raw", "gratings"]}], partitionNames: ["test"]}) {
+    __typename
+  }
+}"""
+
+
+@pytest.fixture
+def read_only(empty_root: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], Path]]:
+    """A server that listens on every address, its port, and what it printed."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = int(found.getsockname()[1])
+    printed = empty_root / "printed"
+    command = [sys.executable, "-m", "dynvision_assets.command_line", "ui", "--read-only"]
+    with printed.open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "0.0.0.0", "--port", str(port)],
+            cwd=empty_root,
+            env=environment(empty_root),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as for a job in a script's background
+        )
+    yield port, process, printed
+    if process.poll() is None:
+        process.kill()
+        process.wait(timeout=30)
+
+
+def ask(port: int, text: str) -> Any:
+    body = json.dumps({"query": text}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())["data"]
+
+
+def test_a_read_only_page_shows_and_runs_nothing_and_stops_with_an_interruption(
+    read_only: tuple[int, subprocess.Popen[bytes], Path],
+) -> None:
+    port, process, printed = read_only
+    end = time.monotonic() + 120
+    shown: list[Any] = []
+    while not shown and time.monotonic() < end:
+        assert process.poll() is None, printed.read_text()
+        try:
+            shown = ask(port, "{ assetNodes { assetKey { path } } }")["assetNodes"]
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.5)
+    assert {"assetKey": {"path": ["raw", "gratings"]}} in shown, printed.read_text()
+    assert ask(port, LAUNCH) == {"launchPartitionBackfill": {"__typename": "UnauthorizedError"}}
+    said = printed.read_text()
+    assert "warning: 0.0.0.0 can be reached from other machines" in said
+    assert "whoever reaches it can look at everything" in said
+    assert "(read-only)" in said
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
