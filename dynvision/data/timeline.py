@@ -44,8 +44,8 @@ def find_window(show: Presentation, name: str | Sequence[int], image: int | None
     Args:
         show: The presentation.
         image: The image of the trial that `stimulus` and `late` are about; `None` for all of them.
-        name: `stimulus` (first to last shown step), `late` (its last third), `outro` (after
-            it), `all`, or `[start, stop]` in steps.
+        name: `stimulus` (first to last shown step), `late` (the last third of the last showing, without the gap
+            before it), `outro` (after the stimulus), `all`, or `[start, stop]` in steps.
     """
     if not isinstance(name, str):
         start, stop = name
@@ -54,9 +54,11 @@ def find_window(show: Presentation, name: str | Sequence[int], image: int | None
         return slice(start, stop)
     shown = np.flatnonzero(show.frames != VOID if image is None else show.frames == image)
     first, last = (int(shown[0]), int(shown[-1]) + 1) if len(shown) else (0, show.n_timesteps)
+    gaps = np.flatnonzero(np.diff(shown) > 1)
+    onset = int(shown[gaps[-1] + 1]) if len(gaps) else first
     windows = {
         "stimulus": slice(first, last),
-        "late": slice(last - math.ceil((last - first) / 3), last),
+        "late": slice(last - math.ceil((last - onset) / 3), last),
         "outro": slice(last, show.n_timesteps),
         "all": slice(0, show.n_timesteps),
     }

@@ -136,6 +136,14 @@ def test_windows_are_the_steps_that_their_names_say(stim, intro, rest):
     assert len(late) == -(-stim // 3)
 
 
+@given(st.integers(1, 8), st.integers(1, 9), steps)
+def test_late_window_of_two_showings_is_the_end_of_the_second(stim, interval, intro):
+    made = Presentation.interval(intro + 2 * stim + interval + 3, stim, intro, interval)
+    late = np.arange(made.n_timesteps)[made.window("late", 0)]
+    assert late[-1] == intro + 2 * stim + interval - 1
+    assert len(late) == -(-stim // 3)
+
+
 def test_window_of_two_numbers_is_those_steps():
     assert Presentation.constant(8).window([2, 5]) == slice(2, 5)
 
