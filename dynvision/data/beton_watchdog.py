@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -147,7 +148,8 @@ def _stopped(child: subprocess.Popen[bytes], errors: IO[bytes], when: str) -> Dy
 def _stop(child: subprocess.Popen[bytes]) -> None:
     """End the child: closing its input asks it to, signals make it."""
     if child.stdin is not None:
-        child.stdin.close()
+        with contextlib.suppress(OSError):  # what it did not read any more
+            child.stdin.close()
     for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         try:
             child.wait(timeout=0.5 if child.poll() is None else 0.0)

@@ -6,6 +6,7 @@ that dies closes its pipe; nothing is shared that could outlive the processes.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import mmap
@@ -15,7 +16,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import cv2
@@ -47,7 +48,7 @@ class PictureReaders:
     """
 
     def __init__(self, jobs: Sequence[dict[str, Any]]) -> None:
-        self._jobs = jobs
+        self._jobs, self._parent = jobs, os.getpid()
         self._chunks = [(file, places) for file, job in enumerate(jobs) for places in _cut(job)]
         count = min(usable_cores(), MOST_PROCESSES, len(self._chunks))
         self._busy = memoryview(mmap.mmap(-1, 8 * count)).cast("q")  # with which chunk and image, 0 where with none
@@ -56,10 +57,11 @@ class PictureReaders:
             self._starts.append(self._starts[-1] + len(job["paths"]))
         self._connections: list[Connection] = []
         self._processes = []
+        self._running: dict[Any, int] = {}
         context = multiprocessing.get_context("fork")
         for number in range(count):
             mine, theirs = context.Pipe(duplex=False)
-            if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(AttributeError, OSError):  # elsewhere, or beyond what a user may have
                 fcntl.fcntl(theirs.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             others = [*self._connections, mine]
             process = context.Process(target=self._decode, args=(number, count, theirs, others), daemon=True)
@@ -67,6 +69,7 @@ class PictureReaders:
             theirs.close()  # so that its end is the end of the process
             self._connections.append(mine)
             self._processes.append(process)
+            self._running[process.sentinel] = number
 
     @property
     def oldest(self) -> str:
@@ -78,6 +81,7 @@ class PictureReaders:
         """Give file, place in it, and the picture or why there is none, in order."""
         for turn, (file, places) in enumerate(self._chunks):
             number = turn % len(self._connections)
+            self._await(number)
             try:
                 facts = pickle.loads(self._connections[number].recv_bytes())
                 content = memoryview(self._connections[number].recv_bytes())
@@ -92,6 +96,19 @@ class PictureReaders:
                 yield file, place, Picture(content[start : start + length], kept_as, size, digest)
                 start += length
 
+    def _await(self, number: int) -> None:
+        """Wait for a reader's next chunk; that another one died is noticed at once and not when its turn comes."""
+        connection = self._connections[number]
+        while not connection.poll():
+            ready = wait([connection, *self._running])
+            if connection in ready:
+                return
+            for sentinel in ready:
+                ended = self._running.pop(sentinel)
+                self._processes[ended].join()
+                if self._processes[ended].exitcode:
+                    raise self._died(ended)
+
     def _path(self, number: int) -> str:
         file = max(f for f, start in enumerate(self._starts[:-1]) if start <= number)
         return str(self._jobs[file]["paths"][number - self._starts[file]])
@@ -104,7 +121,7 @@ class PictureReaders:
         return RuntimeError(f"the process that read {self._path(at - 1) if at else 'images'} ended with {how}")
 
     def _decode(self, number: int, count: int, connection: Connection, others: list[Connection]) -> None:
-        _end_with_parent()
+        _end_with_parent(self._parent)
         for other in others:
             other.close()
         for file, places in self._chunks[number::count]:
@@ -132,9 +149,8 @@ def _cut(job: dict[str, Any]) -> Iterator[range]:
     return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Have the system end this process when its parent dies, even if it waits for a disk that does not answer."""
-    parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
