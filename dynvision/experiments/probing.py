@@ -50,16 +50,21 @@ def probe_network(runner: SweepRunner, image_shape: Sequence[int], images_per_tr
     """
     frame = torch.zeros(1, *image_shape, dtype=runner.frames, device=runner.device)
     held: list[int] = []
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def keep(layer: str, output: Tensor) -> dict[str, Tensor]:
+        shapes[layer] = _channels_first(output)
+        return runner.reduce(layer, output)
+
     handles = [
         module.register_forward_hook(lambda _, __, output: held.append(count_bytes(output)))
         for module in runner.network.modules()
         if not list(module.children())
     ]
     try:
-        with torch.inference_mode(), record_layers(runner.network, runner.layers) as outputs, runner.precision():
+        with torch.inference_mode(), record_layers(runner.network, runner.layers, keep) as outputs, runner.precision():
             scores, state = _step(runner, frame)
-            evoked = runner.reduce_layers(outputs, scores)
-            shapes = {name: _channels_first(value) for name, value in outputs.items()}
+            evoked = runner.name_arrays(outputs, scores)
     finally:
         for handle in handles:
             handle.remove()
@@ -73,7 +78,7 @@ def probe_network(runner: SweepRunner, image_shape: Sequence[int], images_per_tr
     responses = sum(int(np.prod(spec.trailing)) * np.dtype(spec.dtype).itemsize for spec in arrays.values())
     footprint = Footprint(
         frames=frame.nbytes * (images_per_trial + 4),
-        activations=sum(held) + count_bytes(list(outputs.values())),
+        activations=sum(held) + count_bytes(list(evoked.values())),
         state=count_bytes(state),
         responses=responses,
     )

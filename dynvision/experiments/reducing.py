@@ -41,8 +41,8 @@ class Reduction:
         """Reduce one output.
 
         Returns:
-            float32, by variable: `response` of shape `[B, …]`; or `mean` and `std`, `[B, C]`; or `mean`, `std` and
-            `feature_std`, `[B]`.
+            float32 and in memory of its own, by variable: `response` of shape `[B, …]`; or `mean` and `std`, `[B, C]`;
+            or `mean`, `std` and `feature_std`, `[B]`.
 
         Raises:
             ConfigError: The output has no meaning here.
@@ -61,7 +61,7 @@ class Reduction:
             mean, std = _mean_and_std(values.flatten(2))
             return {"mean": mean, "std": std}
         if self.units is None or self.resolution == "channel" or values[0].numel() <= self.units:
-            return {"response": values}
+            return {"response": values.clone() if values.data_ptr() == output.data_ptr() else values}
         return {"response": values.flatten(1)[:, self._indices(layer, values)]}
 
     def coordinates(self, layer: str, shape: tuple[int, ...]) -> dict[str, npt.NDArray[np.int64]]:

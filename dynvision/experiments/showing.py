@@ -128,7 +128,7 @@ class SweepRunner:
         plan = self.plan if conditions is None else plan_sweep([self.presentations[c] for c in chosen])
         images = images.to(self.device, self.frames)
         walk = _Walk(self, list(chosen), images, ids, emit)
-        with torch.inference_mode(), record_layers(self.network, self.layers) as outputs, self.precision():
+        with torch.inference_mode(), self.record() as outputs, self.precision():
             walk.run(plan, outputs)
         return plan.n_steps
 
@@ -150,7 +150,11 @@ class SweepRunner:
             layers.setdefault(layer, {})[variable] = gathered[name]
         return BatchResponses(layers, gathered[SCORES])
 
-    def reduce_layers(self, outputs: dict[str, Tensor], scores: Tensor) -> dict[str, Tensor]:
+    def record(self) -> contextlib.AbstractContextManager[dict[str, dict[str, Tensor]]]:
+        """The context in which what is kept of each layer's output is gathered, by layer and variable."""
+        return record_layers(self.network, self.layers, self.reduce)
+
+    def name_arrays(self, outputs: dict[str, dict[str, Tensor]], scores: Tensor) -> dict[str, Tensor]:
         """What is kept of one step, float32: `layer/variable`, each layer's average, and the scores.
 
         Raises:
@@ -162,18 +166,24 @@ class SweepRunner:
                 raise ConfigError(
                     f"the layer '{layer}' is not used when {type(self.network).__name__} makes a step; record another"
                 )
-            reduced = self.reduce(layer, outputs[layer])
-            evoked |= {f"{layer}/{variable}": value for variable, value in reduced.items()}
-            first = next(iter(reduced.values()))
+            evoked |= {f"{layer}/{variable}": value for variable, value in outputs[layer].items()}
+            first = next(iter(outputs[layer].values()))
             evoked[AVERAGE + layer] = first.reshape(len(first), -1).mean(dim=1)
         return {**evoked, SCORES: scores.float()}
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """The context in which the network computes."""
+        stack = contextlib.ExitStack()
+        if self.device.type == "cuda":
+            # The same numbers at every run, and in the precision of the weights.
+            stack.enter_context(
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+            )
         if not self.mixed_precision:
-            return contextlib.nullcontext()
+            return stack
         kind = self.frames if self.frames != torch.float32 else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=kind)
+        stack.enter_context(torch.autocast(self.device.type, dtype=kind))
+        return stack
 
 
 class _Walk:
@@ -190,7 +200,7 @@ class _Walk:
         self.blocks: dict[int, dict[str, Tensor]] = {}
         self.spare: list[dict[str, Tensor]] = []
 
-    def run(self, plan: Branch, outputs: dict[str, Tensor]) -> None:
+    def run(self, plan: Branch, outputs: dict[str, dict[str, Tensor]]) -> None:
         self.pending = [(plan, None, True)]
         while self.pending:
             branch, state, is_last = self.pending.pop()
@@ -203,7 +213,7 @@ class _Walk:
                 self.pending.append((last, state, True))
                 self.pending += [(child, state, False) for child in reversed(before) if child is not None]
 
-    def _advance(self, branch: Branch, state: Any, outputs: dict[str, Tensor]) -> Any:
+    def _advance(self, branch: Branch, state: Any, outputs: dict[str, dict[str, Tensor]]) -> Any:
         shown, runner = branch.shown_by, self.runner
         if shown not in self.sequences:
             presentation = runner.presentations[self.conditions[shown]]
@@ -231,10 +241,10 @@ class _Walk:
                 self.noise_bytes += noise.nbytes
         return add_scaled(frame, noise, show.sensor_noise)
 
-    def _keep(self, branch: Branch, step: int, outputs: dict[str, Tensor], scores: Tensor) -> None:
+    def _keep(self, branch: Branch, step: int, outputs: dict[str, dict[str, Tensor]], scores: Tensor) -> None:
         runner = self.runner
         number, place = divmod(step, runner.block_steps)
-        evoked = runner.reduce_layers(outputs, scores)
+        evoked = runner.name_arrays(outputs, scores)
         if number not in self.blocks:
             self.blocks[number] = self.spare.pop() if self.spare else self._allocate(evoked)
         block = self.blocks[number]

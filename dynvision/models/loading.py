@@ -6,7 +6,7 @@ import fnmatch
 import importlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -164,20 +164,26 @@ def match_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def record_layers(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def record_layers(
+    network: nn.Module, layers: Sequence[str], keep_as: Callable[[str, Tensor], Any] | None = None
+) -> Iterator[dict[str, Any]]:
     """Keep the latest output of each layer in a dictionary while the block runs.
+
+    What is kept is taken at the moment when the layer returns, and shares no memory with its output: the next layer may
+    change that in place, as torchvision's `ReLU(inplace=True)` does.
 
     Args:
         network: The network.
         layers: Names of modules that return one tensor.
+        keep_as: What is kept of a layer's output, by the layer's name; by default a copy.
     """
-    outputs: dict[str, Tensor] = {}
+    outputs: dict[str, Any] = {}
 
     def hook(name: str) -> Any:
         def keep(module: nn.Module, arguments: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
                 raise ConfigError(f"the layer '{name}' returns a {type(output).__name__}, not a tensor; record another")
-            outputs[name] = output.detach()
+            outputs[name] = output.detach().clone() if keep_as is None else keep_as(name, output.detach())
 
         return keep
 

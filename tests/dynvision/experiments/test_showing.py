@@ -152,6 +152,17 @@ def test_memory_of_blocks_does_not_grow_with_time(network, images):
     assert held[0] == held[1] <= 3
 
 
+def test_layer_whose_output_is_changed_in_place_is_recorded_as_it_was(images):
+    first = nn.Conv2d(3, 4, 3)
+    network = nn.Sequential(first, nn.ReLU(inplace=True), nn.Flatten(), nn.LazyLinear(4)).eval()
+    with torch.no_grad():
+        network(images)
+        expected = first(images).numpy()
+    assert (expected < 0).any()
+    responses = SweepRunner(network, [Presentation.constant(1)], ["0"], "unit").show(images, np.arange(3))
+    np.testing.assert_allclose(responses.layers["0"]["response"][0, :, 0], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_layer_that_takes_no_part_is_an_error(images):
     class Idle(nn.Module):
         def __init__(self) -> None:
