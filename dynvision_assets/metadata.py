@@ -73,8 +73,8 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value as people read it: numbers with five digits."""
-    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+    """A value as people read it: numbers with seven digits, which is what float32 holds."""
+    return float(f"{value:.7g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _column_type(value: Any) -> str:

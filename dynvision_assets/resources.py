@@ -54,8 +54,8 @@ class ComputeResource:
         except DynvisionError as error:
             raise _failure(error) from error
 
-    def call_here(self, function: str, **arguments: Any) -> Any:
-        """The same in this process, for what is light."""
+    def call_here(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
+        """The same in this process, for what is light; it tells nothing of its progress."""
         from dynvision.errors import DynvisionError
 
         module, _, name = function.partition(":")

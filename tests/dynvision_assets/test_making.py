@@ -352,7 +352,7 @@ def test_responses_damaged_before_they_are_verified_are_never_materialized(
             "responses/contrast/rcnn_ends:0.8",
             "dynvision make models/rcnn/gratings:all_s0 processed/gratings:test_ends",
         ),
-        ("summary/contrast/rcnn_gratings", "dynvision make responses/contrast/rcnn_gratings:contrast=0.1 "),
+        ("summary/contrast/rcnn_gratings", "dynvision make responses/contrast/rcnn_gratings"),
     ],
 )
 def test_a_missing_upstream_partition_names_the_command_that_makes_it(
@@ -360,7 +360,7 @@ def test_a_missing_upstream_partition_names_the_command_that_makes_it(
 ) -> None:
     with pytest.raises(dg.Failure, match="missing") as failure:
         materialize(empty_root, target)()
-    assert f"Make it: {command}" in str(failure.value.description)
+    assert str(failure.value.description).endswith(f"Make it: {command}")
     with open_instance(empty_root) as instance:
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.FAILURE
