@@ -28,6 +28,7 @@ class Resolution(Enum):
     """How finely responses are recorded."""
 
     AS_CONFIGURED = "as_configured"
+    LAYER = "layer"
     CHANNEL = "channel"
     UNIT = "unit"
 
@@ -75,12 +76,19 @@ class ResponsesConfig(BuildConfig):
         default=Device.AUTO,
         description="Where the network computes: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
     )
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_WORKERS,
+        description=f"Workers of the image loader, 1 to {MAX_WORKERS}; 0 is run.workers of config_models.yaml. The "
+        "responses are the same with any number.",
+    )
     batch_size: int = Field(
         default=0,
         ge=0,
         le=4096,
         description="Images shown together, 1 to 4096; smaller needs less memory. 0 is record.batch_size of "
-        "config_models.yaml.",
+        "config_models.yaml; with another one the responses count as stale, as their last digits may differ.",
     )
     layers: list[str] = Field(
         default=[],
@@ -89,7 +97,7 @@ class ResponsesConfig(BuildConfig):
     )
     resolution: Resolution = Field(
         default=Resolution.AS_CONFIGURED,
-        description="CHANNEL (mean and standard deviation over space) or UNIT (everything) in this run; "
-        "AS_CONFIGURED is "
-        "record.resolution of config_models.yaml. What is recorded otherwise than the files say counts as stale.",
+        description="LAYER (mean and standard deviation over all units), CHANNEL (over space) or UNIT (everything) in "
+        "this run; AS_CONFIGURED is record.resolution of config_models.yaml. What is recorded otherwise than the files "
+        "say counts as stale.",
     )

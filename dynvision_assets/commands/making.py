@@ -85,6 +85,8 @@ def experiment(name: str, subjects: tuple[str, ...], force: bool, dry_run: bool,
         chosen = _choose_subjects(workspace, name, subjects)
         # The responses are named too, so that --force shows the stimuli again.
         targets = tuple(f"{stage}/{name}/{subject}" for subject in chosen for stage in ("responses", "summary"))
+        if not subjects and len(chosen) > 1:
+            targets = (*targets, f"summary/{name}")  # all of them side by side
         _make_or_tell(workspace, targets, force, dry_run, as_json)
         if not (dry_run or as_json):
             for subject in chosen:
@@ -169,6 +171,7 @@ def _show_results(workspace: Workspace, experiment: str, subject: str) -> None:
 
     folder = workspace.paths.report(experiment, subject)
     tuning = pd.read_csv(folder / "tuning.csv").drop(columns=["condition", "accuracy_sem", "samples"], errors="ignore")
+    tuning = tuning[[name for name in tuning.columns if "/" not in name or name.startswith("peak/")]]
     click.echo(f"\n{experiment}, {subject}: accuracy and peak mean response\n")
     click.echo(tuning.round(3).to_string(index=False))
     click.echo("\npictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))

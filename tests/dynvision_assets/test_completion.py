@@ -54,7 +54,10 @@ def complete(bash: str, root: Path, line: str) -> list[str]:
         ("dynvision make raw/gratings:te", ["test"]),
         ("dynvision show --samples processed/gratings:train_", ["train_all", "train_ends"]),
         ("dynvision make responses/contrast/rcnn_ends:contrast=0.", ["0.1", "0.5", "0.8"]),
-        ("dynvision make raw/gratings summary/contrast_", ["summary/contrast_duration/rcnn_gratings"]),
+        (
+            "dynvision make raw/gratings summary/contrast_",
+            ["summary/contrast_duration", "summary/contrast_duration/rcnn_gratings"],
+        ),
         ("dynvision make --dr", ["--dry-run"]),
         ("dynvision experiment ", ["contrast", "contrast_duration"]),
         ("dynvision experiment contrast_duration --subject rcnn_g", ["rcnn_gratings"]),

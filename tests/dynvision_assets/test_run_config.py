@@ -85,3 +85,27 @@ def test_the_progress_of_a_run_is_in_its_own_events(empty_root: Path) -> None:
     with open_instance(empty_root) as instance:
         messages = [entry.user_message for entry in instance.all_logs(done.run_id)]
     assert any(m.startswith("raw/gratings:train: 36 of 36 images (100%), ") and "a second" in m for m in messages)
+
+
+def test_what_is_set_for_responses_reaches_the_store_and_counts_as_stale(chain: Path) -> None:
+    from dynvision.experiments.reading import open_store
+
+    key, name = ["responses", "contrast", "rcnn_gratings"], "responses__contrast__rcnn_gratings"
+    settings = {"resolution": "LAYER", "layers": ["V1"], "workers": 1, "device": "CPU", "force": True}
+    job = make_definitions(open_workspace(chain)).resolve_implicit_global_asset_job_def()
+    with open_instance(chain) as instance:
+        done = job.execute_in_process(
+            run_config={"ops": {name: {"ops": {"show_stimuli": {"config": settings}}}}},
+            instance=instance,
+            asset_selection=[dg.AssetKey(key)],
+            partition_key="0.5",
+        )
+    assert done.success
+    tree = open_store(chain / "data" / "responses" / "contrast" / "rcnn_gratings" / "contrast=0.5.zarr")
+    assert list(tree.children) == ["V1"]
+    assert set(tree["V1"].data_vars) == {"mean", "std", "feature_std"}
+    assert tree.attrs["device"] == "cpu"
+    workspace = open_workspace(chain)
+    (target,) = [t for t in workspace.targets(tuple(key)) if t.partition == "contrast=0.5"]
+    status = workspace.status(target)
+    assert (status.state, status.reason) == ("stale", "the configuration changed: record")
