@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.data.schedule import VOID, Presentation
+from dynvision.data.schedule import VOID, Presentation, Segment
 
 __all__ = ["NUMBERS", "Course", "Number", "find_onsets"]
 
@@ -18,13 +19,25 @@ _NO_RESPONSE = 1e-6
 
 
 def find_onsets(presentation: Presentation) -> tuple[int, ...]:
-    """The first step of each showing of an image; two that follow each other without a gap are two."""
+    """The first step of each showing of an image.
+
+    An image that is shown again as it was, without a gap, is shown twice; one whose contrast or noise changes while it
+    is shown goes on.
+    """
     onsets, step = [], 0
+    before: Segment | None = None
     for segment in presentation.segments:
-        if segment.frame != VOID and segment.steps > 0:
+        goes_on = before is not None and before.frame == segment.frame and not _is_again(before, segment)
+        if segment.frame != VOID and segment.steps > 0 and not goes_on:
             onsets.append(step)
         step += segment.steps
+        before = segment if segment.steps > 0 else before
     return tuple(onsets)
+
+
+def _is_again(before: Segment, segment: Segment) -> bool:
+    """Whether a segment shows what the one before showed, from its beginning."""
+    return dataclasses.replace(before, steps=segment.steps) == segment
 
 
 @dataclass(frozen=True)
@@ -37,16 +50,19 @@ class Course:
     Attributes:
         values: Shape `[T]`.
         onsets: The first step of each showing of an image.
+        rest: The response at the last idle step before the trial, which is the baseline of a trial that begins with
+            the stimulus; 0, silence, where there is no idle step.
     """
 
     values: npt.NDArray[np.float64]
     onsets: tuple[int, ...]
+    rest: float = 0.0
 
     @cached_property
     def baseline(self) -> float:
-        """The mean before the first onset; 0 where the trial begins with the stimulus."""
+        """The mean before the first onset; what the network rested at where the trial begins with the stimulus."""
         if not self.onsets or self.onsets[0] == 0:
-            return 0.0
+            return self.rest
         return float(self.values[: self.onsets[0]].mean())
 
     def peak(self, showing: int = 0) -> float:

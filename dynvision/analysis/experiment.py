@@ -123,8 +123,10 @@ def _add_numbers(
     columns: dict[str, list[float]] = {}
     for name in dict.fromkeys(("response", *analysis.numbers)):
         for layer in layers:
-            for condition in tuning["condition"]:
-                course = Course(values[condition, layer, "mean"], find_onsets(presentations[condition]))
+            rest = tuning[f"rest/{layer}"] if f"rest/{layer}" in tuning else np.zeros(len(tuning))
+            for condition, resting in zip(tuning["condition"], rest, strict=True):
+                onsets = find_onsets(presentations[condition])
+                course = Course(values[condition, layer, "mean"], onsets, float(resting))
                 number = NUMBERS[name].read(course)
                 columns.setdefault(f"{name}/{layer}", []).append(number)
                 if NUMBERS[name].per_step and dt is not None:

@@ -16,6 +16,8 @@ from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import Presentation
 from dynvision.experiments.reading import open_store
+from dynvision.experiments.store import RECORD
+from dynvision.files import read_json
 
 __all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
 
@@ -35,15 +37,19 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
 
     Returns:
         A table of `time, layer, measure, value`, and the numbers for the whole trial: `accuracy`,
-        `accuracy_sem`, `chance`, `samples` and `peak/<layer>` (the highest mean response).
+        `accuracy_sem`, `chance`, `samples`, `peak/<layer>` (the highest mean response) and, where idle steps came
+        before the trial, `rest/<layer>` (the mean response at the last of them).
     """
     tree = open_store(store)
+    resting = ((read_json(store / RECORD) or {}).get("details") or {}).get("resting_response", {})
     over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
     rows = [_rows(OUTPUT, measure, values) for measure, values in over_time.items()]
     for name, node in tree.children.items():
         measures = measure_layer(node.to_dataset(inherit=False))
         rows += [_rows(name, measure, values) for measure, values in measures.items()]
         numbers[f"peak/{name}"] = float(measures["mean"].max())
+        if name in resting:
+            numbers[f"rest/{name}"] = resting[name]
     return pd.concat(rows, ignore_index=True), numbers
 
 

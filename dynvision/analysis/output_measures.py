@@ -12,7 +12,7 @@ import xarray
 from dynvision.analysis.streaming import StepSums, read_blocks
 from dynvision.config.experiments import Readout
 from dynvision.data.schedule import VOID, Presentation
-from dynvision.experiments.readout import chance_level, class_mask, predict, score_accuracy
+from dynvision.experiments.readout import chance_level, class_mask, predict, reduce_trials
 
 __all__ = ["measure_output"]
 
@@ -52,16 +52,21 @@ def measure_output(
     first = int(frames[frames != VOID][0]) if (frames != VOID).any() else 0
     window = presentation.window(readout.window, readout.image)
     sums, confidences = StepSums(root.sizes["time"]), StepSums(root.sizes["time"])
-    scored, done = [], 0
+    scored, done, right = [], 0, np.empty((0, len(frames)))
     with np.errstate(invalid="ignore", over="ignore"):
-        for part, block in read_blocks(root, ["scores"], whole_trials=True):
+        for part, block in read_blocks(root, ["scores"]):
             scores = block["scores"]
             rows = slice(done, done + len(scores))
-            sums.add(part, trials.name(scores, rows))
+            named = trials.name(scores, rows)
+            sums.add(part, named)
             if not only_accuracy:
-                confidences.add(part, trials.measure(scores, rows, frames, first))
-            scored.append(trials.score(scores, rows, window, readout.reduce))
-            done += len(scores)
+                confidences.add(part, trials.measure(scores, rows, frames[part], first))
+            if part.start == 0:
+                right = np.empty((len(scores), len(frames)))
+            right[:, part] = named["accuracy"]
+            if part.stop == len(frames):  # these trials are whole
+                scored.append(reduce_trials(right[:, window], readout.reduce))
+                done += len(scores)
     measures = {**sums.means(), **confidences.means()}
     if not only_accuracy:
         measures["label_confidence"] = np.where(frames == VOID, np.nan, measures["label_confidence"])
@@ -126,13 +131,6 @@ class _Trials:
         }
         known = np.isfinite(allowed).all(axis=2)
         return {name: np.where(known, value, np.nan) for name, value in found.items()}
-
-    def score(self, scores: Values, rows: slice, window: slice, reduce: str) -> Values:
-        """The score of some trials over the readout's window, `[B]`."""
-        labels = self.labels[rows]
-        each = score_accuracy(scores, labels, self.classes, self.choices, window, reduce)  # type: ignore[arg-type]
-        counted = scores[:, window][:, -1:] if reduce == "last" else scores[:, window]
-        return np.where(np.isfinite(counted[:, :, self.choices]).all(axis=(1, 2)), each, np.nan)
 
     def _places(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where a class stands among the choices; -1 where it is none."""

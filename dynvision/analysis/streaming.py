@@ -17,13 +17,12 @@ BLOCK_BYTES = 16 << 20
 Block = tuple[slice, dict[str, npt.NDArray[np.float64]]]
 
 
-def read_blocks(dataset: xarray.Dataset, names: Sequence[str], whole_trials: bool = False) -> Iterator[Block]:
+def read_blocks(dataset: xarray.Dataset, names: Sequence[str]) -> Iterator[Block]:
     """Read variables with the dimensions `sample, time, …` block by block, along the chunks of the store.
 
     Args:
         dataset: Lazy, as `open_store` gives it.
         names: Variables of one shape.
-        whole_trials: Never divide a trial's steps.
 
     Yields:
         The block's steps, and each variable as float64, `[samples, steps, …]`; all steps of some samples before
@@ -34,8 +33,6 @@ def read_blocks(dataset: xarray.Dataset, names: Sequence[str], whole_trials: boo
     samples, steps = variable.sizes["sample"], variable.sizes["time"]
     row_bytes = 4 * int(np.prod(variable.shape[2:]))
     rows, columns = (_stored_chunk(variable, name) for name in ("sample", "time"))
-    if whole_trials:
-        columns = steps
     columns = min(steps, columns * max(1, BLOCK_BYTES // max(1, rows * columns * row_bytes)))
     if columns == steps:
         rows *= max(1, BLOCK_BYTES // max(1, rows * steps * row_bytes))

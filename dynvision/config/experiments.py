@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dynvision.config.data import Name, Section
 from dynvision.config.sweeps import fill_places, find_places, level_text, levels_of, pick_level
+from dynvision.errors import nearest_name
 
 __all__ = [
     "ExperimentConfig",
@@ -108,7 +109,7 @@ class RunConfig(Section):
     dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames that are shown")
     mixed_precision: bool = Field(False, description="let the network compute in half precision where it can")
     store_responses_on_cpu: bool = Field(True, description="fetch responses from the GPU at every step")
-    memory_budget: float = Field(2.0, ge=1.0, description="peak memory of the run in GB, libraries included")
+    memory_budget: float = Field(2.0, ge=1.2, description="peak memory of the run in GB, libraries included")
     workers: int | None = Field(None, ge=1, description="of the image loader")
     threads: int | None = Field(None, ge=1, description="of torch; by default its own choice")
 
@@ -209,6 +210,7 @@ class ExperimentConfig(Section):
     @field_validator("record")
     @classmethod
     def _record_is_known(cls, record: dict[str, Any]) -> dict[str, Any]:
+        _check_keys(record, RecordConfig)
         # Alone it may be half a setting (units without resolution); the two together are checked with the names.
         RecordConfig(**{**({"resolution": "unit"} if "units" in record else {}), **record})
         return record
@@ -216,6 +218,7 @@ class ExperimentConfig(Section):
     @field_validator("run")
     @classmethod
     def _run_is_known(cls, run: dict[str, Any]) -> dict[str, Any]:
+        _check_keys(run, RunConfig)
         RunConfig(**{**({"mixed_precision": True} if "dtype" in run else {}), **run})
         return run
 
@@ -246,7 +249,8 @@ class ExperimentConfig(Section):
 
     def _check_levels(self) -> None:
         for parameter, levels in self.levels().items():
-            if not levels or len(set(levels)) != len(levels):
+            values = [str(float(x)) if _is_number(x) else x for x in levels]
+            if not levels or len(set(values)) != len(values):
                 raise ValueError(f"the levels of '{parameter}' are empty or repeat")
             if bad := [x for x in levels if not re.fullmatch(r"[\w.+-]+", x)]:
                 raise ValueError(f"the level '{bad[0]}' of '{parameter}' becomes a file name: letters, digits, . + - _")
@@ -291,6 +295,20 @@ class ExperimentConfig(Section):
             name = canonical_argument(parameter)
             settings[name] = pick_level(settings[name], level)
         return settings
+
+
+def _check_keys(settings: dict[str, Any], kind: type[Section]) -> None:
+    for name in settings:
+        if name not in kind.model_fields:
+            raise ValueError(f"unknown key '{name}'. {nearest_name(name, kind.model_fields)}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_sweep(name: str, value: Any) -> bool:

@@ -257,11 +257,13 @@ class Presentation:
         return dataclasses.replace(self, segments=(Segment(idle), *self.segments))
 
     def step_key(self, t: int) -> tuple[Any, ...]:
-        """What is shown at step `t`, such that equal keys at equal times mean equal frames."""
-        shown: tuple[Any, ...] = (VOID,)
-        if self.frames[t] != VOID:
-            shown = (int(self.frames[t]), float(self.contrasts[t]), self.noises[t])
-        return (*shown, self.void_value, self.contrast_reference, self.sensor_noise, self.noise_seed)
+        """What is shown at step `t`: equal keys at equal times mean equal frames, and only settings that act count."""
+        sensor = (self.sensor_noise, self.noise_seed) if self.sensor_noise > 0 else ()
+        if self.frames[t] == VOID:
+            return (VOID, self.void_value, *sensor)
+        contrast = float(self.contrasts[t])
+        grey = () if contrast == 1 else (self.contrast_reference,)
+        return (int(self.frames[t]), contrast, self.noises[t], *grey, *sensor)
 
     def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Labels over time, `non_label_index` in void steps.

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dynvision.errors import ConfigError
+from dynvision.experiments.plan import count_states
 from dynvision.experiments.showing import NOISE_CACHE_BYTES
 from dynvision.experiments.writing import IN_FLIGHT_BYTES
 
@@ -63,13 +64,13 @@ def plan_memory(
     Raises:
         ConfigError: It does not fit; the message says what does.
     """
-    held = 1 + int(math.log2(n_conditions))
+    held = count_states(n_conditions)
     fixed = footprint.frames + footprint.activations + footprint.state * (held + 1)
     each_step = footprint.responses * (held + 1)
     free = int(budget * 1e9) - LIBRARY_BYTES - IN_FLIGHT_BYTES - NOISE_CACHE_BYTES
     most = free // (fixed + each_step)
     if most < (batch_size or 1):
-        needed = budget + ((batch_size or 1) * (fixed + each_step) - free) / 1e9
+        needed = math.ceil(10 * budget + ((batch_size or 1) * (fixed + each_step) - free) / 1e8) / 10
         smaller = f"set batch_size to at most {most}, or " if most >= 1 else ""
         raise ConfigError(
             f"a batch of {batch_size or 1} images does not fit into a memory_budget of {budget:g} GB: {smaller}set "

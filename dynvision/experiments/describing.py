@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dynvision.data.schedule import Presentation
 from dynvision.experiments.probing import Probe
-from dynvision.experiments.reducing import Reduction
+from dynvision.experiments.reducing import Reduction, store_name
 
 __all__ = ["ShownImages", "describe_layers", "describe_making", "describe_trials"]
 
@@ -69,6 +69,7 @@ def describe_trials(
     if images.trials.shape[1] > 1:
         dims = ("sample", "image")
         coordinates["image_label"] = (dims, np.asarray(images.table["label"])[images.trials], own_index)
+        coordinates["image_group_label"] = (dims, groups[images.trials], {"long_name": "class index in the group"})
         coordinates["image_source"] = (dims, sources[images.trials])
     if dt is not None:
         coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
@@ -80,11 +81,12 @@ def describe_layers(probe: Probe, reduction: Reduction) -> dict[str, Variables]:
     layers: dict[str, Variables] = {}
     for layer, shape in probe.shapes.items():
         chosen = reduction.coordinates(layer, shape)
-        dims = {dim for name, spec in probe.arrays.items() if name.startswith(f"{layer}/") for dim in spec.dims}
+        group = store_name(layer)
+        dims = {dim for name, spec in probe.arrays.items() if name.startswith(f"{group}/") for dim in spec.dims}
         variables: Variables = {name: ("unit", place) for name, place in chosen.items()}
         if "channel" in dims:
             variables["channel"] = ("channel", np.arange(shape[0]))
-        layers[layer] = variables
+        layers[group] = variables
     return layers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,14 @@ class BatchEntry:
     Attributes:
         digests: For each array the SHA-256 of each block of time, in order.
         averages: For each layer the mean response at each recorded step, summed over the batch's trials.
+        rest: The same at the last idle step; empty where there is none.
+        steps: How many steps of the network were computed for the batch, for all conditions shown together.
     """
 
     digests: dict[str, list[str]]
     averages: dict[str, list[float]]
+    rest: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
 
 
 class Journal:
@@ -64,7 +68,7 @@ class Journal:
     def append(self, entry: BatchEntry) -> None:
         """Note that the next batch is whole."""
         with self.path.open("ab") as file:
-            file.write(json.dumps({"digests": entry.digests, "averages": entry.averages}).encode() + b"\n")
+            file.write(json.dumps(asdict(entry)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.batches.append(entry)

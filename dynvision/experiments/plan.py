@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from dynvision.data.schedule import Presentation
 
-__all__ = ["Branch", "plan_sweep"]
+__all__ = ["Branch", "count_states", "plan_sweep"]
 
 
 @dataclass(frozen=True)
@@ -28,35 +28,30 @@ class Branch:
         start: The first step.
         stop: The step after the last one; equal to `start` only in a root whose conditions share nothing.
         conditions: Which presentations share it, by their place.
-        children: What follows, the one with the fewest steps first.
+        children: What follows, the one with the fewest conditions first.
+        n_steps: Steps of this branch and all that follows: the nodes of the prefix tree from here.
+        shown_by: A condition that has this branch: the one that is finished last.
+        most_states: How many states of the network are held at once where children are computed one after the other.
+            While a child is computed the state that its siblings begin with is kept; the last child takes it over. As
+            the largest child comes last, this is at most 1 + log2 of the number of conditions.
     """
 
     start: int
     stop: int
     conditions: tuple[int, ...]
     children: tuple[Branch, ...] = ()
+    n_steps: int = field(init=False)
+    shown_by: int = field(init=False)
+    most_states: int = field(init=False)
 
-    @cached_property
-    def n_steps(self) -> int:
-        """Steps of this branch and all that follows: the nodes of the prefix tree from here."""
-        return self.stop - self.start + sum(child.n_steps for child in self.children)
-
-    @property
-    def shown_by(self) -> int:
-        """A condition that has this branch: the one that is finished last."""
-        return self.children[-1].shown_by if self.children else self.conditions[0]
-
-    @cached_property
-    def most_states(self) -> int:
-        """How many states of the network are held at once where children are computed one after the other.
-
-        While a child is computed the state that its siblings begin with is kept; the last child takes it over. As the
-        largest child comes last, this is at most 1 + log2 of the number of conditions.
-        """
-        if not self.children:
-            return 1
-        *before, last = self.children
-        return max([last.most_states, *(1 + child.most_states for child in before)])
+    def __post_init__(self) -> None:
+        # From the children, which are whole: a tree may be deeper than Python recurses.
+        steps = self.stop - self.start + sum(child.n_steps for child in self.children)
+        *before, last = self.children or (None,)
+        states = [1 if last is None else last.most_states, *(1 + c.most_states for c in before if c is not None)]
+        object.__setattr__(self, "n_steps", steps)
+        object.__setattr__(self, "shown_by", self.conditions[0] if last is None else last.shown_by)
+        object.__setattr__(self, "most_states", max(states))
 
     def __iter__(self) -> Iterator[Branch]:
         """This branch and every one below it, in the order in which they are computed."""
@@ -82,17 +77,41 @@ def plan_sweep(presentations: Sequence[Presentation]) -> Branch:
     lengths = sorted({p.n_timesteps for p in presentations})
     if len(lengths) != 1:
         raise ValueError(f"presentations of one sweep have one length, but there are {lengths}")
-    return _grow(presentations, tuple(range(len(presentations))), 0, lengths[0])
+    # Parents first, each with the place of its own parent; then the branches are made from the leaves up.
+    found: list[tuple[int, int, tuple[int, ...], int]] = []
+    waiting: list[tuple[tuple[int, ...], int, int]] = [(tuple(range(len(presentations))), 0, -1)]
+    while waiting:
+        conditions, start, parent = waiting.pop()
+        stop, parts = _find_fork(presentations, conditions, start, lengths[0])
+        waiting += [(tuple(part), stop, len(found)) for part in parts]
+        found.append((start, stop, conditions, parent))
+    children: dict[int, list[Branch]] = {}
+    for place in reversed(range(len(found))):
+        start, stop, conditions, parent = found[place]
+        # The largest goes last, by the number of conditions: that bounds the states that are held.
+        held = sorted(
+            children.pop(place, []), key=lambda child: (len(child.conditions), child.n_steps, child.conditions)
+        )
+        children.setdefault(parent, []).append(Branch(start, stop, conditions, tuple(held)))
+    return children[-1][0]
 
 
-def _grow(presentations: Sequence[Presentation], conditions: tuple[int, ...], start: int, length: int) -> Branch:
+def count_states(n_conditions: int) -> int:
+    """For how many states of the network memory is reserved: the same for all experiments of up to 64 conditions.
+
+    So a level more does not change the size of batches, and with it the last digits of the others.
+    """
+    return 1 + int(math.log2(max(n_conditions, 64)))
+
+
+def _find_fork(
+    presentations: Sequence[Presentation], conditions: Sequence[int], start: int, length: int
+) -> tuple[int, list[list[int]]]:
+    """The first step from `start` on in which conditions part, and into which; the end of the trial where none does."""
     for stop in range(start, length):
         parts: dict[object, list[int]] = {}
         for condition in conditions:
             parts.setdefault(presentations[condition].step_key(stop), []).append(condition)
         if len(parts) > 1:
-            children = [_grow(presentations, tuple(part), stop, length) for part in parts.values()]
-            # The largest goes last, by the number of conditions: that bounds the states that are held.
-            children.sort(key=lambda child: (len(child.conditions), child.n_steps, child.conditions))
-            return Branch(start, stop, conditions, tuple(children))
-    return Branch(start, length, conditions)
+            return stop, list(parts.values())
+    return length, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,16 @@ from torch import Tensor
 
 from dynvision.errors import ConfigError
 from dynvision.experiments.budget import Footprint
-from dynvision.experiments.reducing import TRAILING
+from dynvision.experiments.reducing import TRAILING, store_name
 from dynvision.experiments.showing import AVERAGE, SCORES, SweepRunner
 from dynvision.experiments.store import ArraySpec
 from dynvision.experiments.writing import OUTPUT_ARRAYS
 from dynvision.models.loading import record_layers, step_network
 
 __all__ = ["Probe", "probe_network"]
+
+NOISE_FRAMES = 24
+"""Frames that noise in images takes while it is drawn, and what is kept of it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ def probe_network(runner: SweepRunner, image_shape: Sequence[int], images_per_tr
     shapes: dict[str, tuple[int, ...]] = {}
 
     def keep(layer: str, output: Tensor) -> dict[str, Tensor]:
+        if layer in shapes:
+            raise ConfigError(
+                f"the layer '{layer}' is used more than once when {type(runner.network).__name__} makes a step, so "
+                "that it has no one response; record a layer before or after it"
+            )
         shapes[layer] = _channels_first(output)
         return runner.reduce(layer, output)
 
@@ -65,10 +74,11 @@ def probe_network(runner: SweepRunner, image_shape: Sequence[int], images_per_tr
         with torch.inference_mode(), record_layers(runner.network, runner.layers, keep) as outputs, runner.precision():
             scores, state = _step(runner, frame)
             evoked = runner.name_arrays(outputs, scores)
+        state_bytes = _count_state(runner, frame, state)
     finally:
         for handle in handles:
             handle.remove()
-    chosen = {name for name, shape in shapes.items() if runner.reduce.coordinates(name, shape)}
+    chosen = {store_name(name) for name, shape in shapes.items() if runner.reduce.coordinates(name, shape)}
     arrays = {
         name: _spec(name, value, dtype, name.rpartition("/")[0] in chosen)
         for name, value in evoked.items()
@@ -76,13 +86,23 @@ def probe_network(runner: SweepRunner, image_shape: Sequence[int], images_per_tr
     }
     arrays |= OUTPUT_ARRAYS
     responses = sum(int(np.prod(spec.trailing)) * np.dtype(spec.dtype).itemsize for spec in arrays.values())
+    is_noisy = any(noise is not None for show in runner.presentations for noise in show.noises)
     footprint = Footprint(
-        frames=frame.nbytes * (images_per_trial + 4),
+        # Noise in images is drawn in double precision, complex where phases are scrambled, and some of it is kept.
+        frames=frame.nbytes * (images_per_trial + 4 + (NOISE_FRAMES if is_noisy else 0)),
         activations=sum(held) + count_bytes(list(evoked.values())),
-        state=count_bytes(state),
+        state=state_bytes,
         responses=responses,
     )
     return Probe(arrays, shapes, footprint)
+
+
+def _count_state(runner: SweepRunner, frame: Tensor, state: Any) -> int:
+    """Bytes of a network's state at the end of a trial: one that grows in a step is taken to grow in every one."""
+    with torch.inference_mode(), runner.precision():
+        _, following = step_network(runner.network, frame, copy.deepcopy(state))
+    first, second = count_bytes(state), count_bytes(following)
+    return first + max(0, second - first) * runner.presentations[0].n_timesteps
 
 
 def count_bytes(value: Any) -> int:
@@ -93,7 +113,7 @@ def count_bytes(value: Any) -> int:
         return sum(count_bytes(inner) for inner in value.values())
     if isinstance(value, (list, tuple)):
         return sum(count_bytes(inner) for inner in value)
-    return 0
+    return count_bytes(vars(value)) if hasattr(value, "__dict__") else 0
 
 
 def _step(runner: SweepRunner, frame: Tensor) -> tuple[Tensor, Any]:

@@ -27,9 +27,10 @@ def open_store(path: Path) -> xarray.DataTree:
     if not (path / RECORD).is_file():
         raise DamagedFileError(f"{path} is incomplete: it has no {RECORD}. Run it again: dynvision make --force {path}")
     with warnings.catch_warnings():
-        # record.json lies in the store on purpose and is no Zarr object.
+        # record.json lies in the store on purpose and is no Zarr object; a store that is verified is consolidated.
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
-        tree = xarray.open_datatree(path, engine="zarr", consolidated=False, chunks={})
+        warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated metadata")
+        tree = xarray.open_datatree(path, engine="zarr", chunks={})
     root = tree.to_dataset()
     coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
     # Sums over half-precision values overflow; what is read is float32 whatever is stored.

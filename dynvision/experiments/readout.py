@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dynvision.errors import ConfigError
 
-__all__ = ["accuracy_over_time", "chance_level", "class_mask", "predict", "score_accuracy"]
+__all__ = ["accuracy_over_time", "chance_level", "class_mask", "predict", "reduce_trials", "score_accuracy"]
 
 
 def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str) -> npt.NDArray[np.bool_]:
@@ -91,8 +91,12 @@ def score_accuracy(
     Returns:
         Shape `[B]`, in [0, 1]; the mean over trials is the accuracy.
     """
-    right: npt.NDArray[np.float64] = predict(scores[:, window], output_classes, choices) == labels[:, None]
-    right = right.astype(np.float64)
+    right = predict(scores[:, window], output_classes, choices) == labels[:, None]
+    return reduce_trials(right.astype(np.float64), reduce)
+
+
+def reduce_trials(right: npt.NDArray[np.float64], reduce: str) -> npt.NDArray[np.float64]:
+    """One score for each trial from whether it is named right at each step of a window, `[B, steps]`; see above."""
     if reduce == "last":
         return right[:, -1]
     trials: npt.NDArray[np.float64] = right.max(axis=1) if reduce == "max" else right.mean(axis=1)

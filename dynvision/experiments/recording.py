@@ -70,7 +70,7 @@ class SweepRecording:
         class_mask(self.output_classes, self.group_classes, self.experiment.readout.choices)
         self.device = choose_device(self.run_settings.device)
         self.threads = self.run_settings.threads or torch.get_num_threads()
-        self.steps = {"steps_computed": 0, "steps_naive": 0}
+        self.steps_naive = 0
 
     def run(self) -> list[StoreWriter]:
         """Show every image under every condition.
@@ -103,7 +103,9 @@ class SweepRecording:
             "peak_response": {layer: float(mean.max()) for layer, mean in writer.averages.items()},
             "conditions_together": len(self.targets),
             **self._making(writer.layout),
-            **self.steps,
+            "steps_computed": writer.steps_computed,
+            "steps_naive": self.steps_naive,
+            "resting_response": writer.rest,
         }
 
     def _making(self, layout: StoreLayout) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class SweepRecording:
         dt = self.presentations[0].dt or self.model_record.config["args"].get("dt")
         writers = []
         for target, presentation in zip(self.targets, self.presentations, strict=True):
-            settings = self.stage.settings(target)
+            settings = self.stage.settings_of_numbers(target)
             attributes = describe_making(
                 settings,
                 target=str(target),
@@ -177,7 +179,7 @@ class SweepRecording:
                 images=self.source.record.config,
                 **making,
             )
-            header = {"settings": self.stage.settings_of_numbers(target), "inputs": self.versions, "making": making}
+            header = {"settings": settings, "inputs": self.versions, "making": making}
             writers.append(
                 StoreWriter(
                     self.stage.output(target),
@@ -203,7 +205,6 @@ class SweepRecording:
             images_per_trial=self.images.trials.shape[1],
             workers=self.run_settings.workers,
         )
-        counted = []
         with progress_bar(layout.n_samples, self.name) as bar:
             for batch, (sequence, _) in enumerate(loader):
                 rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(sequence.images))
@@ -212,18 +213,16 @@ class SweepRecording:
                     ids = self.images.ids[rows]
                     sweep.begin_batch(batch, ids, self.images.labels()[rows])
                     chosen = None if len(waiting) == len(writers) else waiting
-                    counted.append(self._stream(runner, sequence.images, ids, sweep, chosen))
-                    sweep.end_batch()
+                    sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
                 bar.update(len(sequence.images))
             sweep.flush()
-        # Where an interrupted run is gone on with, some batches may have been shown in other company.
-        self.steps = {"steps_computed": max(counted, default=0), "steps_naive": runner.steps_naive}
+        self.steps_naive = runner.steps_naive
 
     def _stream(
         self, runner: SweepRunner, images: torch.Tensor, ids: Any, sweep: SweepWriter, chosen: Sequence[int] | None
     ) -> int:
         try:
-            return runner.stream(images, ids, sweep.take, chosen)
+            return runner.stream(images, ids, sweep.take, chosen, sweep.take_rest)
         except torch.OutOfMemoryError as error:
             raise DynvisionError(
                 f"{self.name}: batches of {len(images)} images do not fit into the memory of {self.device}. Set a "

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dynvision.errors import ConfigError
 
-__all__ = ["Reduction", "choose_units"]
+__all__ = ["TRAILING", "Reduction", "choose_units", "store_name"]
 
 
 @dataclass
@@ -86,6 +86,21 @@ class Reduction:
 
 TRAILING: Mapping[int, tuple[str, ...]] = {0: (), 1: ("channel",), 2: ("channel", "token"), 3: ("channel", "y", "x")}
 """The names of what follows `sample` and `time`, by their number."""
+
+
+RESERVED = frozenset(
+    {
+        *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
+        *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
+    }
+)
+"""Names that a store and its tables use themselves."""
+
+
+def store_name(layer: str) -> str:
+    """The name of a layer in stores and tables: its own, with `_` for `/`, and `_` after a name that is taken."""
+    name = layer.replace("/", "_")
+    return f"{name}_" if name in RESERVED else name
 
 
 def choose_units(layer: str, count: int, wanted: int, seed: int) -> npt.NDArray[np.int64]:

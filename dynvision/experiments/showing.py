@@ -17,7 +17,7 @@ from dynvision.data.noise import sensor_noise
 from dynvision.data.presentation import Presentation, StimulusSequence, add_scaled
 from dynvision.errors import ConfigError
 from dynvision.experiments.plan import Branch, plan_sweep
-from dynvision.experiments.reducing import Reduction
+from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.models.loading import record_layers, step_network
 
 __all__ = ["AVERAGE", "SCORES", "BatchResponses", "SweepRunner"]
@@ -33,6 +33,7 @@ NOISE_CACHE_BYTES = 64 << 20
 
 Arrays = dict[str, npt.NDArray[Any]]
 Emit = Callable[[tuple[int, ...], int, Arrays], None]
+Rest = Callable[[tuple[int, ...], Arrays], None]
 
 
 @dataclass
@@ -109,7 +110,12 @@ class SweepRunner:
         return self.presentations[0].n_timesteps * len(self.presentations)
 
     def stream(
-        self, images: Tensor, ids: npt.NDArray[np.int64], emit: Emit, conditions: Sequence[int] | None = None
+        self,
+        images: Tensor,
+        ids: npt.NDArray[np.int64],
+        emit: Emit,
+        conditions: Sequence[int] | None = None,
+        rest: Rest | None = None,
     ) -> int:
         """Show a batch of images and hand on the responses, block after block.
 
@@ -120,6 +126,7 @@ class SweepRunner:
                 conditions that share them, `[B, steps, …]` by `layer/variable` and `scores`. The arrays are used again
                 after the call.
             conditions: Only these, by their place; by default all.
+            rest: Called as `rest(conditions, averages)` with each layer's mean over units at the last idle step, `[B]`.
 
         Returns:
             How many steps of the network were computed.
@@ -127,10 +134,16 @@ class SweepRunner:
         chosen = range(len(self.presentations)) if conditions is None else conditions
         plan = self.plan if conditions is None else plan_sweep([self.presentations[c] for c in chosen])
         images = images.to(self.device, self.frames)
-        walk = _Walk(self, list(chosen), images, ids, emit)
-        with torch.inference_mode(), self.record() as outputs, self.precision():
+        walk = _Walk(self, list(chosen), images, ids, emit, rest)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with (
+            torch.inference_mode(),
+            torch.random.fork_rng(devices=devices),
+            self.record() as outputs,
+            self.precision(),
+        ):
             walk.run(plan, outputs)
-        return plan.n_steps
+        return walk.steps
 
     def show(self, images: Tensor, ids: npt.NDArray[np.int64]) -> BatchResponses:
         """Show a batch of images and gather everything; for a few images, as it is held at once."""
@@ -166,9 +179,10 @@ class SweepRunner:
                 raise ConfigError(
                     f"the layer '{layer}' is not used when {type(self.network).__name__} makes a step; record another"
                 )
-            evoked |= {f"{layer}/{variable}": value for variable, value in outputs[layer].items()}
+            name = store_name(layer)
+            evoked |= {f"{name}/{variable}": value for variable, value in outputs[layer].items()}
             first = next(iter(outputs[layer].values()))
-            evoked[AVERAGE + layer] = first.reshape(len(first), -1).mean(dim=1)
+            evoked[AVERAGE + name] = first.reshape(len(first), -1).mean(dim=1)
         return {**evoked, SCORES: scores.float()}
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
@@ -190,9 +204,16 @@ class _Walk:
     """One batch's way through the tree of a sweep."""
 
     def __init__(
-        self, runner: SweepRunner, conditions: list[int], images: Tensor, ids: npt.NDArray[np.int64], emit: Emit
+        self,
+        runner: SweepRunner,
+        conditions: list[int],
+        images: Tensor,
+        ids: npt.NDArray[np.int64],
+        emit: Emit,
+        rest: Rest | None,
     ) -> None:
-        self.runner, self.conditions, self.images, self.ids, self.emit = runner, conditions, images, ids, emit
+        self.runner, self.conditions, self.images, self.ids = runner, conditions, images, ids
+        self.emit, self.rest, self.steps = emit, rest, 0
         self.pending: list[tuple[Branch, Any, bool]] = []
         self.sequences: dict[int, StimulusSequence] = {}
         self.noise: dict[tuple[int, int], Tensor] = {}
@@ -220,9 +241,16 @@ class _Walk:
             self.sequences[shown] = StimulusSequence(self.images, presentation, self.ids)
         for t in range(branch.start, branch.stop):
             outputs.clear()
+            # A network with noise of its own draws the same for the same trials at the same step.
+            torch.manual_seed((int(self.ids[0]) << 24) + t)
             scores, state = step_network(runner.network, self._render(self.sequences[shown], t), state)
+            self.steps += 1
             if t >= runner.idle:
                 self._keep(branch, t - runner.idle, outputs, scores)
+            elif t == runner.idle - 1 and self.rest is not None:
+                resting = {n: v for n, v in runner.name_arrays(outputs, scores).items() if n.startswith(AVERAGE)}
+                arrays = {name.removeprefix(AVERAGE): value.cpu().numpy() for name, value in resting.items()}
+                self.rest(tuple(self.conditions[c] for c in branch.conditions), arrays)
         return state
 
     def _render(self, sequence: StimulusSequence, t: int) -> Tensor:

@@ -27,6 +27,7 @@ __all__ = [
     "ArraySpec",
     "StoreLayout",
     "StoreWriter",
+    "consolidate_store",
     "digest_block",
     "digest_content",
     "partial_path",
@@ -46,11 +47,13 @@ class ArraySpec:
         trailing: Its shape after sample and time.
         dims: The names of those dimensions.
         dtype: The type of its values.
+        about: What they are.
     """
 
     trailing: tuple[int, ...]
     dims: tuple[str, ...]
     dtype: str = "float32"
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,18 @@ class StoreWriter:
                 sums[layer] = sums.get(layer, np.zeros(len(values))) + np.asarray(values)
         return {layer: total / done for layer, total in sums.items()}
 
+    @property
+    def rest(self) -> dict[str, float]:
+        """The mean response of each layer at the last idle step, over the samples so far; empty without idle."""
+        done = min(self.batches_done * self.layout.batch_size, self.layout.n_samples)
+        layers = self.journal.batches[0].rest if self.journal.batches else {}
+        return {layer: sum(batch.rest[layer] for batch in self.journal.batches) / done for layer in layers}
+
+    @property
+    def steps_computed(self) -> int:
+        """Steps of the network that a trial took, in the company in which most were shown together."""
+        return max((batch.steps for batch in self.journal.batches), default=0)
+
 
 def digest_block(values: npt.NDArray[Any]) -> str:
     """The SHA-256 of a block's values."""
@@ -248,6 +263,18 @@ def verify_store(folder: Path) -> dict[str, Any]:
         if _join(digests) != wanted[name]:
             raise DamagedFileError(f"{folder / name} does not hold what was written. Run it again with --force.")
     return pending
+
+
+def consolidate_store(folder: Path) -> None:
+    """Gather the metadata of all arrays in one place, so that a store opens at once and without a warning."""
+    import warnings
+
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+        zarr.consolidate_metadata(str(folder), zarr_format=3)
 
 
 def _join(digests: Iterator[str] | Sequence[str]) -> str:
@@ -301,6 +328,7 @@ def _create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
         "codecs": codecs,
         "fill_value": "NaN" if spec.dtype.startswith("float") else -1,
         "dimension_names": ["sample", "time", *spec.dims],
+        "attributes": {"long_name": spec.about} if spec.about else {},
     }
     store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
     tensorstore.open(store, context=_context()).result()

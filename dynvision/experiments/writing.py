@@ -18,11 +18,20 @@ from dynvision.experiments.store import ArraySpec, StoreWriter, digest_block
 __all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
 
 OUTPUT_ARRAYS: dict[str, ArraySpec] = {
-    "predicted": ArraySpec((), (), "int32"),
-    "confidence": ArraySpec((), (), "float32"),
-    "rank": ArraySpec((), (), "int32"),
+    "predicted": ArraySpec((), (), "int32", "class of the highest score; -2 where a score is not finite"),
+    "confidence": ArraySpec((), (), "float32", "softmax probability of the highest score, among all outputs"),
+    "rank": ArraySpec(
+        (),
+        (),
+        "int32",
+        "outputs ranked before that of the class of the trial's first image (0 is best); -1 where that class has no "
+        "output, -2 where a score is not finite",
+    ),
 }
 """What is stored of the network's output beside its scores; see `describe_output`."""
+
+UNKNOWN = -2
+"""What `predicted` and `rank` are where a score is not finite."""
 
 IN_FLIGHT_BYTES = 192 << 20
 """How much may wait to be compressed and written."""
@@ -46,6 +55,7 @@ class SweepWriter:
         self.writers, self.names, self.allow_nonfinite = list(writers), list(names), allow_nonfinite
         self.output_classes: npt.NDArray[np.int64] = np.asarray(output_classes, dtype=np.int64)
         self._blocks: dict[int, dict[int, _Block]] = {}
+        self._rest: dict[int, dict[str, float]] = {}
         self._ended: deque[tuple[int, dict[int, BatchEntry]]] = deque()
         self._waiting: deque[tuple[int, int, Any]] = deque()
         self._in_flight = 0
@@ -60,6 +70,7 @@ class SweepWriter:
             labels: The class of each trial, shape `[B]`, in the dataset's own order.
         """
         self._batch, self._ids, self._labels, self._blocks = batch, ids, labels, {}
+        self._rest = {}
 
     def take(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
         """Take a block; see `SweepRunner.stream`.
@@ -85,9 +96,20 @@ class SweepWriter:
             self._in_flight += n_bytes
             self._blocks.setdefault(condition, {})[start] = _Block(digests, averages)
 
-    def end_batch(self) -> None:
-        """End a batch; the one before it has had time to be written, and is noted as whole."""
-        self._ended.append((self._batch, {condition: _join(blocks) for condition, blocks in self._blocks.items()}))
+    def take_rest(self, conditions: tuple[int, ...], averages: Arrays) -> None:
+        """Take each layer's mean response at the last idle step, `[B]`."""
+        sums = {layer: float(values.sum(dtype=np.float64)) for layer, values in averages.items()}
+        for condition in conditions:
+            self._rest[condition] = sums
+
+    def end_batch(self, steps: int) -> None:
+        """End a batch; the one before it has had time to be written, and is noted as whole.
+
+        Args:
+            steps: How many steps of the network were computed for it.
+        """
+        entries = {c: _join(blocks, self._rest.get(c, {}), steps) for c, blocks in self._blocks.items()}
+        self._ended.append((self._batch, entries))
         while len(self._ended) > 1:
             self._note_oldest()
 
@@ -154,15 +176,16 @@ def describe_output(
     Returns:
         Each of shape `[B, T]`: `predicted`, the class of the highest score; `confidence`, its softmax probability;
         `rank`, how many outputs are ranked before that of the trial's class (0 is best; of equal scores the first
-        output is the better one), −1 where the class has no output.
+        output is the better one), −1 where the class has no output. Where a score is not finite, `predicted` and
+        `rank` are −2 and `confidence` is NaN.
     """
-    best = scores.argmax(axis=2)
+    best, known = scores.argmax(axis=2), np.isfinite(scores).all(axis=2)
     with np.errstate(invalid="ignore", over="ignore"):
         confidence = 1 / np.exp(scores - scores.max(axis=2, keepdims=True)).sum(axis=2)
     return {
-        "predicted": output_classes[best].astype(np.int32),
-        "confidence": confidence.astype(np.float32),
-        "rank": rank_outputs(scores, labels, output_classes),
+        "predicted": np.where(known, output_classes[best], UNKNOWN).astype(np.int32),
+        "confidence": np.where(known, confidence, np.nan).astype(np.float32),
+        "rank": np.where(known, rank_outputs(scores, labels, output_classes), UNKNOWN).astype(np.int32),
     }
 
 
@@ -187,9 +210,11 @@ def is_finite(values: npt.NDArray[Any]) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def _join(blocks: Mapping[int, _Block]) -> BatchEntry:
+def _join(blocks: Mapping[int, _Block], rest: dict[str, float], steps: int) -> BatchEntry:
     ordered = [blocks[start] for start in sorted(blocks)]
     return BatchEntry(
         {name: [block.digests[name] for block in ordered] for name in ordered[0].digests},
         {layer: np.concatenate([b.averages[layer] for b in ordered]).tolist() for layer in ordered[0].averages},
+        rest,
+        steps,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import importlib
 import inspect
@@ -131,11 +132,32 @@ def check_network(network: nn.Module, n_classes: int, channels_in: int, resoluti
             f"{name} gives an output of shape {list(first.shape[1:])} where {n_classes} class scores are needed. "
             "Set the argument for the number of classes under args in config_models.yaml."
         )
-    if not torch.allclose(first, again, rtol=0, atol=0, equal_nan=True):
+    if not torch.allclose(first, again, rtol=0, atol=0, equal_nan=True) or not _forks(network, frame):
         raise ConfigError(
             f"{name} gives another output for the same frame the second time: it keeps a state of its own. "
             "Give it a method step(x, state) that returns (output, new state)."
         )
+
+
+def _forks(network: nn.Module, frame: Tensor) -> bool:
+    """Whether a state is all that a network carries: the same step from the same state, before and after others."""
+    if not hasattr(network, "step"):
+        return True
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    results = []
+    try:
+        with torch.random.fork_rng(devices=[]):
+            _, state = step_network(network, frame.clone(), None)
+            for _ in range(2):
+                torch.manual_seed(0)
+                output, _ = step_network(network, frame.flip(0), copy.deepcopy(state))
+                results.append(output.clone())
+                step_network(network, 2 * frame, None)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return torch.allclose(results[0], results[1], rtol=0, atol=0, equal_nan=True)
 
 
 def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -201,7 +223,8 @@ def save_weights(path: Path, network: nn.Module, metadata: dict[str, Any]) -> No
 
     from dynvision.files import write_bytes
 
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    # Tensors that two modules share are written twice: safetensors holds no ties, and loading makes them again.
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
     write_bytes(path, save(weights, {"dynvision": json.dumps(metadata)}))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from dynvision.data.schedule import Presentation
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
+from dynvision.experiments.plan import count_states
 from dynvision.files import make_directory, read_json, replace_directory, sync_tree, write_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
@@ -54,7 +55,9 @@ class ResponsesStage(Stage):
         # The budget decides over numbers only where it sets the size of batches.
         budget = {"memory_budget"} if record.batch_size is None else set()
         presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
+        held = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
         return {
+            **held,
             "presentation": presentation,
             "condition": self.condition(target),
             "idle": experiment.idle,
@@ -122,7 +125,7 @@ class ResponsesStage(Stage):
     def verify(self, targets: Sequence[Target]) -> list[Record]:
         """Read back what `show` wrote, and put it in place."""
         from dynvision.experiments.journal import JOURNAL
-        from dynvision.experiments.store import RECORD, partial_path, reject_partial, verify_store
+        from dynvision.experiments.store import RECORD, consolidate_store, partial_path, reject_partial, verify_store
 
         records = []
         for target in targets:
@@ -136,6 +139,7 @@ class ResponsesStage(Stage):
             except DamagedFileError:
                 reject_partial(store)  # What is damaged is not gone on with.
                 raise
+            consolidate_store(folder)
             record = Record.from_dict(pending["record"], folder)
             n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             record = Record(**{**record.to_dict(), "details": {**record.details, "bytes": n_bytes}})

@@ -19,6 +19,10 @@ def test_onsets_are_the_first_steps_of_showings():
     assert find_onsets(Presentation.interval(30, 4, 3, 5)) == (3, 12)
     assert find_onsets(Presentation.interval(30, 4, 3, 0)) == (3, 7)
     assert find_onsets(Presentation.constant(5)) == (0,)
+    stepped = Presentation.from_program([{"void": 2}, {"image": 5, "contrast": 0.5}, {"image": 5, "contrast": 1.0}])
+    assert find_onsets(stepped) == (2,)
+    masked = Presentation.from_program([{"void": 2}, {"image": 5}, {"image": 5, "which": "next"}])
+    assert find_onsets(masked) == (2, 7)
     assert find_onsets(Presentation.from_program([{"void": 5}])) == ()
 
 
@@ -93,3 +97,9 @@ def test_nothing_is_read_where_nothing_is_shown_or_nothing_is_known():
     for course in (Course(np.ones(4), ()), Course(np.array([1.0, np.nan, 2.0, 3.0]), (1,))):
         assert np.isnan([course.peak(), course.latency(), course.integral(), course.adaptation()]).all()
         assert course.peak_step() is None
+
+
+def test_trial_that_begins_with_the_stimulus_is_compared_with_what_the_network_rested_at():
+    values = 10 + np.array([0.0, 20, 10, 0, 15, 0])
+    assert Course(values, (0, 4), rest=10.0).adaptation() == pytest.approx(15 / 20)
+    assert Course(values, (0, 4), rest=10.0).peak() == pytest.approx(20)

@@ -94,3 +94,19 @@ def test_settings_of_a_run_go_over_those_of_the_files(small_config):
     assert config.record("duration", "rcnn_gratings").samples is None
     with pytest.raises(ConfigError, match=r"a run of contrast: unknown setting 'devise'. Did you mean 'device'\?"):
         config.with_settings("contrast", {"devise": "cpu"})
+
+
+def test_levels_that_are_one_number_are_an_error(small_config):
+    edit_yaml(small_config / EXPERIMENTS, set_at("experiment_config.contrast.data_args.contrast", [1, 1.0, 0.5]))
+    with pytest.raises(ConfigError, match="the levels of 'contrast' are empty or repeat"):
+        load_config(small_config)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "near"),
+    [("record", {"resolutoin": "unit"}, "resolution"), ("run", {"memory_budgett": 3}, "memory_budget")],
+)
+def test_typing_error_in_what_an_experiment_changes_names_the_nearest(small_config, place, value, near):
+    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.contrast.{place}", value))
+    with pytest.raises(ConfigError, match=rf"contrast\.{place}: unknown key .* Did you mean '{near}'"):
+        load_config(small_config)

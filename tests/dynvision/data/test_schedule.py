@@ -119,9 +119,20 @@ def test_equal_step_keys_mean_equal_frames(first, second):
         assert (one.step_key(t) == other.step_key(t)) == (both_void or same_image)
 
 
-@pytest.mark.parametrize("change", [{"void_value": 0.5}, {"contrast_reference": 0.5}, {"sensor_noise": 1.0}])
-def test_step_keys_differ_where_void_reference_or_noise_differ(change):
-    assert Presentation.constant(2).step_key(1) != Presentation.constant(2, **change).step_key(1)
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"void_value": 0.5}, [True, False, False]),
+        ({"contrast_reference": 0.5}, [False, True, False]),
+        ({"sensor_noise": 1.0}, [True, True, True]),
+        ({"noise_seed": 1}, [False, False, False]),
+    ],
+)
+def test_step_keys_differ_where_a_setting_acts(change, differs):
+    """Void, an image at half contrast, the image itself."""
+    program = [{"void": 1}, {"image": 1, "contrast": 0.5}, {"image": 1}]
+    made, other = Presentation.from_program(program), Presentation.from_program(program, **change)
+    assert [made.step_key(t) != other.step_key(t) for t in range(3)] == differs
 
 
 @given(st.integers(1, 12), steps, st.integers(1, 6))

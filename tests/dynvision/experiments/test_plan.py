@@ -71,10 +71,13 @@ def test_showing_the_same_twice_costs_nothing(shown):
     assert plan_sweep([*shown, *shown]).n_steps == plan_sweep(shown).n_steps
 
 
-@pytest.mark.parametrize("change", [{"sensor_noise": 1.0}, {"void_value": 0.5}, {"contrast_reference": 0.5}])
-def test_presentations_that_differ_in_more_than_timing_share_nothing(change):
-    plan = plan_sweep([Presentation.duration(4, 2, 1), Presentation.duration(4, 2, 1, **change)])
-    assert (plan.start, plan.stop, plan.n_steps) == (0, 0, 8)
+@pytest.mark.parametrize(
+    ("change", "shared"), [({"sensor_noise": 1.0}, 0), ({"void_value": 0.5}, 0), ({"contrast_reference": 0.5}, 1)]
+)
+def test_presentations_that_differ_in_more_than_timing_part_where_that_acts(change, shared):
+    first, other = (Presentation.duration(4, 2, 1, stimulus_contrast=0.5, **more) for more in ({}, change))
+    plan = plan_sweep([first, other])
+    assert (plan.start, plan.stop, plan.n_steps) == (0, shared, 8 - shared)
 
 
 def test_durations_share_all_but_their_ends():
@@ -89,6 +92,23 @@ def test_duration_sweep_of_the_documentation_is_counted(idle, computed, naive):
     durations = [1, 2, 3, 4, 5, 10, 15, 20]
     shown = [Presentation.duration(30, stim, 1).preceded_by(idle) for stim in durations]
     assert (plan_sweep(shown).n_steps, (30 + idle) * len(durations)) == (computed, naive)
+
+
+def test_settings_that_do_not_act_part_nothing():
+    shown = [Presentation.duration(30, 20, 5, noise_seed=seed).preceded_by(20) for seed in range(5)]
+    assert plan_sweep(shown).n_steps == 50
+    noisy = [Presentation.duration(30, 20, 5, noise_seed=seed, sensor_noise=1.0) for seed in range(5)]
+    assert plan_sweep(noisy).n_steps == 150
+    greys = [Presentation.duration(10, 4, 2, contrast_reference=grey) for grey in (0.0, 0.5)]
+    assert plan_sweep(greys).n_steps == 10
+
+
+def test_tree_deeper_than_python_recurses_can_be_planned():
+    shown = [Presentation.duration(1500, stim) for stim in range(1, 1400)]
+    plan = plan_sweep(shown)
+    assert plan.n_steps == 1500 + sum(1500 - stim for stim in range(1, 1399))
+    assert plan.most_states == 2
+    assert sum(1 for _ in plan) > 2000
 
 
 def test_different_lengths_are_an_error():

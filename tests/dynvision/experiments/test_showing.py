@@ -163,6 +163,51 @@ def test_layer_whose_output_is_changed_in_place_is_recorded_as_it_was(images):
     np.testing.assert_allclose(responses.layers["0"]["response"][0, :, 0], expected, rtol=1e-5, atol=1e-6)
 
 
+class Dropping(nn.Module):
+    """A network with noise of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 4)
+
+    def step(self, x, state):
+        seen = nn.functional.dropout(self.layer(x.flatten(1)), 0.5, training=True)
+        return seen, seen if state is None else state + seen
+
+
+def test_noise_of_a_network_is_the_same_again_and_in_other_company(images):
+    shown = [Presentation.duration(6, stim, 1) for stim in (1, 3, 4)]
+    together = SweepRunner(Dropping(), shown, ["layer"], "unit")
+    before = torch.random.get_rng_state()
+    first = together.show(images, np.arange(3))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    np.testing.assert_array_equal(first.scores, together.show(images, np.arange(3)).scores)
+    alone = SweepRunner(together.network, shown[1:2], ["layer"], "unit").show(images, np.arange(3))
+    np.testing.assert_array_equal(alone.scores[0], first.scores[1])
+
+
+def test_layers_with_the_names_of_a_stores_own_variables_are_renamed(images):
+    network = nn.Sequential()
+    network.add_module("flat", nn.Flatten())
+    network.add_module("a/b", nn.Linear(192, 6))
+    network.add_module("output", nn.Linear(6, 4))
+    runner = SweepRunner(network.eval(), [Presentation.constant(2)], ["a/b", "output"], "unit")
+    assert list(runner.show(images, np.arange(3)).layers) == ["a_b", "output_"]
+
+
+def test_what_the_network_rests_at_is_handed_on_before_the_trial(network, images):
+    shown = [Presentation.duration(4, 2, sensor_noise=1.0).preceded_by(3), Presentation.constant(4).preceded_by(3)]
+    runner = SweepRunner(network, shown, ["V1"], "unit", idle=3)
+    rested: dict[int, float] = {}
+    runner.stream(
+        images, np.arange(3), lambda *_: None, rest=lambda c, a: rested.update(dict.fromkeys(c, float(a["V1"].mean())))
+    )
+    assert sorted(rested) == [0, 1]
+    whole = SweepRunner(network, shown, ["V1"], "unit").show(images, np.arange(3)).layers["V1"]["response"]
+    for number in (0, 1):
+        assert rested[number] == pytest.approx(float(whole[number, :, 2].mean()), rel=1e-5)
+
+
 def test_layer_that_takes_no_part_is_an_error(images):
     class Idle(nn.Module):
         def __init__(self) -> None:

@@ -35,6 +35,17 @@ def test_confidence_is_the_softmax_probability_of_the_prediction(scores):
     np.testing.assert_allclose(told["confidence"], scipy.special.softmax(scores, axis=2).max(axis=2), rtol=1e-5)
 
 
+def test_scores_that_are_not_finite_have_no_rank_and_no_prediction():
+    scores = np.zeros((2, 3, 3), np.float32)
+    scores[0, 1, 2] = np.nan
+    scores[1, 2, 0] = np.inf
+    told = describe_output(scores, np.array([6, 7]), CLASSES)
+    unknown = np.array([[False, True, False], [False, False, True]])
+    for name in ("rank", "predicted"):
+        assert ((told[name] == -2) == unknown).all()
+    assert (np.isnan(told["confidence"]) == unknown).all()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize(("value", "finite"), [(1.0, True), (np.nan, False), (np.inf, False), (-np.inf, False)])
 def test_what_is_not_finite_is_found(dtype, value, finite):
@@ -66,7 +77,8 @@ def show_batch(sweep: SweepWriter, batch: int, rows: int, spoil: float | None = 
             block["V1/mean"][1, 1, 0] = spoil
         sweep.take((0, 1), start, block)
         block["V1/mean"][:] = -1  # the arrays are used again after the call
-    sweep.end_batch()
+    sweep.take_rest((0, 1), {"V1": np.full(rows, 0.5, np.float32)})
+    sweep.end_batch(10 + batch)
 
 
 def test_blocks_are_written_to_every_condition_that_shares_them(tmp_path):
@@ -78,6 +90,7 @@ def test_blocks_are_written_to_every_condition_that_shares_them(tmp_path):
     for writer in writers:
         assert writer.batches_done == 2
         np.testing.assert_array_equal(writer.averages["V1"], np.ones(4))
+        assert (writer.rest, writer.steps_computed) == ({"V1": 0.5}, 11)
         writer.finish({})
         verify_store(writer.folder)
 

@@ -99,7 +99,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_network_of_torchvision_is_a_subject_without_training(root):
-    build_chain(root, root / "config", "responses/contrast/resnet:0.5")
+    build_chain(root, root / "config", "summary/contrast/resnet")
+    assert (root / "data/reports/contrast/resnet/summary.png").is_file()
     tree = open_store(root / "data/responses/contrast/resnet/contrast=0.5.zarr")
     assert list(tree.children) == ["layer1", "layer2", "layer3", "layer4", "fc"]
     assert tree["layer1/mean"].dims == ("sample", "time", "channel")

@@ -217,3 +217,36 @@ def test_network_with_noise_inside_passes_the_check_and_keeps_its_modes():
 def test_network_that_cannot_be_used_is_refused_before_training(network, classes, message):
     with pytest.raises(ConfigError, match=message):
         check_network(network, classes, 3, 8)
+
+
+class Hidden(nn.Module):
+    """A network that keeps a part of its state to itself, and begins anew where none is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.kept = 0.0
+
+    def step(self, x, state):
+        self.kept = x.mean() if state is None else self.kept + x.mean()
+        return self.layer(x.mean(dim=(2, 3))) + self.kept, 1
+
+
+def test_network_that_hides_a_part_of_its_state_is_refused():
+    with pytest.raises(ConfigError, match="it keeps a state of its own"):
+        check_network(Hidden(), 2, 3, 8)
+
+
+def test_tied_weights_are_saved_and_tied_again(tmp_path):
+    def tied():
+        network = nn.Module()
+        network.first = nn.Linear(4, 4, bias=False)
+        network.second = nn.Linear(4, 4, bias=False)
+        network.second.weight = network.first.weight
+        return network
+
+    network, other = tied(), tied()
+    save_weights(tmp_path / "w.safetensors", network, {})
+    load_weights(tmp_path / "w.safetensors", other)
+    assert torch.equal(other.first.weight, network.first.weight)
+    assert other.second.weight is other.first.weight
