@@ -18,15 +18,13 @@ from dynvision.data.presentation import Presentation, StimulusSequence, add_scal
 from dynvision.errors import ConfigError
 from dynvision.experiments.plan import Branch, plan_sweep
 from dynvision.experiments.reducing import Reduction, store_name
+from dynvision.experiments.store import SCORES
 from dynvision.models.loading import record_layers, step_network
 
 __all__ = ["AVERAGE", "SCORES", "BatchResponses", "SweepRunner"]
 
 AVERAGE = "average "
 """Before a layer's name: its mean over units, `[B, T]`, which is handed on with what is recorded."""
-
-SCORES = "scores"
-"""The name of the network's output among the recorded arrays; it is always float32."""
 
 NOISE_CACHE_BYTES = 64 << 20
 """How much sensor noise of one batch is kept for the conditions that share it."""

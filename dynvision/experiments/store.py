@@ -38,6 +38,9 @@ __all__ = [
 RECORD = "record.json"
 PENDING = "pending.json"
 
+SCORES = "scores"
+"""The name of the network's output among the recorded arrays; it is always float32."""
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -233,11 +236,12 @@ def reject_partial(store: Path) -> None:
         (partial_path(store) / name).unlink(missing_ok=True)
 
 
-def verify_store(folder: Path) -> dict[str, Any]:
+def verify_store(folder: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
     """Read a written store back and compare it with what was written.
 
     Args:
         folder: A store, or the partial one before it is put in place.
+        only: These arrays; by default all.
 
     Returns:
         The note that `StoreWriter.finish` left.
@@ -252,6 +256,8 @@ def verify_store(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DamagedFileError(f"{folder} is incomplete: showing the stimuli did not finish. Run it again.") from error
     for name, shape in shapes.items():
+        if only is not None and name not in only:
+            continue
         digests = []
         try:
             for block in _read_blocks(folder / name, shape, chunk):

@@ -165,7 +165,7 @@ class ResponsesStage(Stage):
         """Bring accuracy and chance in the record up to date where only the readout changed."""
         from dynvision.analysis.measures import score_responses
         from dynvision.experiments.reading import open_store
-        from dynvision.experiments.store import PENDING, RECORD, digest_content
+        from dynvision.experiments.store import PENDING, RECORD, SCORES, digest_content, verify_store
 
         store, settings = self.output(target), self.settings(target)
         old, note = read_json(store / RECORD), read_json(store / PENDING)
@@ -185,6 +185,7 @@ class ResponsesStage(Stage):
             return False
         readout = self.config.experiments[target.key[1]].readout
         try:
+            verify_store(store, [SCORES])  # chunks that are gone would be read as NaN
             over_time, numbers = score_responses(open_store(store).to_dataset(), readout, self.presentation(target))
         except (OSError, ValueError, LookupError):
             return False  # The store is damaged; showing again replaces it.

@@ -56,7 +56,7 @@ def complete(bash: str, root: Path, line: str) -> list[str]:
         ("dynvision make responses/contrast/rcnn_ends:contrast=0.", ["0.1", "0.5", "0.8"]),
         (
             "dynvision make raw/gratings summary/contrast_",
-            ["summary/contrast_duration", "summary/contrast_duration/rcnn_gratings"],
+            ["summary/contrast_duration/rcnn_gratings", "summary/contrast_duration"],
         ),
         ("dynvision make --dr", ["--dry-run"]),
         ("dynvision experiment ", ["contrast", "contrast_duration"]),
