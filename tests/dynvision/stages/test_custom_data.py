@@ -102,6 +102,16 @@ def test_dataset_that_is_mounted_from_elsewhere_is_found_there(own, tmp_path):
     assert sorted(p.name for p in (tmp_path / "elsewhere").rglob("*")) == ["0.png", "0.png", "a", "c", "val"]
 
 
+def test_mounted_folder_that_is_not_absolute_begins_at_the_root(own, tmp_path, monkeypatch):
+    draw(own.paths.root / "disk/test/a/0.png", 1)
+    edit_yaml(
+        own.config.folder / "config_data.yaml", lambda content: content.update({"mounted_datasets": {"own": "disk"}})
+    )
+    monkeypatch.chdir("/")
+    target = Target(("raw", "own"), "test")
+    assert reopen(own).stage(target).output(target) == own.paths.root / "disk/test"
+
+
 def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_path, small_config):
     workspace = Workspace.open(tmp_path, small_config)
     build(workspace, "raw/gratings:test")
