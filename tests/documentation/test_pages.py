@@ -48,13 +48,29 @@ def test_every_command_in_a_sentence_is_one(name: str, page: Page) -> None:
 def test_a_block_is_skipped_only_where_it_cannot_run() -> None:
     for path in PAGES:
         for block in read_blocks(path):
-            assert block.mark in ("run", "setup") or (block.mark == "load" and block.language == "yaml") or (
-                block.mark == "check" and _cannot_run(block)
+            assert (
+                block.mark in ("run", "setup")
+                or (block.mark == "load" and block.language == "yaml")
+                or (block.mark == "check" and _cannot_run(block))
             ), f"{block.place}: '{block.mark}' is for what cannot run in a test"
 
 
 def _cannot_run(block: Block) -> bool:
-    words = ("ui", "make ", "sudo", "ssh", "brew", "conda", "pip", "dagster dev", "snakemake", "server", "completion", "git", "demo")
+    words = (
+        "ui",
+        "make ",
+        "sudo",
+        "ssh",
+        "brew",
+        "conda",
+        "pip",
+        "dagster dev",
+        "snakemake",
+        "server",
+        "completion",
+        "git",
+        "demo",
+    )
     return any(word in block.code for word in words) or "num_workers=8" in block.code
 
 
