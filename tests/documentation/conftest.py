@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -52,11 +53,18 @@ def _shrink(root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def documented_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root on which the demo's chain is built; not to be changed."""
-    root = tmp_path_factory.mktemp("documented") / "root"
+def documented_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that holds the small configuration and the archive; not to be changed."""
+    root = tmp_path_factory.mktemp("configured") / "root"
     root.mkdir()
     _shrink(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def documented_root(documented_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root on which the demo's chain is built; not to be changed."""
+    root = Path(shutil.copytree(documented_config, tmp_path_factory.mktemp("documented") / "root"))
     done = run_dynvision(root, "make", *BUILT)
     assert done.returncode == 0, done.stderr
     return root
@@ -77,3 +85,11 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(documented_root: Path, commands: Path, tmp_path: Path) -> Page:
     """Runs the blocks of a page on a copy of the root."""
     return Page(copy_root(documented_root, tmp_path / "root"), commands)
+
+
+@pytest.fixture
+def light_page(documented_config: Path, commands: Path, tmp_path: Path) -> Page:
+    """The same without anything built: for what is only parsed."""
+    root = tmp_path / "root"
+    shutil.copytree(documented_config, root)
+    return Page(root, commands)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -36,13 +35,13 @@ def test_every_block_of_the_page_runs(name: str, page: Page, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", _by_name)
-def test_every_command_in_a_sentence_is_one(name: str, page: Page) -> None:
+def test_every_command_in_a_sentence_is_one(name: str, light_page: Page) -> None:
     # A page may name what its own YAML adds.
     for block in read_blocks(_by_name[name]):
-        if block.language == "yaml" or block.mark == "setup":
-            page.run(block)
+        if block.language == "yaml":
+            light_page.run(block)
     for command in read_commands(_by_name[name]):
-        check_command(command, page, name)
+        check_command(command, light_page, name)
 
 
 def test_a_block_is_skipped_only_where_it_cannot_run() -> None:
@@ -85,9 +84,9 @@ def _cannot_run(block: Block) -> bool:
         ("if true; then", "syntax error"),
     ],
 )
-def test_a_wrong_command_would_be_found(code: str, message: str, page: Page) -> None:
+def test_a_wrong_command_would_be_found(code: str, message: str, light_page: Page) -> None:
     with pytest.raises(Exception, match=message):
-        check_block(Block("x.md", 1, "bash", code, "check"), page)
+        check_block(Block("x.md", 1, "bash", code, "check"), light_page)
 
 
 def test_python_in_a_sentence_can_be_parsed() -> None:
@@ -110,20 +109,20 @@ def test_readme_is_short_and_names_every_page_of_the_how_to() -> None:
         assert f"docs/how-to/{path.name}" in text, f"README.md does not lead to {path.name}"
 
 
-def test_the_ui_that_pages_start_answers_and_stops(documented_root: Path, page: Page) -> None:
+def test_the_ui_that_pages_start_answers_and_stops(light_page: Page) -> None:
     """`dynvision ui` serves for ever: it is started as pages show it, asked, and stopped."""
     port = closed_address().rpartition(":")[2]
-    with (page.root / "ui.log").open("w") as log:
+    with (light_page.root / "ui.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dynvision_assets.command_line", "ui", "--read-only", "--port", port],
-            cwd=page.root,
-            env=environment(page.root),
+            cwd=light_page.root,
+            env=environment(light_page.root),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
             for _ in range(300):
-                assert process.poll() is None, (page.root / "ui.log").read_text()
+                assert process.poll() is None, (light_page.root / "ui.log").read_text()
                 try:
                     with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
                         assert b"dagster" in answer.read()
@@ -131,7 +130,7 @@ def test_the_ui_that_pages_start_answers_and_stops(documented_root: Path, page: 
                 except OSError:
                     time.sleep(0.1)
             else:
-                pytest.fail((page.root / "ui.log").read_text())
+                pytest.fail((light_page.root / "ui.log").read_text())
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
