@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser lint style ui bench clean
+.PHONY: help setup demo test test-browser lint style ui docs bench clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,9 +38,13 @@ style: $(READY)  ## Bring the code into shape
 ui: $(READY)  ## Open Dagster's UI on http://127.0.0.1:3000
 	@exec $(BIN)/dynvision ui
 
+docs: $(READY)  ## Build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the documentation is in site/: open site/index.html"
+
 bench: $(READY)  ## Measure speed against named peers
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove .venv and caches; data/ and .dagster/ stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

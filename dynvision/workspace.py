@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from dynvision.config import Config, find_config_folder, load_config
-from dynvision.errors import DamagedFileError, DynvisionError, MissingError, unknown_name
+from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, unknown_name
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record
 from dynvision.stages.base import Stage
@@ -170,7 +170,8 @@ class Workspace:
             if place >= len(key):
                 raise unknown_name(kind, "", names, f"{text}: name the {kind}")
             if key[place] not in names:
-                raise unknown_name(kind, key[place], names, text)
+                error = unknown_name(kind, key[place], names, text)
+                raise UnknownNameError(f"{error}{self._hint_at_folder(kind, key[place])}")
             candidates = [k for k in candidates if k[place] == key[place]]
         if len(key) > len(kinds[key[0]]) + 1:
             raise unknown_name("asset", text, ["/".join(k) for k in candidates])
@@ -183,6 +184,15 @@ class Workspace:
             is_whole = len(of_key) > 2 and len(of_key) == len(self.targets(target.key))
             names["/".join(target.key) if is_whole else str(target)] = None
         return list(names)
+
+    def _hint_at_folder(self, kind: str, name: str) -> str:
+        """What to do where images lie in the folder of a dataset that the configuration does not name."""
+        if kind != "dataset" or not self.paths.raw(name).is_dir():
+            return ""
+        where = self.config.folder / "config_data.yaml"
+        return (
+            f" {self.paths.relative(self.paths.raw(name))} becomes a dataset when data_resolution in {where} names it."
+        )
 
     def _status(self, target: Target, known: dict[Target, Status]) -> Status:
         try:

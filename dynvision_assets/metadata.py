@@ -21,7 +21,7 @@ _NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_tog
 def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
     """Tags by which assets are found and filtered: dataset, model, experiment, subject."""
     if key[0] == "summary" and len(key) == 2:
-        names = {"experiment": key[1]}
+        names = {"experiment": key[1]}  # all subjects of an experiment
     elif key[0] in ("responses", "summary"):
         subject = workspace.config.subjects[key[2]]
         names = {"experiment": key[1], "subject": key[2], "model": subject.model, "dataset": subject.dataset}

@@ -92,7 +92,12 @@ class RawStage(Stage):
         if self.is_exported(dataset):
             return self.paths.raw(dataset, split)
         mount = self.config.data.mounts().get(dataset)
-        bases = [Path(mount).expanduser()] if mount else [self.paths.raw(dataset), self.paths.external(dataset)]
+        # As for class_index_files: a path that is not absolute begins at the root, whichever folder one is in.
+        bases = (
+            [self.paths.root / Path(mount).expanduser()]
+            if mount
+            else [self.paths.raw(dataset), self.paths.external(dataset)]
+        )
         found = [base / name for base in bases for name in _SOURCE_SPLITS[split] if (base / name).is_dir()]
         return found[0] if found else bases[0] / split
 

@@ -171,7 +171,9 @@ def _show_results(workspace: Workspace, experiment: str, subject: str) -> None:
 
     folder = workspace.paths.report(experiment, subject)
     tuning = pd.read_csv(folder / "tuning.csv").drop(columns=["condition", "accuracy_sem", "samples"], errors="ignore")
-    tuning = tuning[[name for name in tuning.columns if "/" not in name or name.startswith("peak/")]]
+    columns = [str(name) for name in tuning.columns]
+    tuning = tuning[[name for name in columns if "/" not in name or name.startswith("peak/")]]  # what a terminal holds
     click.echo(f"\n{experiment}, {subject}: accuracy and peak mean response\n")
     click.echo(tuning.round(3).to_string(index=False))
-    click.echo("\npictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))
+    click.echo(f"\nall numbers: {folder / 'tuning.csv'}")
+    click.echo("pictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))

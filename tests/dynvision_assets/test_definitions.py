@@ -261,3 +261,10 @@ def test_the_shipped_configuration_holds_the_experiments_of_the_design(tmp_path:
     interim = graph.get(key_of("interim/cifar100")).partitions_def
     assert interim is not None
     assert list(interim.get_partition_keys()) == ["train_all", "train_invertebrates", "test_all", "test_invertebrates"]
+
+
+def test_summary_over_all_subjects_is_tagged_with_its_experiment_alone(workspace: Workspace) -> None:
+    definitions = make_definitions(workspace).resolve_asset_graph()
+    of_all, of_one = (definitions.get(key_of(f"summary/contrast{end}")).tags for end in ("", "/rcnn_ends"))
+    assert {k: v for k, v in of_all.items() if k.startswith("dynvision/")} == {"dynvision/experiment": "contrast"}
+    assert of_one["dynvision/subject"] == "rcnn_ends"

@@ -14,7 +14,7 @@ from dynvision.building import build_targets
 from dynvision.checking import check_targets
 from dynvision.data import class_folders
 from dynvision.data.group_folder import GroupFolder
-from dynvision.errors import DataError
+from dynvision.errors import DataError, UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.support import edit_yaml
@@ -100,6 +100,26 @@ def test_dataset_that_is_mounted_from_elsewhere_is_found_there(own, tmp_path):
     link = own.paths.interim("own", "test_all") / "a"
     assert link.resolve() == tmp_path / "elsewhere/val/a"
     assert sorted(p.name for p in (tmp_path / "elsewhere").rglob("*")) == ["0.png", "0.png", "a", "c", "val"]
+
+
+def test_mounted_folder_that_is_not_absolute_begins_at_the_root(own, tmp_path, monkeypatch):
+    draw(own.paths.root / "disk/test/a/0.png", 1)
+    edit_yaml(
+        own.config.folder / "config_data.yaml", lambda content: content.update({"mounted_datasets": {"own": "disk"}})
+    )
+    monkeypatch.chdir("/")
+    target = Target(("raw", "own"), "test")
+    assert reopen(own).stage(target).output(target) == own.paths.root / "disk/test"
+
+
+def test_folder_that_is_no_dataset_yet_is_told_where_to_name_it(own):
+    draw(own.paths.root / "data/raw/photos/train/a/0.png", 1)
+    with pytest.raises(
+        UnknownNameError, match=r"data/raw/photos becomes a dataset when data_resolution in .*config_data"
+    ):
+        own.check_key(("raw", "photos"))
+    with pytest.raises(UnknownNameError, match=r"Valid: [^.]*\.$"):
+        own.check_key(("raw", "nothing"))
 
 
 def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_path, small_config):
