@@ -127,7 +127,8 @@ def write(rounds: int, samples: int, steps: int, batch: int) -> dict[str, Any]:
     import torch
 
     from dynvision.experiments.reducing import TRAILING
-    from dynvision.experiments.store import ArraySpec, StoreLayout, StoreWriter
+    from dynvision.experiments.store import StoreWriter
+    from dynvision.experiments.store_layout import ArraySpec, StoreLayout
     from dynvision.experiments.writing import OUTPUT_ARRAYS, SweepWriter
 
     rng = np.random.default_rng(0)

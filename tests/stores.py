@@ -10,7 +10,8 @@ import numpy as np
 
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, ArraySpec, StoreLayout, StoreWriter, digest_block, partial_path
+from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path
+from dynvision.experiments.store_layout import ArraySpec, StoreLayout
 from dynvision.files import write_json
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from dynvision.config.data import BUILT_IN_CHANNELS, BUILT_IN_CLASS_COUNTS, DataConfig, DataSource, Name, Section
-from dynvision.config.experiments import ExperimentConfig, ModelConfig, RecordConfig, RunConfig, Subject
+from dynvision.config.experiments import ExperimentConfig, ModelConfig, Subject
+from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.errors import ConfigError, unknown_name
 
 __all__ = ["Config", "ExperimentsFile", "ModelsFile"]

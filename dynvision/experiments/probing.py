@@ -15,7 +15,7 @@ from dynvision.errors import ConfigError
 from dynvision.experiments.budget import Footprint
 from dynvision.experiments.reducing import TRAILING, store_name
 from dynvision.experiments.showing import AVERAGE, SCORES, SweepRunner
-from dynvision.experiments.store import ArraySpec
+from dynvision.experiments.store_layout import ArraySpec
 from dynvision.experiments.writing import OUTPUT_ARRAYS
 from dynvision.models.loading import record_layers, step_network
 

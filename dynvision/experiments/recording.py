@@ -21,7 +21,8 @@ from dynvision.experiments.reading import open_root
 from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction
 from dynvision.experiments.showing import SweepRunner
-from dynvision.experiments.store import StoreLayout, StoreWriter
+from dynvision.experiments.store import StoreWriter
+from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.writing import SweepWriter
 from dynvision.files import check_free_space
 from dynvision.machine import choose_device

@@ -11,8 +11,6 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,11 @@ import numpy.typing as npt
 
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.journal import JOURNAL, BatchEntry, Journal
+from dynvision.experiments.store_files import create_array, open_array, write_variables
+from dynvision.experiments.store_layout import StoreLayout
 from dynvision.files import make_directory, write_json
 
 __all__ = [
-    "ArraySpec",
-    "StoreLayout",
     "StoreWriter",
     "consolidate_store",
     "digest_block",
@@ -40,59 +38,6 @@ PENDING = "pending.json"
 
 SCORES = "scores"
 """The name of the network's output among the recorded arrays; it is always float32."""
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """One array of a store.
-
-    Attributes:
-        trailing: Its shape after sample and time.
-        dims: The names of those dimensions.
-        dtype: The type of its values.
-        about: What they are.
-    """
-
-    trailing: tuple[int, ...]
-    dims: tuple[str, ...]
-    dtype: str = "float32"
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class StoreLayout:
-    """The shape of a store, which is the same for all conditions of an experiment.
-
-    Attributes:
-        arrays: By `layer/variable`, or by name for those of the root.
-        n_samples: Samples in all.
-        n_timesteps: Recorded steps.
-        batch_size: Samples a chunk.
-        block_steps: Steps a chunk.
-    """
-
-    arrays: Mapping[str, ArraySpec]
-    n_samples: int
-    n_timesteps: int
-    batch_size: int
-    block_steps: int
-
-    @property
-    def n_batches(self) -> int:
-        """How many batches there are."""
-        return -(-self.n_samples // self.batch_size)
-
-    @property
-    def layers(self) -> list[str]:
-        """The recorded layers."""
-        return list(dict.fromkeys(name.rpartition("/")[0] for name in self.arrays if "/" in name))
-
-    @property
-    def bytes_per_step(self) -> int:
-        """Bytes of one sample at one step, before compression."""
-        return sum(
-            int(np.prod(spec.trailing, dtype=np.int64)) * np.dtype(spec.dtype).itemsize for spec in self.arrays.values()
-        )
 
 
 def partial_path(store: Path) -> Path:
@@ -129,14 +74,14 @@ class StoreWriter:
         if fresh or not self.journal.resume():
             shutil.rmtree(self.folder, ignore_errors=True)
             make_directory(self.folder)
-            _write_variables(self.folder, coordinates, attributes)
+            write_variables(self.folder, coordinates, attributes)
             for layer in layout.layers:
-                _write_variables(self.folder / layer, layer_coordinates.get(layer, {}), {})
+                write_variables(self.folder / layer, layer_coordinates.get(layer, {}), {})
             for name, spec in layout.arrays.items():
-                _create_array(self.folder / name, layout, spec)
+                create_array(self.folder / name, layout, spec)
             self.journal.begin()
         (self.folder / PENDING).unlink(missing_ok=True)
-        self._arrays = {name: _open_array(self.folder / name) for name in layout.arrays}
+        self._arrays = {name: open_array(self.folder / name) for name in layout.arrays}
 
     @property
     def batches_done(self) -> int:
@@ -288,7 +233,7 @@ def _join(digests: Iterator[str] | Sequence[str]) -> str:
 
 
 def _read_blocks(path: Path, shape: list[int], chunk: tuple[int, int]) -> Iterator[npt.NDArray[Any]]:
-    array = _open_array(path)
+    array = open_array(path)
     if list(array.shape) != shape:
         raise DamagedFileError(f"{path} has the shape {list(array.shape)} where {shape} was written")
     rows, steps = chunk
@@ -296,56 +241,3 @@ def _read_blocks(path: Path, shape: list[int], chunk: tuple[int, int]) -> Iterat
         for start in range(0, shape[1], steps):
             region = (slice(first, min(first + rows, shape[0])), slice(start, min(start + steps, shape[1])))
             yield array[region].read().result()
-
-
-@cache
-def _context() -> Any:
-    """What the arrays of this process share; nothing that was written is kept in memory."""
-    import tensorstore
-
-    return tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": False})
-
-
-def _open_array(path: Path) -> Any:
-    import tensorstore
-
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
-    return tensorstore.open(spec, context=_context()).result()
-
-
-def _create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
-    """Chunks hold a batch and a block of time, packed step by step into one file where there is space."""
-    import tensorstore
-
-    rows, steps = min(layout.batch_size, layout.n_samples), min(layout.block_steps, layout.n_timesteps)
-    inner: list[Any] = [
-        {"name": "bytes", "configuration": {"endian": "little"}},
-        {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
-        {"name": "crc32c"},
-    ]
-    codecs = inner
-    if len(spec.trailing) > 1:
-        one_step = [rows, 1, *spec.trailing]
-        codecs = [{"name": "sharding_indexed", "configuration": {"chunk_shape": one_step, "codecs": inner}}]
-    metadata = {
-        "shape": [layout.n_samples, layout.n_timesteps, *spec.trailing],
-        "data_type": spec.dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows, steps, *spec.trailing]}},
-        "codecs": codecs,
-        "fill_value": "NaN" if spec.dtype.startswith("float") else -1,
-        "dimension_names": ["sample", "time", *spec.dims],
-        "attributes": {"long_name": spec.about} if spec.about else {},
-    }
-    store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
-    tensorstore.open(store, context=_context()).result()
-
-
-def _write_variables(folder: Path, variables: Mapping[str, tuple[Any, ...]], attributes: Mapping[str, Any]) -> None:
-    import xarray
-    import zarr.codecs
-
-    dataset = xarray.Dataset(coords=dict(variables), attrs=dict(attributes))
-    # Checksums in the store itself: a flipped byte in a label is an error at reading, not another number.
-    checked = {"compressors": (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec())}
-    encoding = {str(name): checked for name in dataset.variables}
-    dataset.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.showing import AVERAGE, SCORES
-from dynvision.experiments.store import ArraySpec, StoreWriter, digest_block
+from dynvision.experiments.store import StoreWriter, digest_block
+from dynvision.experiments.store_layout import ArraySpec
 
 __all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
 

@@ -1,0 +1,67 @@
+"""The files of a response store: Zarr arrays through tensorstore, coordinates through xarray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dynvision.experiments.store_layout import ArraySpec, StoreLayout
+
+__all__ = ["create_array", "open_array", "write_variables"]
+
+
+@cache
+def _context() -> Any:
+    """What the arrays of this process share; nothing that was written is kept in memory."""
+    import tensorstore
+
+    return tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": False})
+
+
+def open_array(path: Path) -> Any:
+    """Open an array with tensorstore, to read or to write."""
+    import tensorstore
+
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+    return tensorstore.open(spec, context=_context()).result()
+
+
+def create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
+    """Make an array: chunks hold a batch and a block of time, packed step by step where there is space."""
+    import tensorstore
+
+    rows, steps = min(layout.batch_size, layout.n_samples), min(layout.block_steps, layout.n_timesteps)
+    inner: list[Any] = [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+        {"name": "crc32c"},
+    ]
+    codecs = inner
+    if len(spec.trailing) > 1:
+        one_step = [rows, 1, *spec.trailing]
+        codecs = [{"name": "sharding_indexed", "configuration": {"chunk_shape": one_step, "codecs": inner}}]
+    metadata = {
+        "shape": [layout.n_samples, layout.n_timesteps, *spec.trailing],
+        "data_type": spec.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [rows, steps, *spec.trailing]}},
+        "codecs": codecs,
+        "fill_value": "NaN" if spec.dtype.startswith("float") else -1,
+        "dimension_names": ["sample", "time", *spec.dims],
+        "attributes": {"long_name": spec.about} if spec.about else {},
+    }
+    store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
+    tensorstore.open(store, context=_context()).result()
+
+
+def write_variables(folder: Path, variables: Mapping[str, tuple[Any, ...]], attributes: Mapping[str, Any]) -> None:
+    """Write a group with coordinates and attributes, without arrays; what the folder held is gone."""
+    import xarray
+    import zarr.codecs
+
+    dataset = xarray.Dataset(coords=dict(variables), attrs=dict(attributes))
+    # Checksums in the store itself: a flipped byte in a label is an error at reading, not another number.
+    checked = {"compressors": (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec())}
+    encoding = {str(name): checked for name in dataset.variables}
+    dataset.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)

@@ -1,0 +1,63 @@
+"""The shape of a response store: its arrays, and how they are cut into chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["ArraySpec", "StoreLayout"]
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a store.
+
+    Attributes:
+        trailing: Its shape after sample and time.
+        dims: The names of those dimensions.
+        dtype: The type of its values.
+        about: What they are.
+    """
+
+    trailing: tuple[int, ...]
+    dims: tuple[str, ...]
+    dtype: str = "float32"
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """The shape of a store, which is the same for all conditions of an experiment.
+
+    Attributes:
+        arrays: By `layer/variable`, or by name for those of the root.
+        n_samples: Samples in all.
+        n_timesteps: Recorded steps.
+        batch_size: Samples a chunk.
+        block_steps: Steps a chunk.
+    """
+
+    arrays: Mapping[str, ArraySpec]
+    n_samples: int
+    n_timesteps: int
+    batch_size: int
+    block_steps: int
+
+    @property
+    def n_batches(self) -> int:
+        """How many batches there are."""
+        return -(-self.n_samples // self.batch_size)
+
+    @property
+    def layers(self) -> list[str]:
+        """The recorded layers."""
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in self.arrays if "/" in name))
+
+    @property
+    def bytes_per_step(self) -> int:
+        """Bytes of one sample at one step, before compression."""
+        return sum(
+            int(np.prod(spec.trailing, dtype=np.int64)) * np.dtype(spec.dtype).itemsize for spec in self.arrays.values()
+        )
