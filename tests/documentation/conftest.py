@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,16 @@ BUILT = ("summary/contrast/rcnn_gratings", "summary/duration/rcnn_gratings")
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("DYNVISION_ROOT", "DYNVISION_CONFIG", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
+    # The definitions are those of the root that they were imported in, and another test may have imported them.
+    definitions = "dynvision_assets.definitions"
+    before = sys.modules.pop(definitions, None)
+    yield
+    sys.modules.pop(definitions, None)
+    if before is not None:
+        sys.modules[definitions] = before
 
 
 def _shrink(root: Path) -> None:
