@@ -151,7 +151,7 @@ def write(rounds: int, samples: int, steps: int, batch: int) -> dict[str, Any]:
         for number in range(samples // batch):
             sweep.begin_batch(number, np.arange(batch), np.zeros(batch, np.int64))
             sweep.take((0,), 0, {**arrays, "scores": scores})
-            sweep.end_batch()
+            sweep.end_batch(steps)
         sweep.flush()
         writer.finish({})
 

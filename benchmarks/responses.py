@@ -15,9 +15,11 @@ from typing import Any
 
 import yaml
 
+from dynvision.computing import KEPT_MEMORY
+
 SCRIPT = Path(__file__).with_name("response_worker.py")
 PROJECT = Path(__file__).resolve().parent.parent
-ROUNDS = 5
+ROUNDS = 3
 OLD_WORKFLOW_CPU = 527
 """CPU seconds of DynVision 0.1.0 for the same sweep of a network of 79k parameters (7 levels, 1,000 images, T=30)."""
 
@@ -54,8 +56,9 @@ def run() -> None:
     (place / "responses.json").write_text(json.dumps(results, indent=1))
 
 
-def _ask(root: Path, config: Path, task: str, **arguments: Any) -> dict[str, Any]:
-    environment = {**os.environ, "DYNVISION_ROOT": str(root), "DYNVISION_CONFIG": str(config)}
+def _ask(root: Path, config: Path, task: str, /, **arguments: Any) -> dict[str, Any]:
+    # The allocator's settings are those of the child process in which networks compute.
+    environment = {**KEPT_MEMORY, **os.environ, "DYNVISION_ROOT": str(root), "DYNVISION_CONFIG": str(config)}
     path = os.pathsep.join([str(PROJECT), environment.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, str(SCRIPT), task, json.dumps(arguments)],

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dynvision.data.noise import sensor_noise
 from dynvision.data.presentation import Presentation, StimulusSequence, add_scaled
+from dynvision.data.schedule import VOID
 from dynvision.errors import ConfigError
 from dynvision.experiments.plan import Branch, plan_sweep
 from dynvision.experiments.reducing import Reduction, store_name
@@ -255,8 +256,9 @@ class _Walk:
         """The frame at a step; sensor noise is drawn once for the conditions that share it."""
         frame, show = sequence.noiseless_frame(t), sequence.presentation
         if show.sensor_noise == 0:
-            # A network may work in place, and the frame may be the images themselves or noise that is kept.
-            return frame.clone()
+            # A network may work in place; void and faded frames are made anew, others are images or noise that is kept.
+            is_new = show.frames[t] == VOID or show.contrasts[t] != 1
+            return frame if is_new else frame.clone()
         key = (show.noise_seed, t)
         noise = self.noise.get(key)
         if noise is None:
