@@ -16,6 +16,7 @@ import threading
 import traceback
 from typing import Any
 
+from dynvision.machine import collect_garbage_seldom
 from dynvision.progress import listen_to_progress
 
 __all__ = ["main"]
@@ -25,6 +26,7 @@ def main() -> None:
     """Answer calls until standard input ends."""
     # A shell starts what it runs in the background with interruptions ignored, and here they are how work is stopped.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    collect_garbage_seldom()
     answers = _Answers()
     os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
     calls: list[dict[str, Any]] = []

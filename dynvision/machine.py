@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ _LIMITS = {
 }
 """Where a control group's limit and use are: version 2 and version 1."""
 
-__all__ = ["available_memory", "choose_device", "usable_cores"]
+__all__ = ["available_memory", "choose_device", "collect_garbage_seldom", "usable_cores"]
 
 
 def available_memory() -> int:
@@ -71,3 +72,11 @@ def choose_device(name: str) -> torch.device:
             "under 'run' in config_models.yaml."
         )
     return device
+
+
+def collect_garbage_seldom() -> None:
+    """Look for unreachable cycles after 50,000 new objects and not, as Python does by itself, after 700.
+
+    Importing torch or Dagster makes many objects that stay; looking through them takes a fifth of that time.
+    """
+    gc.set_threshold(50_000, 10, 10)

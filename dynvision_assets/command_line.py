@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dynvision.machine import collect_garbage_seldom
 from dynvision_assets.commands.completion import completion
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make
@@ -31,6 +32,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong name, usage or configuration, 130 stopped with Ctrl-C.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
+    collect_garbage_seldom()
 
 
 for _command in (make, experiment, list_assets, show, status, verify, ui, demo, completion):

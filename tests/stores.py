@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path
+from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path, write_skeleton
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
 from dynvision.files import write_json
 
@@ -28,8 +29,10 @@ def layout_of(arrays: dict[str, np.ndarray], batch_size: int, block_steps: int |
 
 def open_writer(store: Path, layout: StoreLayout, header: dict[str, Any] | None = None, **changes: Any) -> StoreWriter:
     """A writer with the coordinates that a test gives."""
-    settings: dict[str, Any] = {"coordinates": {}, "attributes": {}, "layer_coordinates": {}, **changes}
-    return StoreWriter(store, layout, header=header or {}, **settings)
+    settings: dict[str, Any] = {"coordinates": {}, "attributes": {}, **changes}
+    with TemporaryDirectory() as skeleton:
+        write_skeleton(Path(skeleton), layout, settings.pop("layer_coordinates", {}))
+        return StoreWriter(store, layout, skeleton=Path(skeleton), header=header or {}, **settings)
 
 
 def write_batches(writer: StoreWriter, arrays: dict[str, np.ndarray], stop: int | None = None) -> None:

@@ -96,8 +96,10 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
 
 def draw_condition(mean_response: dict[str, Sequence[float]], accuracy: Sequence[float], title: str) -> Figure:
     """One condition: each layer's mean response over time, relative to its maximum, and accuracy."""
-    figure = Figure(figsize=(7.6, 2.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(7.6, 2.6))
+    # Placed by hand: it is drawn for every condition, and a layout engine draws everything twice.
+    place = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
+    left, right = figure.subplots(1, 2, gridspec_kw=place)
     for name, values in mean_response.items():
         left.plot(np.asarray(values) / max(np.abs(values).max(), 1e-12), label=name, lw=1.4)
     left.set(xlabel="time step", ylabel="mean response / its maximum")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset, Subset
 from dynvision.config import Config
 from dynvision.data.images import read_image
 from dynvision.data.normalization import normalize_pixels
+from dynvision.data.raw_betons import RawImages
 from dynvision.data.samples import list_samples
 from dynvision.data.schedule import Presentation
 from dynvision.data.splits import stratified_split
@@ -69,6 +71,7 @@ class ImageSource:
         normalized: bool = True,
         images_per_trial: int | None = None,
         workers: int | None = None,
+        is_looked_at_for_long: bool = False,
     ) -> Any:
         """Open a part (`train`, `val` or `test`) as lazy stimuli in time.
 
@@ -81,10 +84,15 @@ class ImageSource:
             indices: Only these samples, by their place in the part.
             images_per_trial: How many images a trial shows; see `choose_trials`.
             normalized: Standardize each channel by the dataset's statistics; else images are in [0, 1].
-            workers: Threads (`.beton` files) or processes (image files) that read; by default 1 thread, or none.
+            workers: Threads (of FFCV) or processes that read; by default 1 thread, or no process.
+            is_looked_at_for_long: Each batch takes its reader so long that FFCV's start-up is not worth it: raw
+                `.beton` files are read without it. The numbers are the same.
         """
         show = Presentation.constant(n_timesteps)
-        if self.config.data.use_ffcv:
+        dataset: Any = None
+        if self.config.data.use_ffcv and is_looked_at_for_long and self._is_raw(part):
+            dataset = RawImages(self._beton(part), self.normalize if normalized else None)
+        elif self.config.data.use_ffcv:
             from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 
             return get_ffcv_dataloader(
@@ -102,9 +110,8 @@ class ImageSource:
             )
         from dynvision.data.dataloader import get_data_loader
 
-        if not self._part(part):
-            raise DataError(f"{self.record.target}: nothing is left for '{part}'; no class has two images. Add images.")
-        dataset: Any = _Images(self, [self._listed()[i] for i in self._part(part)], normalized)
+        if dataset is None:
+            dataset = self._images(part, normalized)
         return get_data_loader(
             dataset if indices is None else Subset(dataset, list(indices)),
             batch_size=batch_size,
@@ -116,8 +123,19 @@ class ImageSource:
             num_workers=workers or 0,
         )
 
-    def _beton(self, part: str) -> Any:
+    def _beton(self, part: str) -> Path:
         return self.paths.processed(self.dataset, self.partition) / f"{part}.beton"
+
+    def _is_raw(self, part: str) -> bool:
+        from dynvision.data.beton import read_sidecar_head
+
+        head = read_sidecar_head(self._beton(part))  # what is missing or damaged is told by who opens it
+        return head is not None and head["file"].get("write_mode") == "raw"
+
+    def _images(self, part: str, normalized: bool) -> _Images:
+        if not self._part(part):
+            raise DataError(f"{self.record.target}: nothing is left for '{part}'; no class has two images. Add images.")
+        return _Images(self, [self._listed()[i] for i in self._part(part)], normalized)
 
     def _listed(self) -> Any:
         return list_samples(self.paths.interim(self.dataset, self.partition), self.record)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from dynvision.experiments.reading import open_root
 from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction
 from dynvision.experiments.showing import SweepRunner
-from dynvision.experiments.store import StoreWriter
+from dynvision.experiments.store import StoreWriter, write_skeleton
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.writing import SweepWriter
 from dynvision.files import check_free_space
@@ -167,31 +169,33 @@ class SweepRecording:
         making = self._making(layout)
         dt = self.presentations[0].dt or self.model_record.config["args"].get("dt")
         writers = []
-        for target, presentation in zip(self.targets, self.presentations, strict=True):
-            settings = self.stage.settings_of_numbers(target)
-            attributes = describe_making(
-                settings,
-                target=str(target),
-                layers=layout.layers,
-                group_classes=self.group_classes,
-                inputs=self.versions,
-                subject=self.subject.model_dump(mode="json"),
-                model=self.model_record.config,
-                images=self.source.record.config,
-                **making,
-            )
-            header = {"settings": settings, "inputs": self.versions, "making": making}
-            writers.append(
-                StoreWriter(
-                    self.stage.output(target),
-                    layout,
-                    coordinates=describe_trials(self.images, presentation, self.output_classes, dt),
-                    layer_coordinates=describe_layers(probe, reduction),
-                    attributes=attributes,
-                    header={"code_version": self.stage.code_version, **header},
-                    fresh=self.fresh,
+        with tempfile.TemporaryDirectory() as skeleton:
+            write_skeleton(Path(skeleton), layout, describe_layers(probe, reduction))
+            for target, presentation in zip(self.targets, self.presentations, strict=True):
+                settings = self.stage.settings_of_numbers(target)
+                attributes = describe_making(
+                    settings,
+                    target=str(target),
+                    layers=layout.layers,
+                    group_classes=self.group_classes,
+                    inputs=self.versions,
+                    subject=self.subject.model_dump(mode="json"),
+                    model=self.model_record.config,
+                    images=self.source.record.config,
+                    **making,
                 )
-            )
+                header = {"settings": settings, "inputs": self.versions, "making": making}
+                writers.append(
+                    StoreWriter(
+                        self.stage.output(target),
+                        layout,
+                        coordinates=describe_trials(self.images, presentation, self.output_classes, dt),
+                        skeleton=Path(skeleton),
+                        attributes=attributes,
+                        header={"code_version": self.stage.code_version, **header},
+                        fresh=self.fresh,
+                    )
+                )
         return writers
 
     def _show(self, runner: SweepRunner, layout: StoreLayout, writers: Sequence[StoreWriter]) -> None:
@@ -205,6 +209,7 @@ class SweepRecording:
             indices=self.images.ids.tolist(),
             images_per_trial=self.images.trials.shape[1],
             workers=self.run_settings.workers,
+            is_looked_at_for_long=True,
         )
         with progress_bar(layout.n_samples, self.name) as bar:
             for batch, (sequence, _) in enumerate(loader):

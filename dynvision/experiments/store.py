@@ -31,6 +31,7 @@ __all__ = [
     "partial_path",
     "reject_partial",
     "verify_store",
+    "write_skeleton",
 ]
 
 RECORD = "record.json"
@@ -45,6 +46,22 @@ def partial_path(store: Path) -> Path:
     return store.with_name(f".{store.name}.partial")
 
 
+def write_skeleton(
+    folder: Path, layout: StoreLayout, layer_coordinates: Mapping[str, Mapping[str, tuple[Any, ...]]]
+) -> None:
+    """Write what the stores of all conditions begin with: the groups of the layers, and arrays without chunks.
+
+    Args:
+        folder: An empty folder.
+        layout: The shape of the stores.
+        layer_coordinates: For each layer its variables, as xarray takes them: name → (dimensions, values, attributes).
+    """
+    for layer in layout.layers:
+        write_variables(folder / layer, layer_coordinates.get(layer, {}), {})
+    for name, spec in layout.arrays.items():
+        create_array(folder / name, layout, spec)
+
+
 class StoreWriter:
     """Writes the responses of one condition, and goes on with what an interrupted run left.
 
@@ -52,7 +69,7 @@ class StoreWriter:
         store: Where the store will be; it is written to `partial_path(store)`.
         layout: Its shape.
         coordinates: The root's variables, as xarray takes them: name → (dimensions, values, attributes).
-        layer_coordinates: The same for each layer.
+        skeleton: A folder with the layers' groups and the arrays, as `write_skeleton` makes it; it is copied.
         attributes: Everything needed to make the store again.
         header: What the numbers follow from; only a store with the same header is gone on with.
         fresh: Begin anew in any case.
@@ -64,7 +81,7 @@ class StoreWriter:
         layout: StoreLayout,
         *,
         coordinates: Mapping[str, tuple[Any, ...]],
-        layer_coordinates: Mapping[str, Mapping[str, tuple[Any, ...]]],
+        skeleton: Path,
         attributes: Mapping[str, Any],
         header: Mapping[str, Any],
         fresh: bool = False,
@@ -75,10 +92,7 @@ class StoreWriter:
             shutil.rmtree(self.folder, ignore_errors=True)
             make_directory(self.folder)
             write_variables(self.folder, coordinates, attributes)
-            for layer in layout.layers:
-                write_variables(self.folder / layer, layer_coordinates.get(layer, {}), {})
-            for name, spec in layout.arrays.items():
-                create_array(self.folder / name, layout, spec)
+            shutil.copytree(skeleton, self.folder, dirs_exist_ok=True)
             self.journal.begin()
         (self.folder / PENDING).unlink(missing_ok=True)
         self._arrays = {name: open_array(self.folder / name) for name in layout.arrays}

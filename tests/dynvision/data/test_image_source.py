@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -57,6 +58,24 @@ def test_chosen_images_are_the_same_with_and_without_ffcv(chain, direct):
     assert torch.equal(one[0], other[0])
     assert torch.equal(one[1], other[1])
     assert len(one[0]) == 4
+
+
+@pytest.mark.parametrize("settings", [{}, {"indices": [11, 3, 0]}, {"images_per_trial": 2}, {"normalized": False}])
+def test_raw_files_give_the_same_numbers_with_ffcv_and_without_its_start_up(chain, settings):
+    source = open_source(chain.open(), "test_all")
+    one, other = (
+        list(source.loader("test", 5, **settings, is_looked_at_for_long=long).iterate_images())
+        for long in (False, True)
+    )
+    for through, straight in zip(one, other, strict=True):
+        for left, right in zip(through, straight, strict=True):
+            assert np.array_equal(np.asarray(left), np.asarray(right))
+
+
+def test_recording_reads_raw_files_without_ffcv(chain, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ffcv", None)  # importing it is an error
+    loader = open_source(chain.open(), "test_all").loader("test", 5, is_looked_at_for_long=True)
+    assert sum(len(labels.dense()) for _, labels in loader) == 12
 
 
 def test_images_are_the_normalized_files_that_the_table_names(chain, direct):
