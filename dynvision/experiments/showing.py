@@ -241,7 +241,7 @@ class _Walk:
         for t in range(branch.start, branch.stop):
             outputs.clear()
             # A network with noise of its own draws the same for the same trials at the same step.
-            torch.manual_seed((int(self.ids[0]) << 24) + t)
+            _seed((int(self.ids[0]) << 24) + t, runner.device)
             scores, state = step_network(runner.network, self._render(self.sequences[shown], t), state)
             self.steps += 1
             if t >= runner.idle:
@@ -301,6 +301,16 @@ class _Walk:
             )
             for name, value in evoked.items()
         }
+
+
+def _seed(number: int, device: torch.device) -> None:
+    """Seed the generators that a network draws from. `torch.manual_seed` also notes a traceback for accelerators that
+    were never used, at every call: it takes longer than a small layer, and the notes stay."""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
 
 
 def _copy_state(state: Any) -> Any:
