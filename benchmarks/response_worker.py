@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -68,6 +69,7 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
     from dynvision.addresses import parse_target
     from dynvision.experiments.recording import SweepRecording
     from dynvision.experiments.showing import SweepRunner
+    from dynvision.experiments.store import partial_path
     from dynvision.workspace import Workspace
 
     workspace = Workspace.open(root, config)
@@ -77,7 +79,7 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
     recording = SweepRecording(stage, targets, inputs, fresh=True)  # type: ignore[arg-type]
     runner, _ = recording._open_runner()
     network, shows = runner.network, runner.presentations
-    loader = recording.source.loader("test", 100, indices=recording.images.ids.tolist())
+    loader = recording.source.loader("test", 100, indices=recording.images.ids.tolist(), is_looked_at_for_long=True)
     batches = [sequence.images.clone() for sequence, _ in loader]
     bare_runner = SweepRunner(network, shows, [], "channel", runner.idle)
     stretches = list(runner.plan)
@@ -98,17 +100,23 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
         for images in batches:
             bare_runner.stream(images, np.arange(len(images)), lambda *_: None)
 
-    def recorded() -> None:
+    def opening() -> Any:
         again = SweepRecording(stage, targets, inputs, fresh=True)  # type: ignore[arg-type]
-        again.run()
+        shown_by, probe = again._open_runner()
+        layout = again._plan(shown_by, probe)
+        writers = again._open_stores(layout, probe, shown_by.reduce)
+        return lambda: again._show(shown_by, layout, writers)
 
-    times: dict[str, list[tuple[float, float]]] = {"bare": [], "unrecorded": [], "recorded": []}
+    times: dict[str, list[tuple[float, float]]] = {"bare": [], "unrecorded": [], "opening": [], "recorded": []}
     for number in range(rounds + 1):
-        for name, function in (("bare", bare), ("unrecorded", unrecorded), ("recorded", recorded)):
+        show = None
+        for name, function in (("bare", bare), ("unrecorded", unrecorded), ("opening", opening), ("recorded", None)):
             start, cpu = time.perf_counter(), time.process_time()
-            function()
+            show = function() if function else show()  # type: ignore[func-returns-value,misc]
             if number:
                 times[name].append((time.perf_counter() - start, time.process_time() - cpu))
+        for written in targets:  # now, as ext4 is slow to make files just after many were deleted
+            shutil.rmtree(partial_path(stage.output(written)))
     return {
         "times": times,
         "steps": runner.steps_computed,
@@ -117,43 +125,66 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
     }
 
 
-LAYERS = {"V1": ((16, 16, 16), 0.77), "V2": ((24, 8, 8), 0.65), "V4": ((32, 4, 4), 0.5), "IT": ((48, 4, 4), 0.4)}
-"""Layers of the reference network, and how many of their responses are zero (DESIGN's measured example)."""
+ZEROS = {"V1": 0.77, "V2": 0.65, "V4": 0.5, "IT": 0.4, "classifier": 0.32}
+"""How many responses of each layer are zero in a trained network: 77 % in V1, 32 % in the classifier."""
 
 
-def write(rounds: int, samples: int, steps: int, batch: int) -> dict[str, Any]:
-    """Rectified half-precision responses: our writer, bare tensorstore, and `torch.save` of all at the end."""
+def write(root: str, config: str, target: str, rounds: int, samples: int, batch: int) -> dict[str, Any]:
+    """Half-precision responses of every unit: our writer, bare tensorstore, and `torch.save` of all at the end.
+
+    They are those of the network to its first images at the last contrast, with thresholds raised until as many are
+    zero as in the design's own measurement, again and again.
+    """
     import numpy as np
     import torch
 
-    from dynvision.experiments.reducing import TRAILING
-    from dynvision.experiments.store import StoreWriter
-    from dynvision.experiments.store_layout import ArraySpec, StoreLayout
-    from dynvision.experiments.writing import OUTPUT_ARRAYS, SweepWriter
+    from dynvision.addresses import parse_target
+    from dynvision.experiments.recording import SweepRecording
+    from dynvision.experiments.store import StoreWriter, write_skeleton
+    from dynvision.experiments.store_layout import StoreLayout
+    from dynvision.experiments.writing import SweepWriter
+    from dynvision.workspace import Workspace
 
-    rng = np.random.default_rng(0)
+    workspace = Workspace.open(root, config)
+    targets = parse_target(workspace, target)[-1:]
+    stage: Any = workspace.stages["responses"]
+    recording = SweepRecording(stage, targets, workspace.inputs(targets[0]))
+    runner, probe = recording._open_runner()
+    chosen = recording.images.ids[:batch].tolist()
+    (sequence, _), *_ = recording.source.loader("test", batch, indices=chosen, is_looked_at_for_long=True)
+    shown = runner.show(sequence.images, recording.images.ids[:batch])
     arrays = {}
-    for layer, (shape, zeros) in LAYERS.items():
-        threshold = float(np.quantile(rng.standard_normal(100_000), zeros))
-        drive = rng.standard_normal((batch, steps, *shape), dtype=np.float32) - threshold
-        arrays[f"{layer}/response"] = np.maximum(drive, 0).astype(np.float16)
-    scores = rng.standard_normal((batch, steps, 10), dtype=np.float32)
+    for layer, kept in shown.layers.items():
+        response = kept["response"][0].astype(np.float32)
+        threshold = np.quantile(response, ZEROS[layer])
+        arrays[f"{layer}/response"] = np.maximum(response - threshold, 0).astype(np.float16)
+    scores, steps = shown.scores[0], runner.n_recorded
+    zeros = {name.partition("/")[0]: float((value == 0).mean()) for name, value in arrays.items()}
+    classes, labels = recording.output_classes, np.zeros(batch, np.int64)
     size = sum(value.nbytes for value in arrays.values()) * (samples // batch)
 
     def ours(folder: Path) -> None:
-        specs = {name: ArraySpec(v.shape[2:], TRAILING[3], "float16") for name, v in arrays.items()}
-        specs |= {"scores": ArraySpec((10,), ("class",)), **OUTPUT_ARRAYS}
-        layout = StoreLayout(specs, samples, steps, batch, steps)
+        layout = StoreLayout(probe.arrays, samples, steps, batch, steps)
+        write_skeleton(folder / "skeleton", layout, {})
         writer = StoreWriter(
-            folder / "x.zarr", layout, coordinates={}, layer_coordinates={}, attributes={}, header={}, fresh=True
+            folder / "x.zarr",
+            layout,
+            coordinates={},
+            skeleton=folder / "skeleton",
+            attributes={},
+            header={},
+            fresh=True,
         )
-        sweep = SweepWriter([writer], ["x"], list(range(10)), False)
+        sweep = SweepWriter([writer], ["x"], classes, False)
         for number in range(samples // batch):
-            sweep.begin_batch(number, np.arange(batch), np.zeros(batch, np.int64))
+            sweep.begin_batch(number, np.arange(batch), labels)
             sweep.take((0,), 0, {**arrays, "scores": scores})
             sweep.end_batch(steps)
         sweep.flush()
         writer.finish({})
+        packed.append(sum(path.stat().st_size for path in writer.folder.rglob("*") if path.is_file()))
+
+    packed: list[int] = []
 
     def tensorstore_alone(folder: Path) -> None:
         import tensorstore
@@ -168,8 +199,12 @@ def write(rounds: int, samples: int, steps: int, batch: int) -> dict[str, Any]:
             future.result()
 
     def torch_save(folder: Path) -> None:
-        gathered = {name: torch.from_numpy(np.concatenate([v] * (samples // batch))) for name, v in arrays.items()}
-        torch.save(gathered, folder / "x.pt")
+        # As a script does it: keep every batch, then join each layer's and save them all.
+        kept: dict[str, list[torch.Tensor]] = {name: [] for name in arrays}
+        for _ in range(samples // batch):
+            for name, value in arrays.items():
+                kept[name].append(torch.from_numpy(value).clone())
+        torch.save({name: torch.cat(kept.pop(name)) for name in arrays}, folder / "x.pt")
 
     times: dict[str, list[float]] = {}
     for number in range(rounds + 1):
@@ -179,7 +214,7 @@ def write(rounds: int, samples: int, steps: int, batch: int) -> dict[str, Any]:
                 function(Path(folder).resolve())
                 if number:
                     times.setdefault(name, []).append(time.perf_counter() - start)
-    return {"times": times, "bytes": size}
+    return {"times": times, "bytes": size, "packed": packed[0], "zeros": zeros}
 
 
 def _bare_spec(path: Path, shape: tuple[int, ...], batch: int, steps: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def run() -> None:
         results["sweep"] = _sweep(root, config)
         results["loading"] = _loading(root, config)
         results["memory"] = _memory(root, config)
-        results["writing"] = _writing(root)
+        results["writing"] = _writing(root, config)
     place = Path(__file__).parent / "results"
     place.mkdir(exist_ok=True)
     (place / "responses.json").write_text(json.dumps(results, indent=1))
@@ -141,6 +141,7 @@ def _throughput(root: Path, config: Path) -> dict[str, Any]:
     }
     steps = answer["steps"] * answer["images"]
     print(f"\n{answer['images']} images, {answer['steps']} of {answer['naive']} steps, medians of {ROUNDS} rounds\n")
+    print(f"opening network, images and stores: {medians['opening'][0]:.2f} s, beside what follows\n")
     print("| case | image-steps/s | of the bare loop | CPU s | needed |\n| --- | --- | --- | --- | --- |")
     for name, needed in (("bare", ""), ("unrecorded", "0.9"), ("recorded", "0.75")):
         wall, cpu = medians[name]
@@ -189,11 +190,15 @@ def _memory(root: Path, config: Path) -> dict[str, list[float]]:
     return peaks
 
 
-def _writing(root: Path) -> dict[str, Any]:
-    answer = _ask(root, root, "write", rounds=3, samples=960, steps=30, batch=64)
+def _writing(root: Path, config: Path) -> dict[str, Any]:
+    _edit(config, {"resolution": "unit", "dtype": "float16"})
+    target = {"root": str(root), "config": str(config), "target": "responses/contrast/x"}
+    answer = _ask(root, config, "write", **target, rounds=5, samples=1920, batch=64)
     speeds = {name: answer["bytes"] / statistics.median(times) / 1e6 for name, times in answer["times"].items()}
     told = ", ".join(f"{name} {speed:,.0f} MB/s" for name, speed in speeds.items())
-    print(f"\nwriting {answer['bytes'] / 1e6:,.0f} MB of rectified float16: {told}")
+    zeros = ", ".join(f"{layer} {share:.0%}" for layer, share in answer["zeros"].items())
+    print(f"\nwriting {answer['bytes'] / 1e6:,.0f} MB of float16 responses (zero: {zeros}): {told}")
+    print(f"in the store they take {answer['packed'] / answer['bytes']:.0%}")
     print(
         f"ours ÷ torch.save {speeds['ours'] / speeds['torch.save']:.2f} (needed 0.8 × 810/499 = 1.30), "
         f"÷ bare tensorstore {speeds['ours'] / speeds['tensorstore']:.2f}"

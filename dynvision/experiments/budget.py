@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dynvision.errors import ConfigError
 from dynvision.experiments.plan import count_states
-from dynvision.experiments.showing import NOISE_CACHE_BYTES
+from dynvision.experiments.walking import NOISE_CACHE_BYTES
 from dynvision.experiments.writing import IN_FLIGHT_BYTES
 
 __all__ = ["Footprint", "MemoryPlan", "plan_memory"]

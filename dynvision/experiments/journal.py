@@ -18,7 +18,7 @@ class BatchEntry:
     """A batch that is whole in the store.
 
     Attributes:
-        digests: For each array the SHA-256 of each block of time, in order.
+        digests: For each array the digest of each block of time, in order.
         averages: For each layer the mean response at each recorded step, summed over the batch's trials.
         rest: The same at the last idle step; empty where there is none.
         steps: How many steps of the network were computed for the batch, for all conditions shown together.
@@ -69,6 +69,4 @@ class Journal:
         """Note that the next batch is whole."""
         with self.path.open("ab") as file:
             file.write(json.dumps(asdict(entry)).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
         self.batches.append(entry)

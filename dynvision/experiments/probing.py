@@ -14,8 +14,9 @@ from torch import Tensor
 from dynvision.errors import ConfigError
 from dynvision.experiments.budget import Footprint
 from dynvision.experiments.reducing import TRAILING, store_name
-from dynvision.experiments.showing import AVERAGE, SCORES, SweepRunner
+from dynvision.experiments.showing import SCORES, SweepRunner
 from dynvision.experiments.store_layout import ArraySpec
+from dynvision.experiments.walking import AVERAGE
 from dynvision.experiments.writing import OUTPUT_ARRAYS
 from dynvision.models.loading import record_layers, step_network
 
@@ -138,5 +139,6 @@ def _channels_first(output: Tensor) -> tuple[int, ...]:
 def _spec(name: str, value: Tensor, dtype: str, is_chosen: bool) -> ArraySpec:
     trailing = tuple(value.shape[1:])
     if name == SCORES:
-        return ArraySpec(trailing, ("class",), "float32")
-    return ArraySpec(trailing, ("unit",) if is_chosen else TRAILING[len(trailing)], dtype)
+        return ArraySpec(trailing, ("class",), "float32", is_packed=False)
+    dims = ("unit",) if is_chosen else TRAILING[len(trailing)]
+    return ArraySpec(trailing, dims, dtype, is_packed=name.endswith("/response"))

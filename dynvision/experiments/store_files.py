@@ -33,9 +33,10 @@ def create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
     import tensorstore
 
     rows, steps = min(layout.batch_size, layout.n_samples), min(layout.block_steps, layout.n_timesteps)
+    packing: list[Any] = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}]
     inner: list[Any] = [
         {"name": "bytes", "configuration": {"endian": "little"}},
-        {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+        *(packing if spec.is_packed else []),
         {"name": "crc32c"},
     ]
     codecs = inner

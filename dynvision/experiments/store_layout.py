@@ -19,12 +19,15 @@ class ArraySpec:
         dims: The names of those dimensions.
         dtype: The type of its values.
         about: What they are.
+        is_packed: Whether they are compressed. Means, deviations and scores are not: zstd takes off a tenth of such
+            numbers, and more time than it takes to write them.
     """
 
     trailing: tuple[int, ...]
     dims: tuple[str, ...]
     dtype: str = "float32"
     about: str = ""
+    is_packed: bool = True
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.journal import BatchEntry
-from dynvision.experiments.showing import AVERAGE, SCORES
-from dynvision.experiments.store import StoreWriter, digest_block
+from dynvision.experiments.store import SCORES, StoreWriter, digest_block
 from dynvision.experiments.store_layout import ArraySpec
+from dynvision.experiments.walking import AVERAGE
 
 __all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
 
 OUTPUT_ARRAYS: dict[str, ArraySpec] = {
     "predicted": ArraySpec((), (), "int32", "class of the highest score; -2 where a score is not finite"),
-    "confidence": ArraySpec((), (), "float32", "softmax probability of the highest score, among all outputs"),
+    "confidence": ArraySpec((), (), "float32", "softmax probability of the highest score, among all outputs", False),
     "rank": ArraySpec(
         (),
         (),

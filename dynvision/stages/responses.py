@@ -27,7 +27,7 @@ class ResponsesStage(Stage):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
     name = "responses"
-    code_version = "2"
+    code_version = "3"
     builds_many = True
 
     def keys(self) -> list[tuple[str, ...]]:

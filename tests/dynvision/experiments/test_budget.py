@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dynvision.errors import ConfigError
 from dynvision.experiments.budget import BLOCK_BYTES, LIBRARY_BYTES, Footprint, plan_memory
-from dynvision.experiments.showing import NOISE_CACHE_BYTES
+from dynvision.experiments.walking import NOISE_CACHE_BYTES
 from dynvision.experiments.writing import IN_FLIGHT_BYTES
 
 SMALL = Footprint(frames=50_000, activations=100_000, state=30_000, responses=2_000)

@@ -76,7 +76,6 @@ def show_batch(sweep: SweepWriter, batch: int, rows: int, spoil: float | None = 
         if spoil is not None and start == 2:
             block["V1/mean"][1, 1, 0] = spoil
         sweep.take((0, 1), start, block)
-        block["V1/mean"][:] = -1  # the arrays are used again after the call
     sweep.take_rest((0, 1), {"V1": np.full(rows, 0.5, np.float32)})
     sweep.end_batch(10 + batch)
 
