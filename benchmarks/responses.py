@@ -173,14 +173,14 @@ def _loading(root: Path, config: Path) -> dict[str, Any]:
 def _memory(root: Path, config: Path) -> dict[str, list[float]]:
     """Peak memory, from one to eight times as many samples, steps and conditions, at unit resolution."""
     unit = {"resolution": "unit", "dtype": "float16"}
-    base = {"samples": 100, "steps": 60, "conditions": 2}
+    base = {"samples": 120, "steps": 120, "conditions": 3}
     peaks: dict[str, list[float]] = {}
     print("\n| peak MB | 1 × | 2 × | 4 × | 8 × |\n| --- | --- | --- | --- | --- |")
     for what in base:
         peaks[what] = []
         for factor in (1, 2, 4, 8):
             size = {**base, what: base[what] * factor}
-            contrasts = [round(0.05 * (n + 1), 2) for n in range(size["conditions"])]
+            contrasts = [round(0.04 * (n + 1), 2) for n in range(size["conditions"])]
             _edit(config, {**unit, "samples": size["samples"]}, tsteps=size["steps"], contrast=contrasts)
             targets = [f"responses/contrast/x:{level}" for level in contrasts]
             answer = _ask(root, config, "build", root=str(root), config=str(config), targets=targets)

@@ -20,9 +20,14 @@ __all__ = ["ComputeProcess", "release_held", "shared_process"]
 _MEMORY_FAULTS = {int(signal.SIGBUS), int(signal.SIGSEGV)}
 _STARTED: dict[int, ComputeProcess] = {}
 
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_ARENA_MAX": "2",
+}
 """Settings of glibc's allocator, unless they are set already. By default it hands every large tensor back to the system
-and asks for it anew, page by page: a quarter of a small network's time."""
+and asks for it anew, page by page: a quarter of a small network's time. And each thread that writes responses comes to
+hold memory of its own, so that a longer run takes more."""
 
 
 class ComputeProcess:
@@ -68,7 +73,12 @@ class ComputeProcess:
             raise KeyboardInterrupt
         kind = getattr(errors, answer["error"], None)
         if answer["error"] == "unexpected":
-            raise RuntimeError(f"{answer['message']}\n\nIn the child process:\n{answer['trace']}")
+            what = ", ".join(arguments.get("targets", [])[:3]) or function
+            raise RuntimeError(
+                f"{what}: {answer['message']}. Nothing was recorded. The last lines of the traceback below say whose "
+                "code failed: mend it where it is your network or dataset and run this again, or report it with the "
+                f"traceback.\n\nIn the child process:\n{answer['trace']}"
+            )
         raise (kind or DynvisionError)(answer["message"])
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     `target`          the name that `load`, `path` and `dynvision make` take
     `stage`           `raw`, `interim`, `processed`, `models`, `responses`, `summary`
     `key`             the asset key, as the UI shows it
-    `partition`       the partition; `None` for summaries, which have none
+    `partition`       the partition; missing (`NaN`) for summaries, which have none
     `state`           `fresh`, `stale` or `missing`
     `reason`          why it is stale or missing; empty where it is fresh
     `path`            where it is on disk

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+OWNER = r"^(team:\S.*|[^@\s]+@[^@\s]+\.[A-Za-z]{2,})$"
 
 BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
 """How many classes the downloadable datasets have; gratings have one for each orientation."""
@@ -112,6 +113,9 @@ class DataConfig(Section):
     """Everything in `config_data.yaml`. A dataset exists when `data_resolution` names it."""
 
     use_ffcv: bool = True
+    owners: list[Annotated[str, StringConstraints(pattern=OWNER)]] = Field(
+        default_factory=list, description="of the assets, shown in the UI: 'team:<name>' or e-mail addresses"
+    )
     train_ratio: float = Field(0.9, gt=0, lt=1)
     split_seed: int = Field(0, ge=0)
     write_timeout: float = Field(60.0, gt=0, description="seconds without progress after which a writer is stopped")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dynvision.errors import ConfigError
 
-__all__ = ["accuracy_over_time", "chance_level", "class_mask", "predict", "reduce_trials", "score_accuracy"]
+__all__ = ["chance_level", "class_mask", "predict", "reduce_trials"]
 
 
 def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str) -> npt.NDArray[np.bool_]:
@@ -59,44 +59,16 @@ def predict(
     return np.take(classes, best)
 
 
-def accuracy_over_time(
-    scores: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    output_classes: Sequence[int],
-    choices: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.float64]:
-    """Share of trials named right at each step, also in void steps: shape `[T]`."""
-    right: npt.NDArray[np.float64] = (predict(scores, output_classes, choices) == labels[:, None]).mean(axis=0)
-    return right
-
-
-def score_accuracy(
-    scores: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    output_classes: Sequence[int],
-    choices: npt.NDArray[np.bool_],
-    window: slice,
-    reduce: str,
-) -> npt.NDArray[np.float64]:
-    """Each trial's score over a window.
+def reduce_trials(right: npt.NDArray[np.float64], reduce: str) -> npt.NDArray[np.float64]:
+    """One score for each trial from whether it is named right at each step of a window.
 
     Args:
-        scores: Shape `[B, T, outputs]`.
-        labels: The trials' labels, shape `[B]`, in the dataset's own order.
-        output_classes: The class of each output.
-        choices: Which outputs may be answered with.
-        window: The steps that count.
+        right: 1 where it is, shape `[B, steps]`.
         reduce: `mean` (share of the window named right), `max` (right at any step) or `last` (at the last step).
 
     Returns:
         Shape `[B]`, in [0, 1]; the mean over trials is the accuracy.
     """
-    right = predict(scores[:, window], output_classes, choices) == labels[:, None]
-    return reduce_trials(right.astype(np.float64), reduce)
-
-
-def reduce_trials(right: npt.NDArray[np.float64], reduce: str) -> npt.NDArray[np.float64]:
-    """One score for each trial from whether it is named right at each step of a window, `[B, steps]`; see above."""
     if reduce == "last":
         return right[:, -1]
     trials: npt.NDArray[np.float64] = right.max(axis=1) if reduce == "max" else right.mean(axis=1)

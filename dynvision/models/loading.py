@@ -118,7 +118,7 @@ def check_network(network: nn.Module, n_classes: int, channels_in: int, resoluti
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 outputs.append(step_network(network, frame.clone(), None)[0].clone())
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f"{name} cannot be shown frames of {channels_in} channels and {resolution} pixels ({error}). "
             "Change its args in config_models.yaml."

@@ -93,6 +93,7 @@ class RCNN(nn.Module):
         if len(channels) != len(self.areas) or len(strides) != len(self.areas):
             raise ValueError(f"channels and strides have one entry for each of {', '.join(self.areas)}")
         self.tau, self.dt, self.max_gain, self.n_classes = tau, dt, max_gain, n_classes
+        self.frame_shape = (channels_in, resolution, resolution)
         size, below = resolution, channels_in
         for number, (name, width, stride) in enumerate(zip(self.areas, channels, strides, strict=True)):
             area = Area(below, width, 5 if number == 0 else 3, stride, size)
@@ -123,7 +124,15 @@ class RCNN(nn.Module):
 
         Returns:
             The classifier's output, shape `[B, n_classes]`, and the new state.
+
+        Raises:
+            ValueError: The frame is not of the size that the network was made for.
         """
+        if x_t.shape[1:] != self.frame_shape:
+            raise ValueError(
+                f"this RCNN takes frames of shape [B, {', '.join(map(str, self.frame_shape))}], not "
+                f"{list(x_t.shape)}: make it with that resolution and channels_in, or resize the images"
+            )
         state = self.initial_state(len(x_t)) if state is None else state
         below, new = x_t, {}
         for name, area in self._areas():

@@ -128,6 +128,7 @@ def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefiniti
         group_name="responses",
         kinds={"zarr", "pytorch"},
         tags=name_tags(workspace, key),
+        owners=workspace.config.data.owners,
         automation_condition=REBUILD,
         description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded "
         "layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",

@@ -47,6 +47,7 @@ def make_stage_asset(
         group_name=key[0],
         kinds=kinds,
         tags=name_tags(workspace, key),
+        owners=workspace.config.data.owners,
         description=description,
         code_version=stage.code_version,
         automation_condition=REBUILD if key[0] != "raw" else None,

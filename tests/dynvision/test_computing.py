@@ -78,7 +78,9 @@ def test_errors_for_people_keep_their_class_and_text(process):
 
 @pytest.mark.usefixtures("functions")
 def test_other_errors_bring_their_traceback(process):
-    with pytest.raises(RuntimeError, match=r"(?s)ZeroDivisionError.*In the child process.*return a / b"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)ZeroDivisionError.*run this again.*In the child process.*return a / b"
+    ):
         process.call("functions_of_a_test:divide", a=1, b=0)
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.partitions import asset_key, partition_key, target_of
 from tests.dynvision_assets.helpers import edit_config, open_workspace, run_python
+from tests.support import edit_yaml
 
 SPLITS_AND_GROUPS = ["train_all", "train_ends", "test_all", "test_ends"]
 LEVELS = ["0.1", "0.5", "0.8", "1.0"]
@@ -70,6 +72,9 @@ def parents_of(graph: dg.AssetGraph, key: dg.AssetKey, partition: str | None) ->
     return {(parent.asset_key.to_user_string(), parent.partition_key) for parent in found.parent_partitions}
 
 
+RAW = [Target(("raw", "gratings"), split) for split in ("train", "test")]
+
+
 @pytest.fixture
 def workspace(empty_root: Path) -> Workspace:
     return open_workspace(empty_root)
@@ -103,6 +108,18 @@ def test_the_dimensions_of_a_grid_carry_the_names_of_its_parameters(workspace: W
         dimension.name: list(dimension.partitions_def.get_partition_keys()) for dimension in partitions.partitions_defs
     }
     assert names == {"contrast": ["0.1", "0.5", "1.0"], "duration": ["1", "3"]}
+
+
+def test_owners_are_those_of_the_config_and_make_nothing_stale(empty_root: Path) -> None:
+    before = [open_workspace(empty_root).stages["raw"].settings(target) for target in RAW]
+    owners = ["team:vision", "ada@example.org"]
+    edit_yaml(empty_root / "config" / "config_data.yaml", lambda c: c.update(owners=owners))
+    workspace = open_workspace(empty_root)
+    graph = graph_of(workspace)
+    owned = [key for key in graph.get_all_asset_keys() if key.path[0] != "config"]
+    assert owned
+    assert all(list(graph.get(key).owners) == owners for key in owned)
+    assert [workspace.stages["raw"].settings(target) for target in RAW] == before
 
 
 def test_the_group_of_an_asset_is_its_stage(workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.errors import ConfigError
-from dynvision.experiments.readout import accuracy_over_time, chance_level, class_mask, predict, score_accuracy
+from dynvision.experiments.readout import chance_level, class_mask, predict, reduce_trials
 
 CLASSES = [6, 7, 14, 99]
 
@@ -25,11 +25,10 @@ def test_accuracy_is_the_share_of_trials_named_right(seed, labels, forced):
             allowed = [i for i in range(4) if not forced or CLASSES[i] in labels]
             best = max(allowed, key=lambda i: scores[trial, t, i])
             right[trial, t] = CLASSES[best] == labels[trial]
-    np.testing.assert_allclose(accuracy_over_time(scores, labels, CLASSES, choices), right.mean(axis=0))
-    window = slice(2, 5)
-    found = {
-        reduce: score_accuracy(scores, labels, CLASSES, choices, window, reduce) for reduce in ("mean", "max", "last")
-    }
+    predicted = predict(scores, CLASSES, choices)
+    np.testing.assert_array_equal(predicted == labels[:, None], right)
+    window = (predicted == labels[:, None])[:, 2:5].astype(float)
+    found = {reduce: reduce_trials(window, reduce) for reduce in ("mean", "max", "last")}
     np.testing.assert_allclose(found["mean"], right[:, 2:5].mean(axis=1))
     np.testing.assert_array_equal(found["max"], right[:, 2:5].any(axis=1))
     np.testing.assert_array_equal(found["last"], right[:, 4])
@@ -56,7 +55,7 @@ def test_class_that_the_network_does_not_know_is_never_right():
     scores = draw_scores(0)
     labels = np.array([6, 50, 50, 50, 50])
     choices = class_mask(CLASSES, labels, "group")
-    assert score_accuracy(scores, labels, CLASSES, choices, slice(0, 6), "max")[1:].tolist() == [0, 0, 0, 0]
+    assert not (predict(scores, CLASSES, choices) == labels[:, None])[1:].any()
 
 
 def test_chance_counts_trials_that_cannot_be_right():

@@ -131,6 +131,11 @@ def test_images_of_any_size_and_channels_fit():
         assert network(draw_frames(1, 2, channels_in, resolution, resolution)).shape == (1, 2, 5)
 
 
+def test_frame_of_another_size_is_an_error_that_says_which():
+    with pytest.raises(ValueError, match=r"takes frames of shape \[B, 3, 12, 12\], not \[2, 3, 16, 16\]: make it with"):
+        make_network()(draw_frames(2, 4, 3, 16, 16))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
