@@ -1,6 +1,11 @@
 """The definitions that Dagster loads: wiring only."""
 
+# ruff: noqa: E402  # Dagster is imported after the collector is told to wait
 from __future__ import annotations
+
+from dynvision.machine import collect_garbage_seldom
+
+collect_garbage_seldom()
 
 import dagster as dg
 
