@@ -7,6 +7,7 @@ standard output, and before it lines about the progress of the call.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import IO, Any
 
 from dynvision.machine import collect_garbage_seldom
 from dynvision.progress import listen_to_progress
@@ -29,9 +30,10 @@ def main() -> None:
     collect_garbage_seldom()
     answers = _Answers()
     os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
+    source = _take_standard_input()
     calls: list[dict[str, Any]] = []
     arrived = threading.Condition()
-    threading.Thread(target=_read_calls, args=(calls, arrived), daemon=True).start()
+    threading.Thread(target=_read_calls, args=(source, calls, arrived), daemon=True).start()
     while True:
         with arrived:
             while not calls:
@@ -40,6 +42,7 @@ def main() -> None:
         with listen_to_progress(lambda line: answers.send({"progress": line})):
             answer = _answer(call)
         answers.send(answer)
+        gc.collect()  # what a network left must not be there while the next one computes
 
 
 class _Answers:
@@ -55,8 +58,21 @@ class _Answers:
             self._file.flush()
 
 
-def _read_calls(calls: list[dict[str, Any]], arrived: threading.Condition) -> None:
-    for line in sys.stdin:
+def _take_standard_input() -> IO[str]:
+    """Standard input under another number, and nothing in its place.
+
+    Processes that are forked from this one close `sys.stdin`, and would wait for ever for the thread that reads it.
+    """
+    source = os.fdopen(os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as the process lives
+    return source
+
+
+def _read_calls(source: IO[str], calls: list[dict[str, Any]], arrived: threading.Condition) -> None:
+    for line in source:
         with arrived:
             calls.append(json.loads(line))
             arrived.notify()

@@ -74,9 +74,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def collect_garbage_seldom() -> None:
+def collect_garbage_seldom() -> tuple[int, int, int]:
     """Look for unreachable cycles after 50,000 new objects and not, as Python does by itself, after 700.
 
     Importing torch or Dagster makes many objects that stay; looking through them takes a fifth of that time.
+
+    Returns:
+        The thresholds before, for `gc.set_threshold`.
     """
+    before = gc.get_threshold()
     gc.set_threshold(50_000, 10, 10)
+    return before

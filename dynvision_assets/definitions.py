@@ -1,11 +1,13 @@
 """The definitions that Dagster loads: wiring only."""
 
-# ruff: noqa: E402  # Dagster is imported after the collector is told to wait
+# ruff: noqa: E402  # Dagster is imported while the collector waits
 from __future__ import annotations
+
+import gc
 
 from dynvision.machine import collect_garbage_seldom
 
-collect_garbage_seldom()
+_THRESHOLDS = collect_garbage_seldom()
 
 import dagster as dg
 
@@ -49,3 +51,4 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
 
 
 defs = make_definitions(Workspace.open())
+gc.set_threshold(*_THRESHOLDS)

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-OWNER = r"^(team:\S.*|[^@\s]+@[^@\s]+\.[A-Za-z]{2,})$"
+OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 
 BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
 """How many classes the downloadable datasets have; gratings have one for each orientation."""

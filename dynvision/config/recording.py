@@ -42,7 +42,7 @@ class RunConfig(Section):
     mixed_precision: bool = Field(False, description="let the network compute in half precision where it can")
     store_responses_on_cpu: bool = Field(True, description="fetch responses from the GPU at every step")
     memory_budget: float = Field(2.0, ge=1.2, description="peak memory of the run in GB, libraries included")
-    workers: int | None = Field(None, ge=1, description="of the image loader; processes, or threads where FFCV reads")
+    workers: int | None = Field(None, ge=1, description="of the image loader; raw .beton files need none")
     threads: int | None = Field(None, ge=1, description="of torch; by default its own choice")
 
     @model_validator(mode="after")

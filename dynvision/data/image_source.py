@@ -84,14 +84,15 @@ class ImageSource:
             indices: Only these samples, by their place in the part.
             images_per_trial: How many images a trial shows; see `choose_trials`.
             normalized: Standardize each channel by the dataset's statistics; else images are in [0, 1].
-            workers: Threads (of FFCV) or processes that read; by default 1 thread, or no process.
+            workers: Threads (of FFCV) or processes (of image files) that read; by default 1 thread, or no process. Raw
+                files that are read without FFCV need none.
             is_looked_at_for_long: Each batch takes its reader so long that FFCV's start-up is not worth it: raw
                 `.beton` files are read without it. The numbers are the same.
         """
         show = Presentation.constant(n_timesteps)
         dataset: Any = None
         if self.config.data.use_ffcv and is_looked_at_for_long and self._is_raw(part):
-            dataset = RawImages(self._beton(part), self.normalize if normalized else None)
+            dataset, workers = RawImages(self._beton(part), self.normalize if normalized else None), None
         elif self.config.data.use_ffcv:
             from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -89,12 +90,16 @@ class StoreWriter:
     ) -> None:
         self.folder, self.layout = partial_path(store), layout
         self.journal = Journal(self.folder, dict(header))
-        if fresh or not self.journal.resume():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            make_directory(self.folder)
-            write_variables(self.folder, coordinates, attributes)
-            shutil.copytree(skeleton, self.folder, dirs_exist_ok=True)
-            self.journal.begin()
+        with TemporaryDirectory() as temporary:
+            beginning = Path(temporary) / "store"
+            write_variables(beginning, coordinates, attributes)
+            if fresh or not self.journal.resume() or not _holds(self.folder, beginning, skeleton):
+                self.journal.path.unlink(missing_ok=True)  # first: what is half removed is not gone on with
+                shutil.rmtree(self.folder, ignore_errors=True)
+                make_directory(self.folder)
+                for source in (beginning, skeleton):
+                    _copy_files(source, self.folder)
+                self.journal.begin()
         (self.folder / PENDING).unlink(missing_ok=True)
         self._arrays = {name: open_array(self.folder / name) for name in layout.arrays}
 
@@ -137,6 +142,7 @@ class StoreWriter:
                 name: [self.layout.n_samples, self.layout.n_timesteps, *spec.trailing]
                 for name, spec in self.layout.arrays.items()
             },
+            "digest": "xxh3_128",
             "digests": self.digests,
             "allow_nonfinite": allow_nonfinite,
         }
@@ -180,7 +186,19 @@ class StoreWriter:
 
 def digest_block(values: npt.NDArray[Any]) -> str:
     """A digest of a block's values, 128 bits of XXH3: ten times as fast as SHA-256, and as sure against accidents."""
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return xxhash.xxh3_128_hexdigest(_bytes_of(values))
+
+
+def _bytes_of(values: npt.NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+
+
+def _digest_block_of_before(values: npt.NDArray[Any]) -> str:
+    return hashlib.sha256(_bytes_of(values)).hexdigest()
+
+
+DIGESTS = {"xxh3_128": digest_block, "sha256": _digest_block_of_before}
+"""How blocks are digested, by the name in a store's note; the stores of before have none, and SHA-256."""
 
 
 def digest_content(digests: Mapping[str, str]) -> str:
@@ -211,6 +229,7 @@ def verify_store(folder: Path, only: Sequence[str] | None = None) -> dict[str, A
     try:
         pending: dict[str, Any] = json.loads((folder / PENDING).read_text())
         shapes, wanted = pending["shapes"], pending["digests"]
+        digest = DIGESTS[pending.get("digest", "sha256")]
         chunk = (int(pending["batch_size"]), int(pending["block_steps"]))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DamagedFileError(f"{folder} is incomplete: showing the stimuli did not finish. Run it again.") from error
@@ -222,7 +241,7 @@ def verify_store(folder: Path, only: Sequence[str] | None = None) -> dict[str, A
             for block in _read_blocks(folder / name, shape, chunk):
                 if not pending["allow_nonfinite"] and block.dtype.kind == "f" and not np.isfinite(block).all():
                     raise DamagedFileError(f"{folder / name} holds responses that are not finite")
-                digests.append(digest_block(block))
+                digests.append(digest(block))
         except ValueError as error:
             raise DamagedFileError(f"{folder / name} cannot be read: {error}") from error
         if _join(digests) != wanted[name]:
@@ -240,6 +259,36 @@ def consolidate_store(folder: Path) -> None:
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
         zarr.consolidate_metadata(str(folder), zarr_format=3)
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Copy what is in a folder into another; permissions are those that new files get there."""
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            shutil.copyfile(path, place)
+
+
+def _holds(folder: Path, *beginnings: Path) -> bool:
+    """Whether a store still has the coordinates and metadata that it began with: a power cut may have taken them."""
+    for beginning in beginnings:
+        for path in beginning.rglob("*"):
+            place = folder / path.relative_to(beginning)
+            if path.is_dir():
+                continue
+            try:
+                found, wanted = place.read_bytes(), path.read_bytes()
+                if place == folder / "zarr.json":  # it may hold the metadata of the whole store already
+                    found, wanted = (
+                        json.dumps(json.loads(content)["attributes"]).encode() for content in (found, wanted)
+                    )
+            except (OSError, ValueError, LookupError):
+                return False
+            if found != wanted:
+                return False
+    return True
 
 
 def _join(digests: Iterator[str] | Sequence[str]) -> str:

@@ -64,3 +64,11 @@ class StoreLayout:
         return sum(
             int(np.prod(spec.trailing, dtype=np.int64)) * np.dtype(spec.dtype).itemsize for spec in self.arrays.values()
         )
+
+    @property
+    def least_bytes_per_step(self) -> int:
+        """About what one sample at one step takes at least: rectified responses are packed to a quarter."""
+        return sum(
+            int(np.prod(spec.trailing, dtype=np.int64)) * np.dtype(spec.dtype).itemsize // (4 if spec.is_packed else 1)
+            for spec in self.arrays.values()
+        )

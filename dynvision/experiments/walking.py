@@ -107,16 +107,18 @@ class Walk:
         number, place = divmod(step, runner.block_steps)
         evoked = runner.name_arrays(outputs, scores)
         if number not in self.blocks:
-            self.blocks[number] = self._allocate(evoked)
+            length = min(runner.block_steps, runner.n_recorded - number * runner.block_steps)
+            self.blocks[number] = self._allocate(evoked, length)
         block = self.blocks[number]
         for name, value in evoked.items():
             block[name][:, place] = value
         if place == runner.block_steps - 1 or step == runner.n_recorded - 1:
-            self._hand_on(branch, number, place + 1)
+            self._hand_on(branch, number)
 
-    def _hand_on(self, branch: Branch, number: int, length: int) -> None:
+    def _hand_on(self, branch: Branch, number: int) -> None:
         block, start = self.blocks.pop(number), number * self.runner.block_steps
-        arrays = {name: value[:, :length].cpu().numpy() for name, value in block.items()}
+        arrays = {name: value.cpu().numpy() for name, value in block.items()}
+        length = next(iter(arrays.values())).shape[1]
         self.emit(tuple(self.conditions[c] for c in branch.conditions), start, arrays)
         # A branch that has yet to be computed may go on from the middle of this block, with a copy of what is before.
         first = start + self.runner.idle
@@ -126,13 +128,13 @@ class Walk:
             for name, value in self.blocks[number].items():
                 value[:, :shared] = block[name][:, :shared]
 
-    def _allocate(self, evoked: dict[str, Tensor]) -> dict[str, Tensor]:
-        """An empty block for what was evoked at a step, `[B, …]`."""
+    def _allocate(self, evoked: dict[str, Tensor], length: int) -> dict[str, Tensor]:
+        """An empty block of some steps for what was evoked at one, `[B, …]`."""
         runner = self.runner
         device = runner.device if runner.keep_on_device else torch.device("cpu")
         return {
             name: torch.empty(
-                (len(value), runner.block_steps, *value.shape[1:]),
+                (len(value), length, *value.shape[1:]),
                 dtype=runner.dtype if "/" in name else torch.float32,
                 device=device,
             )
@@ -148,7 +150,8 @@ def _seed(number: int, device: torch.device) -> None:
     """
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
-        torch.cuda.manual_seed(number)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(number)
     elif device.type == "mps":
         torch.mps.manual_seed(number)
 

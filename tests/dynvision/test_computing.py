@@ -46,6 +46,14 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 file.truncate(0)
                 return pages[0]
 
+        def read_with_workers(count):
+            import torch
+            from torch.utils.data import TensorDataset
+            from dynvision.data.dataloader import get_data_loader
+            data = TensorDataset(torch.arange(6.0).reshape(6, 1, 1, 1), torch.arange(6))
+            batches = get_data_loader(data, batch_size=2, lazy=True, n_timesteps=1, num_workers=count)
+            return [int(labels.dense()[0, 0]) for _, labels in batches]
+
         def leave():
             os._exit(7)
 
@@ -59,6 +67,12 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     (tmp_path / "functions_of_a_test.py").write_text(textwrap.dedent(content))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("functions")
+@pytest.mark.timeout(120)
+def test_worker_processes_can_be_started_in_the_child(process):
+    assert process.call("functions_of_a_test:read_with_workers", count=2) == [0, 2, 4]
 
 
 @pytest.mark.usefixtures("functions")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from dynvision.data.presentation import Presentation, StimulusSequence
 from dynvision.errors import ConfigError
 from dynvision.experiments.showing import SweepRunner
+from dynvision.experiments.walking import _seed
 from dynvision.models import RCNN
 from tests.dynvision.experiments.test_plan import STEPS, presentations
 
@@ -313,3 +315,17 @@ def test_network_that_works_in_place_does_not_change_noise_that_is_kept():
     assert (scores[0, :, 0] != 0).all()
     for t in range(1, 4):
         np.testing.assert_array_equal(scores[0, :, t], scores[0, :, 0])
+
+
+@pytest.mark.parametrize(("device", "seeded"), [("cuda:1", [1]), ("cuda", [0]), ("cpu", [])])
+def test_the_generator_of_the_device_that_computes_is_seeded(monkeypatch, device, seeded):
+    found: list[tuple[int, int]] = []
+    generators = [SimpleNamespace(manual_seed=lambda n, place=place: found.append((place, n))) for place in (0, 1)]
+    monkeypatch.setattr(torch.cuda, "default_generators", generators)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with torch.random.fork_rng(devices=[]):
+        _seed(7, torch.device(device))
+        drawn = torch.rand(1)
+        torch.manual_seed(7)
+        assert torch.equal(drawn, torch.rand(1))
+    assert found == [(place, 7) for place in seeded]

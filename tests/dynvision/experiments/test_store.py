@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,16 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.reading import combine_conditions, open_store
-from dynvision.experiments.store import RECORD, StoreWriter, partial_path, reject_partial, verify_store
+from dynvision.experiments.store import (
+    PENDING,
+    RECORD,
+    StoreWriter,
+    _join,
+    _read_blocks,
+    partial_path,
+    reject_partial,
+    verify_store,
+)
 from dynvision.files import write_json
 from tests.stores import layout_of, open_writer, write_batches
 from tests.support import flip_byte
@@ -192,6 +202,44 @@ def test_store_of_other_settings_is_begun_anew(tmp_path):
     values = draw_values()
     write_batches(begin_store(tmp_path / "x.zarr", values, {"seed": 1}), values, stop=2)
     assert begin_store(tmp_path / "x.zarr", values, {"seed": 2}).batches_done == 0
+
+
+@pytest.mark.parametrize("damage", ["label/c/0", "label/zarr.json", "V1/mean/zarr.json", "zarr.json"])
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_store_that_lost_what_it_began_with_is_begun_anew(tmp_path, damage, is_emptied):
+    values = draw_values()
+    writer = begin_store(tmp_path / "x.zarr", values)
+    write_batches(writer, values, stop=2)
+    assert begin_store(tmp_path / "x.zarr", values).batches_done == 2
+    lost = writer.folder / damage
+    assert lost.is_file()
+    lost.unlink()
+    if is_emptied:
+        lost.touch()
+    assert begin_store(tmp_path / "x.zarr", values).batches_done == 0
+
+
+def test_what_new_stores_may_be_is_left_to_the_folder_that_they_are_in(tmp_path):
+    tmp_path.chmod(0o2775)
+    (tmp_path / "peer").mkdir()
+    writer = write_store(tmp_path / "x.zarr", draw_values(), finish=False)
+    wanted = (tmp_path / "peer").stat().st_mode
+    folders = [writer.folder, *(path for path in writer.folder.rglob("*") if path.is_dir())]
+    assert [oct(path.stat().st_mode) for path in folders] == [oct(wanted)] * len(folders)
+
+
+def test_store_whose_note_names_no_digest_is_compared_by_the_one_of_before(store):
+    note = json.loads((partial_path(store) / PENDING).read_text())
+    assert note.pop("digest") == "xxh3_128"
+    chunk = (note["batch_size"], note["block_steps"])
+    for name, shape in note["shapes"].items():
+        blocks = _read_blocks(partial_path(store) / name, shape, chunk)
+        note["digests"][name] = _join([hashlib.sha256(block.tobytes()).hexdigest() for block in blocks])
+    write_json(partial_path(store) / PENDING, note)
+    assert verify_store(partial_path(store))["digests"] == note["digests"]
+    flip_byte(chunk_files(partial_path(store), "scores")[0], 10)
+    with pytest.raises(DamagedFileError):
+        verify_store(partial_path(store))
 
 
 def test_line_that_was_being_written_does_not_count(tmp_path):
