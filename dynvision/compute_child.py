@@ -27,6 +27,7 @@ def main() -> None:
     """Answer calls until standard input ends."""
     # A shell starts what it runs in the background with interruptions ignored, and here they are how work is stopped.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
     collect_garbage_seldom()
     answers = _Answers()
     os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
@@ -42,7 +43,8 @@ def main() -> None:
         with listen_to_progress(lambda line: answers.send({"progress": line})):
             answer = _answer(call)
         answers.send(answer)
-        gc.collect()  # what a network left must not be there while the next one computes
+        if answer.get("error") != "KeyboardInterrupt":
+            gc.collect()  # what a network left must not be there while the next one computes
 
 
 class _Answers:
@@ -56,6 +58,17 @@ class _Answers:
         with self._lock:
             self._file.write(json.dumps(message) + "\n")
             self._file.flush()
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more where an interruption came while an object was disposed of: Python drops it there."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        # A moment later and from another thread: here it would be dropped again.
+        again = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _take_standard_input() -> IO[str]:
@@ -100,4 +113,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be told of as an error of the way out
         sys.exit(130)

@@ -54,6 +54,16 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             batches = get_data_loader(data, batch_size=2, lazy=True, n_timesteps=1, num_workers=count)
             return [int(labels.dense()[0, 0]) for _, labels in batches]
 
+        class Interrupted:
+            def __del__(self):
+                os.kill(os.getpid(), 2)
+                for _ in range(1000):
+                    pass
+
+        def be_interrupted_while_disposing():
+            Interrupted()
+            time.sleep(60)
+
         def leave():
             os._exit(7)
 
@@ -67,6 +77,14 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     (tmp_path / "functions_of_a_test.py").write_text(textwrap.dedent(content))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("functions")
+@pytest.mark.timeout(50)
+def test_interruption_while_an_object_is_disposed_of_is_not_lost(process, capfd):
+    with pytest.raises(KeyboardInterrupt):
+        process.call("functions_of_a_test:be_interrupted_while_disposing")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("functions")
