@@ -59,7 +59,7 @@ def _draw_images() -> Any:
 
 
 def _exports(root: Path) -> dict[str, Any]:
-    from dynvision.data.exporting import export_images, open_export
+    from dynvision.data.sources.exporting import export_images, open_export
 
     images = _draw_images()
     labels = np.arange(COUNT) % CLASSES
@@ -104,9 +104,9 @@ def _linking(root: Path) -> dict[str, Any]:
 
     import yaml
 
-    from dynvision.addresses import parse_target
-    from dynvision.building import build_targets
     from dynvision.workspace import Workspace
+    from dynvision.workspace.addresses import parse_target
+    from dynvision.workspace.building import build_targets
 
     mount = root / "mount" / "train"
     for index in range(1000):

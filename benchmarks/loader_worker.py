@@ -78,7 +78,7 @@ class Ours:
 
     def ffcv_loader(self, case: dict[str, Any]) -> Any:
         from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
-        from dynvision.data.presentation import Presentation
+        from dynvision.stimuli.presentation import Presentation
 
         key = f"{case['path']} {case['batch']}"
         if key not in self.opened:  # each FFCV loader is compiled anew; ours is opened once and shows what it is told

@@ -161,8 +161,8 @@ def _memory(results: list[dict[str, Any]]) -> None:
 @contextmanager
 def _files(root: Path) -> Iterator[tuple[Path, Path, Path]]:
     """CIFAR-100's test images as files, a `.beton` of them, and one of ten times as many."""
-    from dynvision.data.beton import write_beton
-    from dynvision.data.samples import Sample
+    from dynvision.data.betons.writing import write_beton
+    from dynvision.data.images.samples import Sample
 
     folder = root / "images"
     samples = []

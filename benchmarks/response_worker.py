@@ -27,7 +27,7 @@ def peak() -> int:
 
 def build(root: str, config: str, targets: list[str]) -> dict[str, Any]:
     """Build responses, with nothing but the library."""
-    from dynvision.building import build_targets
+    from dynvision.workspace.building import build_targets
 
     start, cpu = time.perf_counter(), time.process_time()
     (record, *_) = build_targets(targets, root=root, config=config, force=True)
@@ -66,11 +66,11 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
     import numpy as np
     import torch
 
-    from dynvision.addresses import parse_target
     from dynvision.experiments.recording import SweepRecording
     from dynvision.experiments.showing import SweepRunner
     from dynvision.experiments.store import partial_path
     from dynvision.workspace import Workspace
+    from dynvision.workspace.addresses import parse_target
 
     workspace = Workspace.open(root, config)
     targets = parse_target(workspace, target)
@@ -138,12 +138,12 @@ def write(root: str, config: str, target: str, rounds: int, samples: int, batch:
     import numpy as np
     import torch
 
-    from dynvision.addresses import parse_target
     from dynvision.experiments.recording import SweepRecording
     from dynvision.experiments.store import StoreWriter, write_skeleton
     from dynvision.experiments.store_layout import StoreLayout
     from dynvision.experiments.writing import SweepWriter
     from dynvision.workspace import Workspace
+    from dynvision.workspace.addresses import parse_target
 
     workspace = Workspace.open(root, config)
     targets = parse_target(workspace, target)[-1:]

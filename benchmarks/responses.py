@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from dynvision.computing import KEPT_MEMORY
+from dynvision.system.child_process import KEPT_MEMORY
 
 SCRIPT = Path(__file__).with_name("response_worker.py")
 PROJECT = Path(__file__).resolve().parent.parent

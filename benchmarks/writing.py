@@ -47,8 +47,8 @@ _BARE = """
 _OURS = """
     import json, sys
     from pathlib import Path
-    from dynvision.data.beton import write_beton
-    from dynvision.data.samples import Sample
+    from dynvision.data.betons.writing import write_beton
+    from dynvision.data.images.samples import Sample
 
     root = Path(sys.argv[1]).parent
     files = sorted((root / "ours0").rglob("*.png"), key=lambda path: path.stem)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynvision.errors import DamagedFileError
-from dynvision.files import digest_json
+from dynvision.system.files import digest_json
 
 __all__ = ["Record", "make_record"]
 

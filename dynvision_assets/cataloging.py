@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.addresses import parse_target
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Status, Workspace
+from dynvision.workspace.addresses import parse_target
 
 if TYPE_CHECKING:
     import pandas as pd

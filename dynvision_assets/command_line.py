@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dynvision.machine import collect_garbage_seldom
+from dynvision.system.machine import collect_garbage_seldom
 from dynvision_assets.commands.completion import completion
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 
-from dynvision.machine import collect_garbage_seldom
+from dynvision.system.machine import collect_garbage_seldom
 
 _THRESHOLDS = collect_garbage_seldom()
 

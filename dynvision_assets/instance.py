@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.errors import ConfigError, DynvisionError
-from dynvision.files import make_directory, write_bytes
 from dynvision.paths import Paths
+from dynvision.system.files import make_directory, write_bytes
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.addresses import parse_target
 from dynvision.config.experiments import level_text
 from dynvision.errors import ConfigError, DynvisionError, MissingError, unknown_name
 from dynvision.stages.processed import file_names
@@ -15,6 +14,7 @@ from dynvision.stages.responses import ResponsesStage
 from dynvision.stages.summary import SummaryStage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.addresses import parse_target
 
 if TYPE_CHECKING:
     from dynvision.data.ffcv_dataloader import FFCVStimulusLoader
@@ -203,7 +203,7 @@ def _load_interim(workspace: Workspace, target: Target) -> Any:
 
 
 def _load_processed(workspace: Workspace, target: Target, file: str | None) -> ProcessedFile:
-    from dynvision.data.beton import verify_beton
+    from dynvision.data.betons.sidecars import verify_beton
 
     names = file_names(str(target.partition).partition("_")[0])
     name = file or names[0]

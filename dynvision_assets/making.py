@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynvision.addresses import parse_target
-from dynvision.computing import release_held
 from dynvision.errors import DynvisionError
-from dynvision.progress import say
+from dynvision.system.child_process import release_held
+from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.addresses import parse_target
 
 __all__ = ["Made", "make_targets", "partition_ranges"]
 

@@ -34,7 +34,7 @@ def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
 
 def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:
     """Turn a record into metadata: numbers are plotted over partitions, tables and pictures are shown."""
-    from dynvision.analysis.pictures import draw_target
+    from dynvision_assets.pictures import draw_target
 
     details = record.details
     metadata: dict[str, Any] = {

@@ -12,7 +12,7 @@ from functools import cache
 
 import dagster as dg
 
-from dynvision.experiments.conditions import condition_text
+from dynvision.config.conditions import condition_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 

@@ -44,8 +44,8 @@ class ComputeResource:
             dagster.Failure: The function raised an error that is meant for a user, or the child died; its text is the
                 failure's.
         """
-        from dynvision.computing import shared_process
         from dynvision.errors import DynvisionError
+        from dynvision.system.child_process import shared_process
 
         if not self.in_child:
             return self.call_here(function, **arguments)

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from dynvision.run_settings import MAX_WORKERS
+from dynvision.stages.run_settings import MAX_WORKERS
 
 __all__ = ["BuildConfig", "Device", "ModelsConfig", "RawConfig", "Resolution", "ResponsesConfig"]
 

@@ -13,7 +13,7 @@ from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
 from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path, write_skeleton
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
-from dynvision.files import write_json
+from dynvision.system.files import write_json
 
 
 def layout_of(arrays: dict[str, np.ndarray], batch_size: int, block_steps: int | None = None) -> StoreLayout:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dynvision.addresses import parse_target
-from dynvision.building import build_targets
 from dynvision.workspace import Workspace
+from dynvision.workspace.addresses import parse_target
+from dynvision.workspace.building import build_targets
 
 PROJECT_CONFIG = Path(__file__).resolve().parent.parent / "config"
 

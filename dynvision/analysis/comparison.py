@@ -13,7 +13,7 @@ from dynvision.analysis.style import WIDTH, color_levels, label_parameter, style
 from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.time_course_figures import draw_level_legend
 from dynvision.analysis.tuning_figures import draw_marks, draw_tuned
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["SUBJECT", "compare_subjects", "draw_comparison"]
 

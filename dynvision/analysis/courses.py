@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.data.schedule import VOID, Presentation, Segment
+from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.segments import VOID, Segment
 
 __all__ = ["NUMBERS", "Course", "Number", "find_onsets"]
 

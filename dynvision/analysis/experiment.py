@@ -14,7 +14,7 @@ from dynvision.analysis.courses import NUMBERS, Course, find_onsets
 from dynvision.analysis.measures import OUTPUT, measure_tuning, read_step_duration
 from dynvision.analysis.sweeps import Curve, SweepAnalysis, choose_analysis
 from dynvision.config.experiments import Readout
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = [
     "draw_condition",

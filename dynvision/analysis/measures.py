@@ -14,10 +14,10 @@ import xarray
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
-from dynvision.data.schedule import Presentation
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import RECORD
-from dynvision.files import read_json
+from dynvision.stimuli.presentation import Presentation
+from dynvision.system.files import read_json
 
 __all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
 

@@ -11,8 +11,9 @@ import xarray
 
 from dynvision.analysis.streaming import StepSums, read_blocks
 from dynvision.config.experiments import Readout
-from dynvision.data.schedule import VOID, Presentation
 from dynvision.experiments.readout import chance_level, class_mask, predict, reduce_trials
+from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.segments import VOID
 
 __all__ = ["measure_output"]
 

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynvision.config.experiments import canonical_argument
+from dynvision.stimuli.names import canonical_argument
 
 __all__ = [
     "GREY",
@@ -82,7 +82,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     Returns:
         The files: `<name>.png`, 200 pixels an inch, and `<name>.svg`, with letters as outlines.
     """
-    from dynvision.files import write_bytes
+    from dynvision.system.files import write_bytes
 
     paths = []
     # The date would make every file another one.

@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from dynvision.analysis.experiment import ExperimentAnalysis
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, pick_levels, styled, tag_level
-from dynvision.data.schedule import VOID, Presentation
+from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.segments import VOID
 
 __all__ = ["draw_course_panel", "draw_level_legend", "draw_time_courses", "strip_height"]
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import BUILT_IN_CHANNELS, BUILT_IN_CLASS_COUNTS, DataConfig, DataSource, Name, Section
-from dynvision.config.experiments import ExperimentConfig, ModelConfig, Subject
+from dynvision.config.experiments import ExperimentConfig, Subject
+from dynvision.config.models import ModelConfig
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.errors import ConfigError, unknown_name
 
@@ -179,8 +181,6 @@ class Config(Section):
             raise ConfigError(f"{where}: a source of your own needs its checksum: add 'md5'")
 
     def _check_presentations(self, name: str, where: str) -> None:
-        from dynvision.experiments.conditions import all_conditions, presentation_of
-
         experiment = self.experiments[name]
         lengths = set()
         for condition in all_conditions(experiment):

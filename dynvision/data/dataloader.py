@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from dynvision.data.batches import Batch, BatchMaker
-from dynvision.data.forking import safe_start_method
-from dynvision.data.loader_settings import check_dataset, check_dtype, resolve_presentation
-from dynvision.data.numbered_items import Collation, NumberedDataset
-from dynvision.data.presentation import Presentation
-from dynvision.data.presentation_names import PRESENTATIONS
-from dynvision.data.splits import stratified_split
-from dynvision.data.trials import choose_trials, count_images
+from dynvision.data.images.splits import stratified_split
+from dynvision.data.loading.batches import Batch, BatchMaker
+from dynvision.data.loading.forking import safe_start_method
+from dynvision.data.loading.loader_settings import check_dataset, check_dtype, resolve_presentation
+from dynvision.data.loading.numbered_items import Collation, NumberedDataset
+from dynvision.data.loading.trials import choose_trials, count_images
 from dynvision.errors import unknown_name
+from dynvision.stimuli.names import PRESENTATIONS
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = [
     "Batch",

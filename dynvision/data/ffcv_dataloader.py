@@ -13,15 +13,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.data.batches import Batch, BatchMaker
-from dynvision.data.beton import file_state, require_ffcv, verify_beton
-from dynvision.data.dataloader import StandardDataLoader, check_dtype, resolve_presentation
-from dynvision.data.ffcv_epochs import TrialLoaders, image_pipeline, open_loader, read_epoch
-from dynvision.data.loader_params import ORDERS, optimize_loader_params
-from dynvision.data.normalization import Normalization
-from dynvision.data.presentation import Presentation
-from dynvision.data.trials import count_images
+from dynvision.data.betons.sidecars import file_state, verify_beton
+from dynvision.data.betons.spec import require_ffcv
+from dynvision.data.dataloader import StandardDataLoader
+from dynvision.data.images.normalization import Normalization
+from dynvision.data.loading.batches import Batch, BatchMaker
+from dynvision.data.loading.ffcv_epochs import TrialLoaders, image_pipeline, open_loader, read_epoch
+from dynvision.data.loading.loader_settings import check_dtype, resolve_presentation
+from dynvision.data.loading.params import ORDERS, optimize_loader_params
+from dynvision.data.loading.trials import count_images
 from dynvision.errors import unknown_name
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
 

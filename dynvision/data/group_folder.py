@@ -9,11 +9,11 @@ from typing import Any
 from torchvision.datasets import VisionDataset
 from torchvision.datasets.folder import default_loader
 
-from dynvision.data.samples import list_samples
+from dynvision.data.images.samples import list_samples
 from dynvision.errors import MissingError
-from dynvision.files import read_json
 from dynvision.paths import Paths
 from dynvision.records import Record
+from dynvision.system.files import read_json
 
 __all__ = ["GroupFolder"]
 

@@ -11,15 +11,15 @@ import torch
 from torch.utils.data import Dataset, Subset
 
 from dynvision.config import Config
-from dynvision.data.images import read_image
-from dynvision.data.normalization import normalize_pixels
-from dynvision.data.raw_betons import RawImages
-from dynvision.data.samples import list_samples
-from dynvision.data.schedule import Presentation
-from dynvision.data.splits import stratified_split
+from dynvision.data.betons.raw_images import RawImages
+from dynvision.data.images.normalization import normalize_pixels
+from dynvision.data.images.reading import read_image
+from dynvision.data.images.samples import list_samples
+from dynvision.data.images.splits import stratified_split
 from dynvision.errors import DataError
 from dynvision.paths import Paths
 from dynvision.records import Record
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["ImageSource"]
 
@@ -49,7 +49,7 @@ class ImageSource:
     def samples(self, part: str) -> dict[str, list[Any]]:
         """The part's table of `source`, `label` (the dataset's own index) and `group_label`."""
         if self.config.data.use_ffcv:
-            from dynvision.data.beton import read_sidecar
+            from dynvision.data.betons.sidecars import read_sidecar
 
             return dict(read_sidecar(self._beton(part))["samples"])
         listed = [self._listed()[i] for i in self._part(part)]
@@ -128,7 +128,7 @@ class ImageSource:
         return self.paths.processed(self.dataset, self.partition) / f"{part}.beton"
 
     def _is_raw(self, part: str) -> bool:
-        from dynvision.data.beton import read_sidecar_head
+        from dynvision.data.betons.sidecars import read_sidecar_head
 
         head = read_sidecar_head(self._beton(part))  # what is missing or damaged is told by who opens it
         return head is not None and head["file"].get("write_mode") == "raw"

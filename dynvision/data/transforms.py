@@ -150,7 +150,7 @@ def get_target_transform(name: str, *, config: Config | None = None) -> TargetTr
 def _library(is_ffcv: bool) -> ModuleType:
     if not is_ffcv:
         return importlib.import_module("torchvision.transforms.v2")
-    from dynvision.data.beton import require_ffcv
+    from dynvision.data.betons.spec import require_ffcv
 
     require_ffcv()
     import torch

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.data.schedule import Presentation
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["ShownImages", "describe_layers", "describe_making", "describe_trials"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["Branch", "count_states", "plan_sweep"]
 

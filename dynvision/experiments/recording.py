@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dynvision.config.conditions import all_conditions
 from dynvision.data.image_source import ImageSource
-from dynvision.data.splits import spread_over_classes
-from dynvision.data.trials import choose_trials
+from dynvision.data.images.splits import spread_over_classes
+from dynvision.data.loading.trials import choose_trials
 from dynvision.errors import DynvisionError
 from dynvision.experiments.budget import plan_memory
-from dynvision.experiments.conditions import all_conditions
 from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.reading import open_root
@@ -26,11 +26,11 @@ from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.store import StoreWriter, write_skeleton
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.writing import SweepWriter
-from dynvision.files import check_free_space
-from dynvision.machine import choose_device
 from dynvision.models.loading import check_network, match_layers, rebuild_network
-from dynvision.progress import progress_bar, say
 from dynvision.records import Record
+from dynvision.system.files import check_free_space
+from dynvision.system.machine import choose_device
+from dynvision.system.progress import progress_bar, say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:

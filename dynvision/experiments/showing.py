@@ -12,13 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dynvision.data.presentation import Presentation
 from dynvision.errors import ConfigError
 from dynvision.experiments.plan import plan_sweep
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.experiments.store import SCORES
 from dynvision.experiments.walking import AVERAGE, Walk
 from dynvision.models.loading import record_layers
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["SCORES", "BatchResponses", "SweepRunner"]
 

@@ -23,7 +23,7 @@ from dynvision.errors import DamagedFileError
 from dynvision.experiments.journal import JOURNAL, BatchEntry, Journal
 from dynvision.experiments.store_files import create_array, open_array, write_variables
 from dynvision.experiments.store_layout import StoreLayout
-from dynvision.files import make_directory, write_json
+from dynvision.system.files import make_directory, write_json
 
 __all__ = [
     "StoreWriter",

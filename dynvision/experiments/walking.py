@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.data.noise import sensor_noise
-from dynvision.data.presentation import StimulusSequence, add_scaled
-from dynvision.data.schedule import VOID
+from dynvision.data.loading.sequence import StimulusSequence, add_scaled
 from dynvision.experiments.plan import Branch
 from dynvision.models.loading import step_network
+from dynvision.stimuli.noise import sensor_noise
+from dynvision.stimuli.segments import VOID
 
 if TYPE_CHECKING:
     from dynvision.experiments.showing import Emit, Rest, SweepRunner

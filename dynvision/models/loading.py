@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynvision.config.experiments import ModelConfig
+from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
 from dynvision.models.weights_header import read_weights_metadata
 from dynvision.records import Record
@@ -221,7 +221,7 @@ def save_weights(path: Path, network: nn.Module, metadata: dict[str, Any]) -> No
     """Write weights as safetensors, whole or not at all, with JSON-ready metadata in the header."""
     from safetensors.torch import save
 
-    from dynvision.files import write_bytes
+    from dynvision.system.files import write_bytes
 
     # Tensors that two modules share are written twice: safetensors holds no ties, and loading makes them again.
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}

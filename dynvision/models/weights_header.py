@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dynvision.files import sha256_file
+from dynvision.system.files import sha256_file
 
 __all__ = ["digest_checkpoint", "read_weights_metadata"]
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from dynvision.config import Config
 from dynvision.paths import Paths
 from dynvision.records import Record
-from dynvision.run_settings import RunSettings
+from dynvision.stages.run_settings import RunSettings
 from dynvision.targets import Target
 
 __all__ = ["Stage"]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.data.class_folders import list_images
+from dynvision.data.images.files import list_images
 from dynvision.errors import ConfigError, DataError
-from dynvision.files import make_directory, read_json, write_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.raw import SPLITS, RawStage
+from dynvision.system.files import make_directory, read_json, write_json
 from dynvision.targets import Target
 
 __all__ = ["InterimStage", "split_partition"]

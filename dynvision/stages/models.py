@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import ConfigError
-from dynvision.files import make_directory, replace_directory, temporary_sibling
-from dynvision.models.source_code import digest_source
 from dynvision.models.weights_header import digest_checkpoint, read_weights_metadata
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
+from dynvision.system.files import make_directory, replace_directory, temporary_sibling
+from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
 __all__ = ["ModelsStage", "model_partition"]
@@ -179,7 +179,7 @@ class ModelsStage(Stage):
         from dynvision.data.image_source import ImageSource
         from dynvision.data.transforms import get_data_transform
         from dynvision.models.loading import check_network, match_layers
-        from dynvision.training import train_network
+        from dynvision.models.training import train_network
 
         start = time.perf_counter()
         (upstream,) = self.upstream(target)

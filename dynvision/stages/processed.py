@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config.data import BUILT_IN_CHANNELS
-from dynvision.data.beton import default_write_mode, read_sidecar_head
+from dynvision.data.betons.sidecars import read_sidecar_head
+from dynvision.data.betons.spec import default_write_mode
 from dynvision.errors import DataError
-from dynvision.files import digest_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.interim import InterimStage, split_partition
 from dynvision.stages.raw import RawStage
+from dynvision.system.files import digest_json
 from dynvision.targets import Target
 
 __all__ = ["ProcessedStage", "file_names"]
@@ -88,8 +89,9 @@ class ProcessedStage(Stage):
         return [self._build(target, inputs) for target in targets]
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.data.beton import BetonFile, write_betons
-        from dynvision.data.samples import list_samples
+        from dynvision.data.betons.spec import BetonFile
+        from dynvision.data.betons.writing import write_betons
+        from dynvision.data.images.samples import list_samples
 
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
@@ -149,7 +151,7 @@ class ProcessedStage(Stage):
 
     def split(self, target: Target, labels: Sequence[int]) -> dict[str, list[int]]:
         """Which samples go into which part."""
-        from dynvision.data.splits import stratified_split
+        from dynvision.data.images.splits import stratified_split
 
         if str(target.partition).startswith("test_"):
             return {"test": list(range(len(labels)))}

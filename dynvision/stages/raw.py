@@ -12,16 +12,16 @@ from typing import Any
 
 from dynvision.config import Config
 from dynvision.config.data import DataSource
-from dynvision.data.archives import ARCHIVE_DATASETS, fetch_archive, open_split
-from dynvision.data.class_folders import Export, scan_class_folders
-from dynvision.data.exporting import export_images, open_export
-from dynvision.data.own_dataset import OwnDataset, open_own_dataset
+from dynvision.data.sources.archives import ARCHIVE_DATASETS, fetch_archive, open_split
+from dynvision.data.sources.class_folders import Export, scan_class_folders
+from dynvision.data.sources.class_path import OwnDataset, open_own_dataset
+from dynvision.data.sources.exporting import export_images, open_export
 from dynvision.errors import ConfigError, DataError, DynvisionError
-from dynvision.files import make_directory, read_json, replace_directory, write_json
-from dynvision.models.source_code import digest_source
 from dynvision.paths import Paths
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
+from dynvision.system.files import make_directory, read_json, replace_directory, write_json
+from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
 __all__ = ["SPLITS", "RawStage"]
@@ -169,7 +169,7 @@ class RawStage(Stage):
         split = str(target.partition)
         export = partial(export_images, compress_level=self.config.data.png_compress_level, workers=self.run.workers)
         if dataset == "gratings":
-            from dynvision.data.gratings import class_names, iterate_gratings
+            from dynvision.data.sources.gratings import class_names, iterate_gratings
 
             settings = self.config.data.gratings
             names = class_names(settings)

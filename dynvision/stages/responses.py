@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.data.schedule import Presentation
+from dynvision.config.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.errors import DamagedFileError
-from dynvision.experiments.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.experiments.plan import count_states
-from dynvision.files import make_directory, read_json, replace_directory, sync_tree, write_json
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.models import model_partition
+from dynvision.stimuli.presentation import Presentation
+from dynvision.system.files import make_directory, read_json, replace_directory, sync_tree, write_json
 from dynvision.targets import Target
 
 __all__ = ["ResponsesStage"]

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.files import (
+from dynvision.records import Record, make_record
+from dynvision.stages.base import Stage
+from dynvision.stages.responses import ResponsesStage
+from dynvision.system.files import (
     digest_json,
     make_directory,
     read_json,
@@ -17,9 +20,6 @@ from dynvision.files import (
     temporary_sibling,
     write_json,
 )
-from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
-from dynvision.stages.responses import ResponsesStage
 from dynvision.targets import Target
 
 if TYPE_CHECKING:

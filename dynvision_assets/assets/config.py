@@ -11,7 +11,7 @@ import warnings
 
 import dagster as dg
 
-from dynvision.files import digest_json
+from dynvision.system.files import digest_json
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.partitions import asset_key, stage_partitions

@@ -45,7 +45,7 @@ def show_stimuli(
     tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     shown: list[str] = compute.call(
-        "dynvision.building:show_stimuli", tell=context.log.info, **build_arguments(targets, config)
+        "dynvision.workspace.building:show_stimuli", tell=context.log.info, **build_arguments(targets, config)
     )
     context.log.info(f"showed {len(shown)} of {len(targets)} conditions; the others are up to date")
     return shown
@@ -63,7 +63,7 @@ def verify_responses(
     (key,) = context.assets_def.keys
     try:
         records = compute.call(
-            "dynvision.building:verify_responses",
+            "dynvision.workspace.building:verify_responses",
             tell=context.log.info,
             targets=[str(t) for t in targets],
             shown=shown,

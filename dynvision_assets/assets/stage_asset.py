@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from dynvision.checking import CHECKS
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.checking import CHECKS
 from dynvision_assets.assets.config import config_dep
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
@@ -65,15 +65,15 @@ def make_stage_asset(
         current = open_workspace(compute)
         target = target_of(current, key, context.partition_key if context.has_partition_key else None)
         (content,) = compute.call(
-            "dynvision.building:build_targets", tell=context.log.info, **build_arguments([target], config)
+            "dynvision.workspace.building:build_targets", tell=context.log.info, **build_arguments([target], config)
         )
         record = Record.from_dict(content, target)
-        results = compute.call_here("dynvision.checking:check_targets", targets=[str(target)])
+        results = compute.call_here("dynvision.workspace.checking:check_targets", targets=[str(target)])
         for result in results:
             yield report_check(key, result, hard)
         failed = [r for r in results if not r["passed"] and r["name"] in hard]
         if failed:
-            compute.call_here("dynvision.building:reject_targets", targets=[str(target)])
+            compute.call_here("dynvision.workspace.building:reject_targets", targets=[str(target)])
             raise dg.Failure(
                 f"{target}: {failed[0]['name']} does not hold: {failed[0]['sentence']}. "
                 f"Build it again: dynvision make --force {target}"

@@ -110,7 +110,7 @@ def list_assets(prefix: str, as_json: bool) -> None:
 def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
     """Say why targets are missing or stale."""
     with readable_errors():
-        from dynvision.addresses import parse_target
+        from dynvision.workspace.addresses import parse_target
 
         workspace = open_workspace()
         texts = targets or tuple("/".join(key) for key in workspace.keys)
@@ -135,8 +135,8 @@ def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
 def verify(targets: tuple[str, ...], as_json: bool) -> None:
     """Read targets again and compare them with their records."""
     with readable_errors():
-        from dynvision.addresses import parse_target
-        from dynvision.verifying import verify_targets
+        from dynvision.workspace.addresses import parse_target
+        from dynvision.workspace.verifying import verify_targets
 
         workspace = open_workspace()
         chosen = dict.fromkeys(t for text in targets for t in parse_target(workspace, text))
@@ -161,7 +161,7 @@ def verify(targets: tuple[str, ...], as_json: bool) -> None:
 def show(target: str, samples: bool, as_json: bool) -> None:
     """Show what is recorded of a target."""
     with readable_errors():
-        from dynvision.addresses import parse_target
+        from dynvision.workspace.addresses import parse_target
 
         workspace = open_workspace()
         chosen = parse_target(workspace, target)
@@ -218,7 +218,7 @@ def _print_yaml(content: dict[str, Any], **style: Any) -> None:
 
 def _sidecars(workspace: Workspace, target: Any) -> dict[str, dict[str, Any]]:
     """What the sidecars of a target's `.beton` files say, by the file's name."""
-    from dynvision.data.beton import read_sidecar
+    from dynvision.data.betons.sidecars import read_sidecar
     from dynvision.stages.processed import ProcessedStage
 
     stage = workspace.stage(target)

@@ -138,7 +138,7 @@ def _make(workspace: Workspace, targets: tuple[str, ...], force: bool, as_json: 
 
 
 def _tell_plan(workspace: Workspace, targets: tuple[str, ...], force: bool, as_json: bool) -> None:
-    from dynvision.addresses import parse_target
+    from dynvision.workspace.addresses import parse_target
 
     wanted = list(dict.fromkeys(t for text in targets for t in parse_target(workspace, text)))
     known: dict[Any, Any] = {}

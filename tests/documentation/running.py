@@ -13,11 +13,11 @@ from typing import Any
 import click
 import yaml
 
-from dynvision.addresses import parse_target
 from dynvision.config import load_config
 from dynvision.config.data import DataConfig
 from dynvision.config.schema import ExperimentsFile, ModelsFile
 from dynvision.workspace import Workspace
+from dynvision.workspace.addresses import parse_target
 from dynvision_assets.command_line import main
 from tests.documentation.blocks import PROJECT, Block, command_lines
 from tests.dynvision_assets.helpers import call_dynvision, environment

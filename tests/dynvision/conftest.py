@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.data.beton import BetonFile, write_betons
-from dynvision.data.samples import Sample
+from dynvision.data.betons.spec import BetonFile
+from dynvision.data.betons.writing import write_betons
+from dynvision.data.images.samples import Sample
 from dynvision.workspace import Workspace
 from tests.support import build_chain, write_small_config
 

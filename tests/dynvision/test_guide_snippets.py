@@ -14,8 +14,9 @@ from PIL import Image
 from torch.utils.data import Dataset, TensorDataset
 from torchvision.datasets import CIFAR100
 
-from dynvision.data.beton import BetonFile, write_betons
-from dynvision.data.samples import Sample
+from dynvision.data.betons.spec import BetonFile
+from dynvision.data.betons.writing import write_betons
+from dynvision.data.images.samples import Sample
 from tests.support import serve_folder, write_cifar100_archive
 
 pytestmark = [

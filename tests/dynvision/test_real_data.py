@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from dynvision.building import build_targets
-from dynvision.data.archives import open_split
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.data.group_folder import GroupFolder
+from dynvision.data.sources.archives import open_split
 from dynvision.errors import DataError
 from dynvision.paths import Paths
+from dynvision.workspace.building import build_targets
 from tests.support import MNIST_FILES, build_chain, edit_yaml, md5, serve_folder, write_small_config
 
 INVERTEBRATES = [6, 7, 14, 18, 24, 26, 45, 77, 79, 99]

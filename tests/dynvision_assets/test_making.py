@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.files import output_lock
+from dynvision.system.files import output_lock
 from dynvision.targets import STAGES, Target
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.making import partition_ranges
@@ -311,8 +311,8 @@ def test_a_hard_check_that_fails_is_recorded_and_raised_before_the_materializati
 def test_responses_damaged_before_they_are_verified_are_never_materialized(
     chain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynvision import building
     from dynvision.experiments.store import partial_path
+    from dynvision.workspace import building
     from dynvision_assets.resources import ComputeResource
 
     target = Target(CONTRAST, "contrast=0.5")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.data.beton import sidecar_path
-from dynvision.files import write_json
+from dynvision.data.betons.sidecars import sidecar_path
 from dynvision.records import Record, make_record
 from dynvision.stages.processed import ProcessedStage
+from dynvision.system.files import write_json
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.dynvision_assets.helpers import edit_config, open_workspace, run_dynvision, write_config

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dynvision.errors import ConfigError
-from dynvision.run_settings import RunSettings
+from dynvision.stages.run_settings import RunSettings
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.run_config import Device, ModelsConfig, RawConfig, Resolution, ResponsesConfig
 from dynvision_assets.run_processes import PID_TAG, RUN_TAG

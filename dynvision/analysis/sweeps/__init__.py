@@ -10,7 +10,7 @@ from dynvision.analysis.sweeps.duration import DURATION
 from dynvision.analysis.sweeps.generic import GENERIC
 from dynvision.analysis.sweeps.interval import INTERVAL
 from dynvision.analysis.sweeps.noise import NOISE
-from dynvision.config.experiments import canonical_argument
+from dynvision.stimuli.names import canonical_argument
 
 __all__ = ["ANALYSES", "GENERIC", "Curve", "SweepAnalysis", "choose_analysis"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray
 
 from dynvision.experiments.store import RECORD
-from dynvision.files import write_json
+from dynvision.system.files import write_json
 
 SPATIAL = ("sample", "time", "channel", "y", "x")
 CHANNEL = ("sample", "time", "channel")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.analysis.courses import Course, find_onsets
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.stores import leaky_response
 
 

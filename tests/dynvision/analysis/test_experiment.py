@@ -14,7 +14,7 @@ from dynvision.analysis.style import save_figure
 from dynvision.analysis.summary_figures import draw_figures
 from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
 from dynvision.config.experiments import Readout
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.stores import SPATIAL, leaky_response, write_store
 
 N, CLASSES = 40, [0, 1, 2, 3]

@@ -11,8 +11,8 @@ import scipy.special
 from dynvision.analysis import streaming
 from dynvision.analysis.measures import measure_condition, measure_tuning, read_step_duration, score_responses
 from dynvision.config.experiments import Readout
-from dynvision.data.schedule import Presentation
 from dynvision.experiments.reading import open_store
+from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store
 
 N, T = 6, 8

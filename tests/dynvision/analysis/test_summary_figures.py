@@ -13,7 +13,7 @@ from dynvision.analysis.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.analysis.style import color_layers, color_levels, label_parameter, pick_levels, save_figure, tag_level
 from dynvision.analysis.summary_figures import draw_figures
 from dynvision.config.experiments import Readout
-from dynvision.data.schedule import Presentation
+from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.test_experiment import LEVELS, simulate
 
 LAYERS = ("V1", "V2", "V4", "IT", "classifier")

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.config import load_config
+from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.sweeps import fill_places, find_places
-from dynvision.data.schedule import Presentation
 from dynvision.errors import ConfigError
-from dynvision.experiments.conditions import all_conditions, presentation_of
+from dynvision.stimuli.presentation import Presentation
 from tests.support import edit_yaml, set_at
 
 EXPERIMENTS = "config_experiments.yaml"

@@ -14,8 +14,10 @@ from dynvision.data.dataloader import (
     get_data_loader,
     get_train_val_loaders,
 )
-from dynvision.data.presentation import LabelSequence, Presentation, StimulusSequence
+from dynvision.data.loading.label_sequence import LabelSequence
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import UnknownNameError
+from dynvision.stimuli.presentation import Presentation
 
 
 class Images(torch.utils.data.Dataset):

@@ -8,9 +8,10 @@ import torch
 
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
-from dynvision.data.normalization import normalize_pixels
-from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.data.images.normalization import normalize_pixels
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError
+from dynvision.stimuli.presentation import Presentation
 from tests.support import flip_byte
 
 NORMALIZE = ([0.5, 0.4, 0.3], [0.2, 0.25, 0.3])

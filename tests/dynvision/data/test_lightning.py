@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import TensorDataset
 
 from dynvision.data.dataloader import get_data_loader
-from dynvision.data.presentation import LabelSequence, StimulusSequence
+from dynvision.data.loading.label_sequence import LabelSequence
+from dynvision.data.loading.sequence import StimulusSequence
 
 IMAGES = torch.randn(14, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(14) % 4

@@ -21,7 +21,8 @@ from torch.utils.data import (
 )
 
 from dynvision.data.dataloader import StandardDataLoader, StimulusDurationDataLoader, get_data_loader
-from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.data.loading.sequence import StimulusSequence
+from dynvision.stimuli.presentation import Presentation
 
 IMAGES = torch.randn(11, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(11) * 3

@@ -15,8 +15,10 @@ from torchvision.transforms import v2
 
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
-from dynvision.data.presentation import LabelSequence, Presentation, StimulusSequence
-from dynvision.data.presentation_names import make_presentation
+from dynvision.data.loading.label_sequence import LabelSequence
+from dynvision.data.loading.sequence import StimulusSequence
+from dynvision.stimuli.names import make_presentation
+from dynvision.stimuli.presentation import Presentation
 
 FLOATS = [torch.float32, torch.float16, torch.bfloat16]
 NORMALIZE = ([0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.data.schedule import Presentation
 from dynvision.experiments.plan import plan_sweep
+from dynvision.stimuli.presentation import Presentation
 
 STEPS = 8
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynvision.building import build_targets
 from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
+from dynvision.workspace.building import build_targets
 from tests.support import build_chain, edit_yaml, write_small_config
 
 KEY = "responses/contrast/rcnn_gratings"
@@ -202,7 +202,7 @@ def test_partial_store_is_refused_by_every_reader(root):
 
 
 def test_damage_found_in_what_was_written_is_not_gone_on_with(root):
-    from dynvision.building import show_stimuli, verify_responses
+    from dynvision.workspace.building import show_stimuli, verify_responses
 
     names, place = [f"{KEY}:0.5"], {"root": str(root), "config": str(root / "config")}
     shown = show_stimuli(names, **place)

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dynvision.data.presentation import Presentation, StimulusSequence
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.walking import _seed
 from dynvision.models import RCNN
+from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.experiments.test_plan import STEPS, presentations
 
 LAYERS = ["V1", "V1.lateral", "IT", "classifier"]

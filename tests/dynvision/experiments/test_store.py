@@ -23,7 +23,7 @@ from dynvision.experiments.store import (
     reject_partial,
     verify_store,
 )
-from dynvision.files import write_json
+from dynvision.system.files import write_json
 from tests.stores import layout_of, open_writer, write_batches
 from tests.support import flip_byte
 

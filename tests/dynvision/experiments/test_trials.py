@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynvision.config import load_config
-from dynvision.data.trials import choose_trials
+from dynvision.data.loading.trials import choose_trials
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
 from tests.support import build_chain, edit_yaml, write_small_config

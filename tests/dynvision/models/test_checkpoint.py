@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dynvision.analysis.pictures import draw_target
-from dynvision.building import build_targets
-from dynvision.checking import check_targets
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
 from dynvision.experiments.reading import open_store
 from dynvision.models.checkpoint import load_checkpoint, match_outputs
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import build_targets
+from dynvision.workspace.checking import check_targets
+from dynvision_assets.pictures import draw_target
 from tests.support import build_chain, edit_yaml, set_at, write_small_config
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.building import build_targets
-from dynvision.checking import check_targets
-from dynvision.data import class_folders
 from dynvision.data.group_folder import GroupFolder
+from dynvision.data.sources import class_folders
 from dynvision.errors import DataError, UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import build_targets
+from dynvision.workspace.checking import check_targets
 from tests.support import edit_yaml
 
 

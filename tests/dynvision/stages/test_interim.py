@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dynvision.building import build_targets
 from dynvision.data.group_folder import GroupFolder
 from dynvision.errors import ConfigError, DataError, MissingError
 from dynvision.paths import Paths
+from dynvision.workspace.building import build_targets
 from tests.support import build_chain, edit_yaml
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from dynvision.building import build_targets
-from dynvision.data import exporting, gratings
+from dynvision.data.sources import exporting, gratings
 from dynvision.errors import DataError, DynvisionError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import build_targets
 from tests.support import edit_yaml
 
 TRAIN = Target(("raw", "gratings"), "train")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from dynvision.config import load_config
-from dynvision.data.own_dataset import open_own_dataset
+from dynvision.data.sources.class_path import open_own_dataset
 from dynvision.errors import ConfigError, DataError
 from dynvision.workspace import Workspace
 from tests.support import build_chain, edit_yaml
@@ -81,7 +81,7 @@ def blobs(tmp_path: Path, small_config: Path, module: str) -> Workspace:
 
 
 def test_images_of_the_class_are_exported_with_their_labels_and_reach_the_beton(blobs):
-    from dynvision.data.beton import read_sidecar
+    from dynvision.data.betons.sidecars import read_sidecar
     from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 
     root, config = blobs.paths.root, blobs.config.folder
@@ -97,7 +97,7 @@ def test_images_of_the_class_are_exported_with_their_labels_and_reach_the_beton(
 
 
 def test_changed_source_of_the_class_makes_its_images_stale(blobs, module):
-    from dynvision.addresses import parse_target
+    from dynvision.workspace.addresses import parse_target
 
     build_chain(blobs.paths.root, blobs.config.folder, "raw/blobs:test")
     source = blobs.paths.root / f"{module}.py"
@@ -142,7 +142,7 @@ def test_class_and_archive_together_are_refused(small_config):
 
 
 def test_pictures_of_one_channel_stay_one_channel():
-    from dynvision.data.own_dataset import _as_pixels
+    from dynvision.data.sources.class_path import _as_pixels
 
     assert _as_pixels(Image.new("L", (4, 3), 7), "here").shape == (3, 4)
     assert _as_pixels(np.zeros((3, 4, 1), dtype=np.uint8), "here").shape == (3, 4)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from dynvision.building import build_targets
 from dynvision.config import load_config
-from dynvision.data.beton import read_sidecar
+from dynvision.data.betons.sidecars import read_sidecar
 from dynvision.errors import ConfigError, DataError
 from dynvision.targets import Target
-from dynvision.verifying import verify_targets
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import build_targets
+from dynvision.workspace.verifying import verify_targets
 from tests.support import edit_yaml, find_leftovers
 
 TEST = Target(("processed", "gratings"), "test_pair")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.building import build_targets
 from dynvision.errors import ConfigError, DataError, DynvisionError, MissingError
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import build_targets
 from tests.support import (
     closed_address,
     edit_yaml,

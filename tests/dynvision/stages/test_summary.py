@@ -8,14 +8,14 @@ import shutil
 import pandas as pd
 import pytest
 
-from dynvision.addresses import parse_target
-from dynvision.building import build_targets
-from dynvision.checking import check_targets
 from dynvision.errors import MissingError
 from dynvision.stages.summary import SummaryStage
 from dynvision.targets import Target
-from dynvision.verifying import verify_targets
 from dynvision.workspace import Workspace
+from dynvision.workspace.addresses import parse_target
+from dynvision.workspace.building import build_targets
+from dynvision.workspace.checking import check_targets
+from dynvision.workspace.verifying import verify_targets
 from tests.dynvision.conftest import Chain
 from tests.support import build_chain, edit_yaml, write_small_config
 

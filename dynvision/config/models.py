@@ -1,0 +1,84 @@
+"""Schema of `config_models.yaml`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from dynvision.config.data import Name, Section
+from dynvision.config.recording import RecordConfig, RunConfig
+
+__all__ = ["ModelConfig", "TrainingConfig"]
+
+
+class TrainingConfig(Section):
+    """How a network is trained; times are in steps of the network."""
+
+    epochs: int = Field(10, ge=1)
+    n_timesteps: int = Field(8, ge=1)
+    loss_from: int = Field(4, ge=0, description="first step whose output is scored")
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    sensor_noise: float = Field(0.0, ge=0, description="in units of the normalized image")
+    contrast_range: tuple[float, float] = (1.0, 1.0)
+    transform: str | None = Field(None, description="a preset of transform_presets")
+    datasets: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="settings that differ for one dataset"
+    )
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> TrainingConfig:
+        if self.loss_from >= self.n_timesteps:
+            raise ValueError(
+                f"loss_from ({self.loss_from}) must be smaller than n_timesteps ({self.n_timesteps}): "
+                "no step would be scored"
+            )
+        low, high = self.contrast_range
+        if not 0 < low <= high <= 1:
+            raise ValueError("contrast_range is [lowest, highest] within (0, 1]")
+        for name, changes in self.datasets.items():
+            if "datasets" in changes:
+                raise ValueError(f"'datasets.{name}' cannot hold 'datasets' again")
+            TrainingConfig(**{**self.model_dump(exclude={"datasets"}), **changes})
+        return self
+
+    def for_dataset(self, dataset: str) -> TrainingConfig:
+        """The settings for one dataset: the general ones with its own over them."""
+        return TrainingConfig(**{**self.model_dump(exclude={"datasets"}), **self.datasets.get(dataset, {})})
+
+
+class ModelConfig(Section):
+    """A network: the class by import path, its arguments, its training, or the weights that it has already.
+
+    `training: null` leaves the network as it is made; `checkpoint` names weights (safetensors, or a state dict that
+    `torch.load(weights_only=True)` reads), with `{dataset}`, `{group}` and `{seed}` where they differ. A checkpoint is
+    not trained further unless `training` is given too.
+    """
+
+    class_path: str = Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    args: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: str | None = Field(None, description="weights to begin with; relative to the root")
+    training: TrainingConfig | None = Field(default_factory=TrainingConfig)
+    record: RecordConfig = RecordConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checkpoint_is_trained(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("checkpoint") is not None:
+            return {"training": None, **values}
+        return values
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _places_are_known(cls, checkpoint: str | None) -> str | None:
+        if checkpoint is not None:
+            try:
+                checkpoint.format(dataset="", group="", seed="")
+            except (LookupError, ValueError) as error:
+                raise ValueError(
+                    f"'{checkpoint}' may hold {{dataset}}, {{group}} and {{seed}}, nothing else"
+                ) from error
+        return checkpoint

@@ -1,0 +1,1 @@
+"""`.beton` files: writing, verifying and reading them."""

@@ -1,0 +1,90 @@
+"""Images as they go into a `.beton` file: raw pixels, JPEG, or the source's own bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dynvision.data.betons.layout import JPEG, RAW
+from dynvision.data.images.reading import decode_image, read_image
+
+__all__ = ["Picture", "digest_content", "read_picture"]
+
+SMART_FACTOR = 2
+"""In the mode `smart`, an image is stored as JPEG where its raw pixels take more than this times the bytes."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it goes into the file.
+
+    Attributes:
+        content: Its bytes, one-dimensional.
+        kept_as: `RAW` or `JPEG`.
+        size: Height and width.
+        digest: Of the content; see `digest_content`.
+    """
+
+    content: Any
+    kept_as: int
+    size: tuple[int, int]
+    digest: int
+
+
+def read_picture(path: str, place: int, job: dict[str, Any]) -> Picture:
+    """Decode an image, once, and encode it as its file asks for.
+
+    Args:
+        path: The image.
+        place: Its place in the file; of `proportion`, every other one becomes a JPEG.
+        job: `write_mode`, `channels`, `resolution` and `jpeg_quality`.
+
+    Raises:
+        OSError: It cannot be read, or is no image.
+        ValueError: It cannot be encoded.
+    """
+    mode, quality = job["write_mode"], job["jpeg_quality"]
+    if mode == "bytes":
+        content, size = _pass_through(path, quality)
+        return Picture(content, JPEG, size, digest_content(content))
+    pixels = read_image(path, job["channels"], job["resolution"])
+    content, kept_as = pixels.reshape(-1), RAW
+    if mode != "raw" and not (mode == "proportion" and place % 2):
+        encoded = _encode(pixels, quality)
+        if mode != "smart" or pixels.nbytes > SMART_FACTOR * len(encoded):
+            content, kept_as = encoded, JPEG
+    return Picture(content, kept_as, pixels.shape[:2], digest_content(content))
+
+
+def digest_content(content: Any) -> int:
+    """A digest of an image's bytes, 64 bits."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def _pass_through(path: str, quality: int) -> tuple[Any, tuple[int, int]]:
+    """The bytes of a JPEG as they are; another format is encoded as one, at its own size."""
+    content = np.fromfile(path, dtype=np.uint8)
+    pixels = decode_image(content, 3)  # damage is found here and not by whoever reads the file
+    is_jpeg = content[:2].tobytes() == b"\xff\xd8" and not _is_cmyk(content)
+    return content if is_jpeg else _encode(pixels, quality), pixels.shape[:2]
+
+
+def _encode(pixels: Any, quality: int) -> Any:
+    colours = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(".jpg", colours, [int(cv2.IMWRITE_JPEG_QUALITY), quality])
+    if not done:
+        raise ValueError("it cannot be encoded as JPEG")
+    return encoded.reshape(-1)
+
+
+def _is_cmyk(content: Any) -> bool:
+    """Whether a JPEG has four channels, which FFCV's decoder does not read."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content.tobytes())) as image:
+        return image.mode == "CMYK"

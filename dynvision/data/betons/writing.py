@@ -1,0 +1,150 @@
+"""`.beton` files that are whole and checked: written beside, verified, given a sidecar, renamed.
+
+The format itself has no checksum, and a damaged file can return black images or end the process,
+so a file is opened only after it has been compared with its sidecar `<name>.beton.json`. FFCV's own writer
+is not used: it hangs where an image, a worker or the disk fails (see `beton_format`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynvision.data.betons.sidecars import (
+    remember_verified,
+    seal_sidecar,
+    sidecar_path,
+)
+from dynvision.data.betons.spec import LEAST_SHARE, WRITE_MODES, BetonFile, require_ffcv
+from dynvision.data.betons.watchdog import run_writer
+from dynvision.data.images.samples import Sample
+from dynvision.errors import DamagedFileError, DataError, DynvisionError, unknown_name
+from dynvision.system.files import (
+    check_free_space,
+    make_directory,
+    replace_file,
+    sha256_file,
+    temporary_sibling,
+    write_json,
+)
+
+__all__ = ["write_beton", "write_betons"]
+
+
+def write_beton(
+    path: Path | str,
+    samples: Sequence[Sample],
+    *,
+    base: Path | str = ".",
+    resolution: int,
+    channels: int = 3,
+    record: dict[str, Any] | None = None,
+    timeout: float = 60.0,
+    write_mode: str | None = None,
+    jpeg_quality: int = 95,
+    max_bad_images: int = 0,
+) -> dict[str, Any]:
+    """Write one `.beton` file with its sidecar; see `BetonFile` and `write_betons`."""
+    if write_mode is not None and write_mode not in WRITE_MODES:
+        raise unknown_name("write_mode", write_mode, WRITE_MODES)
+    file = BetonFile(Path(path), samples, Path(base), resolution, channels, record or {}, write_mode, jpeg_quality)
+    return write_betons([file], timeout=timeout, description=file.path.name, max_bad_images=max_bad_images)[0]
+
+
+def write_betons(
+    files: Sequence[BetonFile],
+    *,
+    timeout: float,
+    description: str,
+    max_bad_images: int = 0,
+    finish_record: Callable[[list[list[str]]], dict[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Write `.beton` files, in a child process under a watchdog, and their sidecars.
+
+    Each file is written to a temporary name, read back and compared with the images, hashed, and
+    renamed. Nothing is left under the final name when something goes wrong.
+
+    Args:
+        files: What to write.
+        timeout: Seconds without progress after which the writer is stopped.
+        description: What the progress bar says.
+        max_bad_images: How many unreadable images, in all files together, may be left out; they are listed in the
+            sidecars.
+        finish_record: Makes the record of all files, given `[path, reason]` of the images that were left out; by
+            default each file keeps its own.
+
+    Returns:
+        The sidecars.
+
+    Raises:
+        DataError: Images cannot be read; all of them are named.
+        DynvisionError: The writer stopped or was stuck, or the disk is too small.
+    """
+    require_ffcv()
+    for file in files:
+        if not file.samples:
+            raise DataError(f"{file.path}: there are no images to write; check the group and the raw stage")
+        make_directory(file.path.parent)
+    needed = sum(len(f.samples) * f.resolution**2 * f.channels * LEAST_SHARE[f.mode] for f in files)
+    check_free_space(files[0].path.parent, int(needed) + len(files) * (4 << 20), description)
+    temporaries = [temporary_sibling(file.path) for file in files]
+    try:
+        facts = run_writer(files, temporaries, timeout, description, max_bad_images)
+        for file, fact in zip(files, facts, strict=True):  # by the sources' own names: a root may be moved
+            fact["places"] = {place for place, _ in fact["left_out"]}
+            fact["left_out"] = sorted([file.samples[place].source, reason] for place, reason in fact["left_out"])
+        left_out = [bad for fact in facts for bad in fact["left_out"]]
+        record = finish_record(left_out) if finish_record is not None else None
+        sidecars = [
+            _sidecar(file, fact, temporary, record)
+            for file, fact, temporary in zip(files, facts, temporaries, strict=True)
+        ]
+        for sidecar, temporary in zip(sidecars, temporaries, strict=True):
+            beside = sidecar_path(temporary)
+            write_json(beside, seal_sidecar(sidecar), indent=None)
+            if sha256_file(temporary) != sidecar["file"]["sha256"]:
+                raise DamagedFileError(f"{temporary} changed after it was read back; run this again")
+        for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
+            # One right after the other; a reader who comes between looks again (see `sidecars`).
+            os.replace(temporary, file.path)
+            replace_file(sidecar_path(temporary), sidecar_path(file.path))
+            remember_verified(file.path, sidecar["file"]["sha256"])
+        return sidecars
+    except OSError as error:
+        raise DynvisionError(
+            f"{description}: {files[0].path.parent} could not be written ({error}). No half file was left behind. Make "
+            "room or mend the disk, then run this again."
+        ) from error
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+            sidecar_path(temporary).unlink(missing_ok=True)
+
+
+def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dict[str, Any] | None) -> dict[str, Any]:
+    samples = [s for place, s in enumerate(file.samples) if place not in fact["places"]]
+    return {
+        "record": file.record if record is None else record,
+        "file": {
+            "name": file.path.name,
+            "bytes": temporary.stat().st_size,
+            "sha256": fact["sha256"],
+            "pixels": fact["pixels"],
+            "samples": len(samples),
+            "resolution": file.resolution,
+            "fit": file.fit,
+            "channels": file.channels,
+            "write_mode": file.mode,
+            "jpeg_quality": None if file.mode in ("raw", "bytes") else file.jpeg_quality,
+            "label_space": "original",
+            "bad_images": fact["left_out"],
+            "write_seconds": round(fact["seconds"], 3),
+        },
+        "samples": {
+            "source": [s.source for s in samples],
+            "label": [s.label for s in samples],
+            "group_label": [s.group_label for s in samples],
+        },
+    }

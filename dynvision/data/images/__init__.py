@@ -1,0 +1,1 @@
+"""One image: reading it, its numbers, and lists of images."""

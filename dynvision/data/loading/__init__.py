@@ -1,0 +1,1 @@
+"""The inside of the data loaders: from images to stimuli in time."""

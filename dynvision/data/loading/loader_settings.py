@@ -1,0 +1,74 @@
+"""What a loader is given, checked before anything is read: its presentation, its dataset, its type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset
+
+from dynvision.errors import nearest_name
+from dynvision.stimuli.names import canonical_argument, make_presentation, presentation_arguments
+from dynvision.stimuli.presentation import Presentation
+
+__all__ = ["check_dataset", "check_dtype", "resolve_presentation"]
+
+_PRESENTATION_ARGUMENTS = presentation_arguments()
+
+
+def resolve_presentation(
+    presentation: Presentation | None,
+    name: str | None,
+    n_timesteps: int | None,
+    settings: dict[str, Any],
+    others: Sequence[str] = (),
+) -> Presentation:
+    """Take a presentation as it is given, or make the one that settings describe.
+
+    Args:
+        presentation: The presentation, or else settings.
+        name: The name of the loader that the settings are for.
+        n_timesteps: T.
+        settings: Settings of the presentation, full names or aliases.
+        others: What else the caller accepts, for naming the nearest.
+
+    Raises:
+        TypeError: Both a presentation and settings are given, or a setting is unknown.
+    """
+    for key in settings:
+        if canonical_argument(key) == key and key not in _PRESENTATION_ARGUMENTS:
+            near = nearest_name(key, [*_PRESENTATION_ARGUMENTS, *others])
+            raise TypeError(f"{name or 'Standard'} has no setting '{key}'. {near}")
+    if n_timesteps is not None:
+        settings = {**settings, "n_timesteps": n_timesteps}
+    if presentation is None:
+        return make_presentation(name or "Standard", **settings)
+    if settings or name:
+        extra = ", ".join([*([name] if name else []), *settings])
+        raise TypeError(f"give either presentation= or its settings, not both ({extra})")
+    return presentation
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raise where a type is none of torch's.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
+
+
+def check_dataset(dataset: Any, torch_arguments: dict[str, Any], dtype: torch.dtype | None) -> None:
+    """Raise where a dataset, or how it is batched, cannot be shown."""
+    if isinstance(dataset, IterableDataset):
+        raise TypeError(
+            "an iterable dataset does not number its samples, which seeds their noise. Give a dataset with __len__ and "
+            "__getitem__."
+        )
+    if len(dataset) == 0:
+        raise ValueError("the dataset is empty: there is nothing to show")
+    if torch_arguments.get("batch_size", 1) is None and torch_arguments.get("batch_sampler") is None:
+        raise ValueError("batch_size=None leaves out batching, and a stimulus is a batch. Use batch_size=1.")
+    check_dtype(dtype)

@@ -1,0 +1,85 @@
+"""Presentations by the names of their loaders, as config files and `get_data_loader` write them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from dynvision.errors import nearest_name, unknown_name
+from dynvision.stimuli.presentation import Presentation
+
+__all__ = ["ARGUMENT_ALIASES", "PRESENTATIONS", "canonical_argument", "make_presentation", "presentation_arguments"]
+
+ARGUMENT_ALIASES = {
+    "n_timesteps": ("tsteps", "dsteps", "data_timesteps"),
+    "stimulus_duration": ("stim", "duration"),
+    "intro_duration": ("intro",),
+    "interval_duration": ("interval",),
+    "stimulus_contrast": ("contrast",),
+    "void_value": ("non_input_value", "voidinput"),
+    "non_label_index": ("voidid",),
+}
+"""The names of a presentation's settings, and the short forms that are understood for each."""
+
+_CANONICAL = {alias: name for name, aliases in ARGUMENT_ALIASES.items() for alias in aliases}
+
+
+def canonical_argument(name: str) -> str:
+    """Give the full name of a presentation's setting (`stim` → `stimulus_duration`)."""
+    return _CANONICAL.get(name, name)
+
+
+PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
+    "Standard": Presentation.constant,
+    "StimulusDuration": Presentation.duration,
+    "StimulusContrast": Presentation.contrast,
+    "StimulusInterval": Presentation.interval,
+    "StimulusRepetition": Presentation.repetition,
+    "StimulusNoise": Presentation.noise,
+    "StimulusProgram": Presentation.from_program,
+}
+"""The presentations that a config file names, under the names of their loaders."""
+
+
+def presentation_arguments() -> list[str]:
+    """Every setting that some presentation takes, with its aliases."""
+    names = [p for build in PRESENTATIONS.values() for p in _settings_of(build)]
+    full = list(dict.fromkeys(names))
+    return full + [alias for name in full for alias in ARGUMENT_ALIASES.get(name, ())]
+
+
+def _settings_of(build: Callable[..., Presentation]) -> list[str]:
+    parameters = inspect.signature(build).parameters
+    shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
+    return [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
+
+
+def make_presentation(name: str, **settings: Any) -> Presentation:
+    """Build a presentation by the name of its loader, with full names or aliases for its settings.
+
+    Raises:
+        UnknownNameError: There is no such loader.
+        TypeError: A setting is unknown or missing; the message names the nearest.
+        ValueError: A setting has an impossible value.
+    """
+    short = name.removesuffix("DataLoader")
+    if short not in PRESENTATIONS:
+        raise unknown_name("data_loader", name, PRESENTATIONS)
+    build = PRESENTATIONS[short]
+    parameters = inspect.signature(build).parameters
+    valid = _settings_of(build)
+    full: dict[str, Any] = {}
+    for key, value in settings.items():
+        if canonical_argument(key) in full:
+            raise TypeError(f"{name} is given '{canonical_argument(key)}' twice, once under another of its names")
+        full[canonical_argument(key)] = value
+    for key in full:
+        if key not in valid:
+            aliases = [a for v in valid for a in ARGUMENT_ALIASES.get(v, ())]
+            raise TypeError(f"{name} has no setting '{key}'. {nearest_name(key, valid + aliases)}")
+    required = [p for p, spec in parameters.items() if spec.default is spec.empty and p in valid]
+    if missing := [p for p in required if p not in full]:
+        raise TypeError(f"{name} needs the setting '{missing[0]}'")
+    return build(**full)

@@ -1,0 +1,211 @@
+"""Noise that belongs to a sample and a time step, never to a global generator."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.errors import unknown_name
+
+__all__ = ["NOISE_KINDS", "NOISE_TEMPORAL", "Noise", "add_noise", "sensor_noise"]
+
+NoiseKind = Literal["gaussian", "uniform", "salt_and_pepper", "poisson", "phase_scrambled"]
+NoiseTemporal = Literal["static", "dynamic", "correlated"]
+
+NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
+NOISE_TEMPORAL: tuple[str, ...] = get_args(NoiseTemporal)
+
+_Images = npt.NDArray[np.float32]
+_MEMORY_LEFT = 0.01
+"""How much of a temporally correlated noise's past is left where its kernel is cut off."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise in a stimulus.
+
+    For gaussian, uniform and poisson noise total variance is held, and `ssnr` is the signal's share of
+    it; for salt and pepper `ssnr` is the share of pixels kept, for phase scrambling the weight of the
+    image's own phases.
+
+    Attributes:
+        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`.
+        ssnr: In [0, 1]: 0 is pure noise, 1 the image.
+        temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
+        persistence: Correlation from one step to the next where `temporal` is `correlated`, in [0, 0.99]: that of the
+            Gaussian field r that every noise is made of. It is r for gaussian noise, 6/π · asin(r/2) for uniform, a
+            little less than r for poisson, and 2/π · asin(r) for whether a pixel is salt or pepper. A step costs about
+            ln 0.01 / ln r fields.
+        spatial_scale: Standard deviation, in pixels, of the Gaussian by which the noise field is smoothed
+            (periodic at the borders); 0 is independent pixels. Not for `phase_scrambled`.
+        seed: The same sample gets the same noise for the same seed.
+    """
+
+    kind: str
+    ssnr: float
+    temporal: str = "static"
+    persistence: float = 0.8
+    spatial_scale: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in NOISE_KINDS:
+            raise unknown_name("noise", self.kind, NOISE_KINDS)
+        if self.temporal not in NOISE_TEMPORAL:
+            raise unknown_name("temporal noise", self.temporal, NOISE_TEMPORAL)
+        for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.99), ("spatial_scale", 0, np.inf)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
+                raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**64:
+            raise ValueError(f"the seed of noise is a whole number from 0, not {self.seed!r}")
+        if self.kind == "phase_scrambled" and self.spatial_scale > 0:
+            raise ValueError("phase-scrambled noise has the image's own spatial spectrum; leave spatial_scale at 0")
+
+
+def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], step: int) -> _Images:
+    """Show images in noise at one step.
+
+    With the signal s, its mean μ and variance σ² over the pixels of each channel, and w = ssnr:
+
+    - gaussian, uniform: ``x = μ + √w (s − μ) + √(1 − w) σ n`` with n of unit variance.
+    - salt_and_pepper: each pixel is kept with probability w, else it takes the image's lowest or highest
+      value, all channels together.
+    - poisson: intensities ``I = s − min s`` are counted as photons, ``y ~ Poisson(N I) / N``, where
+      ``N = ⟨I⟩ w / (σ² (1 − w))`` photons a unit give the signal the share w of the variance; then
+      ``x = μ + √w (y + min s − μ)``. w is at least 0.001.
+    - phase_scrambled: the amplitude spectrum is kept, and each phase is the weighted mean of the image's and a
+      random one (Dakin, Hess, Ledgeway & Achtman, What causes non-monotonic tuning of fMRI response to noisy
+      images?, Current Biology 12, 2002). The random one lies φ_n off the image's, by the same for all channels, so
+      that their relation, and with it colour, is kept (Prichard & Theiler, Generating surrogate data for time
+      series with several simultaneously measured variables, PRL 73, 1994): ``φ = φ_s + arg(w + (1 − w) e^{iφ_n})``.
+
+    Nothing is clipped: normalized images have no fixed range.
+
+    Args:
+        images: Shape `[B, C, H, W]`, float32.
+        noise: The noise.
+        sample_ids: Which sample each image is, shape `[B]`.
+        step: The time step.
+
+    Returns:
+        Shape `[B, C, H, W]`, float32.
+    """
+    if noise.ssnr == 1:
+        return images
+    field = _draw_field(noise, sample_ids, step, images.shape[1:], stream=1)
+    signal = images.astype(np.float64)
+    mean = signal.mean(axis=(2, 3), keepdims=True)
+    deviation = signal.std(axis=(2, 3), keepdims=True)
+    keep, rest = np.sqrt(noise.ssnr), np.sqrt(1 - noise.ssnr)
+    if noise.kind == "gaussian":
+        noisy = mean + keep * (signal - mean) + rest * deviation * field
+    elif noise.kind == "uniform":
+        noisy = mean + keep * (signal - mean) + rest * deviation * np.sqrt(12) * (_quantile(field) - 0.5)
+    elif noise.kind == "salt_and_pepper":
+        side = _draw_field(noise, sample_ids, step, images.shape[1:], stream=2)[:, :1] > 0
+        extreme = np.where(side, signal.max(axis=(1, 2, 3), keepdims=True), signal.min(axis=(1, 2, 3), keepdims=True))
+        noisy = np.where(_quantile(field[:, :1]) < noise.ssnr, signal, extreme)
+    elif noise.kind == "poisson":
+        noisy = _count_photons(signal, mean, deviation, field, max(noise.ssnr, 1e-3))
+    else:
+        noisy = _scramble_phases(signal, field[:, :1], noise.ssnr)
+    shown: _Images = noisy.astype(np.float32)
+    return shown
+
+
+def sensor_noise(sample_ids: npt.NDArray[np.int64], step: int, shape: tuple[int, ...], seed: int) -> _Images:
+    """Draw Gaussian noise of unit variance for each sample at one step.
+
+    A counter-based generator (Philox: Salmon et al., Parallel random numbers: as easy as 1, 2, 3,
+    SC 2011) is keyed by (seed, sample, step), so that a sample's noise does not depend on batch
+    size, order, workers or the other conditions shown.
+
+    Args:
+        sample_ids: Which sample each row is, shape `[B]`.
+        step: The time step, counted from the first step of the presentation.
+        shape: The shape of one frame, `(C, H, W)`.
+        seed: The seed of the noise.
+
+    Returns:
+        Shape `[B, C, H, W]`, float32.
+    """
+    noise = np.empty((len(sample_ids), *shape), dtype=np.float32)
+    for row, sample in zip(noise, sample_ids, strict=True):
+        key: Any = [seed, (int(sample) << 32) + step]
+        generator = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
+        generator.standard_normal(dtype=np.float32, out=row)
+    return noise
+
+
+def _draw_field(
+    noise: Noise, sample_ids: npt.NDArray[np.int64], step: int, shape: tuple[int, ...], stream: int
+) -> npt.NDArray[np.float64]:
+    """A Gaussian field of unit variance for each sample; every kind of noise is made of such fields.
+
+    Temporal correlation is that of a first-order autoregression, as a moving average over the past
+    steps whose weights fall by `persistence` each, so that any step can be drawn by itself.
+    """
+    # A seed of its own for each field, so that it is independent of the sensor's noise.
+    seed = (noise.seed + stream * 0x9E3779B97F4A7C15) % 2**64
+    if noise.temporal == "correlated" and noise.persistence > 0:
+        past = int(np.ceil(np.log(_MEMORY_LEFT) / np.log(noise.persistence))) + 1
+        weights = noise.persistence ** np.arange(past)
+        weights /= np.sqrt((weights**2).sum())
+        draws = (sensor_noise(sample_ids, step + past - k, shape, seed) for k in range(past))
+        field = sum((w * draw for w, draw in zip(weights, draws, strict=True)), start=np.zeros(1))
+    else:
+        field = sensor_noise(sample_ids, 0 if noise.temporal == "static" else step, shape, seed)
+    smooth: npt.NDArray[np.float64] = field.astype(np.float64)
+    if noise.spatial_scale > 0:
+        vertical, horizontal = np.fft.fftfreq(shape[1])[:, None], np.fft.fftfreq(shape[2])
+        gain = np.exp(-2 * (np.pi * noise.spatial_scale) ** 2 * (vertical**2 + horizontal**2))
+        smooth = np.fft.ifft2(np.fft.fft2(smooth) * gain).real / np.sqrt((gain**2).mean())
+    return smooth
+
+
+def _quantile(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The standard normal distribution function: turns a Gaussian field into a uniform one."""
+    from scipy.special import ndtr
+
+    uniform: npt.NDArray[np.float64] = ndtr(field)
+    return uniform
+
+
+def _count_photons(
+    signal: npt.NDArray[np.float64],
+    mean: npt.NDArray[np.float64],
+    deviation: npt.NDArray[np.float64],
+    field: npt.NDArray[np.float64],
+    ssnr: float,
+) -> npt.NDArray[np.float64]:
+    from scipy.stats import poisson
+
+    floor = signal.min(axis=(2, 3), keepdims=True)
+    intensity = signal - floor
+    variance = np.maximum(deviation**2, 1e-12)
+    photons = np.maximum((mean - floor) * ssnr / (variance * (1 - ssnr)), 1e-12)
+    counted = poisson.ppf(np.clip(_quantile(field), 1e-12, 1 - 1e-12), photons * intensity) / photons
+    flat = deviation == 0
+    return np.where(flat, signal, mean + np.sqrt(ssnr) * (counted + floor - mean))
+
+
+def _scramble_phases(
+    signal: npt.NDArray[np.float64], field: npt.NDArray[np.float64], ssnr: float
+) -> npt.NDArray[np.float64]:
+    spectrum = np.fft.rfft2(signal)
+    amplitude = np.abs(spectrum)
+    own = np.divide(spectrum, amplitude, out=np.ones_like(spectrum), where=amplitude > 0)
+    # The phases of a real noise image have the symmetry that keeps the result real.
+    other = np.fft.rfft2(field)
+    other /= np.maximum(np.abs(other), 1e-12)
+    turn = ssnr + (1 - ssnr) * other
+    size = np.abs(turn)
+    phase = own * np.divide(turn, size, out=np.ones_like(turn), where=size > 1e-9)
+    phase[..., 0, 0] = own[..., 0, 0]
+    scrambled: npt.NDArray[np.float64] = np.fft.irfft2(amplitude * phase, s=signal.shape[-2:])
+    return scrambled

@@ -1,0 +1,302 @@
+"""Presentations: what is shown at each time step of a trial. NumPy only; no torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.stimuli.noise import Noise
+from dynvision.stimuli.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
+from dynvision.stimuli.timeline import describe_timeline, find_window
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["VOID", "Presentation", "Segment"]
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What a trial shows at each of its T time steps.
+
+    The timeline of `Presentation.interval(12, stimulus_duration=3, intro_duration=1,
+    interval_duration=2)`::
+
+        step    0 1 2 3 4 5 6 7 8 9 …
+        frame   · 0 0 0 · · 0 0 0 · · ·      (· is void)
+        label  -1 l l l -1 -1 l l l -1 -1 -1
+
+    A shown image x appears as `r + c · (x − r)` with contrast c and reference r: Michelson
+    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). Where
+    `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
+    deviation that does not scale with contrast and differs from step to step.
+
+    Attributes:
+        segments: The trial from its first step to its last.
+        void_value: Pixel value of a void frame, in units of the (normalized) image.
+        non_label_index: The label of a void step.
+        contrast_reference: Pixel value towards which contrast fades: mean grey.
+        sensor_noise: Standard deviation of the added noise, in units of the (normalized) image.
+        noise_seed: Seed of that noise; the same sample at the same step always gets the same noise.
+        dt: Milliseconds a step; `None` leaves time in steps.
+
+    The constructors take durations in steps, or in milliseconds where `dt` is given; `n_timesteps` is in steps.
+    """
+
+    segments: tuple[Segment, ...]
+    void_value: float = 0.0
+    non_label_index: int = -1
+    contrast_reference: float = 0.0
+    sensor_noise: float = 0.0
+    noise_seed: int = 0
+    dt: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.segments or self.n_timesteps == 0:
+            raise ValueError("a presentation needs at least one time step")
+        for name in ("void_value", "contrast_reference", "sensor_noise"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
+        if self.sensor_noise < 0:
+            raise ValueError(f"sensor_noise is a standard deviation and cannot be {self.sensor_noise}")
+        for name in ("noise_seed", "non_label_index"):
+            value, least = getattr(self, name), 0 if name == "noise_seed" else -(2**63)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**63:
+                raise ValueError(f"{name} must be a whole number{' from 0' if least == 0 else ''}, not {value!r}")
+        if self.dt is not None:
+            count_steps("dt", 0, self.dt)
+
+    @classmethod
+    def constant(cls, n_timesteps: int = 1, *, stimulus_contrast: float = 1.0, **settings: Any) -> Presentation:
+        """Show the image at every step."""
+        check_steps("n_timesteps", n_timesteps, least=1)
+        return cls((Segment(n_timesteps, 0, stimulus_contrast),), **settings)
+
+    @classmethod
+    def duration(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        *,
+        stimulus_contrast: float = 1.0,
+        dt: float | None = None,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image once: `intro_duration` void steps, the stimulus, void until the end."""
+        intro = Segment(count_steps("intro_duration", intro_duration, dt))
+        image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
+        return cls(fill_trial(n_timesteps, [intro, image]), dt=dt, **settings)
+
+    @classmethod
+    def contrast(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        stimulus_contrast: float = 1.0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image once at `stimulus_contrast`, in [0, 1]."""
+        return cls.duration(
+            n_timesteps, stimulus_duration, intro_duration, stimulus_contrast=stimulus_contrast, **settings
+        )
+
+    @classmethod
+    def interval(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        interval_duration: int = 0,
+        *,
+        stimulus_contrast: float = 1.0,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image twice with `interval_duration` void steps between."""
+        return cls.repetition(
+            n_timesteps,
+            stimulus_duration,
+            intro_duration,
+            interval_duration,
+            stimulus_contrast=stimulus_contrast,
+            **settings,
+        )
+
+    @classmethod
+    def repetition(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        interval_duration: int = 0,
+        repetitions: int = 2,
+        *,
+        stimulus_contrast: float = 1.0,
+        dt: float | None = None,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image `repetitions` times with `interval_duration` void steps between."""
+        check_steps("repetitions", repetitions, least=1)
+        image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
+        gap = Segment(count_steps("interval_duration", interval_duration, dt))
+        intro = Segment(count_steps("intro_duration", intro_duration, dt))
+        return cls(fill_trial(n_timesteps, [intro, image, *[gap, image] * (repetitions - 1)]), dt=dt, **settings)
+
+    @classmethod
+    def noise(
+        cls,
+        n_timesteps: int,
+        stimulus_duration: int,
+        intro_duration: int = 0,
+        noise_type: str = "gaussian",
+        ssnr: float = 0.5,
+        temporal: str = "static",
+        persistence: float = 0.8,
+        spatial_scale: float = 0.0,
+        *,
+        stimulus_contrast: float = 1.0,
+        noise_seed: int = 0,
+        dt: float | None = None,
+        **settings: Any,
+    ) -> Presentation:
+        """Show the image once in noise; the settings are those of `Noise`."""
+        noise = Noise(noise_type, ssnr, temporal, persistence, spatial_scale, noise_seed)
+        intro = Segment(count_steps("intro_duration", intro_duration, dt))
+        steps = count_steps("stimulus_duration", stimulus_duration, dt, least=1)
+        image = Segment(steps, 0, stimulus_contrast, noise=noise)
+        return cls(fill_trial(n_timesteps, [intro, image]), noise_seed=noise_seed, dt=dt, **settings)
+
+    @classmethod
+    def from_program(
+        cls,
+        program: Sequence[Mapping[str, Any]],
+        n_timesteps: int | None = None,
+        *,
+        dt: float | None = None,
+        **settings: Any,
+    ) -> Presentation:
+        """Build a presentation from the general form that a YAML file can hold.
+
+        Backward masking, for example, is
+        `[{image: 2}, {image: 10, which: next}]`, and rapid serial presentation
+        `[{repeat: 6, program: [{image: 3, which: next}, {void: 1}]}]`.
+
+        Args:
+            program: Segments in order: `{void: steps}`, `{image: steps}` with `contrast`, `contrast_to` (the
+                end of a linear ramp), `which: same | next | <index>` and `noise: {kind: …, ssnr: …}`, or
+                `{repeat: times, program: […]}`.
+            n_timesteps: Total length in steps; the rest is void. By default the program's own length.
+            dt: Milliseconds a step: the program's durations are then in milliseconds.
+            settings: Any attribute of `Presentation` but `segments`.
+        """
+        segments = read_program(program, dt)
+        if not segments:
+            raise ValueError("the program has no segments; it needs at least one, such as {image: 20}")
+        total = sum(s.steps for s in segments) if n_timesteps is None else n_timesteps
+        return cls(fill_trial(total, segments), dt=dt, **settings)
+
+    @cached_property
+    def n_timesteps(self) -> int:
+        """T, the number of time steps."""
+        return sum(segment.steps for segment in self.segments)
+
+    @cached_property
+    def frames(self) -> npt.NDArray[np.int64]:
+        """Which image is shown at each step: shape `[T]`, `VOID` where none is."""
+        return np.concatenate([np.full(s.steps, s.frame, dtype=np.int64) for s in self.segments])
+
+    @cached_property
+    def contrasts(self) -> npt.NDArray[np.float64]:
+        """The contrast at each step: shape `[T]`; meaningless at void steps."""
+        return np.concatenate([s.contrasts() for s in self.segments])
+
+    @cached_property
+    def noises(self) -> tuple[Noise | None, ...]:
+        """The noise in the image at each step, T entries."""
+        return tuple(s.noise for s in self.segments for _ in range(s.steps))
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """The stretches `(start, stop)` in which every frame is the same, from first to last."""
+        starts = [0, *(t for t in range(1, self.n_timesteps) if not self._is_still(t)), self.n_timesteps]
+        return tuple(itertools.pairwise(starts))
+
+    @cached_property
+    def _shown(self) -> tuple[tuple[int, int, int], ...]:
+        """The stretches `(start, stop, frame)` in which one image is shown."""
+        changes = np.flatnonzero(np.diff(self.frames)) + 1
+        edges = itertools.pairwise([0, *changes.tolist(), self.n_timesteps])
+        return tuple((a, b, int(self.frames[a])) for a, b in edges if self.frames[a] != VOID)
+
+    def _is_still(self, t: int) -> bool:
+        """Whether step `t` shows the same frame as the step before it."""
+        noise = self.noises[t]
+        moves = self.sensor_noise > 0 or (noise is not None and noise.temporal != "static")
+        return not moves and self.step_key(t) == self.step_key(t - 1)
+
+    @cached_property
+    def n_images(self) -> int:
+        """K, how many different images a trial needs; at least 1."""
+        return max(1, int(self.frames.max()) + 1)
+
+    def preceded_by(self, idle: int) -> Presentation:
+        """The same presentation after `idle` more void steps."""
+        if idle == 0:
+            return self
+        return dataclasses.replace(self, segments=(Segment(idle), *self.segments))
+
+    def step_key(self, t: int) -> tuple[Any, ...]:
+        """What is shown at step `t`: equal keys at equal times mean equal frames, and only settings that act count."""
+        sensor = (self.sensor_noise, self.noise_seed) if self.sensor_noise > 0 else ()
+        if self.frames[t] == VOID:
+            return (VOID, self.void_value, *sensor)
+        contrast = float(self.contrasts[t])
+        grey = () if contrast == 1 else (self.contrast_reference,)
+        return (int(self.frames[t]), contrast, self.noises[t], *grey, *sensor)
+
+    def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Labels over time, `non_label_index` in void steps.
+
+        Args:
+            labels: Shape `[B]`, or `[B, K]` for several images a trial.
+
+        Returns:
+            Shape `[B, T]`, int64.
+        """
+        by_frame = np.asarray(labels).reshape(len(labels), -1)
+        if by_frame.shape[1] < self.n_images:
+            # A trial of several images that has one label is named by it whichever image is shown.
+            by_frame = np.repeat(by_frame[:, :1], self.n_images, axis=1)
+        over_time = np.full((len(labels), self.n_timesteps), self.non_label_index, dtype=np.int64)
+        for start, stop, frame in self._shown:
+            over_time[:, start:stop] = by_frame[:, frame : frame + 1]
+        return over_time
+
+    def describe(self) -> str:
+        """Draw the timeline as text; see `describe_timeline`."""
+        return describe_timeline(self)
+
+    def plot(self, dt: float | None = None) -> Figure:
+        """Draw contrast over time, one colour for each image of the trial.
+
+        Args:
+            dt: Milliseconds a step, for the axis; by default the presentation's own, else it is in steps.
+        """
+        from dynvision.analysis.figures import draw_presentation
+
+        return draw_presentation(self, self.dt if dt is None else dt)
+
+    def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
+        """The steps of a named window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
+        return find_window(self, name, image)

@@ -1,0 +1,194 @@
+"""Segments: the stretches that a presentation is made of. NumPy only; no torch here."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.errors import nearest_name
+from dynvision.stimuli.noise import Noise
+
+__all__ = ["VOID", "Segment", "check_steps", "count_steps", "fill_trial", "read_program"]
+
+VOID = -1
+"""The frame index of a step at which no image is shown."""
+
+_IMAGE_KEYS = ("image", "contrast", "contrast_to", "which", "noise")
+_NOISE_KEYS = ("kind", "ssnr", "temporal", "persistence", "spatial_scale", "seed")
+_MOST_STEPS = 1_000_000
+"""A trial longer than this is a typing error."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a trial in which one frame is shown.
+
+    Attributes:
+        steps: How long, in time steps.
+        frame: Which image of the trial, counted from 0; `VOID` for none.
+        contrast: Contrast at the first step, in [0, 1].
+        contrast_to: Contrast at the last step of a linear ramp; `None` holds `contrast`.
+        noise: Noise in the shown image, before its contrast is set.
+    """
+
+    steps: int
+    frame: int = VOID
+    contrast: float = 1.0
+    contrast_to: float | None = None
+    noise: Noise | None = None
+
+    def __post_init__(self) -> None:
+        check_steps("a segment's duration", self.steps)
+        if isinstance(self.frame, bool) or not isinstance(self.frame, (int, np.integer)) or self.frame < VOID:
+            raise ValueError(f"a segment shows an image, counted from 0, or void ({VOID}), not {self.frame!r}")
+        for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
+            _check_contrast(value)
+
+    def contrasts(self) -> npt.NDArray[np.float64]:
+        """The contrast at each step of the segment: shape `[steps]`."""
+        end = self.contrast if self.contrast_to is None else self.contrast_to
+        return np.linspace(self.contrast, end, self.steps)
+
+
+def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) -> list[Segment]:
+    """Read the general form of a presentation that a YAML file can hold.
+
+    - `{void: 10}`: nothing is shown.
+    - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next |
+      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`.
+    - `{repeat: 5, program: […]}`: the inner program again and again; `which: next` goes on from one to the next.
+
+    Args:
+        program: The segments in order.
+        dt: Milliseconds a step: durations are then in milliseconds; without it, in steps.
+
+    Raises:
+        ValueError: A segment is not of that form; the message says which.
+    """
+    segments: list[Segment] = []
+    _read_into(segments, program, "program", dt)
+    return segments
+
+
+def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Fill a trial of `n_timesteps` steps: the segments, then void.
+
+    Raises:
+        ValueError: The segments do not fit; the message says by how much.
+    """
+    check_steps("n_timesteps", n_timesteps, least=1)
+    used = sum(segment.steps for segment in segments)
+    if used > n_timesteps:
+        raise ValueError(
+            f"the trial needs {used} steps, but n_timesteps is {n_timesteps}. "
+            f"Set n_timesteps to at least {used}, or shorten the stimulus, intro or interval."
+        )
+    return tuple(s for s in (*segments, Segment(n_timesteps - used)) if s.steps)
+
+
+def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 0) -> int:
+    """How many time steps a duration lasts.
+
+    Args:
+        name: What the duration is of, for the message.
+        duration: In milliseconds where `dt` is given, else in steps.
+        dt: Milliseconds a step.
+        least: The fewest steps that make sense.
+
+    Raises:
+        ValueError: It is no whole number of steps, or fewer than `least`.
+    """
+    if dt is None:
+        check_steps(name, duration, least)
+        return int(duration)
+    if isinstance(dt, bool) or not isinstance(dt, numbers.Real) or not 0 < dt < math.inf:
+        raise ValueError(f"dt is the length of a time step in milliseconds, a number above 0, not {dt!r}")
+    if isinstance(duration, bool) or not isinstance(duration, numbers.Real) or not math.isfinite(duration):
+        raise ValueError(f"{name} is a duration in milliseconds, as dt is given, not {duration!r}")
+    steps = round(duration / dt)
+    if abs(duration / dt - steps) > 1e-6:
+        below = math.floor(duration / dt) * dt
+        raise ValueError(
+            f"{name} of {duration:g} ms is no whole number of steps of {dt:g} ms; "
+            f"the nearest are {below:g} and {below + dt:g} ms"
+        )
+    check_steps(name, steps, least)
+    return steps
+
+
+def check_steps(name: str, steps: Any, least: int = 0) -> None:
+    """Raise where a setting is no number of time steps.
+
+    Raises:
+        ValueError: It is no whole number, or smaller than `least`.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < least:
+        raise ValueError(f"{name} is a number of time steps, a whole number from {least}, not {steps!r}")
+    if steps > _MOST_STEPS:
+        raise ValueError(f"{name} of {steps} time steps is longer than any trial ({_MOST_STEPS} at most)")
+
+
+def _read_into(segments: list[Segment], program: Any, where: str, dt: float | None) -> None:
+    if isinstance(program, (str, Mapping)) or not isinstance(program, Sequence):
+        raise ValueError(f"{where} is a list of segments such as {{void: 2}} and {{image: 20}}, not {program!r}")
+    for place, entry in enumerate(program):
+        here = f"{where}[{place}]"
+        if not isinstance(entry, Mapping):
+            raise ValueError(f"{here}: a segment is {{void: steps}} or {{image: steps}}, not {entry!r}")
+        if "repeat" in entry:
+            _check_keys(here, entry, ("repeat", "program"))
+            times = count_steps(f"{here}: repeat", entry["repeat"], least=1)
+            if "program" not in entry:
+                raise ValueError(f"{here}: what is repeated is missing: {{repeat: {times}, program: [...]}}")
+            for _ in range(times):
+                _read_into(segments, entry["program"], f"{here}.program", dt)
+                if len(segments) > _MOST_STEPS:
+                    raise ValueError(f"{here}: the program has more than {_MOST_STEPS} segments")
+        else:
+            segments.append(_read_segment(here, entry, segments, dt))
+
+
+def _read_segment(where: str, entry: Mapping[str, Any], before: Sequence[Segment], dt: float | None) -> Segment:
+    if "void" in entry:
+        _check_keys(where, entry, ("void",))
+        return Segment(count_steps(f"{where}: void", entry["void"], dt))
+    _check_keys(where, entry, _IMAGE_KEYS)
+    if "image" not in entry:
+        raise ValueError(f"{where}: a segment is {{void: steps}} or {{image: steps}}, not {dict(entry)}")
+    shown = next((s.frame for s in reversed(before) if s.frame != VOID), -1)
+    which = entry.get("which", "same")
+    chosen = {"same": max(shown, 0), "next": shown + 1}.get(which, which) if isinstance(which, str) else which
+    if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
+        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {which!r}")
+    steps = count_steps(f"{where}: image", entry["image"], dt)
+    noise = None if entry.get("noise") is None else _read_noise(f"{where}.noise", entry["noise"])
+    return Segment(steps, chosen, entry.get("contrast", 1.0), entry.get("contrast_to"), noise)
+
+
+def _read_noise(where: str, settings: Any) -> Noise:
+    if isinstance(settings, Noise):
+        return settings
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{where} is {{kind: gaussian, ssnr: 0.5}}, not {settings!r}")
+    _check_keys(where, settings, _NOISE_KEYS)
+    for key in ("kind", "ssnr"):
+        if key not in settings:
+            raise ValueError(f"{where} needs '{key}', as in {{kind: gaussian, ssnr: 0.5}}")
+    return Noise(**settings)
+
+
+def _check_keys(where: str, entry: Mapping[str, Any], valid: Sequence[str]) -> None:
+    for key in entry:
+        if key not in valid:
+            raise ValueError(f"{where}: unknown key '{key}'. {nearest_name(str(key), [*valid, 'void', 'repeat'])}")
+
+
+def _check_contrast(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"contrast must be a number from 0 to 1, not {value!r}")

@@ -1,0 +1,1 @@
+"""Files, locks, the machine, progress and child processes. Nothing here knows about vision."""

@@ -1,0 +1,117 @@
+"""A child process that runs library functions for a process that must outlive them.
+
+Torch lives here and not in Dagster's own process, and a file that is truncated while it is read (SIGBUS)
+ends this process and not the one that reports it. Speaks JSON lines: a call on standard input, an answer on
+standard output, and before it lines about the progress of the call.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import IO, Any
+
+from dynvision.system.machine import collect_garbage_seldom
+from dynvision.system.progress import listen_to_progress
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Answer calls until standard input ends."""
+    # A shell starts what it runs in the background with interruptions ignored, and here they are how work is stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
+    collect_garbage_seldom()
+    answers = _Answers()
+    os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
+    source = _take_standard_input()
+    calls: list[dict[str, Any]] = []
+    arrived = threading.Condition()
+    threading.Thread(target=_read_calls, args=(source, calls, arrived), daemon=True).start()
+    while True:
+        with arrived:
+            while not calls:
+                arrived.wait()
+            call = calls.pop(0)
+        with listen_to_progress(lambda line: answers.send({"progress": line})):
+            answer = _answer(call)
+        answers.send(answer)
+        if answer.get("error") != "KeyboardInterrupt":
+            gc.collect()  # what a network left must not be there while the next one computes
+
+
+class _Answers:
+    """The way to the caller: the answer to a call, and lines about its progress before."""
+
+    def __init__(self) -> None:
+        self._file = os.fdopen(os.dup(1), "w")
+        self._lock = threading.Lock()
+
+    def send(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._file.write(json.dumps(message) + "\n")
+            self._file.flush()
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more where an interruption came while an object was disposed of: Python drops it there."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        # A moment later and from another thread: here it would be dropped again.
+        again = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _take_standard_input() -> IO[str]:
+    """Standard input under another number, and nothing in its place.
+
+    Processes that are forked from this one close `sys.stdin`, and would wait for ever for the thread that reads it.
+    """
+    source = os.fdopen(os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as the process lives
+    return source
+
+
+def _read_calls(source: IO[str], calls: list[dict[str, Any]], arrived: threading.Condition) -> None:
+    for line in source:
+        with arrived:
+            calls.append(json.loads(line))
+            arrived.notify()
+    # The caller is gone: stop as Ctrl-C would, so that locks and temporary files are cleared away.
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(20)
+    os._exit(1)
+
+
+def _answer(call: dict[str, Any]) -> dict[str, Any]:
+    from dynvision.errors import DynvisionError
+
+    module, _, name = call["function"].partition(":")
+    try:
+        return {"result": getattr(importlib.import_module(module), name)(**call["arguments"])}
+    except DynvisionError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+    except KeyboardInterrupt:
+        return {"error": "KeyboardInterrupt", "message": ""}
+    except Exception as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
+        return {"error": "unexpected", "message": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be told of as an error of the way out
+        sys.exit(130)

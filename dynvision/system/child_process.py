@@ -1,0 +1,161 @@
+"""Running library functions in a child process, and telling its death from their errors."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import IO, Any
+
+from dynvision import errors
+from dynvision.errors import DamagedFileError, DynvisionError
+
+__all__ = ["ComputeProcess", "release_held", "shared_process"]
+
+_MEMORY_FAULTS = {int(signal.SIGBUS), int(signal.SIGSEGV)}
+_STARTED: dict[int, ComputeProcess] = {}
+
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_ARENA_MAX": "2",
+}
+"""Settings of glibc's allocator, unless they are set already. By default it hands every large tensor back to the system
+and asks for it anew, page by page: a quarter of a small network's time. And each thread that writes responses comes to
+hold memory of its own, so that a longer run takes more."""
+
+
+class ComputeProcess:
+    """A child process that is started with the first call and answers one call after another."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[str] | None = None
+
+    def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
+        """Call `module:function` in the child.
+
+        Args:
+            function: The import path.
+            tell: Takes lines about the progress of the call, one at least every ten seconds while there is something
+                to count.
+            arguments: JSON-ready arguments.
+
+        Raises:
+            DynvisionError: The function raised one (of the same class), or the child died.
+            DamagedFileError: The child died of a memory fault, as it does where a file is truncated while it is read.
+            RuntimeError: The function raised another error; its traceback is in the message.
+            KeyboardInterrupt: The child was interrupted.
+        """
+        child = self._start()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            try:
+                child.stdin.write(json.dumps({"function": function, "arguments": arguments}) + "\n")
+                child.stdin.flush()
+                answer = _read_answer(child.stdout, tell)
+            except BrokenPipeError:
+                answer = None
+        except BaseException:  # an interruption: the child must not go on by itself
+            self.close()
+            raise
+        if answer is None:
+            raise self._explain_death(function, arguments)
+        if "error" not in answer:
+            return answer["result"]
+        if answer["error"] == "KeyboardInterrupt":
+            self.close()
+            raise KeyboardInterrupt
+        kind = getattr(errors, answer["error"], None)
+        if answer["error"] == "unexpected":
+            what = ", ".join(arguments.get("targets", [])[:3]) or function
+            raise RuntimeError(
+                f"{what}: {answer['message']}. Nothing was recorded. The last lines of the traceback below say whose "
+                "code failed: mend it where it is your network or dataset and run this again, or report it with the "
+                f"traceback.\n\nIn the child process:\n{answer['trace']}"
+            )
+        raise (kind or DynvisionError)(answer["message"])
+
+    def close(self) -> None:
+        """End the child: first as Ctrl-C would, so that it clears away what it was writing."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        with contextlib.suppress(OSError):
+            child.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+        for number, patience in ((signal.SIGINT, 15.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=0.2 if number == signal.SIGINT else 0)
+                break
+            child.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=patience)
+                break
+        with contextlib.suppress(OSError):
+            child.stdout.close()  # type: ignore[union-attr]
+
+    def _start(self) -> subprocess.Popen[str]:
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "dynvision.system.child_main"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**KEPT_MEMORY, **os.environ},
+            )
+        return self._child
+
+    def _explain_death(self, function: str, arguments: dict[str, Any]) -> DynvisionError:
+        child, self._child = self._child, None
+        code = child.wait() if child is not None else 0
+        what = ", ".join(arguments.get("targets", [])[:3]) or function
+        if -code in _MEMORY_FAULTS:
+            return DamagedFileError(
+                f"{what}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
+                "file was truncated or damaged while it was read. Nothing was recorded. Check the files it is made "
+                "from: dynvision verify, then run this again."
+            )
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return DynvisionError(
+            f"{what}: the process that computes it stopped ({how}); its last words are above, or in the run's log. "
+            "Out of memory looks like signal 9. Nothing was recorded; run this again."
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a child."""
+        return self._child is not None and self._child.poll() is None
+
+
+def _read_answer(output: IO[str], tell: Callable[[str], object] | None) -> dict[str, Any] | None:
+    """The answer to a call; `None` where the child is gone. Lines about its progress come before."""
+    for line in output:
+        message: dict[str, Any] = json.loads(line)
+        if "progress" not in message:
+            return message
+        if tell is not None:
+            tell(message["progress"])
+    return None
+
+
+def shared_process() -> ComputeProcess:
+    """The child process of this process; the same one at every call, so that libraries are imported once."""
+    if os.getpid() not in _STARTED:  # a fork has none of its own yet
+        _STARTED.clear()
+        _STARTED[os.getpid()] = ComputeProcess()
+        atexit.register(_STARTED[os.getpid()].close)
+    return _STARTED[os.getpid()]
+
+
+def release_held(root: str) -> None:
+    """Free the locks that `show_stimuli` left for a verification that did not come, here and in the child process."""
+    from dynvision.workspace.building import release_responses
+
+    release_responses(root)
+    if shared_process().is_running:
+        shared_process().call("dynvision.workspace.building:release_responses", root=root)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from dynvision.config.models import TrainingConfig
+from dynvision.data.dataloader import get_data_loader
+from dynvision.data.loading.sequence import StimulusSequence
+from dynvision.errors import DynvisionError
+from dynvision.models import RCNN
+from dynvision.models.stability import convolution_gain
+from dynvision.models.training import classify, train_network
+from dynvision.stimuli.presentation import Presentation
+
+SETTINGS = TrainingConfig(
+    epochs=3, n_timesteps=3, loss_from=1, batch_size=8, learning_rate=0.02, sensor_noise=0.2, contrast_range=(0.5, 1.0)
+)
+
+
+def make_network() -> RCNN:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return RCNN(2, 8, channels=[4, 4, 4, 4])
+
+
+def make_loader(count: int, shuffle: bool):
+    """Dark and bright images."""
+    labels = torch.arange(count) % 2
+    images = (labels * 2.0 - 1).view(-1, 1, 1, 1).expand(-1, 3, 8, 8).contiguous()
+    generator = torch.Generator().manual_seed(0)
+    dataset = TensorDataset(images, labels)
+    return get_data_loader(dataset, batch_size=8, n_timesteps=3, lazy=True, shuffle=shuffle, generator=generator)
+
+
+def train(seed: int = 0, settings: TrainingConfig = SETTINGS):
+    network = make_network()
+    history = train_network(network, make_loader(32, True), make_loader(8, False), settings, seed)
+    return network, history
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train()
+
+
+def test_network_learns_what_is_easy(trained):
+    _, history = trained
+    assert len(history.loss) == len(history.val_accuracy) == 3
+    assert history.loss[-1] < history.loss[0]
+    assert history.val_accuracy[-1] == 1.0
+
+
+def test_same_seed_gives_the_same_weights_to_the_bit(trained):
+    again, history = train()
+    assert all(map(torch.equal, trained[0].state_dict().values(), again.state_dict().values()))
+    assert history == trained[1]
+
+
+def test_another_seed_gives_other_weights(trained):
+    other, _ = train(seed=1)
+    assert not torch.equal(other.classifier.weight, trained[0].classifier.weight)
+
+
+def test_training_leaves_the_global_generators_as_they_were():
+    torch.manual_seed(5)
+    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())
+    train()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.array_equal(np.random.get_state()[1], before[2])
+
+
+def test_recurrence_ends_within_its_limit(trained):
+    network, _ = trained
+    for name in network.areas:
+        area = network.get_submodule(name)
+        assert float(convolution_gain(area.lateral.weight, area.size)) <= network.max_gain * (1 + 1e-5)
+
+
+def test_loss_that_is_not_finite_stops_and_says_what_to_change():
+    with pytest.raises(DynvisionError, match=r"the training loss is (nan|inf) in epoch \d: lower learning_rate"):
+        train(settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
+
+
+def test_scores_are_those_of_the_network_step_by_step(trained):
+    network, _ = trained
+    sequence = StimulusSequence(torch.rand(2, 3, 8, 8), Presentation.duration(4, 2, 1))
+    with torch.no_grad():
+        torch.testing.assert_close(classify(network, sequence), network(sequence.dense()))
