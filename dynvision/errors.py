@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from collections.abc import Iterable
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "DynvisionError",
     "MissingError",
     "UnknownNameError",
+    "check_number",
     "nearest_name",
     "unknown_name",
 ]
@@ -71,6 +74,29 @@ def unknown_name(kind: str, name: object, valid: Iterable[object], where: str = 
     """
     place = f"{where}: " if where else ""
     return UnknownNameError(f"{place}unknown {kind} '{name}'. {nearest_name(name, valid)}")
+
+
+def check_number(
+    name: str, value: object, low: float = -math.inf, high: float = math.inf, *, whole: bool = False
+) -> None:
+    """Raise where a setting is no finite number within its bounds.
+
+    Args:
+        name: The setting, for the message.
+        value: Its value; a Boolean is no number.
+        low: The lowest value that is valid.
+        high: The highest one.
+        whole: Whether it must be a whole number.
+
+    Raises:
+        ValueError: It is no such number; the message says which numbers are valid.
+    """
+    kind = numbers.Integral if whole else numbers.Real
+    if not isinstance(value, bool) and isinstance(value, kind) and math.isfinite(value) and low <= value <= high:  # type: ignore[operator]
+        return
+    bounds = (f" from {low:g}" if low > -math.inf else "") + (f" to {high:g}" if high < math.inf else "")
+    noun = "a whole number" if whole else "a finite number" if not bounds else "a number"
+    raise ValueError(f"{name} must be {noun}{bounds}, not {value!r}")
 
 
 def _nearest_number(name: str, names: list[str]) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.experiments import level_text
 from dynvision.errors import ConfigError, DynvisionError, MissingError, unknown_name
+from dynvision.keys import level_text
 from dynvision.stages.processed import file_names
 from dynvision.stages.responses import ResponsesStage
 from dynvision.stages.summary import SummaryStage

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dynvision.config.data import Name, Section
 from dynvision.config.recording import RecordConfig, RunConfig
-from dynvision.config.sweeps import fill_places, find_places, level_text, levels_of, pick_level
+from dynvision.config.sweeps import fill_places, find_places, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
 
@@ -17,7 +17,6 @@ __all__ = [
     "ExperimentConfig",
     "Readout",
     "Subject",
-    "level_text",
 ]
 
 

@@ -6,13 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynvision.errors import nearest_name
+from dynvision.keys import level_text
 
-__all__ = ["fill_places", "find_places", "level_text", "levels_of", "pick_level"]
-
-
-def level_text(value: Any) -> str:
-    """Write a level as YAML does: `0.1`, `1.0`, `20`, `gaussian`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+__all__ = ["fill_places", "find_places", "levels_of", "pick_level"]
 
 
 def levels_of(value: list[Any] | Mapping[str, Any]) -> list[str]:

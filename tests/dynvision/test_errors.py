@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import math
+import re
+
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.errors import MissingError, nearest_name, unknown_name
+from dynvision.errors import MissingError, check_number, nearest_name, unknown_name
 
 
 def test_numbers_are_compared_by_value():
@@ -38,3 +43,23 @@ def test_unknown_name_says_where_it_was_named():
 
 def test_missing_error_reads_as_its_sentence_alone():
     assert str(MissingError("it is not there")) == "it is not there"
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "message"),
+    [
+        (0, {"low": 1, "whole": True}, "batch_size must be a whole number from 1, not 0"),
+        (True, {"low": 1, "whole": True}, "batch_size must be a whole number from 1, not True"),
+        (1.5, {"low": 0, "high": 1}, "batch_size must be a number from 0 to 1, not 1.5"),
+        (math.nan, {}, "batch_size must be a finite number, not nan"),
+        ("8", {"whole": True}, "batch_size must be a whole number, not '8'"),
+    ],
+)
+def test_a_number_out_of_bounds_is_named_with_its_bounds(value, bounds, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_number("batch_size", value, **bounds)
+
+
+@pytest.mark.parametrize("value", [1, np.int64(3), 64])
+def test_whole_numbers_of_numpy_are_whole_numbers(value):
+    check_number("workers", value, 1, 64, whole=True)

@@ -60,7 +60,7 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute
     """A child that can import a module with a function that takes a while."""
     content = """
         import time
-        from dynvision import progress
+        from dynvision.system import progress
 
         def work():
             progress.EVERY = 0.1
