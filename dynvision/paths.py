@@ -38,6 +38,10 @@ class Paths:
         """`.dagster/`, the home of the Dagster instance."""
         return self.root / ".dagster"
 
+    def output(self, folder: str, *names: str | None) -> Path:
+        """`data/<folder>/<name>/…`, without the names that are `None`."""
+        return self.data.joinpath(folder, *(name for name in names if name is not None))
+
     def raw(self, dataset: str, split: str | None = None) -> Path:
         """`data/raw/<dataset>[/<split>]`."""
         folder = self.data / "raw" / dataset

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["STAGES", "Target"]
-
-STAGES = ("raw", "interim", "processed", "models", "responses", "summary")
-"""The stages in the order in which they build on each other."""
+__all__ = ["Target"]
 
 
 @dataclass(frozen=True, order=True)

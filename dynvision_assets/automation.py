@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dynvision.errors import DynvisionError
-from dynvision.stages.raw import RawStage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.partitions import asset_key
@@ -43,7 +42,7 @@ def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
             minimum_interval_seconds=30,
             description="Builds again what was made before, when something that it is made from was updated.",
         ),
-        _make_file_sensor(str(workspace.paths.root), str(workspace.config.folder)),
+        _make_file_sensor(workspace),
     ]
 
 
@@ -52,24 +51,23 @@ def unmade_images(workspace: Workspace) -> Iterator[tuple[Target, str]]:
 
     Datasets that this project writes itself do not change by themselves and are left out.
     """
-    stage = workspace.stages["raw"]
-    assert isinstance(stage, RawStage)
-    for key in stage.keys():
-        for target in workspace.targets(key) if not stage.is_exported(key[1]) else []:
-            if not stage.output(target).is_dir():
-                continue
-            try:
-                files = str(stage.settings(target)["files"])
-            except DynvisionError:
-                continue  # Half a folder is no dataset yet; `dynvision make` says what it lacks.
-            if workspace.status(target).state != "fresh":
-                yield target, files
+    keys = [key for stage in workspace.stages.values() if stage.watches_files for key in stage.keys()]
+    for target in (target for key in keys for target in workspace.targets(key)):
+        try:
+            files = workspace.stage(target).watched_files(target)
+        except DynvisionError:
+            continue  # Half a folder is no dataset yet; `dynvision make` says what it lacks.
+        if files is not None and workspace.status(target).state != "fresh":
+            yield target, files
 
 
-def _make_file_sensor(root: str, config_folder: str) -> dg.SensorDefinition:
+def _make_file_sensor(workspace: Workspace) -> dg.SensorDefinition:
+    root, config_folder = workspace.paths.root, workspace.config.folder
+    watched = [stage.name for stage in workspace.stages.values() if stage.watches_files]
+
     @dg.sensor(
         name="notice_new_images",
-        asset_selection=dg.AssetSelection.groups("raw"),
+        asset_selection=dg.AssetSelection.groups(*watched),
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
         description="Makes raw/<dataset> where images in data/raw/<dataset> or data/external/<dataset> are new or have "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
@@ -67,7 +66,7 @@ def _choose(workspace: Workspace, prefix: str) -> list[Target]:
 
 def _row(workspace: Workspace, target: Target, known: dict[Target, Status]) -> dict[str, Any]:
     status, record = workspace.status(target, known), workspace.read_record(target)
-    path = workspace.stage(target).output(target)
+    stage = workspace.stage(target)
     return {
         "target": str(target),
         "stage": target.stage,
@@ -75,18 +74,8 @@ def _row(workspace: Workspace, target: Target, known: dict[Target, Status]) -> d
         "partition": target.partition,
         "state": status.state,
         "reason": status.reason,
-        "path": path,
+        "path": stage.output(target),
         "created": record.created if record is not None else None,
-        "bytes": _size(target, path, record),
+        "bytes": stage.count_bytes(target, record) if record is not None else None,
         "data_version": status.data_version,
     }
-
-
-def _size(target: Target, path: Path, record: Record | None) -> int | None:
-    if record is None or target.stage == "interim":
-        return None
-    if "bytes" in record.details:
-        return int(record.details["bytes"])
-    if target.stage in ("processed", "models", "summary"):
-        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    return None

@@ -13,12 +13,7 @@ import dagster as dg
 
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import make_config_assets
-from dynvision_assets.assets.interim import make_interim_assets
-from dynvision_assets.assets.models import make_models_assets
-from dynvision_assets.assets.processed import make_processed_assets
-from dynvision_assets.assets.raw import make_raw_assets
-from dynvision_assets.assets.responses import make_responses_assets
-from dynvision_assets.assets.summary import make_summary_assets
+from dynvision_assets.assets.table import make_assets
 from dynvision_assets.automation import make_sensors
 from dynvision_assets.io_managers import StageIOManager
 from dynvision_assets.resources import ComputeResource
@@ -30,15 +25,7 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
     """Make the definitions of everything that a workspace's configuration names."""
     root = str(workspace.paths.root)
     return dg.Definitions(
-        assets=[
-            *make_config_assets(workspace),
-            *make_raw_assets(workspace),
-            *make_interim_assets(workspace),
-            *make_processed_assets(workspace),
-            *make_models_assets(workspace),
-            *make_responses_assets(workspace),
-            *make_summary_assets(workspace),
-        ],
+        assets=[*make_config_assets(workspace), *make_assets(workspace)],
         resources={
             "compute": ComputeResource(root=root, config_folder=str(workspace.config.folder)),
             "io_manager": StageIOManager(root=root),

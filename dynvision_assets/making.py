@@ -103,12 +103,13 @@ class _Runner:
     def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
         import dagster as dg
 
+        from dynvision_assets.assets.table import asset_type
         from dynvision_assets.partitions import asset_key
 
         key = asset_key(target.key)
         name = key.to_python_identifier()
         config: dict[str, Any] = {"config": {"force": force}}
-        ops = {name: {"ops": {"show_stimuli": config}} if target.stage == "responses" else config}
+        ops = {name: asset_type(target.stage).nest_config(config)}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
             self.job.execute_in_process(
@@ -131,12 +132,11 @@ class _Runner:
         from dynvision_assets.partitions import partition_key
 
         keys = [partition_key(self.workspace, target) for target in targets]
-        if targets[0].stage != "responses":
+        stage = self.workspace.stage(targets[0])
+        if len(targets) == 1 or not stage.builds_many:
             return [{"dagster/partition": key} if key is not None else {} for key in keys]
-        if len(targets) == 1:
-            return [{"dagster/partition": str(keys[0])}]
-        levels = self.workspace.config.experiments[targets[0].key[1]].levels()
-        chosen = [dict(part.split("=", 1) for part in str(target.partition).split(",")) for target in targets]
+        levels = stage.dimensions(targets[0].key)
+        chosen = [stage.levels(target) for target in targets]
         return [
             {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
             for first, last in partition_ranges(levels, chosen)

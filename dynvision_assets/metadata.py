@@ -11,6 +11,7 @@ import dagster as dg
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision_assets.pictures import draw_target
 
 __all__ = ["describe_record", "name_tags"]
 
@@ -19,23 +20,12 @@ _NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_tog
 
 
 def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
-    """Tags by which assets are found and filtered: dataset, model, experiment, subject."""
-    if key[0] == "summary" and len(key) == 2:
-        names = {"experiment": key[1]}  # all subjects of an experiment
-    elif key[0] in ("responses", "summary"):
-        subject = workspace.config.subjects[key[2]]
-        names = {"experiment": key[1], "subject": key[2], "model": subject.model, "dataset": subject.dataset}
-    elif key[0] == "models":
-        names = {"model": key[1], "dataset": key[2]}
-    else:
-        names = {"dataset": key[1]}
-    return {f"dynvision/{kind}": name for kind, name in names.items()}
+    """Return the tags by which assets are found and filtered: dataset, model, experiment, subject."""
+    return {f"dynvision/{name}": value for name, value in workspace.stages[key[0]].tags(key).items()}
 
 
 def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:
     """Turn a record into metadata: numbers are plotted over partitions, tables and pictures are shown."""
-    from dynvision_assets.pictures import draw_target
-
     details = record.details
     metadata: dict[str, Any] = {
         "path": dg.MetadataValue.path(str(workspace.stage(target).output(target))),
@@ -59,7 +49,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
         metadata["fits_table"] = _table(details["fits"])
     if "subjects" in details:
         metadata["subjects"] = ", ".join(details["subjects"])
-    for title, png in draw_target(workspace, target, record).items():
+    for title, png in draw_target(workspace.stage(target), target, record).items():
         encoded = base64.b64encode(png).decode()
         metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")
     return {key: _plain(value) for key, value in metadata.items()}

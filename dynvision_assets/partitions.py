@@ -12,21 +12,24 @@ from functools import cache
 
 import dagster as dg
 
-from dynvision.config.conditions import condition_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 
-__all__ = ["asset_key", "deps_of", "experiment_partitions", "partition_key", "stage_partitions", "target_of"]
+__all__ = ["asset_key", "deps_of", "make_partitions", "partition_key", "stage_partitions", "target_of"]
 
 
 def asset_key(key: tuple[str, ...]) -> dg.AssetKey:
-    """The asset key of a target's key; the two are spelled alike."""
+    """Return the asset key of a target's key; the two are spelled alike."""
     return dg.AssetKey(list(key))
 
 
 @cache
-def experiment_partitions(levels: tuple[tuple[str, tuple[str, ...]], ...]) -> dg.PartitionsDefinition[str]:
-    """Partitions of an experiment: one dimension for each swept parameter, shared by its subjects."""
+def make_partitions(levels: tuple[tuple[str, tuple[str, ...]], ...]) -> dg.PartitionsDefinition[str]:
+    """Make the partitions over some dimensions.
+
+    Assets with the same dimensions, such as the subjects of one experiment, share one definition: one backfill can then
+    span them.
+    """
     dimensions = {name: dg.StaticPartitionsDefinition(list(values)) for name, values in levels}
     if len(dimensions) == 1:
         return next(iter(dimensions.values()))
@@ -34,37 +37,30 @@ def experiment_partitions(levels: tuple[tuple[str, tuple[str, ...]], ...]) -> dg
 
 
 def stage_partitions(workspace: Workspace, key: tuple[str, ...]) -> dg.PartitionsDefinition[str] | None:
-    """The partitions of an asset; `None` where it has none."""
-    if key[0] == "responses":
-        levels = workspace.config.experiments[key[1]].levels()
-        return experiment_partitions(tuple((name, tuple(values)) for name, values in levels.items()))
-    names = [name for name in workspace.stages[key[0]].partitions(key) if name is not None]
-    return dg.StaticPartitionsDefinition(names) if names else None
+    """Make the partitions of an asset; `None` if it has none."""
+    dimensions = workspace.stages[key[0]].dimensions(key)
+    return make_partitions(tuple((name, tuple(values)) for name, values in dimensions.items())) if dimensions else None
 
 
 def target_of(workspace: Workspace, key: Iterable[str], partition: str | None) -> Target:
-    """The target that a partition key of Dagster means."""
+    """Return the target that a partition key of Dagster means."""
     parts = tuple(key)
-    if parts[0] != "responses" or partition is None:
-        return Target(parts, partition)
-    parameters = workspace.config.experiments[parts[1]].parameters
-    if len(parameters) == 1:
-        return Target(parts, f"{parameters[0]}={partition}")
+    if partition is None:
+        return Target(parts, None)
+    stage = workspace.stages[parts[0]]
     # Dagster orders the dimensions of a key by their names.
-    levels = dict(zip(sorted(parameters), partition.split("|"), strict=True))
-    return Target(parts, condition_text({name: levels[name] for name in parameters}))
+    levels = dict(zip(sorted(stage.dimensions(parts)), partition.split("|"), strict=True))
+    return Target(parts, stage.partition_at(parts, levels))
 
 
 def partition_key(workspace: Workspace, target: Target) -> str | None:
-    """The partition key by which Dagster knows a target."""
-    if target.stage != "responses" or target.partition is None:
-        return target.partition
-    levels = dict(part.split("=", 1) for part in target.partition.split(","))
-    return "|".join(levels[name] for name in sorted(levels))
+    """Return the partition key by which Dagster knows a target; `None` if it has none."""
+    levels = workspace.stage(target).levels(target)
+    return "|".join(levels[name] for name in sorted(levels)) if levels else None
 
 
 def deps_of(workspace: Workspace, key: tuple[str, ...]) -> list[dg.AssetDep]:
-    """The assets that an asset is made from, each with its partition mapping stated."""
+    """Return the assets that an asset is made from, each with its partition mapping stated."""
     edges: dict[tuple[str, ...], dict[str | None, list[str | None]]] = {}
     for target in workspace.targets(key):
         for upstream in workspace.upstream(target):
@@ -81,9 +77,9 @@ def _mapping(
     upstream: tuple[str, ...],
     pairs: dict[str | None, list[str | None]],
 ) -> dg.PartitionMapping:
-    if key[0] == "summary":
-        return dg.AllPartitionMapping()  # of conditions; summaries of subjects have no partitions
-    if key[0] == "responses":
+    if not workspace.stages[key[0]].is_partitioned:
+        return dg.AllPartitionMapping()  # It is made from all partitions of what is upstream, if that has any.
+    if workspace.stages[key[0]].shares_inputs:
         return dg.SpecificPartitionsPartitionMapping([str(name) for name in pairs])
     if all(down == [up] for up, down in pairs.items()) and stage_partitions(workspace, key) == stage_partitions(
         workspace, upstream

@@ -1,95 +1,311 @@
-"""What every stage answers: its keys and partitions, its inputs, its record, and how it is built."""
+"""What every stage answers: what it builds, from what, whether it is up to date, and how it is read, checked and drawn.
+
+Nobody outside this room asks which stage a target belongs to: they ask the stage.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from dynvision.config import Config
+from dynvision.errors import ConfigError, MissingError, unknown_name
 from dynvision.paths import Paths
 from dynvision.records import Record
+from dynvision.stages.checks import Check, Inspection
 from dynvision.stages.run_settings import RunSettings
 from dynvision.targets import Target
 
-__all__ = ["Stage"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["ReadBack", "Stage", "Stages"]
+
+Key = tuple[str, ...]
+StageType = TypeVar("StageType", bound="Stage")
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What was read when a finished target was read again.
+
+    Attributes:
+        content: The digest of the content, as it enters the data version.
+        sentence: What was compared, for people.
+    """
+
+    content: str
+    sentence: str
 
 
 class Stage(ABC):
     """A stage of the graph over one configuration and one root.
 
+    Args:
+        config: The validated configuration.
+        paths: The paths of the root.
+        stages: All stages over the same configuration and root; a stage finds the others here.
+
     Attributes:
         name: The word for the stage: the first part of its keys.
+        folder: The folder under `data/` that holds its outputs.
         code_version: Changes when the same inputs give another result.
+        key_names: What the parts of a key after the stage's name are.
         builds_many: Whether several partitions of a key are built in one go.
+        shares_inputs: Whether all partitions of a key are made from the same inputs.
+        is_partitioned: Whether its assets have partitions.
+        observes_config: Whether the slice of the configuration that a partition depends on is shown in Dagster, as
+            an observation of `config/<dataset>`.
+        watches_files: Whether some of its targets are files that may change without this project.
+        selectors: The keywords of `load` and `path` that choose a partition, the same for all keys.
+        load_options: The other keywords of `load`.
+        checks: The checks of a finished target.
         run: How the present run computes.
     """
 
     name: ClassVar[str]
+    folder: ClassVar[str]
     code_version: ClassVar[str]
+    key_names: ClassVar[tuple[str, ...]] = ("dataset",)
     builds_many: ClassVar[bool] = False
+    shares_inputs: ClassVar[bool] = False
+    is_partitioned: ClassVar[bool] = True
+    observes_config: ClassVar[bool] = False
+    watches_files: ClassVar[bool] = False
+    selectors: ClassVar[tuple[str, ...]] = ()
+    load_options: ClassVar[tuple[str, ...]] = ()
+    checks: ClassVar[tuple[Check, ...]] = ()
     run: RunSettings = RunSettings()
 
-    def __init__(self, config: Config, paths: Paths) -> None:
-        self.config = config
-        self.paths = paths
+    def __init__(self, config: Config, paths: Paths, stages: Stages) -> None:
+        self.config, self.paths, self.stages = config, paths, stages
+
+    # What there is, and from what it is made.
 
     @abstractmethod
-    def keys(self) -> list[tuple[str, ...]]:
-        """The keys of the stage's assets."""
+    def keys(self) -> list[Key]:
+        """Return the keys of the stage's assets."""
 
     @abstractmethod
-    def partitions(self, key: tuple[str, ...]) -> list[str | None]:
-        """The partitions of an asset; `[None]` where it has none."""
+    def partitions(self, key: Key) -> list[str | None]:
+        """Return the partitions of an asset; `[None]` if it has none."""
 
     @abstractmethod
     def upstream(self, target: Target) -> list[Target]:
-        """The targets that a target is directly made from."""
+        """Return the targets that a target is directly made from."""
 
     @abstractmethod
     def settings(self, target: Target) -> dict[str, Any]:
-        """The slice of the configuration that a target depends on, as JSON-ready values."""
+        """Return the slice of the configuration that a target depends on, as JSON-ready values."""
 
-    @abstractmethod
+    def explain_change(self, target: Target, changed: Sequence[str]) -> str:
+        """Say why a target is stale, given which of its settings are not those of its record."""
+        return f"the configuration changed: {', '.join(changed)}"
+
+    def watched_files(self, target: Target) -> str | None:
+        """Return a digest of the files that a target is, if they may change without this project; `None` otherwise."""
+        return None
+
+    # How users and Dagster name it.
+
+    def parse(self, key: Key, text: str) -> str:
+        """Read a partition as a user writes it.
+
+        Raises:
+            UnknownNameError: If there is no such partition.
+        """
+        valid = [p for p in self.partitions(key) if p is not None]
+        if text not in valid:
+            raise unknown_name("partition", text, valid, "/".join(key))
+        return text
+
+    def parse_path(self, parts: Sequence[str]) -> tuple[Key, str | None]:
+        """Read the parts of a path below the stage's folder.
+
+        Returns:
+            The key, and the text of a partition; `None` if the path names the whole asset.
+        """
+        depth = len(self.key_names)
+        return (self.name, *parts[:depth]), parts[depth] if len(parts) > depth else None
+
+    def dimensions(self, key: Key) -> dict[str, list[str]]:
+        """Return the dimensions of an asset's partitions, each with its levels in order; one, unnamed, by default."""
+        names = [name for name in self.partitions(key) if name is not None]
+        return {"": names} if names else {}
+
+    def levels(self, target: Target) -> dict[str, str]:
+        """Return the level of a target in each of `dimensions`."""
+        return {} if target.partition is None else {"": target.partition}
+
+    def partition_at(self, key: Key, levels: Mapping[str, str]) -> str:
+        """Return the partition at these levels; the inverse of `levels`."""
+        return levels[""]
+
+    def tags(self, key: Key) -> dict[str, str]:
+        """Return what an asset is about, by which it is found and filtered: dataset, model, experiment, subject."""
+        return dict(zip(self.key_names, key[1:], strict=False))
+
+    def describe(self, key: Key) -> str:
+        """Say in Markdown what an asset holds, with shapes and units."""
+        return f"`data/{self.folder}/{'/'.join(key[1:])}`"
+
+    # Its files, and building them.
+
     def output(self, target: Target) -> Path:
-        """The file or folder that a target is."""
+        """Return the file or folder that a target is."""
+        return self.paths.output(self.folder, *target.key[1:], target.partition)
 
     def written(self, target: Target) -> list[Path]:
-        """The files and folders that building a target writes; its lock lies beside the first."""
+        """Return the files and folders that building a target writes; its lock lies next to the first."""
         return [self.output(target)]
 
     @abstractmethod
     def read_record(self, target: Target) -> Record | None:
-        """The record of what is there; `None` where nothing (whole) is."""
+        """Return the record of a target; `None` if it has not been built, or not completely."""
 
     @abstractmethod
     def record_files(self, target: Target) -> list[Path]:
-        """The files that carry the record; without them nothing is taken for built."""
+        """Return the files that carry the record; without them nothing counts as built."""
 
     @abstractmethod
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         """Build targets of one key and return their records, in order.
 
         Args:
-            targets: What to build; more than one only where `builds_many`.
+            targets: What to build; more than one only if `builds_many`.
             inputs: The record of everything upstream.
-            force: Take nothing over from what is there.
+            force: Reuse nothing of an earlier result.
         """
 
-    def explain_change(self, target: Target, changed: Sequence[str]) -> str:
-        """Say why a target is stale, given which of its settings are not those of its record."""
-        return f"the configuration changed: {', '.join(changed)}"
+    # Reading what was built.
 
-    def parse_partition(self, key: tuple[str, ...], text: str) -> str:
-        """Read a partition as a user writes it.
+    def require(self, targets: Sequence[Target]) -> list[Record]:
+        """Return the records of targets.
 
         Raises:
-            UnknownNameError: There is no such partition.
+            MissingError: If one has not been made; names the command that makes it.
         """
-        from dynvision.errors import unknown_name
+        records = [self.read_record(target) for target in targets]
+        missing = [target for target, record in zip(targets, records, strict=True) if record is None]
+        if missing:
+            names = ", ".join(str(t) for t in missing[:5]) + (" …" if len(missing) > 5 else "")
+            command = str(missing[0]) if len(missing) == 1 else "/".join(missing[0].key)
+            raise MissingError(f"{names} has not been made. Make it: dynvision make {command}")
+        return [record for record in records if record is not None]
 
-        valid = [p for p in self.partitions(key) if p is not None]
-        if text not in valid:
-            raise unknown_name("partition", text, valid, "/".join(key))
-        return text
+    def require_one(self, targets: Sequence[Target]) -> tuple[Target, Record]:
+        """Return the only one of some targets, with its record.
+
+        Raises:
+            ConfigError: If there are several; names the partitions.
+            MissingError: If it has not been made.
+        """
+        if len(targets) != 1:
+            names = ", ".join(str(t.partition) for t in targets)
+            ways = " and ".join(f"{name}=" for name in self.selectors)
+            raise ConfigError(
+                f"{'/'.join(targets[0].key)} has the partitions {names}; say which with partition="
+                + (f", or with {ways}" if ways else "")
+            )
+        return targets[0], self.require(targets)[0]
+
+    def selectors_of(self, key: Key) -> tuple[str, ...]:
+        """Return the keywords of `load` and `path` that choose partitions of a key."""
+        return self.selectors
+
+    def select(self, key: Key, **options: Any) -> list[Target]:
+        """Return the targets of a key that the values of some of `selectors_of` choose; by default all.
+
+        Raises:
+            UnknownNameError: If there is no such partition or level; the message names the nearest.
+        """
+        return [Target(key, partition) for partition in self.partitions(key)]
+
+    @abstractmethod
+    def load(self, targets: Sequence[Target], **options: Any) -> Any:
+        """Load what targets hold, as `dynvision_assets.load` gives it.
+
+        Args:
+            targets: The targets; more than one only if the stage can put them together.
+            options: Some of `load_options`.
+
+        Raises:
+            ConfigError: If there are more targets than can be loaded together.
+            MissingError: If one has not been made; names the command.
+            DamagedFileError: If a file is not the one that was written.
+        """
+
+    @abstractmethod
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        """Read a finished target again, byte for byte.
+
+        Raises:
+            DamagedFileError: If a file is not the one that was written.
+        """
+
+    def inspect(self, target: Target, record: Record) -> Inspection:
+        """Return what the checks of a finished target look at."""
+        return Inspection(self, target, record)
+
+    @abstractmethod
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        """Draw what a target holds: figures, or PNG files that exist already, by title."""
+
+    def count_bytes(self, target: Target, record: Record) -> int | None:
+        """Return the size of a target on disk; `None` if that is not known without a long look."""
+        return int(record.details["bytes"]) if "bytes" in record.details else None
+
+    def describe_files(self, target: Target, with_samples: bool = False) -> dict[str, dict[str, Any]]:
+        """Return what the files of a target say of themselves, by file name; nothing by default.
+
+        Args:
+            target: The target.
+            with_samples: Include the table of samples, under `samples`.
+        """
+        return {}
+
+    def _sum_files(self, target: Target, record: Record) -> int:
+        """Return the bytes of the files directly in a target's folder, if its record does not say."""
+        if "bytes" in record.details:
+            return int(record.details["bytes"])
+        return sum(file.stat().st_size for file in self.output(target).iterdir() if file.is_file())
+
+
+class Stages(Mapping[str, Stage]):
+    """The stages over one configuration and one root, by name, in the order in which they build on each other.
+
+    Args:
+        types: The classes of the stages.
+        config: The validated configuration.
+        paths: The paths of the root.
+    """
+
+    def __init__(self, types: Sequence[type[Stage]], config: Config, paths: Paths) -> None:
+        self.types, self.paths = tuple(types), paths
+        self._stages = {cls.name: cls(config, paths, self) for cls in types}
+
+    def __getitem__(self, name: str) -> Stage:
+        return self._stages[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stages)
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def of(self, cls: type[StageType]) -> StageType:
+        """Return the stage of a class."""
+        stage = self._stages[cls.name]
+        assert isinstance(stage, cls)
+        return stage
+
+    def over(self, config: Config) -> Stages:
+        """Return the same stages over another configuration."""
+        return Stages(self.types, config, self.paths)
+
+    def order(self, target: Target) -> int:
+        """Return the position of a target's stage."""
+        return list(self._stages).index(target.stage)

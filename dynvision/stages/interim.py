@@ -6,47 +6,75 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
-from dynvision.errors import ConfigError, DataError
+from dynvision.errors import ConfigError, DamagedFileError, DataError
+from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
+from dynvision.stages.base import ReadBack, Stage
+from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
+from dynvision.stages.contact_sheets import draw_classes
 from dynvision.stages.raw import SPLITS, RawStage
 from dynvision.system.files import make_directory, read_json, write_json
 from dynvision.targets import Target
 
-__all__ = ["InterimStage", "split_partition"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["InterimStage"]
 
 
-def split_partition(partition: str) -> tuple[str, str]:
-    """Take `<split>_<group>` apart."""
-    split, _, group = partition.partition("_")
-    return split, group
+def every_link_resolves(inspection: Inspection) -> CheckResult:
+    """Every class of the group is a link to a folder, and there are no other links."""
+    folder = inspection.folder
+    wanted = {c["folder"] for c in inspection.record.details["classes"]}
+    broken = sorted(name for name in wanted if not (folder / name).is_dir())
+    extra = sorted(p.name for p in folder.iterdir() if p.is_symlink() and p.name not in wanted)
+    sentence = f"{len(wanted) - len(broken)} of {len(wanted)} links lead to a folder, {len(extra)} do not belong"
+    return CheckResult("every_link_resolves", not broken + extra, sentence, {"links": len(wanted)}, broken + extra)
+
+
+def linked_images_are_those_that_were_counted(inspection: Inspection) -> CheckResult:
+    """Every link leads to as many images as its class was counted with."""
+    counts, wrong = count_images_again(inspection.folder, inspection.record)
+    total = sum(counts.values())
+    sentence = f"{total} images behind {len(counts)} links"
+    return CheckResult("linked_images_are_those_that_were_counted", not wrong, sentence, {"images": total}, wrong)
+
+
+def select_group(stage: Stage, key: tuple[str, ...], split: str = "train", group: str = "all") -> list[Target]:
+    """Return the target of a split and group; both have the defaults that are used if only one of them is given."""
+    return [Target(key, stage.parse(key, str(SplitGroup(split, group))))]
 
 
 class InterimStage(Stage):
     """`interim/<dataset>`, partitions `<split>_<group>`."""
 
-    name = "interim"
+    name = folder = "interim"
     code_version = "1"
+    observes_config = True
+    selectors = ("split", "group")
+    checks = (Check(every_link_resolves, is_hard=True), Check(linked_images_are_those_that_were_counted, is_hard=True))
 
     def keys(self) -> list[tuple[str, ...]]:
         return [("interim", dataset) for dataset in self.config.datasets]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
-        return [f"{split}_{group}" for split in SPLITS for group in self.config.data.groups(key[1])]
+        return [str(SplitGroup(split, group)) for split in SPLITS for group in self.config.data.groups(key[1])]
 
     def upstream(self, target: Target) -> list[Target]:
-        split, _ = split_partition(str(target.partition))
-        return [Target(("raw", target.key[1]), split)]
+        return [Target((RawStage.name, target.key[1]), SplitGroup.parse(str(target.partition)).split)]
 
     def settings(self, target: Target) -> dict[str, Any]:
-        _, group = split_partition(str(target.partition))
+        group = SplitGroup.parse(str(target.partition)).group
         return {"classes": self.config.data.groups(target.key[1])[group]}
 
-    def output(self, target: Target) -> Path:
-        return self.paths.interim(target.key[1], str(target.partition))
+    def describe(self, key: tuple[str, ...]) -> str:
+        return (
+            f"Class groups of {key[1]} as links to its raw class folders: "
+            f"`data/interim/{key[1]}/<split>_<group>/<class>`, with `folder.link` saying what is linked."
+        )
 
     def read_record(self, target: Target) -> Record | None:
         path = self.output(target) / "folder.link"
@@ -59,6 +87,32 @@ class InterimStage(Stage):
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
+    def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
+        return select_group(self, key, **options) if options else super().select(key)
+
+    def load(self, targets: Sequence[Target], **options: Any) -> Any:
+        from dynvision.data.group_folder import GroupFolder
+
+        target, record = self.require_one(targets)
+        return GroupFolder(self.output(target), self.paths, record=record)
+
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        folder = self.output(target)
+        for entry in record.details["classes"]:
+            count = len(list_images(folder / entry["folder"]))
+            if count != entry["count"]:
+                raise DamagedFileError(
+                    f"{folder / entry['folder']} leads to {count} images where {entry['count']} were linked"
+                )
+        sentence = f"{len(record.details['classes'])} links lead to {record.details['images']} images"
+        return ReadBack("", sentence)
+
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        return {"contact_sheet": draw_classes(self.output(target), record.details["classes"], str(target))}
+
+    def count_bytes(self, target: Target, record: Record) -> int | None:
+        return None  # Links take no space of their own.
+
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
@@ -67,7 +121,7 @@ class InterimStage(Stage):
         source = Path(raw["source"])
         source = source if source.is_absolute() else self.paths.root / source
         # Images that this project did not write were looked at just now, to know that raw is up to date.
-        is_listed = RawStage(self.config, self.paths).is_exported(target.key[1])
+        is_listed = self.stages.of(RawStage).is_exported(target.key[1])
         for entry in chosen:
             place, held = source / entry["folder"], entry["count"]
             if is_listed or not place.is_dir():
@@ -87,7 +141,7 @@ class InterimStage(Stage):
             inputs={str(upstream): inputs[upstream].data_version},
             content="",
             details={
-                "group": split_partition(str(target.partition))[1],
+                "group": SplitGroup.parse(str(target.partition)).group,
                 "source": raw["source"],
                 "images": sum(c["count"] for c in chosen),
                 "channels": raw["channels"],
@@ -105,7 +159,7 @@ class InterimStage(Stage):
         by_index = {c["index"]: c for c in classes}
         outside = [index for index in wanted if index not in by_index]
         if outside:
-            _, group = split_partition(str(target.partition))
+            group = SplitGroup.parse(str(target.partition)).group
             raise ConfigError(
                 f"{self.config.folder / 'config_data.yaml'}: data_groups.{target.key[1]}.{group}: class index "
                 f"{outside[0]} is outside '{target.key[1]}', whose classes are {min(by_index)} to {max(by_index)}"

@@ -2,55 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import ConfigError
+from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.weights_header import digest_checkpoint, read_weights_metadata
 from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
+from dynvision.stages.base import ReadBack, Stage
+from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.interim import InterimStage
+from dynvision.stages.processed import ProcessedStage
+from dynvision.stages.raw import RawStage
 from dynvision.system.files import make_directory, replace_directory, temporary_sibling
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
-__all__ = ["ModelsStage", "model_partition"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["ModelsStage", "digest_weights"]
 
 
-def model_partition(group: str, seed: int) -> str:
-    """Name the network that was trained on a group with a seed: `all_s0`."""
-    return f"{group}_s{seed}"
+def weights_are_finite(inspection: Inspection) -> CheckResult:
+    """Every weight of the trained network is a finite number."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    weights = load_file(inspection.folder / "trained.safetensors")
+    wrong = [name for name, value in weights.items() if not np.isfinite(value).all()]
+    count = sum(value.size for value in weights.values())
+    return CheckResult("weights_are_finite", not wrong, f"{count} weights", {"weights": count}, wrong)
+
+
+def validation_is_above_chance(inspection: Inspection) -> CheckResult:
+    """The trained network names more validation images right than by chance; one that is not trained here passes."""
+    details = inspection.record.details
+    if "val_accuracy" not in details:
+        return CheckResult("validation_is_above_chance", True, "the network is not trained here")
+    accuracy, chance = details["val_accuracy"][-1], 1 / len(details["classes"])
+    sentence = f"validation accuracy {accuracy:.1%}, chance {chance:.1%}"
+    return CheckResult("validation_is_above_chance", accuracy > chance, sentence, {"val_accuracy": accuracy})
 
 
 class ModelsStage(Stage):
     """`models/<model>/<dataset>`, partitions `<group>_s<seed>`."""
 
-    name = "models"
+    name = folder = "models"
     code_version = "2"
+    key_names = ("model", "dataset")
+    selectors = ("group", "seed")
+    checks = (Check(weights_are_finite, is_hard=True), Check(validation_is_above_chance, is_hard=False))
 
     def keys(self) -> list[tuple[str, ...]]:
-        return [("models", model, dataset) for model in self.config.models for dataset in self.config.datasets]
+        return [(self.name, model, dataset) for model in self.config.models for dataset in self.config.datasets]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         _, model, dataset = key
         seeds = self.config.seeds(model, dataset)
-        return [model_partition(group, seed) for group in self.config.data.groups(dataset) for seed in seeds]
+        return [str(GroupSeed(group, seed)) for group in self.config.data.groups(dataset) for seed in seeds]
 
     def upstream(self, target: Target) -> list[Target]:
-        group, _ = self.group_and_seed(target)
+        group = GroupSeed.parse(str(target.partition)).group
         if self.config.models[target.key[1]].training is None:
             # A network that is not trained needs no images, only to know the classes.
-            return [Target(("interim", target.key[2]), f"test_{group}")]
-        stage = "processed" if self.config.data.use_ffcv else "interim"
-        return [Target((stage, target.key[2]), f"train_{group}")]
+            return [Target((InterimStage.name, target.key[2]), str(SplitGroup("test", group)))]
+        stage = ProcessedStage if self.config.data.use_ffcv else InterimStage
+        return [Target((stage.name, target.key[2]), str(SplitGroup("train", group)))]
 
     def settings(self, target: Target) -> dict[str, Any]:
         _, name, dataset = target.key
         model, data = self.config.models[name], self.config.data
-        _, seed = self.group_and_seed(target)
+        seed = GroupSeed.parse(str(target.partition)).seed
         training = model.training.for_dataset(dataset) if model.training is not None else None
         statistics = data.data_statistics.get(dataset)
         settings: dict[str, Any] = {
@@ -72,14 +100,13 @@ class ModelsStage(Stage):
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
 
-    def group_and_seed(self, target: Target) -> tuple[str, int]:
-        """Take `<group>_s<seed>` apart."""
-        group, _, seed = str(target.partition).rpartition("_s")
-        return group, int(seed)
-
-    def output(self, target: Target) -> Path:
-        _, model, dataset = target.key
-        return self.paths.model(model, dataset, str(target.partition))
+    def describe(self, key: tuple[str, ...]) -> str:
+        size = self.config.data.data_resolution[key[2]]
+        return (
+            f"The network `{self.config.models[key[1]].class_path}` trained on {key[2]}: "
+            "`init.safetensors` and `trained.safetensors`, float32, with the configuration in their headers. Takes a "
+            f"frame `[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
+        )
 
     def read_record(self, target: Target) -> Record | None:
         path = self.output(target) / "trained.safetensors"
@@ -99,7 +126,7 @@ class ModelsStage(Stage):
         asked = set()
         for name, experiment in self.config.experiments.items():
             for subject in (self.config.subjects[s] for s in self.config.subjects_of(name)):
-                trained = model_partition(subject.trained_on, subject.seed)
+                trained = str(GroupSeed(subject.trained_on, subject.seed))
                 if (subject.model, subject.dataset, trained) == (model, dataset, target.partition):
                     asked |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
         return sorted(asked)
@@ -115,10 +142,38 @@ class ModelsStage(Stage):
 
     def _checkpoint(self, target: Target) -> Path:
         _, model, dataset = target.key
-        group, seed = self.group_and_seed(target)
+        trained_as = GroupSeed.parse(str(target.partition))
+        group, seed = trained_as.group, trained_as.seed
         named = str(self.config.models[model].checkpoint).format(dataset=dataset, group=group, seed=seed)
         path = Path(named).expanduser()
         return path if path.is_absolute() else self.paths.root / path
+
+    def select(self, key: tuple[str, ...], group: str = "all", seed: int = 0, **options: Any) -> list[Target]:
+        return [Target(key, self.parse(key, str(GroupSeed(group, seed))))]
+
+    def load(self, targets: Sequence[Target], **options: Any) -> Any:
+        from dynvision.models.loading import rebuild_network
+
+        target, record = self.require_one(targets)
+        return rebuild_network(record, self.output(target) / "trained.safetensors")
+
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        from safetensors.torch import load_file
+
+        weights = load_file(self.output(target) / "trained.safetensors")
+        return ReadBack(digest_weights(weights), f"{sum(value.numel() for value in weights.values())} weights")
+
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        from dynvision.analysis.figures import draw_kernels, draw_training
+
+        details = record.details
+        if "loss" in details:
+            return {"training": draw_training(details["loss"], details["val_accuracy"], str(target))}
+        kernels = _read_first_kernels(self.output(target) / "trained.safetensors")
+        return {"first_layer": draw_kernels(kernels, str(target))}
+
+    def count_bytes(self, target: Target, record: Record) -> int | None:
+        return self._sum_files(target, record)
 
     def _preset(self, dataset: str, name: str) -> str:
         own = f"{name}_{dataset}"
@@ -136,7 +191,7 @@ class ModelsStage(Stage):
             n_classes=n_classes,
             resolution=self.config.data.data_resolution[dataset],
             channels_in=channels,
-            seed=self.group_and_seed(target)[1],
+            seed=GroupSeed.parse(str(target.partition)).seed,
         )
         if model.checkpoint is not None:
             load_checkpoint(self._checkpoint(target), network)
@@ -167,9 +222,7 @@ class ModelsStage(Stage):
 
     def _all_classes(self, dataset: str) -> list[dict[str, Any]]:
         """Every class of a dataset that has an index file or a fixed number of them; empty for others."""
-        from dynvision.stages.raw import RawStage
-
-        named = RawStage(self.config, self.paths).class_index(dataset)
+        named = self.stages.of(RawStage).class_index(dataset)
         if named is not None:
             return [{"index": index, "name": name, "folder": folder} for index, (folder, name) in sorted(named.items())]
         count = self.config.data.class_count(dataset) or 0
@@ -184,7 +237,8 @@ class ModelsStage(Stage):
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
         _, name, dataset = target.key
-        group, seed = self.group_and_seed(target)
+        trained_as = GroupSeed.parse(str(target.partition))
+        group, seed = trained_as.group, trained_as.seed
         model = self.config.models[name]
         assert model.training is not None
         training = model.training.for_dataset(dataset)
@@ -273,10 +327,18 @@ class ModelsStage(Stage):
         return record
 
 
+def _read_first_kernels(path: Path) -> Any:
+    """Read the kernels of the first convolution, `[C_out, C_in, k, k]`; else the first matrix, as one kernel."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    arrays = [value for value in load_file(path).values() if value.ndim in (2, 4)]
+    kernels = next((value for value in arrays if value.ndim == 4), None)
+    return kernels if kernels is not None else arrays[0][None, None] if arrays else np.zeros((1, 1, 1, 1))
+
+
 def digest_weights(weights: dict[str, Any]) -> str:
     """A digest of names and values of weights."""
-    import hashlib
-
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(name.encode())

@@ -5,21 +5,33 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynvision.config.data import BUILT_IN_CHANNELS
-from dynvision.data.betons.sidecars import read_sidecar_head
-from dynvision.data.betons.spec import default_write_mode
-from dynvision.errors import DataError
+from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, verify_beton
+from dynvision.data.betons.spec import BetonFile, default_write_mode
+from dynvision.data.betons.writing import write_betons
+from dynvision.data.images.samples import list_samples
+from dynvision.data.images.splits import stratified_split
+from dynvision.errors import DataError, DynvisionError, unknown_name
+from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
-from dynvision.stages.interim import InterimStage, split_partition
+from dynvision.stages.base import ReadBack, Stage
+from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.contact_sheets import draw_classes
+from dynvision.stages.interim import InterimStage, select_group
 from dynvision.stages.raw import RawStage
 from dynvision.system.files import digest_json
 from dynvision.targets import Target
 
-__all__ = ["ProcessedStage", "file_names"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dynvision.data.ffcv_dataloader import FFCVStimulusLoader
+
+__all__ = ["ProcessedFile", "ProcessedStage", "file_names"]
 
 
 def file_names(split: str) -> tuple[str, ...]:
@@ -27,20 +39,58 @@ def file_names(split: str) -> tuple[str, ...]:
     return ("train", "val") if split == "train" else ("test",)
 
 
+@dataclass(frozen=True)
+class ProcessedFile:
+    """A `.beton` file that was compared with its sidecar.
+
+    Attributes:
+        path: The file.
+        sidecar: What the sidecar says: classes, samples, settings, data version.
+        normalize: Mean and standard deviation of the dataset's channels, if the config has them.
+    """
+
+    path: Path
+    sidecar: dict[str, Any]
+    normalize: tuple[list[float], list[float]] | None
+
+    def loader(self, **settings: Any) -> FFCVStimulusLoader:
+        """Open the file; takes the settings of `get_ffcv_dataloader`, normalized like the dataset by default."""
+        from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
+
+        return get_ffcv_dataloader(self.path, **{"normalize": self.normalize, **settings})
+
+
+def betons_match_their_sidecars(inspection: Inspection) -> CheckResult:
+    """Every `.beton` file is, byte for byte, the one that its sidecar describes."""
+    paths = sorted(inspection.folder / f"{name}.beton" for name in inspection.record.details["parts"])
+    wrong, samples = [], 0
+    for path in paths:
+        try:
+            samples += verify_beton(path, full=True)["file"]["samples"]
+        except DynvisionError as error:
+            wrong.append(str(error))
+    sentence = f"{samples} samples in {len(paths)} files"
+    return CheckResult("betons_match_their_sidecars", not wrong, sentence, {"samples": samples}, wrong)
+
+
 class ProcessedStage(Stage):
     """`processed/<dataset>`, partitions `<split>_<group>`; absent where `use_ffcv` is false."""
 
-    name = "processed"
+    name = folder = "processed"
     code_version = "1"
+    observes_config = True
+    selectors = ("split", "group")
+    load_options = ("file",)
+    checks = (Check(betons_match_their_sidecars, is_hard=True),)
 
     def keys(self) -> list[tuple[str, ...]]:
-        return [("processed", dataset) for dataset in self.config.datasets] if self.config.data.use_ffcv else []
+        return [(self.name, dataset) for dataset in self.config.datasets] if self.config.data.use_ffcv else []
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
-        return InterimStage(self.config, self.paths).partitions(("interim", key[1]))
+        return self.stages.of(InterimStage).partitions((InterimStage.name, key[1]))
 
     def upstream(self, target: Target) -> list[Target]:
-        return [Target(("interim", target.key[1]), target.partition)]
+        return [Target((InterimStage.name, target.key[1]), target.partition)]
 
     def settings(self, target: Target) -> dict[str, Any]:
         data = self.config.data
@@ -61,15 +111,20 @@ class ProcessedStage(Stage):
         chosen = data.write_mode.get(dataset)
         return "raw" if channels == 1 else chosen or default_write_mode(data.data_resolution[dataset], channels)
 
-    def output(self, target: Target) -> Path:
-        return self.paths.processed(target.key[1], str(target.partition))
+    def describe(self, key: tuple[str, ...]) -> str:
+        size = self.config.data.data_resolution[key[1]]
+        return (
+            f"Images of {key[1]} at {size} × {size} pixels as FFCV files: "
+            "`train.beton` and `val.beton` (a seeded split with every class in both) or `test.beton`, each with a "
+            "sidecar that traces every sample to its image."
+        )
 
     def written(self, target: Target) -> list[Path]:
         return [self.output(target), *self.files(target)]
 
     def files(self, target: Target) -> list[Path]:
         """The `.beton` files of a target."""
-        split, _ = split_partition(str(target.partition))
+        split = SplitGroup.parse(str(target.partition)).split
         return [self.output(target) / f"{name}.beton" for name in file_names(split)]
 
     def read_record(self, target: Target) -> Record | None:
@@ -88,16 +143,46 @@ class ProcessedStage(Stage):
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
-    def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.data.betons.spec import BetonFile
-        from dynvision.data.betons.writing import write_betons
-        from dynvision.data.images.samples import list_samples
+    def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
+        return select_group(self, key, **options) if options else super().select(key)
 
+    def load(self, targets: Sequence[Target], file: str | None = None, **options: Any) -> ProcessedFile:
+        target, _ = self.require_one(targets)
+        names = file_names(SplitGroup.parse(str(target.partition)).split)
+        name = file or names[0]
+        if name not in names:
+            raise unknown_name("file", name, names, str(target))
+        path = self.output(target) / f"{name}.beton"
+        statistics = self.config.data.data_statistics.get(target.key[1])
+        normalize = (statistics.mean, statistics.std) if statistics else None
+        return ProcessedFile(path, verify_beton(path), normalize)
+
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        samples, missing = 0, set()
+        for name in record.details["parts"]:
+            file = verify_beton(self.output(target) / f"{name}.beton", full=True)["file"]
+            samples += file["samples"]
+            missing |= {source for source, _ in file["bad_images"]}
+        return ReadBack(digest_json(sorted(missing)) if missing else "", f"{samples} samples, byte for byte")
+
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        folder = self.stages.of(InterimStage).output(self.upstream(target)[0])
+        return {"contact_sheet": draw_classes(folder, record.details["classes"], str(target))}
+
+    def count_bytes(self, target: Target, record: Record) -> int | None:
+        return self._sum_files(target, record)
+
+    def describe_files(self, target: Target, with_samples: bool = False) -> dict[str, dict[str, Any]]:
+        parts = ("file", "samples") if with_samples else ("file",)
+        sidecars = {path.name: read_sidecar(path) for path in self.files(target)}
+        return {name: {part: sidecar[part] for part in parts} for name, sidecar in sidecars.items()}
+
+    def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
         link = inputs[upstream]
         folder = self.paths.interim(target.key[1], str(target.partition))
-        RawStage(self.config, self.paths).check_unchanged(InterimStage(self.config, self.paths).upstream(upstream)[0])
+        self.stages.of(RawStage).check_unchanged(self.stages.of(InterimStage).upstream(upstream)[0])
         samples = list_samples(folder, link)
         parts = self.split(target, [s.label for s in samples])
         resolution = self.config.data.data_resolution[target.key[1]]
@@ -151,8 +236,6 @@ class ProcessedStage(Stage):
 
     def split(self, target: Target, labels: Sequence[int]) -> dict[str, list[int]]:
         """Which samples go into which part."""
-        from dynvision.data.images.splits import stratified_split
-
         if str(target.partition).startswith("test_"):
             return {"test": list(range(len(labels)))}
         train, val = stratified_split(labels, self.config.data.train_ratio, self.config.data.split_seed)

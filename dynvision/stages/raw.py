@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynvision.config import Config
 from dynvision.config.data import DataSource
@@ -19,10 +19,15 @@ from dynvision.data.sources.exporting import export_images, open_export
 from dynvision.errors import ConfigError, DataError, DynvisionError
 from dynvision.paths import Paths
 from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
+from dynvision.stages.base import ReadBack, Stage, Stages
+from dynvision.stages.contact_sheets import draw_classes
+from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
 from dynvision.system.files import make_directory, read_json, replace_directory, write_json
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["SPLITS", "RawStage"]
 
@@ -33,11 +38,14 @@ _SOURCE_SPLITS = {"train": ("train",), "test": ("test", "val")}
 class RawStage(Stage):
     """`raw/<dataset>`, partitions `train` and `test`."""
 
-    name = "raw"
+    name = folder = "raw"
     code_version = "1"
+    watches_files = True
+    selectors = ("split",)
+    checks = RAW_CHECKS
 
-    def __init__(self, config: Config, paths: Paths) -> None:
-        super().__init__(config, paths)
+    def __init__(self, config: Config, paths: Paths, stages: Stages) -> None:
+        super().__init__(config, paths, stages)
         self._observed: dict[Target, Export] = {}
 
     def keys(self) -> list[tuple[str, ...]]:
@@ -73,6 +81,40 @@ class RawStage(Stage):
         if not self.is_exported(target.key[1]) and list(changed) == ["files"]:
             return f"images or classes in {self.output(target)} changed"
         return super().explain_change(target, changed)
+
+    def watched_files(self, target: Target) -> str | None:
+        if self.is_exported(target.key[1]) or not self.output(target).is_dir():
+            return None
+        return str(self.settings(target)["files"])
+
+    def describe(self, key: tuple[str, ...]) -> str:
+        return (
+            f"Images of {key[1]} as 8-bit files in one folder a class: "
+            f"`data/raw/{key[1]}/<split>/<class>/<n>.png`. A folder's name is "
+            "the class index in the dataset's own order."
+        )
+
+    def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
+        return [Target(key, self.parse(key, options["split"]))] if options else super().select(key)
+
+    def load(self, targets: Sequence[Target], **options: Any) -> Any:
+        from dynvision.data.group_folder import GroupFolder
+
+        target, record = self.require_one(targets)
+        return GroupFolder(self.output(target), self.paths, record=record)
+
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        if not self.is_exported(target.key[1]):
+            sentence = f"{record.details['images']} images have the sizes and times that were observed"
+            return ReadBack(self.check_unchanged(target), sentence)
+        digest, count = digest_export(self.output(target), record)
+        return ReadBack(digest, f"{count} images hold the pixels that were exported")
+
+    def inspect(self, target: Target, record: Record) -> RawInspection:
+        return RawInspection(self, target, record)
+
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        return {"contact_sheet": draw_classes(self.output(target), record.details["classes"], str(target))}
 
     def output(self, target: Target) -> Path:
         return self.source_folder(target.key[1], str(target.partition))

@@ -6,19 +6,25 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dynvision.config.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
-from dynvision.errors import DamagedFileError
+from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
+from dynvision.errors import DamagedFileError, unknown_name
 from dynvision.experiments.plan import count_states
+from dynvision.keys import Condition, GroupSeed, SplitGroup, level_text
 from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
-from dynvision.stages.models import model_partition
+from dynvision.stages.base import ReadBack, Stage
+from dynvision.stages.interim import InterimStage
+from dynvision.stages.models import ModelsStage
+from dynvision.stages.processed import ProcessedStage
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.files import make_directory, read_json, replace_directory, sync_tree, write_json
 from dynvision.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ResponsesStage"]
 
@@ -26,25 +32,92 @@ __all__ = ["ResponsesStage"]
 class ResponsesStage(Stage):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
-    name = "responses"
+    name = folder = "responses"
     code_version = "3"
+    key_names = ("experiment", "subject")
     builds_many = True
+    shares_inputs = True
+    load_options = ("allow_missing",)
 
     def keys(self) -> list[tuple[str, ...]]:
         experiments = self.config.experiments
-        return [("responses", name, subject) for name in experiments for subject in self.config.subjects_of(name)]
+        return [(self.name, name, subject) for name in experiments for subject in self.config.subjects_of(name)]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         return [condition_text(c) for c in all_conditions(self.config.experiments[key[1]])]
 
-    def parse_partition(self, key: tuple[str, ...], text: str) -> str:
+    def parse(self, key: tuple[str, ...], text: str) -> str:
         return condition_text(parse_condition(self.config.experiments[key[1]], text, "/".join(key)))
 
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
-        model = Target(("models", subject.model, subject.dataset), model_partition(subject.trained_on, subject.seed))
-        stage = "processed" if self.config.data.use_ffcv else "interim"
-        return [model, Target((stage, subject.dataset), f"test_{subject.group}")]
+        trained_as = str(GroupSeed(subject.trained_on, subject.seed))
+        images = ProcessedStage if self.config.data.use_ffcv else InterimStage
+        return [
+            Target((ModelsStage.name, subject.model, subject.dataset), trained_as),
+            Target((images.name, subject.dataset), str(SplitGroup("test", subject.group))),
+        ]
+
+    def parse_path(self, parts: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+        key, partition = super().parse_path(parts)
+        return key, None if partition is None else partition.removesuffix(".zarr")
+
+    def dimensions(self, key: tuple[str, ...]) -> dict[str, list[str]]:
+        return self.config.experiments[key[1]].levels()
+
+    def levels(self, target: Target) -> dict[str, str]:
+        return dict(Condition.parse(str(target.partition)))
+
+    def partition_at(self, key: tuple[str, ...], levels: Mapping[str, str]) -> str:
+        return str(Condition({name: levels[name] for name in self.config.experiments[key[1]].parameters}))
+
+    def tags(self, key: tuple[str, ...]) -> dict[str, str]:
+        subject = self.config.subjects[key[2]]
+        return {**super().tags(key), "model": subject.model, "dataset": subject.dataset}
+
+    def describe(self, key: tuple[str, ...]) -> str:
+        return (
+            f"Responses of {key[2]} in the experiment {key[1]} ({self.config.experiments[key[1]].data_loader}): every "
+            "recorded layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time "
+            "in steps."
+        )
+
+    def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self.config.experiments[key[1]].parameters)
+
+    def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
+        valid = self.config.experiments[key[1]].levels()
+        wanted = {name: level_text(level) for name, level in options.items()}
+        for name, level in wanted.items():
+            if level not in valid[name]:
+                raise unknown_name(f"level of '{name}'", level, valid[name])
+        return [t for t in super().select(key) if wanted.items() <= self.levels(t).items()]
+
+    def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
+        from dynvision.experiments.reading import combine_conditions
+
+        existing = [t for t in targets if self.read_record(t) is not None] if allow_missing else list(targets)
+        self.require(existing or targets[:1])
+        experiment = self.config.experiments[targets[0].key[1]]
+        conditions = {t: experiment.level_values(self.levels(t)) for t in targets}
+        levels = {
+            name: list(dict.fromkeys(condition[name] for condition in conditions.values()))
+            for name in experiment.parameters
+        }
+        return combine_conditions([(conditions[t], self.output(t)) for t in existing], levels)
+
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        from dynvision.experiments.store import digest_content, verify_store
+
+        note = verify_store(self.output(target))
+        sentence = f"{len(note['digests'])} arrays of {record.details['samples']} trials"
+        return ReadBack(digest_content(note["digests"]), sentence)
+
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        from dynvision.analysis.figures import draw_condition
+
+        details = record.details
+        return {"time_course": draw_condition(details["mean_response"], details["accuracy_over_time"], str(target))}
 
     def settings(self, target: Target) -> dict[str, Any]:
         _, experiment_name, subject_name = target.key
@@ -72,7 +145,7 @@ class ResponsesStage(Stage):
         """The settings that responses follow from: without the readout, which is applied to them later."""
         return {key: value for key, value in self.settings(target).items() if key != "readout"}
 
-    def condition(self, target: Target) -> Condition:
+    def condition(self, target: Target) -> dict[str, str]:
         """The level of each swept parameter."""
         return parse_condition(self.config.experiments[target.key[1]], str(target.partition), str(target))
 

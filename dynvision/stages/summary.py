@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.paths import ALL_SUBJECTS
 from dynvision.records import Record, make_record
-from dynvision.stages.base import Stage
+from dynvision.stages.base import ReadBack, Stage
+from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.responses import ResponsesStage
 from dynvision.system.files import (
     digest_json,
@@ -28,6 +32,30 @@ if TYPE_CHECKING:
 
 __all__ = ["SummaryStage"]
 
+
+class SummaryInspection(Inspection):
+    """A look at a summary; the stage says which conditions it is made from."""
+
+    stage: SummaryStage
+
+
+def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
+    """The table has an accuracy for every condition: a finite one, unless what is not finite may be recorded."""
+    conditions = inspection.stage.conditions(inspection.target)
+    rows = inspection.record.details["tuning"]
+    settings = [inspection.stage.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
+    wrong = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    if any(setting.allow_nonfinite for setting in settings):
+        wrong = []
+    sentence = f"{len(rows)} of {len(conditions)} conditions are in the table"
+    passed = len(rows) == len(conditions) and not wrong
+    return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
+
+
+def _name_row(row: dict[str, Any]) -> str:
+    return "/".join(str(row[name]) for name in ("subject", "condition") if name in row)
+
+
 _TABLES = ("table", "tuning", "fits", "time_courses")
 _TABLES_OF_ALL = ("table", "fits")
 
@@ -36,11 +64,16 @@ class SummaryStage(Stage):
     """`summary/<experiment>/<subject>`, and `summary/<experiment>` over all subjects; no partitions."""
 
     name = "summary"
+    folder = "reports"
     code_version = "2"
+    key_names = ("experiment", "subject")
+    is_partitioned = False
+    load_options = ("table",)
+    checks = (Check(every_condition_is_measured, is_hard=True),)
 
     def keys(self) -> list[tuple[str, ...]]:
-        keys: list[tuple[str, ...]] = [("summary", *key[1:]) for key in self._responses().keys()]
-        return keys + [("summary", name) for name in dict.fromkeys(key[1] for key in keys)]
+        keys: list[tuple[str, ...]] = [(self.name, *key[1:]) for key in self._responses.keys()]
+        return keys + [(self.name, name) for name in dict.fromkeys(key[1] for key in keys)]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         return [None]
@@ -48,13 +81,66 @@ class SummaryStage(Stage):
     def upstream(self, target: Target) -> list[Target]:
         if _is_of_all(target):
             return [Target((*target.key, subject)) for subject in self.config.subjects_of(target.key[1])]
-        key = ("responses", *target.key[1:])
-        return [Target(key, partition) for partition in self._responses().partitions(key)]
+        key = (ResponsesStage.name, *target.key[1:])
+        return [Target(key, partition) for partition in self._responses.partitions(key)]
 
     def settings(self, target: Target) -> dict[str, Any]:
         if _is_of_all(target):
             return {}
         return {"readout": self.config.experiments[target.key[1]].readout.model_dump(mode="json")}
+
+    def conditions(self, target: Target) -> list[Target]:
+        """Return the responses that a summary is made from, directly or through the summaries of its subjects."""
+        if _is_of_all(target):
+            return [condition for subject in self.upstream(target) for condition in self.upstream(subject)]
+        return self.upstream(target)
+
+    def parse_path(self, parts: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+        key = (self.name, *parts[:1]) if list(parts[1:2]) == [ALL_SUBJECTS] else (self.name, *parts[:2])
+        return key, None  # What follows is a file of the report.
+
+    def tags(self, key: tuple[str, ...]) -> dict[str, str]:
+        return super().tags(key) if len(key) == 2 else self._responses.tags(key)
+
+    def describe(self, key: tuple[str, ...]) -> str:
+        if len(key) == 2:
+            return (
+                f"The subjects of the experiment {key[1]} side by side: accuracy, what is read from time courses and "
+                "what was fitted, one row a subject and condition, and as a picture."
+            )
+        return (
+            f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
+            "table (`condition, time, layer, measure, value`), the tuning and what was fitted to it, and all as "
+            "pictures."
+        )
+
+    def load(self, targets: Sequence[Target], table: str | None = None, **options: Any) -> pd.DataFrame:
+        import pandas as pd
+
+        target, _ = self.require_one(targets)
+        names = self.tables(target)
+        name = table or names[0]
+        if name not in names:
+            raise unknown_name("table", name, names, str(target))
+        return pd.read_parquet(self.output(target) / f"{name}.parquet")
+
+    def read_back(self, target: Target, record: Record) -> ReadBack:
+        folder, files = self.output(target), record.details["files"]
+        content = self.digest(target, folder)
+        if record.has_content(content):
+            for name, digest in files.items():
+                if sha256_file(folder / name) != digest:
+                    raise DamagedFileError(f"{folder / name} does not hold what was written")
+        return ReadBack(content, f"{record.details['rows']} rows, {len(files)} files byte for byte")
+
+    def inspect(self, target: Target, record: Record) -> SummaryInspection:
+        return SummaryInspection(self, target, record)
+
+    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
+        return {name: self.output(target) / f"{name}.png" for name in self.pictures(target)}
+
+    def count_bytes(self, target: Target, record: Record) -> int | None:
+        return self._sum_files(target, record)
 
     def output(self, target: Target) -> Path:
         return self.paths.report(*target.key[1:])
@@ -90,15 +176,16 @@ class SummaryStage(Stage):
             self._compare(target, inputs) if _is_of_all(target) else self._analyse(target, inputs) for target in targets
         ]
 
+    @property
     def _responses(self) -> ResponsesStage:
-        return ResponsesStage(self.config, self.paths)
+        return self.stages.of(ResponsesStage)
 
     def _analyse(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.analysis.experiment import analyse_experiment
         from dynvision.analysis.summary_figures import draw_figures
 
         start = time.perf_counter()
-        responses = self._responses()
+        responses = self._responses
         experiment = self.config.experiments[target.key[1]]
         conditions = self.upstream(target)
         stores = [(responses.condition(t), responses.output(t), responses.presentation(t)) for t in conditions]
@@ -122,7 +209,7 @@ class SummaryStage(Stage):
         from dynvision.analysis.comparison import compare_subjects, draw_comparison
 
         start = time.perf_counter()
-        experiment, responses = self.config.experiments[target.key[1]], self._responses()
+        experiment, responses = self.config.experiments[target.key[1]], self._responses
         subjects = {t.key[2]: t for t in self.upstream(target)}
         tunings, fits = (
             {name: pd.read_parquet(self.output(t) / f"{table}.parquet") for name, t in subjects.items()}

@@ -5,20 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from dynvision.errors import UnknownNameError, unknown_name
-from dynvision.paths import ALL_SUBJECTS
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
 
 __all__ = ["parse_target"]
-
-_FOLDERS = {
-    "raw": "raw",
-    "interim": "interim",
-    "processed": "processed",
-    "models": "models",
-    "responses": "responses",
-    "reports": "summary",
-}
 
 
 def parse_target(workspace: Workspace, text: str) -> list[Target]:
@@ -30,24 +20,26 @@ def parse_target(workspace: Workspace, text: str) -> list[Target]:
             (`responses/contrast/rcnn_gratings:0.5`), or a key (all of its partitions).
 
     Raises:
-        UnknownNameError: Nothing has that name; the message names the nearest.
+        UnknownNameError: If nothing has that name; the message names the nearest.
     """
-    name, _, partition = text.partition(":")
+    name, colon, partition = text.partition(":")
     key = tuple(PurePosixPath(name).parts)
-    as_path = None if key in workspace.keys else _parse_path(workspace, text)
-    if as_path is not None:
-        return as_path
+    if key not in workspace.keys:
+        targets = _parse_path(workspace, text)
+        if targets is not None:
+            return targets
     if not key or ".." in key:
         raise UnknownNameError(
             f"'{text}' names no target. Write an asset key like raw/gratings, or a path under data/."
         )
     workspace.check_key(key)
-    if ":" not in text:
+    if not colon:
         return workspace.targets(key)
-    return [Target(key, workspace.stages[key[0]].parse_partition(key, partition))]
+    return [Target(key, workspace.stages[key[0]].parse(key, partition))]
 
 
 def _parse_path(workspace: Workspace, text: str) -> list[Target] | None:
+    """Find the targets that a path names; `None` if the text is not a path under `data/`."""
     path = Path(text)
     candidates = [path] if path.is_absolute() else [workspace.paths.root / path, Path.cwd() / path]
     inside = next((p for p in candidates if workspace.paths.data in p.parents), None)
@@ -56,15 +48,11 @@ def _parse_path(workspace: Workspace, text: str) -> list[Target] | None:
             raise UnknownNameError(f"{text} is outside the data folder {workspace.paths.data}")
         return None
     folder, *parts = inside.relative_to(workspace.paths.data).parts
-    if folder not in _FOLDERS:
-        raise unknown_name("folder", folder, _FOLDERS, text)
-    stage = _FOLDERS[folder]
-    depth = {"raw": 1, "interim": 1, "processed": 1}.get(stage, 2)
-    key = (stage, *parts[:depth])
-    if stage == "summary" and parts[1:2] == [ALL_SUBJECTS]:
-        key = (stage, parts[0])
+    by_folder = {stage.folder: stage for stage in workspace.stages.values()}
+    if folder not in by_folder:
+        raise unknown_name("folder", folder, by_folder, text)
+    key, partition = by_folder[folder].parse_path(parts)
     workspace.check_key(key)
-    if stage == "summary" or len(parts) == depth:
+    if partition is None:
         return workspace.targets(key)
-    partition = parts[depth].removesuffix(".zarr")
-    return [Target(key, workspace.stages[stage].parse_partition(key, partition))]
+    return [Target(key, by_folder[folder].parse(key, partition))]

@@ -14,13 +14,8 @@ from dynvision.errors import DamagedFileError, DynvisionError, MissingError, Unk
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record
 from dynvision.stages.base import Stage
-from dynvision.stages.interim import InterimStage
-from dynvision.stages.models import ModelsStage
-from dynvision.stages.processed import ProcessedStage
-from dynvision.stages.raw import RawStage
-from dynvision.stages.responses import ResponsesStage
-from dynvision.stages.summary import SummaryStage
-from dynvision.targets import STAGES, Target
+from dynvision.stages.registry import open_stages
+from dynvision.targets import Target
 
 __all__ = ["Status", "Workspace"]
 
@@ -50,15 +45,7 @@ class Workspace:
 
     def __init__(self, config: Config, paths: Paths) -> None:
         self.config, self.paths = config, paths
-        kinds: Sequence[type[Stage]] = (
-            RawStage,
-            InterimStage,
-            ProcessedStage,
-            ModelsStage,
-            ResponsesStage,
-            SummaryStage,
-        )
-        self.stages: dict[str, Stage] = {kind.name: kind(config, paths) for kind in kinds}
+        self.stages = open_stages(config, paths)
 
     @classmethod
     def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
@@ -73,7 +60,7 @@ class Workspace:
     @cached_property
     def keys(self) -> list[tuple[str, ...]]:
         """Every asset key, stage after stage."""
-        return [key for stage in STAGES for key in self.stages[stage].keys()]
+        return [key for stage in self.stages.values() for key in stage.keys()]
 
     def stage(self, target: Target) -> Stage:
         """The stage of a target."""
@@ -108,8 +95,7 @@ class Workspace:
             self._collect(target, known, order)
             if force:
                 order[target] = None
-        # What compares subjects comes after their own summaries.
-        return sorted(order, key=lambda t: (STAGES.index(t.stage), t.stage == "summary" and len(t.key) == 2))
+        return sorted(order, key=lambda target: (self.stages.order(target), self._depth_in_stage(target)))
 
     def inputs(self, target: Target) -> dict[Target, Record]:
         """The records of everything directly upstream.
@@ -151,30 +137,28 @@ class Workspace:
             UnknownNameError: Stage, dataset, model, experiment or subject does not exist.
         """
         text = "/".join(key)
-        if key[0] not in STAGES:
-            raise unknown_name("stage", key[0], STAGES, text)
-        kinds = {
-            "raw": ("dataset",),
-            "interim": ("dataset",),
-            "processed": ("dataset",),
-            "models": ("model", "dataset"),
-            "responses": ("experiment", "subject"),
-            "summary": ("experiment", "subject"),
-        }
+        if key[0] not in self.stages:
+            raise unknown_name("stage", key[0], self.stages, text)
         if key in self.keys:
             return
-        # The key over all subjects is no beginning of another one.
-        candidates = [k for k in self.keys if k[0] == key[0] and len(k) > len(kinds[key[0]])]
-        for place, kind in enumerate(kinds[key[0]], start=1):
-            names = list(dict.fromkeys(k[place] for k in candidates))
-            if place >= len(key):
-                raise unknown_name(kind, "", names, f"{text}: name the {kind}")
-            if key[place] not in names:
-                error = unknown_name(kind, key[place], names, text)
-                raise UnknownNameError(f"{error}{self._hint_at_folder(kind, key[place])}")
-            candidates = [k for k in candidates if k[place] == key[place]]
-        if len(key) > len(kinds[key[0]]) + 1:
+        parts = self.stages[key[0]].key_names
+        # Only whole keys: a shorter key, such as that over all subjects, is not the beginning of another one.
+        candidates = [k for k in self.keys if k[0] == key[0] and len(k) > len(parts)]
+        for position, part in enumerate(parts, start=1):
+            names = list(dict.fromkeys(k[position] for k in candidates))
+            if position >= len(key):
+                raise unknown_name(part, "", names, f"{text}: name the {part}")
+            if key[position] not in names:
+                error = unknown_name(part, key[position], names, text)
+                raise UnknownNameError(f"{error}{self._hint_at_folder(part, key[position])}")
+            candidates = [k for k in candidates if k[position] == key[position]]
+        if len(key) > len(parts) + 1:
             raise unknown_name("asset", text, ["/".join(k) for k in candidates])
+
+    def _depth_in_stage(self, target: Target) -> int:
+        """Return how many targets of its own stage a target builds on, one after the other."""
+        depths = [self._depth_in_stage(t) + 1 for t in self.upstream(target) if t.stage == target.stage]
+        return max(depths, default=0)
 
     def _name_together(self, targets: Sequence[Target]) -> list[str]:
         """The names of targets; of an asset of which they are every partition, only its key."""
@@ -185,9 +169,9 @@ class Workspace:
             names["/".join(target.key) if is_whole else str(target)] = None
         return list(names)
 
-    def _hint_at_folder(self, kind: str, name: str) -> str:
+    def _hint_at_folder(self, part: str, name: str) -> str:
         """What to do where images lie in the folder of a dataset that the configuration does not name."""
-        if kind != "dataset" or not self.paths.raw(name).is_dir():
+        if part != "dataset" or not self.paths.raw(name).is_dir():
             return ""
         where = self.config.folder / "config_data.yaml"
         return (

@@ -19,8 +19,6 @@ from dynvision_assets.resources import ComputeResource
 
 __all__ = ["config_dep", "config_version", "make_config_assets", "observe_config"]
 
-_STAGES = ("interim", "processed")
-
 
 def make_config_assets(workspace: Workspace) -> list[dg.SourceAsset]:
     """Make one observable asset for each dataset."""
@@ -29,26 +27,23 @@ def make_config_assets(workspace: Workspace) -> list[dg.SourceAsset]:
 
 def config_dep(workspace: Workspace, key: tuple[str, ...]) -> list[dg.AssetDep]:
     """The edge from a dataset's configuration to an asset that depends on it."""
-    if key[0] not in _STAGES:
+    stage = workspace.stages[key[0]]
+    if not stage.observes_config:
         return []
-    names = [str(name) for name in workspace.stages[key[0]].partitions(key)]
+    names = [str(name) for name in stage.partitions(key)]
     mapping = dg.StaticPartitionMapping({name: [name] for name in names})
     return [dg.AssetDep(asset_key(("config", key[1])), partition_mapping=mapping)]
 
 
 def config_version(workspace: Workspace, dataset: str, partition: str) -> str:
     """The digest of the settings that a partition's stages depend on."""
-    settings = []
-    for name in _STAGES:
-        stage = workspace.stages[name]
-        if (name, dataset) in stage.keys():
-            settings.append(stage.settings(Target((name, dataset), partition)))
-    return digest_json(settings)
+    targets = [Target(key, partition) for key in _observed_keys(workspace, dataset)]
+    return digest_json([workspace.stage(target).settings(target) for target in targets])
 
 
 def observe_config(workspace: Workspace, instance: dg.DagsterInstance, target: Target) -> None:
     """Record the version of the configuration that a target is about to be made with."""
-    if target.stage in _STAGES:
+    if workspace.stage(target).observes_config:
         version = config_version(workspace, target.key[1], str(target.partition))
         instance.report_runless_asset_event(
             dg.AssetObservation(
@@ -59,10 +54,15 @@ def observe_config(workspace: Workspace, instance: dg.DagsterInstance, target: T
         )
 
 
+def _observed_keys(workspace: Workspace, dataset: str) -> list[tuple[str, ...]]:
+    """Return the keys of a dataset whose settings are observed, stage after stage; their partitions are the same."""
+    return [key for key in workspace.keys if key[1:] == (dataset,) and workspace.stages[key[0]].observes_config]
+
+
 def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
     def observe(compute: dg.ResourceParam[ComputeResource]) -> dg.DataVersionsByPartition:
         current = Workspace.open(compute.root, compute.config_folder)
-        names = [str(name) for name in current.stages["interim"].partitions(("interim", dataset))]
+        names = [str(target.partition) for target in current.targets(_observed_keys(current, dataset)[0])]
         versions = {name: dg.DataVersion(config_version(current, dataset, name)) for name in names}
         return dg.DataVersionsByPartition(versions)
 
@@ -71,7 +71,7 @@ def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.observable_source_asset(
             key=asset_key(("config", dataset)),
-            partitions_def=stage_partitions(workspace, ("interim", dataset)),
+            partitions_def=stage_partitions(workspace, _observed_keys(workspace, dataset)[0]),
             group_name="config",
             description=f"The settings of config_data.yaml that {dataset} depends on; observed, never made.",
         )(observe)

@@ -14,6 +14,7 @@ from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.stage_asset import build_arguments, open_workspace
+from dynvision_assets.assets.table import AssetType, register
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
@@ -21,7 +22,7 @@ from dynvision_assets.resources import ComputeResource
 from dynvision_assets.run_config import ResponsesConfig
 from dynvision_assets.run_processes import tag_run
 
-__all__ = ["make_responses_assets", "report_conditions", "show_stimuli", "verify_responses"]
+__all__ = ["ASSET_TYPE", "make_responses_asset", "report_conditions", "show_stimuli", "verify_responses"]
 
 COMPLETE = "responses_are_complete_and_finite"
 REPORTED = "every_condition_has_its_data_version"
@@ -104,17 +105,13 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
     yield _check(key, REPORTED, True, sentence, {"conditions": len(versions)})
 
 
-def make_responses_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
-    """Make one asset for each pair of an experiment and a subject."""
-    return [_make_asset(workspace, key) for key in workspace.stages["responses"].keys()]
-
-
-def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefinition:
+def make_responses_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType) -> dg.AssetsDefinition:
+    """Make the asset of an experiment and a subject."""
+    stage = workspace.stages[key[0]]
     deps = {dep.asset_key.path[0]: dep for dep in deps_of(workspace, key)}
     images = deps.get("processed", deps.get("interim"))
     assert images is not None
     check_names = {name: f"{asset_key(key).to_python_identifier()}_{name}" for name in (COMPLETE, REPORTED)}
-    experiment = workspace.config.experiments[key[1]]
 
     def responses(model: Any, images: Any) -> Any:
         result, check = verify_responses(show_stimuli(model=model, images=images))
@@ -126,18 +123,24 @@ def _make_asset(workspace: Workspace, key: tuple[str, ...]) -> dg.AssetsDefiniti
         partitions_def=stage_partitions(workspace, key),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="responses",
-        kinds={"zarr", "pytorch"},
+        kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,
         automation_condition=REBUILD,
-        description=f"Responses of {key[2]} in the experiment {key[1]} ({experiment.data_loader}): every recorded "
-        "layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time in steps.",
-        code_version=workspace.stages["responses"].code_version,
+        description=stage.describe(key),
+        code_version=stage.code_version,
         check_specs=[
             dg.AssetCheckSpec(COMPLETE, asset=asset_key(key), description="Everything shown was recorded."),
             dg.AssetCheckSpec(REPORTED, asset=asset_key(key), description="Dagster knows each condition's version."),
         ],
     )(responses)
+
+
+ASSET_TYPE = register(
+    AssetType(
+        "responses", frozenset({"zarr", "pytorch"}), make_responses_asset, ResponsesConfig, config_op="show_stimuli"
+    )
+)
 
 
 def _nothing_from(dep: dg.AssetDep) -> dg.AssetIn:

@@ -8,8 +8,8 @@ import dagster as dg
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision.workspace.checking import CHECKS
 from dynvision_assets.assets.config import config_dep
+from dynvision_assets.assets.table import AssetType
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
@@ -20,40 +20,32 @@ from dynvision_assets.run_processes import tag_run
 __all__ = ["build_arguments", "make_stage_asset", "open_workspace", "report_check"]
 
 
-def make_stage_asset(
-    workspace: Workspace,
-    key: tuple[str, ...],
-    *,
-    kinds: set[str],
-    description: str,
-    config_type: type[BuildConfig] = BuildConfig,
-) -> dg.AssetsDefinition:
+def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType) -> dg.AssetsDefinition:
     """Make the asset of a key.
 
     Args:
         workspace: The workspace.
         key: The asset's key.
-        kinds: What it is made of, for the graph's icons.
-        description: What it holds; shapes and units.
-        config_type: What can be set in the Launchpad.
+        line: The stage's line of the table.
     """
     stage = workspace.stages[key[0]]
-    hard = {check.__name__ for check, is_hard in CHECKS[key[0]] if is_hard}
+    hard = {check.name for check in stage.checks if check.is_hard}
+    config_type = line.config_type
+    deps = deps_of(workspace, key)
 
     @dg.asset(
         key=asset_key(key),
-        deps=[*deps_of(workspace, key), *config_dep(workspace, key)],
+        deps=[*deps, *config_dep(workspace, key)],
         partitions_def=stage_partitions(workspace, key),
         group_name=key[0],
-        kinds=kinds,
+        kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,
-        description=description,
+        description=stage.describe(key),
         code_version=stage.code_version,
-        automation_condition=REBUILD if key[0] != "raw" else None,
+        automation_condition=REBUILD if deps else None,
         check_specs=[
-            dg.AssetCheckSpec(check.__name__, asset=asset_key(key), description=check.__doc__)
-            for check, _ in CHECKS[key[0]]
+            dg.AssetCheckSpec(check.name, asset=asset_key(key), description=check.statement) for check in stage.checks
         ],
     )
     def build(

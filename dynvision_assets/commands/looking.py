@@ -181,10 +181,8 @@ def _describe(workspace: Workspace, target: Any, samples: bool) -> dict[str, Any
         "path": str(workspace.stage(target).output(target)),
         "record": record.to_dict() if record is not None else None,
     }
-    if target.stage == "processed" and record is not None:
-        kept = ("file", "samples") if samples else ("file",)
-        sidecars = _sidecars(workspace, target)
-        content["files"] = {name: {part: sidecar[part] for part in kept} for name, sidecar in sidecars.items()}
+    if record is not None and (files := workspace.stage(target).describe_files(target, samples)):
+        content["files"] = files
     return content
 
 
@@ -198,13 +196,11 @@ def _show(workspace: Workspace, target: Any, samples: bool) -> None:
     content = {"path": workspace.paths.relative(workspace.stage(target).output(target)), **record.to_dict()}
     content.pop("target")
     _print_yaml(content, default_flow_style=None, width=110)
-    if target.stage != "processed":
-        return
-    for name, sidecar in _sidecars(workspace, target).items():
-        _print_yaml({name: sidecar["file"]})
+    for name, content in workspace.stage(target).describe_files(target, samples).items():
+        _print_yaml({name: content["file"]})
         if samples:
             click.echo("  sample\tlabel\tgroup_label\tsource")
-            columns = (sidecar["samples"][column] for column in ("label", "group_label", "source"))
+            columns = (content["samples"][column] for column in ("label", "group_label", "source"))
             for place, row in enumerate(zip(*columns, strict=True)):
                 click.echo("  " + "\t".join(map(str, (place, *row))))
 
@@ -214,16 +210,6 @@ def _print_yaml(content: dict[str, Any], **style: Any) -> None:
 
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, **style)
     click.echo("  " + text.rstrip().replace("\n", "\n  "))
-
-
-def _sidecars(workspace: Workspace, target: Any) -> dict[str, dict[str, Any]]:
-    """What the sidecars of a target's `.beton` files say, by the file's name."""
-    from dynvision.data.betons.sidecars import read_sidecar
-    from dynvision.stages.processed import ProcessedStage
-
-    stage = workspace.stage(target)
-    assert isinstance(stage, ProcessedStage)
-    return {path.name: read_sidecar(path) for path in stage.files(target)}
 
 
 def _unconfigured(workspace: Workspace) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.large_config import EXPERIMENTS, SUBJECTS, write_large_config
-from dynvision.targets import STAGES
+from dynvision.stages.registry import STAGE_NAMES
 from tests.browser.conftest import serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -26,7 +26,7 @@ def test_the_graph_of_a_large_configuration_opens(
         assert len(responses) == SUBJECTS * EXPERIMENTS
         page.goto(f"{dagster.url}/asset-groups")
         graph = page.locator("svg:has(foreignObject)").first
-        for stage in STAGES:
+        for stage in STAGE_NAMES:
             graph.get_by_text(stage, exact=True).first.wait_for()
         screenshot("groups")
         page.goto(

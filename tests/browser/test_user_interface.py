@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dynvision.targets import STAGES
+from dynvision.stages.registry import STAGE_NAMES
 from tests.browser.conftest import Backfill, Dagster, launch_backfill, wait_for
 from tests.dynvision_assets.helpers import states
 
@@ -44,7 +44,7 @@ def test_the_lineage_shows_all_stages_from_raw_to_summary(
     whole_graph: Backfill, dagster: Dagster, page: Any, screenshot: Screenshot
 ) -> None:
     page.goto(f"{dagster.url}/asset-groups")
-    for stage in STAGES:
+    for stage in STAGE_NAMES:
         page.get_by_text(stage, exact=True).first.wait_for()
     screenshot("groups")
 
@@ -54,8 +54,8 @@ def test_the_lineage_shows_all_stages_from_raw_to_summary(
     screenshot("assets")
     for name, count in (("gratings", 4), ("rcnn_ends", 2), ("rcnn_gratings", 4)):
         wait_for(lambda: graph.get_by_text(name, exact=True).count() == count, 30, f"{count} assets called {name}")  # noqa: B023
-    places = [graph.get_by_text(stage, exact=True).first.bounding_box()["x"] for stage in STAGES]
-    assert all(left < right for left, right in itertools.pairwise(places)), dict(zip(STAGES, places, strict=True))
+    places = [graph.get_by_text(stage, exact=True).first.bounding_box()["x"] for stage in STAGE_NAMES]
+    assert all(left < right for left, right in itertools.pairwise(places)), dict(zip(STAGE_NAMES, places, strict=True))
 
 
 def test_an_asset_says_what_it_is_made_of_and_in_which_shapes(

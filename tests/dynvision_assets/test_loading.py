@@ -237,13 +237,57 @@ def test_an_unknown_name_names_the_nearest(
 def test_a_partition_that_is_not_said_is_asked_for_with_its_names(made_root: Path) -> None:
     with pytest.raises(ConfigError, match="partitions train_all, train_ends, test_all, test_ends; say which"):
         dva.load("interim/gratings", root=made_root)
-    with pytest.raises(ConfigError, match="give either partition=, or split=, group= and seed="):
+    with pytest.raises(ConfigError, match="interim/gratings: give either the partition, or split=, group="):
         dva.load("interim/gratings", partition="test_all", split="test", root=made_root)
 
 
-def test_a_level_of_something_that_is_no_response_is_an_error(made_root: Path) -> None:
-    with pytest.raises(TypeError, match="summary/contrast/rcnn_gratings is no response and has no level 'contrast'"):
-        dva.load("summary/contrast/rcnn_gratings", contrast=0.5, root=made_root)
+@pytest.mark.parametrize(
+    ("target", "settings", "message"),
+    [
+        ("summary/contrast/rcnn_gratings", {"contrast": 0.5}, "has no option 'contrast'. Valid: table."),
+        ("summary/contrast/rcnn_gratings", {"split": "test"}, "has no option 'split'. Valid: table."),
+        ("raw/gratings", {"split": "test", "group": "ends"}, "has no option 'group'. Valid: partition, split."),
+        ("raw/gratings:test", {"seed": 1}, "has no option 'seed'. Valid: partition, split."),
+        ("interim/gratings:test_all", {"file": "test"}, "has no option 'file'. Valid: partition, split, group."),
+        (
+            "processed/gratings",
+            {"split": "test", "seed": 0},
+            "has no option 'seed'. Valid: partition, split, group, file.",
+        ),
+        ("models/rcnn/gratings", {"split": "train"}, "has no option 'split'. Valid: partition, group, seed."),
+        ("models/rcnn/gratings", {"table": "fits"}, "has no option 'table'. Valid: partition, group, seed."),
+        (
+            "responses/contrast/rcnn_gratings",
+            {"seed": 0},
+            "has no option 'seed'. Valid: partition, contrast, allow_missing.",
+        ),
+    ],
+)
+def test_an_option_that_does_not_apply_is_an_error_with_the_valid_ones(
+    made_root: Path, target: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        dva.load(target, **settings, root=made_root)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings"),
+    [
+        ("models/rcnn/gratings:ends_s0", {"group": "all"}),
+        ("interim/gratings:test_all", {"split": "train"}),
+        ("responses/contrast/rcnn_gratings:0.5", {"contrast": 0.8}),
+        ("raw/gratings:test", {"partition": "train"}),
+    ],
+)
+def test_a_partition_that_is_named_twice_is_an_error(made_root: Path, target: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"give either the partition, or|names a partition already"):
+        dva.load(target, **settings, root=made_root)
+
+
+def test_a_network_is_the_one_that_its_target_names(made_root: Path) -> None:
+    assert dva.path("models/rcnn/gratings:ends_s0", root=made_root).name == "ends_s0"
+    with pytest.raises(MissingError, match="models/rcnn/gratings:ends_s0 has not been made"):
+        dva.load("models/rcnn/gratings:ends_s0", root=made_root)
 
 
 def test_a_damaged_file_is_not_opened_and_the_message_names_the_command(chain: Path) -> None:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynvision.stages.registry import STAGE_NAMES
 from dynvision.system.files import output_lock
-from dynvision.targets import STAGES, Target
+from dynvision.targets import Target
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.making import partition_ranges
-from dynvision_assets.partitions import asset_key, experiment_partitions, partition_key
+from dynvision_assets.partitions import asset_key, make_partitions, partition_key
 from tests.dynvision_assets.helpers import (
     call_dynvision,
     edit_config,
@@ -79,7 +80,7 @@ def test_the_chain_is_made_in_the_order_of_the_stages_and_nothing_else_is(made_r
         runs = [run for run in reversed(instance.get_runs()) if run.asset_selection]
         ordered = [next(iter(run.asset_selection)).path[0] for run in runs if run.asset_selection]
         assert all(run.status == dg.DagsterRunStatus.SUCCESS for run in runs)
-    assert ordered == sorted(ordered, key=STAGES.index)
+    assert ordered == sorted(ordered, key=STAGE_NAMES.index)
     missing = {target for target, state in states(made_root).items() if state != "fresh"}
     assert missing == {
         "processed/gratings:train_ends",
@@ -100,7 +101,7 @@ def test_all_conditions_of_an_asset_are_one_run(made_root: Path) -> None:
 
 def test_the_data_version_in_dagster_is_that_of_the_record_for_every_partition(made_root: Path) -> None:
     made = records(made_root)
-    assert {target.stage for target in made} == set(STAGES)
+    assert {target.stage for target in made} == set(STAGE_NAMES)
     with open_instance(made_root) as instance:
         reported = {
             target: materializations(instance, made_root, target)[0].tags["dagster/data_version"] for target in made
@@ -196,7 +197,7 @@ def test_make_builds_only_the_conditions_that_are_named(chain: Path) -> None:
 @given(chosen=st.sets(st.sampled_from([(d, c) for d in ("1", "3", "5") for c in ("0.1", "0.5", "1.0")]), min_size=1))
 def test_ranges_cover_exactly_the_conditions_that_are_chosen(chosen: set[tuple[str, str]]) -> None:
     levels = {"duration": ["1", "3", "5"], "contrast": ["0.1", "0.5", "1.0"]}
-    partitions = experiment_partitions(tuple((name, tuple(values)) for name, values in levels.items()))
+    partitions = make_partitions(tuple((name, tuple(values)) for name, values in levels.items()))
     conditions = [{"duration": duration, "contrast": contrast} for duration, contrast in chosen]
     covered = [
         str(key)

@@ -109,7 +109,7 @@ def test_a_network_of_torchvision_is_a_subject_without_training(root):
     record = workspace.read_record(target)
     assert record.details["parameters"] > 11_000_000
     assert not (root / "data/processed/gratings/train_all").exists(), "an untrained network needs no training images"
-    assert draw_target(workspace, target, record)["first_layer"].startswith(b"\x89PNG")
+    assert draw_target(workspace.stage(target), target, record)["first_layer"].startswith(b"\x89PNG")
     assert all(check["passed"] for check in check_targets([str(target)], root=str(root), config=str(root / "config")))
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.workspace import checking
+from dynvision.stages import raw_checks
+from dynvision.stages.registry import STAGES
 from dynvision.workspace.building import build_targets
-from dynvision.workspace.checking import CHECKS, check_targets
+from dynvision.workspace.checking import check_targets
 from tests.support import edit_yaml
 
 BALANCED = "classes_are_balanced"
@@ -24,7 +25,6 @@ COUNTED = "linked_images_are_those_that_were_counted"
 
 def check(root: Path, target: str) -> dict[str, Any]:
     """The outcome of every check of a target, by name."""
-    checking._samples.clear()  # what an earlier look at the same version found
     results = check_targets([target], root=str(root), config=str(root / "config"))
     return {result["name"]: result for result in results}
 
@@ -105,7 +105,7 @@ def test_an_image_made_whole_again_in_place_is_looked_at_again(pets):
 
 
 def test_a_sample_is_taken_evenly_from_all_classes(pets, monkeypatch):
-    monkeypatch.setattr(checking, "_SAMPLE", 9)
+    monkeypatch.setattr(raw_checks, "_SAMPLE", 9)
     observe(pets)
     assert check(pets, "raw/pets:train")[DECODED]["numbers"] == {"looked_at": 2 + 3 + 3, "bad": 0}
 
@@ -176,6 +176,7 @@ def test_links_that_lead_to_fewer_or_more_images_than_were_counted_are_named(pet
 
 
 def test_checks_state_a_truth_and_only_those_of_soft_things_do_not_stop_the_graph():
-    soft = {check.__name__ for checks in CHECKS.values() for check, is_hard in checks if not is_hard}
+    checks = [check for stage in STAGES for check in stage.checks]
+    soft = {check.name for check in checks if not check.is_hard}
     assert soft == {BALANCED, DECODED, STATISTICS, "every_file_is_an_image", "validation_is_above_chance"}
-    assert all(check.__doc__ and check.__doc__.endswith(".") for checks in CHECKS.values() for check, _ in checks)
+    assert all(check.run.__doc__ and check.statement.endswith(".") for check in checks)

@@ -8,7 +8,8 @@ import pytest
 
 from dynvision.errors import MissingError
 from dynvision.stages.raw import RawStage
-from dynvision.targets import STAGES, Target
+from dynvision.stages.registry import STAGE_NAMES
+from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
@@ -49,7 +50,7 @@ def change(chain, file: str, edit) -> Workspace:
 
 def test_everything_is_missing_before_it_is_built(small_workspace):
     assert set(states(small_workspace).values()) == {"missing"}
-    assert small_workspace.plan([SUMMARY]) == sorted(CHAIN, key=lambda t: STAGES.index(t.stage))
+    assert small_workspace.plan([SUMMARY]) == sorted(CHAIN, key=lambda t: STAGE_NAMES.index(t.stage))
 
 
 def test_everything_is_fresh_after_it_is_built(chain):

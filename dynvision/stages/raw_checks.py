@@ -1,0 +1,175 @@
+"""The checks of raw images, and reading exported ones again."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynvision.data.images.files import list_images
+from dynvision.data.images.reading import decode_image, read_image
+from dynvision.errors import DamagedFileError
+from dynvision.records import Record
+from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
+from dynvision.system.machine import usable_cores
+
+__all__ = ["RAW_CHECKS", "RawInspection", "digest_export"]
+
+STATISTICS_WITHIN = 0.02
+"""How far a mean or standard deviation may be from data_statistics, for images in [0, 1]."""
+
+_SAMPLE = 1000
+"""How many images a check looks at."""
+
+
+@dataclass(frozen=True)
+class ImageSample:
+    """What a look at some of the images found.
+
+    Attributes:
+        count: How many images were looked at.
+        mean: The mean of each channel, for images in [0, 1].
+        std: The standard deviation of each channel.
+        bad: A line for each image that cannot be read.
+    """
+
+    count: int
+    mean: list[float]
+    std: list[float]
+    bad: list[str]
+
+
+class RawInspection(Inspection):
+    """A look at the images of a split; the sample of images is decoded once for all checks that need it."""
+
+    @cached_property
+    def sample(self) -> ImageSample:
+        """Images taken evenly from all classes, decoded."""
+        details = self.record.details
+        size = self.stage.config.data.data_resolution[self.target.key[1]]
+        each = max(1, _SAMPLE // len(details["classes"]))
+        bad: list[str] = []
+        total, squares = np.zeros(details["channels"]), np.zeros(details["channels"])
+        pixels = count = 0
+        for entry in details["classes"]:
+            names = list_images(self.folder / entry["folder"])
+            for name in names[:: max(1, len(names) // each)][:each]:
+                count += 1
+                try:
+                    image = read_image(self.folder / entry["folder"] / name, details["channels"], size) / 255.0
+                except (OSError, ValueError) as error:
+                    bad.append(f"{entry['folder']}/{name}: {error}")
+                    continue
+                total, squares = total + image.sum(axis=(0, 1)), squares + (image**2).sum(axis=(0, 1))
+                pixels += size * size
+        mean = total / max(pixels, 1)
+        std = np.sqrt(np.maximum(squares / max(pixels, 1) - mean**2, 0))
+        return ImageSample(count, mean.tolist(), std.tolist(), bad)
+
+
+def class_counts_match_the_manifest(inspection: RawInspection) -> CheckResult:
+    """Every class folder holds the images that the manifest counts."""
+    counts, wrong = count_images_again(inspection.folder, inspection.record)
+    total = sum(counts.values())
+    sentence = f"{total} images in {len(counts)} class folders"
+    return CheckResult("class_counts_match_the_manifest", not wrong, sentence, {"images": total}, wrong)
+
+
+def classes_are_balanced(inspection: RawInspection) -> CheckResult:
+    """No class has more than ten times the images of another."""
+    counts = {f"{c['index']} {c['name']}": c["count"] for c in inspection.record.details["classes"]}
+    least, most = min(counts.values()), max(counts.values())
+    rare = [f"{name}: {count}" for name, count in counts.items() if most > 10 * count]
+    sentence = f"{least} to {most} images a class in {len(counts)} classes"
+    return CheckResult("classes_are_balanced", not rare, sentence, {"least": least, "most": most}, rare)
+
+
+def every_file_is_an_image(inspection: RawInspection) -> CheckResult:
+    """Class folders hold nothing but images; what else is there is left out of everything."""
+    ignored: dict[str, list[Any]] = inspection.record.details.get("ignored", {})
+    count = sum(found[0] for found in ignored.values())
+    others = [
+        f"{name}/{found[1]}" + (f" and {found[0] - 1} more" if found[0] > 1 else "") for name, found in ignored.items()
+    ]
+    sentence = f"{count} entries of {len(ignored)} class folders are no images and are left out"
+    return CheckResult("every_file_is_an_image", not count, sentence, {"left_out": count}, others)
+
+
+def a_sample_of_images_can_be_decoded(inspection: RawInspection) -> CheckResult:
+    """Images taken evenly from all classes can be decoded."""
+    sample = inspection.sample
+    sentence = f"{sample.count - len(sample.bad)} of {sample.count} images can be decoded"
+    numbers: dict[str, float] = {"looked_at": sample.count, "bad": len(sample.bad)}
+    return CheckResult("a_sample_of_images_can_be_decoded", not sample.bad, sentence, numbers, sample.bad)
+
+
+def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult:
+    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale."""
+    name = "statistics_are_those_of_the_images"
+    given = inspection.stage.config.data.data_statistics.get(inspection.target.key[1])
+    if given is None or inspection.target.partition != "train":
+        why = "there are none in data_statistics" if given is None else "they are those of the training images"
+        return CheckResult(name, True, f"not compared: {why}")
+    sample = inspection.sample
+    numbers: dict[str, float] = {}
+    wrong = []
+    for kind, wanted, found in (("mean", given.mean, sample.mean), ("std", given.std, sample.std)):
+        for channel, (value, measured) in enumerate(zip(wanted, found, strict=True)):
+            numbers[f"{kind}_{channel}"] = round(measured, 4)
+            if abs(value - measured) > STATISTICS_WITHIN:
+                wrong.append(f"{kind} of channel {channel}: {measured:.4f}, data_statistics says {value:.4f}")
+    sentence = (
+        f"mean {[round(v, 4) for v in sample.mean]}, standard deviation {[round(v, 4) for v in sample.std]} of "
+        f"{sample.count} images"
+    )
+    return CheckResult(name, not wrong, sentence, numbers, wrong)
+
+
+RAW_CHECKS = (
+    Check(class_counts_match_the_manifest, is_hard=True),
+    Check(classes_are_balanced, is_hard=False),
+    Check(every_file_is_an_image, is_hard=False),
+    Check(a_sample_of_images_can_be_decoded, is_hard=False),
+    Check(statistics_are_those_of_the_images, is_hard=False),
+)
+
+
+def digest_export(folder: Path, record: Record) -> tuple[str, int]:
+    """Digest the pixels of exported images as the export did.
+
+    Args:
+        folder: The folder of the class folders.
+        record: The record of the export.
+
+    Returns:
+        The digest, and how many images there are.
+
+    Raises:
+        DamagedFileError: If an image cannot be decoded.
+    """
+    numbered = sorted(
+        (int(Path(name).stem), entry["index"], folder / entry["folder"] / name)
+        for entry in record.details["classes"]
+        for name in list_images(folder / entry["folder"])
+    )
+    digest = hashlib.sha256()
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        images = pool.map(lambda item: _read_pixels(item[2], record.details["channels"]), numbered)
+        for (_, index, _), (shape, pixels) in zip(numbered, images, strict=True):
+            digest.update(f"{index},{shape};".encode())
+            digest.update(pixels)
+    return digest.hexdigest()[:32], len(numbered)
+
+
+def _read_pixels(path: Path, channels: int) -> tuple[tuple[int, ...], bytes]:
+    try:
+        pixels = decode_image(np.fromfile(path, dtype=np.uint8), channels)
+    except OSError as error:
+        raise DamagedFileError(f"{path}: {error}") from error
+    image: Any = pixels[:, :, 0] if channels == 1 else pixels
+    return image.shape, image.tobytes()

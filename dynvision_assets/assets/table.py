@@ -1,0 +1,83 @@
+"""The table of the assets: one line a stage, registered by the module of that stage in this folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dynvision.errors import unknown_name
+from dynvision.workspace import Workspace
+from dynvision_assets.run_config import BuildConfig
+
+__all__ = ["AssetType", "asset_type", "make_assets", "register"]
+
+Make = Callable[[Workspace, tuple[str, ...], "AssetType"], dg.AssetsDefinition]
+
+
+@dataclass(frozen=True)
+class AssetType:
+    """How Dagster shows and builds the assets of a stage.
+
+    Attributes:
+        stage: The name of the stage.
+        kinds: What its assets are made of, for the icons of the graph.
+        make: Makes the asset of a key.
+        config_type: What can be set in the Launchpad.
+        config_op: The op that takes this configuration, if the asset is a graph of several.
+    """
+
+    stage: str
+    kinds: frozenset[str]
+    make: Make
+    config_type: type[BuildConfig] = BuildConfig
+    config_op: str | None = None
+
+    def nest_config(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return the configuration of a run at the position where the asset's graph expects it."""
+        return config if self.config_op is None else {"ops": {self.config_op: config}}
+
+
+_TABLE: dict[str, AssetType] = {}
+
+
+def register(line: AssetType) -> AssetType:
+    """Add a line to the table."""
+    _TABLE[line.stage] = line
+    return line
+
+
+@cache
+def _read_table() -> dict[str, AssetType]:
+    """Import every module of this folder, so that each registers its line."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{package}.{module.name}")
+    return _TABLE
+
+
+def asset_type(stage: str) -> AssetType:
+    """Return the line of a stage.
+
+    Raises:
+        UnknownNameError: If no module registered one.
+    """
+    table = _read_table()
+    if stage not in table:
+        raise unknown_name("stage", stage, table, "dynvision_assets.assets")
+    return table[stage]
+
+
+def make_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
+    """Make the asset of every key of a workspace, stage after stage."""
+    assets = []
+    for key in workspace.keys:
+        line = asset_type(key[0])
+        assets.append(line.make(workspace, key, line))
+    return assets
