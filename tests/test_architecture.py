@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dynvision.stages.registry import STAGE_NAMES, STAGES
+
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dynvision", "dynvision_assets")
 MOST_MODULES = 22
@@ -33,6 +35,26 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """The rooms from the ground up; those in one line stand side by side and do not import each other."""
 
+HEAVY = frozenset(
+    {
+        *("PIL", "cv2", "dagster", "dask", "ffcv", "lightning", "matplotlib", "numba", "numpy", "pandas", "psutil"),
+        *(
+            "pyarrow",
+            "pydantic",
+            "safetensors",
+            "scipy",
+            "tensorstore",
+            "torch",
+            "torchvision",
+            "tqdm",
+            "xarray",
+            "yaml",
+        ),
+        *("zarr",),
+    }
+)
+"""Libraries whose import takes long enough to wait with it until it is needed."""
+
 Graph = Mapping[str, Mapping[str, int]]
 """For each module the modules that it imports, each with a line where it does."""
 
@@ -50,11 +72,15 @@ def read_graph(top: Path) -> dict[str, dict[str, int]]:
     for name, path in files.items():
         found = graph.setdefault(name, {})
         for imported, line in imports_of(ast.parse(path.read_text())):
-            # `from package import module` names a module; `from module import function` a part of one.
-            target = next((t for t in (imported, imported.rpartition(".")[0]) if t in files), None)
+            target = own_module(imported, files)
             if target is not None and target != name:
                 found.setdefault(target, line)
     return graph
+
+
+def own_module(imported: str, files: Mapping[str, Path]) -> str | None:
+    """Our module that an import names: itself, or as that of one of its parts; `None` for a library."""
+    return next((name for name in (imported, imported.rpartition(".")[0]) if name in files), None)
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -138,6 +164,57 @@ def group_by_folder(graph: Graph, top: Path) -> dict[str, set[str]]:
     return folders
 
 
+def find_light_inside_functions(top: Path) -> list[str]:
+    """The imports inside functions of our own modules that load no heavy library: they save no time there."""
+    files = {module_name(path, top): path for package in PACKAGES for path in (top / package).rglob("*.py")}
+    trees = {name: ast.parse(path.read_text()) for name, path in files.items()}
+    loads = {name: {n for n, _ in imports_of(ast.Module(_outside_functions(tree), []))} for name, tree in trees.items()}
+
+    heavy = {name for name, imported in loads.items() if any(i.partition(".")[0] in HEAVY for i in imported)}
+    while more := {n for n, i in loads.items() if n not in heavy and heavy & {own_module(x, files) for x in i}}:
+        heavy |= more
+    found = []
+    for name, tree in trees.items():
+        inside = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        for imported, line in {entry for node in inside for entry in imports_of(node)}:
+            target = own_module(imported, files)
+            if target is not None and target not in heavy:
+                found.append(f"{name}, line {line}: {target} loads nothing heavy; import it at the top")
+    return sorted(found)
+
+
+def _outside_functions(tree: ast.Module) -> list[ast.stmt]:
+    """The statements of a module that run when it is imported, without those for type checkers."""
+    pending, found = list(tree.body), []
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, (ast.ClassDef, ast.If, ast.Try, ast.With)):
+            pending += node.body
+        found += [node] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+    return found
+
+
+def find_questions_about_stages(tree: ast.AST) -> list[int]:
+    """The lines that compare something with a stage's name, look a stage up by its name, or ask for its class."""
+    classes = {stage.__name__ for stage in STAGES}
+    lines = []
+    for node in ast.walk(tree):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.Compare) and "mode" not in ast.unparse(node):  # `raw` is a write mode, too
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("stages"):
+            parts = [node.slice]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            lines += [node.lineno for name in ast.walk(node) if isinstance(name, ast.Name) and name.id in classes]
+        constants = [c for part in parts for c in ast.walk(part) if isinstance(c, ast.Constant)]
+        lines += [node.lineno for constant in constants if constant.value in STAGE_NAMES]
+    return sorted(set(lines))
+
+
 @pytest.fixture(scope="module")
 def graph() -> Graph:
     return read_graph(PROJECT)
@@ -158,6 +235,32 @@ def test_no_circle_between_files(graph: Graph) -> None:
 def test_no_circle_between_folders(graph: Graph) -> None:
     # The ground floor's files lie in the package's own folder and are below every room.
     assert find_circles(group_by_folder({n: i for n, i in graph.items() if n.count(".") > 1}, PROJECT)) == []
+
+
+def test_an_import_inside_a_function_saves_time_at_the_start() -> None:
+    assert find_light_inside_functions(PROJECT) == []
+
+
+def test_only_the_stages_know_which_stages_there_are() -> None:
+    rooms = [path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")]
+    outside = [path for path in rooms if path.parent != PROJECT / "dynvision/stages"]
+    found = {
+        str(path.relative_to(PROJECT)): find_questions_about_stages(ast.parse(path.read_text())) for path in outside
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "is_last = target.stage == 'summary'",
+        "if key[0] in ('raw', 'interim'): pass",
+        "stage = workspace.stages['responses']",
+        "assert isinstance(stage, (int, RawStage))",
+    ],
+)
+def test_a_question_about_a_stage_is_found(line: str) -> None:
+    assert find_questions_about_stages(ast.parse(line)) == [1]
 
 
 def test_no_folder_holds_more_modules_than_one_can_look_over() -> None:
