@@ -9,11 +9,11 @@ from pathlib import Path
 __all__ = ["ALL_SUBJECTS", "Paths", "find_root"]
 
 ALL_SUBJECTS = "_subjects"
-"""The folder of what compares subjects; no subject has a name that begins with `_`."""
+"""The folder of reports that compare subjects. No subject has a name that begins with `_`."""
 
 
 def find_root() -> Path:
-    """The folder that holds `data/` and `.dagster/`: `$DYNVISION_ROOT`, else the current folder."""
+    """Return the folder that holds `data/` and `.dagster/`: `$DYNVISION_ROOT`, else the current folder."""
     chosen = os.environ.get("DYNVISION_ROOT")
     return (Path(chosen).expanduser() if chosen else Path.cwd()).absolute()
 
@@ -48,7 +48,7 @@ class Paths:
         return folder if split is None else folder / split
 
     def external(self, dataset: str) -> Path:
-        """`data/external/<dataset>`, another place for data of one's own."""
+        """`data/external/<dataset>`, another folder for your own images."""
         return self.data / "external" / dataset
 
     def interim(self, dataset: str, partition: str) -> Path:
@@ -72,7 +72,7 @@ class Paths:
         return self.data / "reports" / experiment / subject
 
     def relative(self, path: Path) -> str:
-        """A path as text, relative to the root where it lies inside."""
+        """Write a path relative to the root if it lies inside."""
         try:
             return path.relative_to(self.root).as_posix()
         except ValueError:

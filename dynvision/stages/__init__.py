@@ -1,1 +1,1 @@
-"""The stages: what each builds, from what, and how one tells that it is up to date."""
+"""The stages: what each builds, from what, and how to tell whether it is up to date."""

@@ -1,4 +1,4 @@
-"""Interim: one symlink a class, one folder for each split and group."""
+"""Interim: class groups as folders of symlinks, one folder for each split and group."""
 
 from __future__ import annotations
 
@@ -118,22 +118,10 @@ class InterimStage(Stage):
         (upstream,) = self.upstream(target)
         raw = inputs[upstream].details
         chosen = self._choose_classes(target, raw["classes"])
-        source = Path(raw["source"])
-        source = source if source.is_absolute() else self.paths.root / source
-        # Images that this project did not write were looked at just now, to know that raw is up to date.
-        is_listed = self.stages.of(RawStage).is_exported(target.key[1])
-        for entry in chosen:
-            place, held = source / entry["folder"], entry["count"]
-            if is_listed or not place.is_dir():
-                held = len(list_images(place)) if place.is_dir() else 0
-            if held != entry["count"]:
-                raise DataError(
-                    f"{place} holds {held} images where {entry['count']} were counted. "
-                    f"Make it again: dynvision make --force {upstream}"
-                )
+        source = self.paths.root / raw["source"]  # An absolute source stays as it is.
+        self._check_counts(source, chosen, upstream)
         folder = make_directory(self.output(target))
         self._link(folder, source, [c["folder"] for c in chosen])
-        group_index = {c["index"]: place for place, c in enumerate(chosen)}
         record = make_record(
             target,
             code_version=self.code_version,
@@ -146,11 +134,27 @@ class InterimStage(Stage):
                 "images": sum(c["count"] for c in chosen),
                 "channels": raw["channels"],
                 "seconds": round(time.perf_counter() - start, 3),
-                "classes": [{**c, "group_index": group_index[c["index"]]} for c in chosen],
+                "classes": [{**c, "group_index": position} for position, c in enumerate(chosen)],
             },
         )
         write_json(folder / "folder.link", record.to_dict())
         return record
+
+    def _check_counts(self, source: Path, classes: Sequence[dict[str, Any]], upstream: Target) -> None:
+        """Raise if a class folder does not hold the images that the raw stage counted."""
+        # The raw stage has just looked at images that this project did not write, to know that it is up to date.
+        is_exported = self.stages.of(RawStage).is_exported(upstream.key[1])
+        for entry in classes:
+            folder, count = source / entry["folder"], entry["count"]
+            if not folder.is_dir():
+                count = 0
+            elif is_exported:
+                count = len(list_images(folder))
+            if count != entry["count"]:
+                raise DataError(
+                    f"{folder} holds {count} images where {entry['count']} were counted. "
+                    f"Make it again: dynvision make --force {upstream}"
+                )
 
     def _choose_classes(self, target: Target, classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
         wanted = self.settings(target)["classes"]
@@ -167,26 +171,26 @@ class InterimStage(Stage):
         return [by_index[index] for index in wanted]
 
     def _link(self, folder: Path, source: Path, classes: list[str]) -> None:
-        """Make the folder hold exactly these links; anything that is no link is in the way."""
+        """Make the folder hold exactly these links. Anything else in it is an error."""
         inside = self.paths.root in source.parents
         for entry in list(os.scandir(folder)):
             if entry.name[0] == "." or entry.name.startswith("folder.link"):
                 continue
             if not entry.is_symlink():
                 raise DataError(
-                    f"{entry.path} is in the way: it is no link of this project. Move it elsewhere; "
+                    f"{entry.path} is in the way: it is not a link of this project. Move it elsewhere; "
                     "nothing of yours is deleted."
                 )
         wanted = {
             name: os.path.relpath(source / name, folder) if inside else str((source / name).absolute())
             for name in classes
         }
-        held = {entry.name: os.readlink(entry.path) for entry in os.scandir(folder) if entry.is_symlink()}
-        if held == wanted:
+        existing = {entry.name: os.readlink(entry.path) for entry in os.scandir(folder) if entry.is_symlink()}
+        if existing == wanted:
             return
-        # From here on the folder is not what its record says.
+        # Delete the record first: from here on the folder is not what it says.
         (folder / "folder.link").unlink(missing_ok=True)
-        for name, destination in held.items():
+        for name, destination in existing.items():
             if wanted.get(name) != destination:
                 os.unlink(folder / name)
         for name, destination in wanted.items():

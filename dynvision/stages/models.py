@@ -121,15 +121,15 @@ class ModelsStage(Stage):
         return record
 
     def epochs_to_keep(self, target: Target) -> list[int]:
-        """The epochs whose weights an experiment asks for with `status: trained-epoch=N`."""
+        """Return the epochs whose weights an experiment asks for with `status: trained-epoch=N`."""
         _, model, dataset = target.key
-        asked = set()
+        epochs: set[int] = set()
         for name, experiment in self.config.experiments.items():
             for subject in (self.config.subjects[s] for s in self.config.subjects_of(name)):
                 trained = str(GroupSeed(subject.trained_on, subject.seed))
                 if (subject.model, subject.dataset, trained) == (model, dataset, target.partition):
-                    asked |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
-        return sorted(asked)
+                    epochs |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
+        return sorted(epochs)
 
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "trained.safetensors"]
@@ -144,9 +144,8 @@ class ModelsStage(Stage):
         _, model, dataset = target.key
         trained_as = GroupSeed.parse(str(target.partition))
         group, seed = trained_as.group, trained_as.seed
-        named = str(self.config.models[model].checkpoint).format(dataset=dataset, group=group, seed=seed)
-        path = Path(named).expanduser()
-        return path if path.is_absolute() else self.paths.root / path
+        path = str(self.config.models[model].checkpoint).format(dataset=dataset, group=group, seed=seed)
+        return self.paths.root / Path(path).expanduser()  # An absolute path stays as it is.
 
     def select(self, key: tuple[str, ...], group: str = "all", seed: int = 0, **options: Any) -> list[Target]:
         return [Target(key, self.parse(key, str(GroupSeed(group, seed))))]
@@ -180,7 +179,7 @@ class ModelsStage(Stage):
         return own if own in self.config.data.transform_presets else name
 
     def _make_network(self, target: Target, n_classes: int, channels: int) -> Any:
-        """The network with the weights that it begins with."""
+        """Build the network with its initial weights."""
         from dynvision.models.checkpoint import load_checkpoint
         from dynvision.models.loading import build_network
 
@@ -198,7 +197,7 @@ class ModelsStage(Stage):
         return network
 
     def _take_ready(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        """A network that is not trained here: its own weights, or those of a checkpoint."""
+        """Take a network that is not trained here, with its own weights or those of a checkpoint."""
         from dynvision.models.checkpoint import count_outputs, match_outputs
         from dynvision.models.loading import check_network, match_layers
 
@@ -216,12 +215,12 @@ class ModelsStage(Stage):
                 f"an experiment asks for an epoch of {target}, which is not trained here: change the experiment's "
                 "status in config_experiments.yaml to init or trained"
             )
-        weights = {key: value.clone() for key, value in network.state_dict().items()}
+        weights = _copy_weights(network)
         details = {"classes": classes, "channels": channels}
         return self._save(target, inputs, network, {"init": weights, "trained": weights}, details, start)
 
     def _all_classes(self, dataset: str) -> list[dict[str, Any]]:
-        """Every class of a dataset that has an index file or a fixed number of them; empty for others."""
+        """Return every class of a dataset, if an index file or a fixed number says which; otherwise nothing."""
         named = self.stages.of(RawStage).class_index(dataset)
         if named is not None:
             return [{"index": index, "name": name, "folder": folder} for index, (folder, name) in sorted(named.items())]
@@ -230,7 +229,6 @@ class ModelsStage(Stage):
 
     def _train(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.data.image_source import ImageSource
-        from dynvision.data.transforms import get_data_transform
         from dynvision.models.loading import check_network, match_layers
         from dynvision.models.training import train_network
 
@@ -238,44 +236,36 @@ class ModelsStage(Stage):
         (upstream,) = self.upstream(target)
         _, name, dataset = target.key
         trained_as = GroupSeed.parse(str(target.partition))
-        group, seed = trained_as.group, trained_as.seed
-        model = self.config.models[name]
+        model, seed = self.config.models[name], trained_as.seed
         assert model.training is not None
         training = model.training.for_dataset(dataset)
-        source = ImageSource(self.config, self.paths, dataset, f"train_{group}", inputs[upstream])
+        wanted = self._check_epochs(target, training.epochs)
+        source = ImageSource(
+            self.config, self.paths, dataset, str(SplitGroup("train", trained_as.group)), inputs[upstream]
+        )
         network = self._make_network(target, len(source.classes), source.channels)
         check_network(network, len(source.classes), source.channels, self.config.data.data_resolution[dataset])
         match_layers(network, model.record.layers)
-        augment: Any = None
-        if training.transform is not None:
-            augment = get_data_transform(self._preset(dataset, training.transform), config=self.config, tensors=True)
-        wanted = self.epochs_to_keep(target)
-        if wanted and wanted[-1] > training.epochs:
-            raise ConfigError(
-                f"an experiment asks for {target} after epoch {wanted[-1]}, but it is trained for {training.epochs}: "
-                "change the experiment's status in config_experiments.yaml, or epochs in config_models.yaml"
-            )
-        kept = {"init": {key: value.clone() for key, value in network.state_dict().items()}}
-        size = training.batch_size
+        weights = {"init": _copy_weights(network)}
 
         def keep(epoch: int) -> None:
             if epoch in wanted:
-                snapshot = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
-                kept[f"epoch={epoch}"] = snapshot
+                weights[f"epoch={epoch}"] = _copy_weights(network)
 
+        size, steps = training.batch_size, training.n_timesteps
         history = train_network(
             network,
-            source.loader("train", size, training.n_timesteps, order="random", seed=seed, normalized=False),
-            source.loader("val", size, training.n_timesteps, normalized=False),
+            source.loader("train", size, steps, order="random", seed=seed, normalized=False),
+            source.loader("val", size, steps, normalized=False),
             training,
             seed,
-            augment,
+            self._augmentation(dataset, training.transform),
             source.normalize,
             str(target),
             keep,
             self.run.device,
         )
-        kept["trained"] = {key: value.clone() for key, value in network.state_dict().items()}
+        weights["trained"] = _copy_weights(network)
         details = {
             "classes": source.classes,
             "channels": source.channels,
@@ -283,7 +273,29 @@ class ModelsStage(Stage):
             "loss": history.loss,
             "device": history.device,
         }
-        return self._save(target, inputs, network, kept, details, start)
+        return self._save(target, inputs, network, weights, details, start)
+
+    def _check_epochs(self, target: Target, epochs: int) -> list[int]:
+        """Return the epochs whose weights are kept.
+
+        Raises:
+            ConfigError: If an experiment asks for an epoch after the last.
+        """
+        wanted = self.epochs_to_keep(target)
+        if wanted and wanted[-1] > epochs:
+            raise ConfigError(
+                f"an experiment asks for {target} after epoch {wanted[-1]}, but it is trained for {epochs}: "
+                "change the experiment's status in config_experiments.yaml, or epochs in config_models.yaml"
+            )
+        return wanted
+
+    def _augmentation(self, dataset: str, preset: str | None) -> Any:
+        """Return the transform of training images; `None` without a preset."""
+        from dynvision.data.transforms import get_data_transform
+
+        if preset is None:
+            return None
+        return get_data_transform(self._preset(dataset, preset), config=self.config, tensors=True)
 
     def _save(
         self,
@@ -327,6 +339,11 @@ class ModelsStage(Stage):
         return record
 
 
+def _copy_weights(network: Any) -> dict[str, Any]:
+    """Copy the weights of a network, in the memory of the CPU."""
+    return {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+
+
 def _read_first_kernels(path: Path) -> Any:
     """Read the kernels of the first convolution, `[C_out, C_in, k, k]`; else the first matrix, as one kernel."""
     import numpy as np
@@ -338,7 +355,7 @@ def _read_first_kernels(path: Path) -> Any:
 
 
 def digest_weights(weights: dict[str, Any]) -> str:
-    """A digest of names and values of weights."""
+    """Digest the names and values of weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(name.encode())

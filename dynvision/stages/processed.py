@@ -35,7 +35,7 @@ __all__ = ["ProcessedFile", "ProcessedStage", "file_names"]
 
 
 def file_names(split: str) -> tuple[str, ...]:
-    """The parts that a split is kept in: `train` and `val`, or `test`."""
+    """Return the names of a split's files: `train` and `val`, or `test`."""
     return ("train", "val") if split == "train" else ("test",)
 
 
@@ -74,7 +74,7 @@ def betons_match_their_sidecars(inspection: Inspection) -> CheckResult:
 
 
 class ProcessedStage(Stage):
-    """`processed/<dataset>`, partitions `<split>_<group>`; absent where `use_ffcv` is false."""
+    """`processed/<dataset>`, partitions `<split>_<group>`; there are none if `use_ffcv` is false."""
 
     name = folder = "processed"
     code_version = "1"
@@ -99,12 +99,12 @@ class ProcessedStage(Stage):
         settings: dict[str, Any] = {"resolution": resolution, "write_mode": mode}
         if mode != "raw":
             settings["jpeg_quality"] = data.jpeg_quality
-        if str(target.partition).startswith("train_"):
+        if "val" in file_names(SplitGroup.parse(str(target.partition)).split):
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
 
     def write_mode(self, dataset: str) -> str:
-        """How the images of a dataset are stored."""
+        """Return how the images of a dataset are stored: one of `WRITE_MODES`."""
         data = self.config.data
         statistics = data.data_statistics.get(dataset)
         channels = BUILT_IN_CHANNELS.get(dataset, len(statistics.mean) if statistics else 3)
@@ -123,7 +123,7 @@ class ProcessedStage(Stage):
         return [self.output(target), *self.files(target)]
 
     def files(self, target: Target) -> list[Path]:
-        """The `.beton` files of a target."""
+        """Return the paths of a target's `.beton` files."""
         split = SplitGroup.parse(str(target.partition)).split
         return [self.output(target) / f"{name}.beton" for name in file_names(split)]
 
@@ -180,45 +180,22 @@ class ProcessedStage(Stage):
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
-        link = inputs[upstream]
-        folder = self.paths.interim(target.key[1], str(target.partition))
-        self.stages.of(RawStage).check_unchanged(self.stages.of(InterimStage).upstream(upstream)[0])
-        samples = list_samples(folder, link)
+        interim = self.stages.of(InterimStage)
+        self.stages.of(RawStage).check_unchanged(interim.upstream(upstream)[0])
+        samples = list_samples(interim.output(upstream), inputs[upstream])
         parts = self.split(target, [s.label for s in samples])
-        resolution = self.config.data.data_resolution[target.key[1]]
-        channels = link.details["channels"]
-        data, mode = self.config.data, self.write_mode(target.key[1])
-
-        def finish_record(left_out: list[list[str]]) -> dict[str, Any]:
-            missing = {source for source, _ in left_out}
-            lost = Counter(sample.label for sample in samples if sample.source in missing)
-            return make_record(
-                target,
-                code_version=self.code_version,
-                config=self.settings(target),
-                inputs={str(upstream): link.data_version},
-                content=digest_json(sorted(missing)) if missing else "",
-                details={
-                    "images": len(samples) - len(missing),
-                    "parts": {n: sum(samples[i].source not in missing for i in p) for n, p in parts.items()},
-                    "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
-                    "channels": channels,
-                    "resolution": resolution,
-                    "fit": files[0].fit,
-                    "bad_images": left_out,
-                },
-            ).to_dict()
-
+        data, channels = self.config.data, inputs[upstream].details["channels"]
+        resolution, mode = data.data_resolution[target.key[1]], self.write_mode(target.key[1])
         files = [
             BetonFile(
-                path,
-                [samples[i] for i in parts[path.stem]],
-                self.paths.root,
-                resolution,
-                channels,
-                {},
-                mode,
-                data.jpeg_quality,
+                path=path,
+                samples=[samples[i] for i in parts[path.stem]],
+                base=self.paths.root,
+                resolution=resolution,
+                channels=channels,
+                record={},
+                write_mode=mode,
+                jpeg_quality=data.jpeg_quality,
             )
             for path in self.files(target)
         ]
@@ -227,16 +204,40 @@ class ProcessedStage(Stage):
             timeout=data.write_timeout,
             description=str(target),
             max_bad_images=data.max_bad_images,
-            finish_record=finish_record,
+            finish_record=lambda left_out: self._record(target, inputs[upstream], files, left_out).to_dict(),
         )
         seconds = time.perf_counter() - start
         facts = {"bytes": sum(s["file"]["bytes"] for s in sidecars), "seconds": round(seconds, 3)}
         record = Record.from_dict(sidecars[0]["record"], self.output(target))
         return Record(**{**record.to_dict(), "details": {**record.details, **facts}})
 
+    def _record(
+        self, target: Target, interim: Record, files: Sequence[BetonFile], left_out: Sequence[Sequence[str]]
+    ) -> Record:
+        """Make the record of some files, given `[path, reason]` of each image that was left out."""
+        missing = {source for source, _ in left_out}
+        lost = Counter(s.label for file in files for s in file.samples if s.source in missing)
+        written = {file.path.stem: sum(s.source not in missing for s in file.samples) for file in files}
+        return make_record(
+            target,
+            code_version=self.code_version,
+            config=self.settings(target),
+            inputs={str(upstream): interim.data_version for upstream in self.upstream(target)},
+            content=digest_json(sorted(missing)) if missing else "",
+            details={
+                "images": sum(written.values()),
+                "parts": written,
+                "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in interim.details["classes"]],
+                "channels": files[0].channels,
+                "resolution": files[0].resolution,
+                "fit": files[0].fit,
+                "bad_images": left_out,
+            },
+        )
+
     def split(self, target: Target, labels: Sequence[int]) -> dict[str, list[int]]:
-        """Which samples go into which part."""
-        if str(target.partition).startswith("test_"):
+        """Return the indices of the samples that go into each file."""
+        if file_names(SplitGroup.parse(str(target.partition)).split) == ("test",):
             return {"test": list(range(len(labels)))}
         train, val = stratified_split(labels, self.config.data.train_ratio, self.config.data.split_seed)
         if not val:

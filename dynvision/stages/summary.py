@@ -57,7 +57,7 @@ def _name_row(row: dict[str, Any]) -> str:
 
 
 _TABLES = ("table", "tuning", "fits", "time_courses")
-_TABLES_OF_ALL = ("table", "fits")
+_COMPARISON_TABLES = ("table", "fits")
 
 
 class SummaryStage(Stage):
@@ -79,19 +79,19 @@ class SummaryStage(Stage):
         return [None]
 
     def upstream(self, target: Target) -> list[Target]:
-        if _is_of_all(target):
+        if _is_comparison(target):
             return [Target((*target.key, subject)) for subject in self.config.subjects_of(target.key[1])]
         key = (ResponsesStage.name, *target.key[1:])
         return [Target(key, partition) for partition in self._responses.partitions(key)]
 
     def settings(self, target: Target) -> dict[str, Any]:
-        if _is_of_all(target):
+        if _is_comparison(target):
             return {}
         return {"readout": self.config.experiments[target.key[1]].readout.model_dump(mode="json")}
 
     def conditions(self, target: Target) -> list[Target]:
         """Return the responses that a summary is made from, directly or through the summaries of its subjects."""
-        if _is_of_all(target):
+        if _is_comparison(target):
             return [condition for subject in self.upstream(target) for condition in self.upstream(subject)]
         return self.upstream(target)
 
@@ -146,18 +146,18 @@ class SummaryStage(Stage):
         return self.paths.report(*target.key[1:])
 
     def tables(self, target: Target) -> tuple[str, ...]:
-        """The names of a target's tables, the first being what it is loaded as."""
-        return _TABLES_OF_ALL if _is_of_all(target) else _TABLES
+        """Return the names of a target's tables; the first is the one that `load` gives by default."""
+        return _COMPARISON_TABLES if _is_comparison(target) else _TABLES
 
     def pictures(self, target: Target) -> list[str]:
-        """The names of a target's pictures, without their endings."""
-        if _is_of_all(target):
+        """Return the names of a target's pictures, without their suffix."""
+        if _is_comparison(target):
             return ["comparison"]
         is_grid = len(self.config.experiments[target.key[1]].parameters) > 1
         return ["summary", "time_courses", "tuning", *(["heat_map"] if is_grid else [])]
 
     def digest(self, target: Target, folder: Path) -> str:
-        """A digest of the tables in a folder, as it enters the data version; pictures follow from them."""
+        """Digest the tables in a folder, for the data version; the pictures follow from the tables."""
         return digest_json({name: sha256_file(folder / f"{name}.csv") for name in self.tables(target)})
 
     def read_record(self, target: Target) -> Record | None:
@@ -173,7 +173,8 @@ class SummaryStage(Stage):
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
         return [
-            self._compare(target, inputs) if _is_of_all(target) else self._analyse(target, inputs) for target in targets
+            self._compare(target, inputs) if _is_comparison(target) else self._analyse(target, inputs)
+            for target in targets
         ]
 
     @property
@@ -242,7 +243,7 @@ class SummaryStage(Stage):
         details: dict[str, Any],
         start: float,
     ) -> Record:
-        """Write tables, pictures and record beside their place, and put them there together."""
+        """Write tables, pictures and record to a temporary folder, and put it in place in one step."""
         from dynvision.analysis.style import save_figure
 
         folder = self.output(target)
@@ -274,11 +275,11 @@ class SummaryStage(Stage):
         return record
 
 
-def _is_of_all(target: Target) -> bool:
+def _is_comparison(target: Target) -> bool:
     return len(target.key) == 2
 
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as JSON holds them: `None` for what is no number."""
+    """Return the rows as JSON-ready values, `None` for NaN."""
     rows = table.astype(object).where(table.notna(), None).to_dict(orient="records")
     return [{str(name): value for name, value in row.items()} for row in rows]

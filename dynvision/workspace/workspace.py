@@ -22,12 +22,12 @@ __all__ = ["Status", "Workspace"]
 
 @dataclass(frozen=True)
 class Status:
-    """Whether a target is up to date, and if not, why.
+    """Whether a target is up to date, and if it is not, why.
 
     Attributes:
         state: `fresh`, `missing` or `stale`.
-        reason: One sentence; empty where it is fresh.
-        data_version: The version of what is there; `None` where nothing is.
+        reason: One sentence; empty if it is fresh.
+        data_version: The version of the existing output; `None` if there is none.
     """
 
     state: Literal["fresh", "missing", "stale"]
@@ -36,11 +36,11 @@ class Status:
 
 
 class Workspace:
-    """Everything that the configuration defines, and the state of it on disk.
+    """Everything that the configuration defines, and its state on disk.
 
     Args:
         config: The validated configuration.
-        paths: Where things are.
+        paths: The paths of the root.
     """
 
     def __init__(self, config: Config, paths: Paths) -> None:
@@ -49,43 +49,51 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
-        """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder."""
+        """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder.
+
+        The root is added to the end of `sys.path`: the configuration names networks and datasets by import path, and
+        your own modules may lie in the root.
+        """
         place = Path(root).absolute() if root is not None else find_root()
         if str(place) not in sys.path:
-            # Networks and datasets of one's own, named by import path, may lie in the root; installed ones come first.
             sys.path.append(str(place))
         folder = config_folder if config_folder is not None else find_config_folder(place)
         return cls(load_config(folder), Paths(place))
 
     @cached_property
     def keys(self) -> list[tuple[str, ...]]:
-        """Every asset key, stage after stage."""
+        """Every asset key, in the order of the stages."""
         return [key for stage in self.stages.values() for key in stage.keys()]
 
     def stage(self, target: Target) -> Stage:
-        """The stage of a target."""
+        """Return the stage of a target."""
         return self.stages[target.stage]
 
     def targets(self, key: tuple[str, ...]) -> list[Target]:
-        """All partitions of an asset."""
+        """Return all partitions of an asset as targets."""
         return [Target(key, partition) for partition in self.stages[key[0]].partitions(key)]
 
     def upstream(self, target: Target) -> list[Target]:
-        """What a target is directly made from."""
+        """Return the targets that a target is directly made from."""
         return self.stage(target).upstream(target)
 
     def status(self, target: Target, known: dict[Target, Status] | None = None) -> Status:
-        """Whether a target is up to date with the configuration and everything upstream, transitively."""
+        """Tell whether a target is up to date with the configuration and everything upstream.
+
+        Args:
+            target: The target.
+            known: States that were found before; new ones are added. Pass one dictionary to several calls to save time.
+        """
         known = {} if known is None else known
         if target not in known:
             known[target] = self._status(target, known)
         return known[target]
 
     def plan(self, targets: Iterable[Target], force: bool = False) -> list[Target]:
-        """What has to be built for targets to be up to date, in order.
+        """Return what has to be built so that targets are up to date, in order.
 
         Args:
-            targets: What is wanted.
+            targets: The targets that are wanted.
             force: Build these even if they are up to date.
         """
         wanted = list(targets)
@@ -98,12 +106,12 @@ class Workspace:
         return sorted(order, key=lambda target: (self.stages.order(target), self._depth_in_stage(target)))
 
     def inputs(self, target: Target) -> dict[Target, Record]:
-        """The records of everything directly upstream.
+        """Return the records of everything directly upstream.
 
         Raises:
-            MissingError: Something has not been built or is stale; names the command that builds it.
+            MissingError: If something has not been built or is stale; names the command that builds it.
         """
-        found: dict[Target, Record] = {}
+        records: dict[Target, Record] = {}
         known: dict[Target, Status] = {}
         unfit: dict[str, list[Target]] = {"missing": [], "stale": []}
         for upstream in self.upstream(target):
@@ -112,29 +120,29 @@ class Workspace:
             if record is None or state != "fresh":
                 unfit["missing" if record is None else "stale"].append(upstream)
             else:
-                found[upstream] = record
-        for kind, targets in unfit.items():
+                records[upstream] = record
+        for state_name, targets in unfit.items():
             if targets:
                 texts = self._name_together(targets)
                 names = " ".join(texts[:8]) + (" …" if len(texts) > 8 else "")
-                what = "is" if len(texts) == 1 else "are"
-                why = f" ({known[targets[0]].reason})" if kind == "stale" else ""
+                verb = "is" if len(texts) == 1 else "are"
+                why = f" ({known[targets[0]].reason})" if state_name == "stale" else ""
                 command = f"dynvision make {target}" if len(texts) > 8 else f"dynvision make {names}"
-                raise MissingError(f"{target} is made from {names}, which {what} {kind}{why}. Make it: {command}")
-        return found
+                raise MissingError(f"{target} is made from {names}, which {verb} {state_name}{why}. Make it: {command}")
+        return records
 
     def read_record(self, target: Target) -> Record | None:
-        """The record of a target; `None` where there is none that can be read."""
+        """Return the record of a target; `None` if there is none that can be read."""
         try:
             return self.stage(target).read_record(target)
         except DamagedFileError:
             return None
 
     def check_key(self, key: tuple[str, ...]) -> None:
-        """Raise where there is no such asset, naming the nearest.
+        """Raise if there is no such asset.
 
         Raises:
-            UnknownNameError: Stage, dataset, model, experiment or subject does not exist.
+            UnknownNameError: If the stage, dataset, model, experiment or subject does not exist; names the nearest.
         """
         text = "/".join(key)
         if key[0] not in self.stages:
@@ -161,16 +169,16 @@ class Workspace:
         return max(depths, default=0)
 
     def _name_together(self, targets: Sequence[Target]) -> list[str]:
-        """The names of targets; of an asset of which they are every partition, only its key."""
+        """Name targets, an asset by its key alone if every one of its partitions is among them."""
         names: dict[str, None] = {}
         for target in targets:
-            of_key = [other for other in targets if other.key == target.key]
-            is_whole = len(of_key) > 2 and len(of_key) == len(self.targets(target.key))
+            same_key = [other for other in targets if other.key == target.key]
+            is_whole = len(same_key) > 2 and len(same_key) == len(self.targets(target.key))
             names["/".join(target.key) if is_whole else str(target)] = None
         return list(names)
 
     def _hint_at_folder(self, part: str, name: str) -> str:
-        """What to do where images lie in the folder of a dataset that the configuration does not name."""
+        """Say what to do if images lie in the folder of a dataset that the configuration does not name."""
         if part != "dataset" or not self.paths.raw(name).is_dir():
             return ""
         where = self.config.folder / "config_data.yaml"
@@ -188,7 +196,7 @@ class Workspace:
         try:
             reason = self._why_stale(target, record, known)
         except (DynvisionError, OSError) as error:
-            reason = f"it cannot be compared with what is there now: {error}"
+            reason = f"it cannot be compared with what there is now: {error}"
         return Status("stale" if reason else "fresh", reason, record.data_version)
 
     def _why_stale(self, target: Target, record: Record, known: dict[Target, Status]) -> str:
