@@ -76,7 +76,7 @@ def test_what_someone_else_put_there_is_in_the_way_and_is_left_alone(pair, tmp_p
         (foreign / "mine.txt").write_text("precious")
     with pytest.raises(DataError) as caught:
         build(tmp_path, small_config, "interim/gratings:test_pair", force=True)
-    assert f"{foreign} is in the way: it is no link of this project" in str(caught.value)
+    assert f"{foreign} is in the way: it is not a link of this project" in str(caught.value)
     assert (foreign if kind == "file" else foreign / "mine.txt").read_text() == "precious"
     assert (pair / "0").is_symlink()
 
