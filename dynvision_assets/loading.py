@@ -236,7 +236,7 @@ def _load_responses(workspace: Workspace, targets: list[Target], allow_missing: 
         _require(workspace, targets)
         there = targets
     experiment = workspace.config.experiments[targets[0].key[1]]
-    conditions = [experiment.level_values(stage.condition(t)) for t in targets]
+    conditions = [experiment.level_values(dict(stage.condition(t))) for t in targets]
     levels = {name: list(dict.fromkeys(c[name] for c in conditions)) for name in conditions[0]}
     stores = [(c, stage.output(t)) for c, t in zip(conditions, targets, strict=True) if t in there]
     return combine_conditions(stores, levels)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,14 +68,24 @@ class Stage(ABC):
     def record_files(self, target: Target) -> list[Path]:
         """The files that carry the record; without them nothing is taken for built."""
 
+    def with_run_settings(self, targets: Sequence[Target], run_settings: Mapping[str, Any]) -> Stage:
+        """Return the stage as one run uses it.
+
+        Args:
+            targets: What the run builds; all of one key.
+            run_settings: What is set for the run, as `RunSettings` has it.
+        """
+        stage = copy.copy(self)
+        stage.run = RunSettings.from_dict(run_settings)
+        return stage
+
     @abstractmethod
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         """Build targets of one key and return their records, in order.
 
         Args:
             targets: What to build; more than one only where `builds_many`.
             inputs: The record of everything upstream.
-            force: Take nothing over from what is there.
         """
 
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:

@@ -85,7 +85,7 @@ class ProcessedStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [path.with_name(path.name + ".json") for path in self.files(target)]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
