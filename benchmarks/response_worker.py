@@ -67,21 +67,23 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
     import torch
 
     from dynvision.experiments.recording import SweepRecording
+    from dynvision.experiments.reducing import Reduction
     from dynvision.experiments.showing import SweepRunner
+    from dynvision.experiments.stepping import NetworkStepper
     from dynvision.experiments.store import partial_path
     from dynvision.workspace import Workspace
     from dynvision.workspace.addresses import parse_target
 
     workspace = Workspace.open(root, config)
     targets = parse_target(workspace, target)
-    stage = workspace.stages["responses"]
-    inputs = workspace.inputs(targets[0])
-    recording = SweepRecording(stage, targets, inputs, fresh=True)  # type: ignore[arg-type]
-    runner, _ = recording._open_runner()
-    network, shows = runner.network, runner.presentations
-    loader = recording.source.loader("test", 100, indices=recording.images.ids.tolist(), is_looked_at_for_long=True)
+    stage: Any = workspace.stage(targets[0]).with_run_settings(targets, {"fresh": True})
+    order = stage.order(targets, workspace.inputs(targets[0]))
+    recording = SweepRecording(order)
+    network, shows = recording.open_stepper().network, recording.presentations
+    chosen = recording.images.ids.tolist()
+    loader = order.images.source.loader("test", 100, indices=chosen, is_looked_at_for_long=True)
     batches = [sequence.images.clone() for sequence, _ in loader]
-    bare_runner = SweepRunner(network, shows, [], "channel", runner.idle)
+    runner = SweepRunner(NetworkStepper(network, [], Reduction("channel")), shows, order.idle)
     stretches = list(runner.plan)
 
     def bare() -> None:
@@ -98,14 +100,15 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
 
     def unrecorded() -> None:
         for images in batches:
-            bare_runner.stream(images, np.arange(len(images)), lambda *_: None)
+            runner.stream(images, np.arange(len(images)), lambda *_: None)
 
     def opening() -> Any:
-        again = SweepRecording(stage, targets, inputs, fresh=True)  # type: ignore[arg-type]
-        shown_by, probe = again._open_runner()
-        layout = again._plan(shown_by, probe)
-        writers = again._open_stores(layout, probe, shown_by.reduce)
-        return lambda: again._show(shown_by, layout, writers)
+        again = SweepRecording(order)
+        stepper = again.open_stepper()
+        probe = again.probe(stepper)
+        layout = again.plan(probe)
+        writers = again.open_stores(layout, probe, stepper.reduction)
+        return lambda: again.show(again.open_runner(stepper, layout), layout, writers)
 
     times: dict[str, list[tuple[float, float]]] = {"bare": [], "unrecorded": [], "opening": [], "recorded": []}
     for number in range(rounds + 1):
@@ -115,8 +118,8 @@ def throughput(root: str, config: str, target: str, rounds: int) -> dict[str, An
             show = function() if function else show()  # type: ignore[func-returns-value,misc]
             if number:
                 times[name].append((time.perf_counter() - start, time.process_time() - cpu))
-        for written in targets:  # now, as ext4 is slow to make files just after many were deleted
-            shutil.rmtree(partial_path(stage.output(written)))
+        for condition in order.conditions:  # here, as ext4 is slow to make files just after many were deleted
+            shutil.rmtree(partial_path(condition.store))
     return {
         "times": times,
         "steps": runner.steps_computed,
@@ -147,20 +150,25 @@ def write(root: str, config: str, target: str, rounds: int, samples: int, batch:
 
     workspace = Workspace.open(root, config)
     targets = parse_target(workspace, target)[-1:]
-    stage: Any = workspace.stages["responses"]
-    recording = SweepRecording(stage, targets, workspace.inputs(targets[0]))
-    runner, probe = recording._open_runner()
-    chosen = recording.images.ids[:batch].tolist()
-    (sequence, _), *_ = recording.source.loader("test", batch, indices=chosen, is_looked_at_for_long=True)
-    shown = runner.show(sequence.images, recording.images.ids[:batch])
+    stage: Any = workspace.stage(targets[0])
+    order = stage.order(targets, workspace.inputs(targets[0]))
+    recording = SweepRecording(order)
+    stepper = recording.open_stepper()
+    probe = recording.probe(stepper)
+    steps = order.conditions[0].presentation.n_timesteps
+    runner = recording.open_runner(stepper, StoreLayout(probe.arrays, samples, steps, batch, steps))
+    chosen = recording.images.ids[:batch]
+    (sequence, _), *_ = order.images.source.loader("test", batch, indices=chosen.tolist(), is_looked_at_for_long=True)
+    shown: dict[str, Any] = {}
+    runner.stream(sequence.images, chosen, lambda conditions, start, block: shown.update(block))
     arrays = {}
-    for layer, kept in shown.layers.items():
-        response = kept["response"][0].astype(np.float32)
-        threshold = np.quantile(response, ZEROS[layer])
-        arrays[f"{layer}/response"] = np.maximum(response - threshold, 0).astype(np.float16)
-    scores, steps = shown.scores[0], runner.n_recorded
+    for name in (name for name in shown if name.endswith("/response")):
+        response = shown[name].astype(np.float32)
+        threshold = np.quantile(response, ZEROS[name.partition("/")[0]])
+        arrays[name] = np.maximum(response - threshold, 0).astype(np.float16)
+    scores = shown["scores"]
     zeros = {name.partition("/")[0]: float((value == 0).mean()) for name, value in arrays.items()}
-    classes, labels = recording.output_classes, np.zeros(batch, np.int64)
+    classes, labels = order.network.output_classes, np.zeros(batch, np.int64)
     size = sum(value.nbytes for value in arrays.values()) * (samples // batch)
 
     def ours(folder: Path) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynvision.errors import DynvisionError
-from dynvision.system.child_process import release_held
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
@@ -125,8 +124,6 @@ class _Runner:
             raise DynvisionError(str(failure.description)) from failure
         except dg.DagsterExecutionInterruptedError as interruption:
             raise KeyboardInterrupt from interruption
-        finally:
-            release_held(str(self.workspace.paths.root))
 
     def _selections(self, targets: list[Target]) -> list[dict[str, str]]:
         from dynvision_assets.partitions import partition_key

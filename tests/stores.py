@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path, write_skeleton
+from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path, verify_store, write_skeleton
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
+from dynvision.stages import responses
 from dynvision.system.files import write_json
+from tests.support import flip_byte
 
 
 def layout_of(arrays: dict[str, np.ndarray], batch_size: int, block_steps: int | None = None) -> StoreLayout:
@@ -48,6 +52,22 @@ def write_batches(writer: StoreWriter, arrays: dict[str, np.ndarray], stop: int 
             for name, value in block.items():
                 digests[name].append(digest_block(value))
         writer.note_batch(BatchEntry(digests, {}))
+
+
+def damage_before_verifying(monkeypatch: pytest.MonkeyPatch, array: str) -> None:
+    """Flip a byte in each recorded store just before it is read back.
+
+    Args:
+        monkeypatch: Undoes it after the test.
+        array: The damaged array, as `<layer>/<variable>`.
+    """
+
+    def damage_and_verify(folder: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
+        chunk = next(path for path in (folder / array / "c").rglob("*") if path.is_file())
+        flip_byte(chunk, chunk.stat().st_size // 2)
+        return verify_store(folder, only)
+
+    monkeypatch.setattr(responses, "verify_store", damage_and_verify)
 
 
 def write_responses(store: Path, arrays: dict[str, np.ndarray], batch_size: int = 4, **settings: Any) -> Path:

@@ -30,6 +30,7 @@ __all__ = [
     "consolidate_store",
     "digest_block",
     "digest_content",
+    "discard_partial",
     "partial_path",
     "reject_partial",
     "verify_store",
@@ -38,9 +39,6 @@ __all__ = [
 
 RECORD = "record.json"
 PENDING = "pending.json"
-
-SCORES = "scores"
-"""The name of the network's output among the recorded arrays; it is always float32."""
 
 
 def partial_path(store: Path) -> Path:
@@ -94,8 +92,7 @@ class StoreWriter:
             beginning = Path(temporary) / "store"
             write_variables(beginning, coordinates, attributes)
             if fresh or not self.journal.resume() or not _holds(self.folder, beginning, skeleton):
-                self.journal.path.unlink(missing_ok=True)  # first: what is half removed is not gone on with
-                shutil.rmtree(self.folder, ignore_errors=True)
+                discard_partial(store)
                 make_directory(self.folder)
                 for source in (beginning, skeleton):
                     _copy_files(source, self.folder)
@@ -208,9 +205,15 @@ def digest_content(digests: Mapping[str, str]) -> str:
 
 
 def reject_partial(store: Path) -> None:
-    """Make sure that what was written for a store is not gone on with: it is begun anew next time."""
+    """Make sure that what was written for a store is never resumed. The files stay for whoever wants to look."""
     for name in (JOURNAL, PENDING):
         (partial_path(store) / name).unlink(missing_ok=True)
+
+
+def discard_partial(store: Path) -> None:
+    """Delete what was written for a store: the journal first, so that a half-deleted store is never resumed."""
+    reject_partial(store)
+    shutil.rmtree(partial_path(store), ignore_errors=True)
 
 
 def verify_store(folder: Path, only: Sequence[str] | None = None) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ArraySpec", "StoreLayout"]
+__all__ = ["SCORES", "ArraySpec", "StoreLayout"]
+
+SCORES = "scores"
+"""The name of the network's output among the arrays of a store; it is always float32."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,24 +14,48 @@ from torch import Tensor
 
 from dynvision.data.loading.sequence import StimulusSequence, add_scaled
 from dynvision.experiments.plan import Branch
+from dynvision.experiments.stepping import AVERAGE, Emit, NetworkStepper, Rest
 from dynvision.models.loading import step_network
 from dynvision.stimuli.noise import sensor_noise
+from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 
-if TYPE_CHECKING:
-    from dynvision.experiments.showing import Emit, Rest, SweepRunner
-
-__all__ = ["AVERAGE", "NOISE_CACHE_BYTES", "Walk"]
-
-AVERAGE = "average "
-"""Before a layer's name: its mean over units, `[B, T]`, which is handed on with what is recorded."""
+__all__ = ["NOISE_CACHE_BYTES", "Blocks", "Walk"]
 
 NOISE_CACHE_BYTES = 64 << 20
 """How much sensor noise of one batch is kept for the conditions that share it."""
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """How recorded steps are gathered into blocks of time.
+
+    Attributes:
+        idle: How many of the first steps are not recorded.
+        n_recorded: Recorded steps of a trial.
+        steps: Recorded steps of a block; the last one may be shorter.
+        dtype: Of the recorded layers.
+        device: Where a block is kept until it is whole.
+    """
+
+    idle: int
+    n_recorded: int
+    steps: int
+    dtype: torch.dtype
+    device: torch.device
+
+
 class Walk:
-    """One batch's way through the tree of a sweep; see `SweepRunner.stream` for the arguments.
+    """One batch's way through the tree of a sweep.
+
+    Args:
+        stepper: The network and what is recorded of it.
+        shown: The presentations of the chosen conditions, by the numbers of the conditions.
+        blocks: How recorded steps are gathered.
+        images: Shape `[B, C, H, W]` or `[B, K, C, H, W]`, on the stepper's device and of its type.
+        ids: Which sample each image is, shape `[B]`; seeds the noise.
+        emit: See `SweepRunner.stream`.
+        rest: See `SweepRunner.stream`.
 
     Attributes:
         steps: How many steps of the network were computed.
@@ -37,27 +63,34 @@ class Walk:
 
     def __init__(
         self,
-        runner: SweepRunner,
-        conditions: list[int],
+        stepper: NetworkStepper,
+        shown: Mapping[int, Presentation],
+        blocks: Blocks,
         images: Tensor,
         ids: npt.NDArray[np.int64],
         emit: Emit,
         rest: Rest | None,
     ) -> None:
-        self.runner, self.conditions, self.images, self.ids = runner, conditions, images, ids
+        self.stepper, self.blocks, self.images, self.ids = stepper, blocks, images, ids
+        self.conditions, self.presentations = list(shown), list(shown.values())
         self.emit, self.rest, self.steps = emit, rest, 0
         self.pending: list[tuple[Branch, Any, bool]] = []
         self.sequences: dict[int, StimulusSequence] = {}
         self.noise: dict[tuple[int, int], Tensor] = {}
         self.noise_bytes = 0
-        self.blocks: dict[int, dict[str, Tensor]] = {}
+        self.unfinished: dict[int, dict[str, Tensor]] = {}
 
     def run(self, plan: Branch, outputs: dict[str, dict[str, Tensor]]) -> None:
-        """Walk through the tree; `outputs` is where layers leave what is kept of them, see `SweepRunner.record`."""
+        """Walk through the tree.
+
+        Args:
+            plan: The tree; its conditions count the chosen ones.
+            outputs: Where layers leave what is kept of them, see `NetworkStepper.record`.
+        """
         self.pending = [(plan, None, True)]
         while self.pending:
             branch, state, is_last = self.pending.pop()
-            # A network may change its state in place; the branches that fork from it must not see that.
+            # A network may change its state in place; the other branches of a fork must not see that.
             state = self._advance(branch, state if is_last else _copy_state(state), outputs)
             if not branch.children:
                 self.sequences.pop(branch.shown_by, None)
@@ -67,29 +100,31 @@ class Walk:
                 self.pending += [(child, state, False) for child in reversed(before) if child is not None]
 
     def _advance(self, branch: Branch, state: Any, outputs: dict[str, dict[str, Tensor]]) -> Any:
-        shown, runner = branch.shown_by, self.runner
+        shown, stepper, idle = branch.shown_by, self.stepper, self.blocks.idle
         if shown not in self.sequences:
-            presentation = runner.presentations[self.conditions[shown]]
-            self.sequences[shown] = StimulusSequence(self.images, presentation, self.ids)
+            self.sequences[shown] = StimulusSequence(self.images, self.presentations[shown], self.ids)
         for t in range(branch.start, branch.stop):
             outputs.clear()
             # A network with noise of its own draws the same for the same trials at the same step.
-            _seed((int(self.ids[0]) << 24) + t, runner.device)
-            scores, state = step_network(runner.network, self._render(self.sequences[shown], t), state)
+            _seed((int(self.ids[0]) << 24) + t, stepper.device)
+            scores, state = step_network(stepper.network, self._render(self.sequences[shown], t), state)
             self.steps += 1
-            if t >= runner.idle:
-                self._keep(branch, t - runner.idle, outputs, scores)
-            elif t == runner.idle - 1 and self.rest is not None:
-                resting = {n: v for n, v in runner.name_arrays(outputs, scores).items() if n.startswith(AVERAGE)}
+            if t >= idle:
+                self._keep(branch, t - idle, stepper.name_arrays(outputs, scores))
+            elif t == idle - 1 and self.rest is not None:
+                resting = {n: v for n, v in stepper.name_arrays(outputs, scores).items() if n.startswith(AVERAGE)}
                 arrays = {name.removeprefix(AVERAGE): value.cpu().numpy() for name, value in resting.items()}
-                self.rest(tuple(self.conditions[c] for c in branch.conditions), arrays)
+                self.rest(self._numbers(branch), arrays)
         return state
 
+    def _numbers(self, branch: Branch) -> tuple[int, ...]:
+        return tuple(self.conditions[c] for c in branch.conditions)
+
     def _render(self, sequence: StimulusSequence, t: int) -> Tensor:
-        """The frame at a step; sensor noise is drawn once for the conditions that share it."""
+        """Return the frame at a step; sensor noise is drawn once for the conditions that share it."""
         frame, show = sequence.noiseless_frame(t), sequence.presentation
         if show.sensor_noise == 0:
-            # A network may work in place; void and faded frames are made anew, others are images or noise that is kept.
+            # A network may change its input in place. Void and faded frames are new; others are kept images or noise.
             is_new = show.frames[t] == VOID or show.contrasts[t] != 1
             return frame if is_new else frame.clone()
         key = (show.noise_seed, t)
@@ -102,41 +137,37 @@ class Walk:
                 self.noise_bytes += noise.nbytes
         return add_scaled(frame, noise, show.sensor_noise)
 
-    def _keep(self, branch: Branch, step: int, outputs: dict[str, dict[str, Tensor]], scores: Tensor) -> None:
-        runner = self.runner
-        number, place = divmod(step, runner.block_steps)
-        evoked = runner.name_arrays(outputs, scores)
-        if number not in self.blocks:
-            length = min(runner.block_steps, runner.n_recorded - number * runner.block_steps)
-            self.blocks[number] = self._allocate(evoked, length)
-        block = self.blocks[number]
+    def _keep(self, branch: Branch, step: int, evoked: dict[str, Tensor]) -> None:
+        number, position = divmod(step, self.blocks.steps)
+        if number not in self.unfinished:
+            length = min(self.blocks.steps, self.blocks.n_recorded - number * self.blocks.steps)
+            self.unfinished[number] = self._allocate(evoked, length)
+        block = self.unfinished[number]
         for name, value in evoked.items():
-            block[name][:, place] = value
-        if place == runner.block_steps - 1 or step == runner.n_recorded - 1:
+            block[name][:, position] = value
+        if position == self.blocks.steps - 1 or step == self.blocks.n_recorded - 1:
             self._hand_on(branch, number)
 
     def _hand_on(self, branch: Branch, number: int) -> None:
-        block, start = self.blocks.pop(number), number * self.runner.block_steps
+        block, start = self.unfinished.pop(number), number * self.blocks.steps
         arrays = {name: value.cpu().numpy() for name, value in block.items()}
         length = next(iter(arrays.values())).shape[1]
-        self.emit(tuple(self.conditions[c] for c in branch.conditions), start, arrays)
-        # A branch that has yet to be computed may go on from the middle of this block, with a copy of what is before.
-        first = start + self.runner.idle
+        self.emit(self._numbers(branch), start, arrays)
+        # A branch that has yet to be computed may start in the middle of this block: it needs a copy of what precedes.
+        first = start + self.blocks.idle
         shared = max((b.start - first for b, _, _ in self.pending if first < b.start < first + length), default=0)
         if shared:
-            self.blocks[number] = {name: torch.empty_like(value) for name, value in block.items()}
-            for name, value in self.blocks[number].items():
+            self.unfinished[number] = {name: torch.empty_like(value) for name, value in block.items()}
+            for name, value in self.unfinished[number].items():
                 value[:, :shared] = block[name][:, :shared]
 
     def _allocate(self, evoked: dict[str, Tensor], length: int) -> dict[str, Tensor]:
-        """An empty block of some steps for what was evoked at one, `[B, …]`."""
-        runner = self.runner
-        device = runner.device if runner.keep_on_device else torch.device("cpu")
+        """Make an empty block of some steps for what was evoked at one, `[B, …]`."""
         return {
             name: torch.empty(
                 (len(value), length, *value.shape[1:]),
-                dtype=runner.dtype if "/" in name else torch.float32,
-                device=device,
+                dtype=self.blocks.dtype if "/" in name else torch.float32,
+                device=self.blocks.device,
             )
             for name, value in evoked.items()
         }
@@ -145,8 +176,8 @@ class Walk:
 def _seed(number: int, device: torch.device) -> None:
     """Seed the generators that a network draws from.
 
-    `torch.manual_seed` also notes a traceback for accelerators that were never used, at every call: that takes longer
-    than a small layer, and the notes stay.
+    `torch.manual_seed` also keeps a traceback for accelerators that were never used, at every call. That takes longer
+    than a small layer, and the tracebacks stay in memory.
     """
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":

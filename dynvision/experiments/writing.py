@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.journal import BatchEntry
-from dynvision.experiments.store import SCORES, StoreWriter, digest_block
-from dynvision.experiments.store_layout import ArraySpec
-from dynvision.experiments.walking import AVERAGE
+from dynvision.experiments.stepping import AVERAGE
+from dynvision.experiments.store import StoreWriter, digest_block
+from dynvision.experiments.store_layout import SCORES, ArraySpec
 
 __all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
 

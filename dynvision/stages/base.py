@@ -5,6 +5,7 @@ Nobody outside this room asks which stage a target belongs to: they ask the stag
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,14 +171,24 @@ class Stage(ABC):
     def record_files(self, target: Target) -> list[Path]:
         """Return the files that carry the record; without them nothing counts as built."""
 
+    def with_run_settings(self, targets: Sequence[Target], run_settings: Mapping[str, Any]) -> Stage:
+        """Return the stage as one run uses it.
+
+        Args:
+            targets: What the run builds; all of one key.
+            run_settings: What is set for the run, as `RunSettings` has it.
+        """
+        stage = copy.copy(self)
+        stage.run = RunSettings.from_dict(run_settings)
+        return stage
+
     @abstractmethod
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         """Build targets of one key and return their records, in order.
 
         Args:
             targets: What to build; more than one only if `builds_many`.
             inputs: The record of everything upstream.
-            force: Reuse nothing of an earlier result.
         """
 
     # Reading what was built.

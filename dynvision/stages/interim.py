@@ -84,7 +84,7 @@ class InterimStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "folder.link"]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:

@@ -134,7 +134,7 @@ class ModelsStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "trained.safetensors"]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [
             self._take_ready(t, inputs) if self.config.models[t.key[1]].training is None else self._train(t, inputs)
             for t in targets

@@ -140,7 +140,7 @@ class ProcessedStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [path.with_name(path.name + ".json") for path in self.files(target)]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:

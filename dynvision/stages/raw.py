@@ -151,7 +151,7 @@ class RawStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self._manifest(target)]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target) for target in targets]
 
     def _channels(self, dataset: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,15 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.experiments.journal import JOURNAL
+from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, RecordedSweep, SweepOrder
 from dynvision.experiments.plan import count_states
+from dynvision.experiments.store import (
+    PENDING,
+    RECORD,
+    StoreWriter,
+    consolidate_store,
+    digest_content,
+    discard_partial,
+    partial_path,
+    reject_partial,
+    verify_store,
+)
+from dynvision.experiments.store_layout import SCORES
 from dynvision.keys import Condition, GroupSeed, SplitGroup, level_text
 from dynvision.records import Record, make_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
+from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.files import make_directory, read_json, replace_directory, sync_tree, write_json
+from dynvision.system.files import read_json, replace_directory, sync_tree, write_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -66,7 +80,7 @@ class ResponsesStage(Stage):
         return self.config.experiments[key[1]].levels()
 
     def levels(self, target: Target) -> dict[str, str]:
-        return dict(Condition.parse(str(target.partition)))
+        return dict(self.condition(target))
 
     def partition_at(self, key: tuple[str, ...], levels: Mapping[str, str]) -> str:
         return str(Condition({name: levels[name] for name in self.config.experiments[key[1]].parameters}))
@@ -107,8 +121,6 @@ class ResponsesStage(Stage):
         return combine_conditions([(conditions[t], self.output(t)) for t in existing], levels)
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
-        from dynvision.experiments.store import digest_content, verify_store
-
         note = verify_store(self.output(target))
         sentence = f"{len(note['digests'])} arrays of {record.details['samples']} trials"
         return ReadBack(digest_content(note["digests"]), sentence)
@@ -125,14 +137,14 @@ class ResponsesStage(Stage):
         statistics = self.config.data.data_statistics.get(subject.dataset)
         record = self.config.record(experiment_name, subject_name)
         run = self.config.run(experiment_name, subject_name)
-        # The budget decides over numbers only where it sets the size of batches.
+        # The memory budget changes numbers only if it sets the size of batches.
         budget = {"memory_budget"} if record.batch_size is None else set()
         presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
-        held = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
+        states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
         return {
-            **held,
+            **states,
             "presentation": presentation,
-            "condition": self.condition(target),
+            "condition": dict(self.condition(target)),
             "idle": experiment.idle,
             "status": experiment.status,
             "record": record.model_dump(mode="json"),
@@ -142,127 +154,188 @@ class ResponsesStage(Stage):
         }
 
     def settings_of_numbers(self, target: Target) -> dict[str, Any]:
-        """The settings that responses follow from: without the readout, which is applied to them later."""
+        """Return the settings that responses follow from: all but the readout, which is applied to them later."""
         return {key: value for key, value in self.settings(target).items() if key != "readout"}
 
-    def condition(self, target: Target) -> dict[str, str]:
-        """The level of each swept parameter."""
-        return parse_condition(self.config.experiments[target.key[1]], str(target.partition), str(target))
+    def condition(self, target: Target) -> Condition:
+        """Return the level of each swept parameter."""
+        return Condition(parse_condition(self.config.experiments[target.key[1]], str(target.partition), str(target)))
 
     def presentation(self, target: Target) -> Presentation:
-        """What is shown when, without the idle steps before."""
-        return presentation_of(
-            self.config.experiments[target.key[1]], self.condition(target), self.config.subjects[target.key[2]]
-        )
+        """Return what is shown when, without the idle steps before it."""
+        experiment, subject = self.config.experiments[target.key[1]], self.config.subjects[target.key[2]]
+        return presentation_of(experiment, dict(self.condition(target)), subject)
 
     def output(self, target: Target) -> Path:
         return self.paths.responses(target.key[1], target.key[2], str(target.partition))
 
     def read_record(self, target: Target) -> Record | None:
-        path = self.output(target) / "record.json"
+        path = self.output(target) / RECORD
         content = read_json(path)
         return Record.from_dict(content, path) if content else None
 
     def record_files(self, target: Target) -> list[Path]:
-        return [self.output(target) / "record.json"]
+        return [self.output(target) / RECORD]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
-        self.show(targets, inputs, force)
-        return self.verify(targets)
+    def with_run_settings(self, targets: Sequence[Target], run_settings: Mapping[str, Any]) -> Stage:
+        """Return the stage over a configuration with other settings of `record` and `run`.
 
-    def show(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> None:
-        """Show the stimuli of all targets and write their responses, not yet in place.
+        If they change numbers, the responses count as stale until the config files say the same.
 
-        Where nothing but the readout changed, the scores that are there are read out again, unless forced.
+        Args:
+            targets: What the run builds; all of one key.
+            run_settings: `fresh`, and any settings of `record` and `run` of config_models.yaml.
+
+        Raises:
+            ConfigError: If there is no such setting, or it has an impossible value.
         """
+        settings = dict(run_settings)
+        fresh = bool(settings.pop("fresh", False))
+        config = self.config.with_settings(targets[0].key[1], settings) if settings else self.config
+        stage = self.stages.over(config).of(ResponsesStage)
+        stage.run = RunSettings(fresh=fresh)
+        return stage
+
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+        """Show the stimuli of conditions, read the responses back and put them in place.
+
+        If only the readout changed, the existing scores are read out again, unless the run is a fresh one.
+
+        Raises:
+            ConfigError: If the settings do not suit the network, the images or the machine.
+            DataError: If a response is not finite.
+            DamagedFileError: If an input is damaged, or the responses read back are not those that were written.
+        """
+        records: dict[Target, Record] = {}
+        for target in targets if not self.run.fresh else ():
+            record = self._read_out_again(target, inputs)
+            if record is not None:
+                records[target] = record
+        pending = [target for target in targets if target not in records]
+        if pending:
+            self._record(pending, inputs)
+            records |= {target: self._put_in_place(target) for target in pending}
+        return [records[target] for target in targets]
+
+    def order(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> SweepOrder:
+        """Say what has to be recorded for conditions of one key.
+
+        Args:
+            targets: The conditions.
+            inputs: The records of the model and the images.
+        """
+        from dynvision.data.image_source import ImageSource
+
+        _, experiment_name, subject_name = targets[0].key
+        experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
+        model, images = self.upstream(targets[0])
+        status = experiment.status.removeprefix("trained-")
+        weights = self.paths.model(model.key[1], model.key[2], str(model.partition)) / f"{status}.safetensors"
+        return SweepOrder(
+            name="/".join(targets[0].key),
+            conditions=tuple(
+                OrderedCondition(str(t), self.presentation(t), self.settings_of_numbers(t), self.output(t))
+                for t in targets
+            ),
+            network=OrderedNetwork(inputs[model], weights, subject.model_dump(mode="json")),
+            images=OrderedImages(
+                ImageSource(self.config, self.paths, subject.dataset, str(images.partition), inputs[images]),
+                self.config.data.data_resolution[subject.dataset],
+            ),
+            inputs=self._versions(targets[0], inputs),
+            code_version=self.code_version,
+            record=self.config.record(experiment_name, subject_name),
+            run=self.config.run(experiment_name, subject_name),
+            idle=experiment.idle,
+            choices=experiment.readout.choices,
+            n_conditions=len(all_conditions(experiment)),
+            fresh=self.run.fresh,
+        )
+
+    def _record(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
+        """Show the stimuli of all targets and write their responses next to their stores."""
         from dynvision.experiments.recording import SweepRecording
 
-        targets = [target for target in targets if force or not self._read_out_again(target, inputs)]
-        if not targets:
-            return
         start = time.perf_counter()
-        recording = SweepRecording(self, targets, inputs, fresh=force)
-        writers = recording.run()
-        seconds = round(time.perf_counter() - start, 3)
-        for target, writer in zip(targets, writers, strict=True):
+        order = self.order(targets, inputs)
+        sweep = SweepRecording(order).run()
+        seconds = round((time.perf_counter() - start) / len(targets), 3)
+        for target, writer in zip(targets, sweep.writers, strict=True):
             record = make_record(
                 target,
                 code_version=self.code_version,
                 config=self.settings(target),
                 inputs=self._versions(target, inputs),
                 content=writer.content,
-                details={**recording.details(target, writer), "seconds": round(seconds / len(targets), 3)},
+                details={**self._details(target, writer, sweep), "seconds": seconds},
             )
-            writer.finish(record.to_dict(), recording.record.allow_nonfinite)
+            writer.finish(record.to_dict(), order.record.allow_nonfinite)
 
-    def verify(self, targets: Sequence[Target]) -> list[Record]:
-        """Read back what `show` wrote, and put it in place."""
-        from dynvision.experiments.journal import JOURNAL
-        from dynvision.experiments.store import RECORD, consolidate_store, partial_path, reject_partial, verify_store
+    def _details(self, target: Target, writer: StoreWriter, sweep: RecordedSweep) -> dict[str, Any]:
+        """Facts for people about one condition."""
+        from dynvision.analysis.measures import score_responses
+        from dynvision.experiments.reading import open_root
 
-        records = []
-        for target in targets:
-            store = self.output(target)
-            folder = partial_path(store)
-            if not folder.is_dir():
-                records.append(self._require_current(target))
-                continue
-            try:
-                pending = verify_store(folder)
-            except DamagedFileError:
-                reject_partial(store)  # What is damaged is not gone on with.
-                raise
-            consolidate_store(folder)
-            record = Record.from_dict(pending["record"], folder)
-            n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            record = Record(**{**record.to_dict(), "details": {**record.details, "bytes": n_bytes}})
-            write_json(folder / RECORD, record.to_dict())
-            (folder / JOURNAL).unlink(missing_ok=True)
-            sync_tree(folder)
-            replace_directory(folder, store)
-            records.append(record)
-        return records
+        readout = self.config.experiments[target.key[1]].readout
+        over_time, numbers = score_responses(open_root(writer.folder), readout, self.presentation(target))
+        return {
+            "samples": writer.layout.n_samples,
+            "n_timesteps": writer.layout.n_timesteps,
+            "accuracy": numbers["accuracy"],
+            "accuracy_over_time": over_time.tolist(),
+            "chance": numbers["chance"],
+            "readout": readout.model_dump(mode="json"),
+            "mean_response": {layer: mean.tolist() for layer, mean in writer.averages.items()},
+            "peak_response": {layer: float(mean.max()) for layer, mean in writer.averages.items()},
+            "conditions_together": len(sweep.writers),
+            **sweep.making,
+            "steps_computed": writer.steps_computed,
+            "steps_naive": sweep.steps_naive,
+            "resting_response": writer.rest,
+        }
+
+    def _put_in_place(self, target: Target) -> Record:
+        """Read back what was written for a target, and put it in place of its store."""
+        store = self.output(target)
+        folder = partial_path(store)
+        try:
+            pending = verify_store(folder)
+        except DamagedFileError:
+            reject_partial(store)  # so that damaged responses are never resumed
+            raise
+        consolidate_store(folder)
+        record = Record.from_dict(pending["record"], folder)
+        n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        record = dataclasses.replace(record, details={**record.details, "bytes": n_bytes})
+        write_json(folder / RECORD, record.to_dict())
+        (folder / JOURNAL).unlink(missing_ok=True)
+        sync_tree(folder)
+        replace_directory(folder, store)
+        return record
 
     def _versions(self, target: Target, inputs: dict[Target, Record]) -> dict[str, str]:
         return {str(upstream): inputs[upstream].data_version for upstream in self.upstream(target)}
 
-    def _require_current(self, target: Target) -> Record:
-        record = self.read_record(target)
-        if record is None or record.config != self.settings(target):
-            raise DamagedFileError(
-                f"{target}: the responses that were written are gone. Make it: dynvision make {target}"
-            )
-        return record
+    def _read_out_again(self, target: Target, inputs: dict[Target, Record]) -> Record | None:
+        """Bring accuracy and chance in the record up to date, if nothing but the readout changed.
 
-    def _read_out_again(self, target: Target, inputs: dict[Target, Record]) -> bool:
-        """Bring accuracy and chance in the record up to date where only the readout changed."""
+        Returns:
+            The new record; `None` if the stimuli have to be shown.
+        """
         from dynvision.analysis.measures import score_responses
         from dynvision.experiments.reading import open_store
-        from dynvision.experiments.store import PENDING, RECORD, SCORES, digest_content, verify_store
 
         store, settings = self.output(target), self.settings(target)
-        old, note = read_json(store / RECORD), read_json(store / PENDING)
-        if old is None or note is None:
-            return False
-        try:
-            record = Record.from_dict(old, store / RECORD)
-        except DamagedFileError:
-            return False
-        same = self.settings_of_numbers(target)
-        if (
-            {key: value for key, value in record.config.items() if key != "readout"} != same
-            or record.config.get("readout") == settings["readout"]
-            or record.code_version != self.code_version
-            or record.inputs != self._versions(target, inputs)
-        ):
-            return False
+        record, note = self._recorded(target), read_json(store / PENDING)
+        if record is None or note is None or not self._is_other_readout(target, record, inputs):
+            return None
         readout = self.config.experiments[target.key[1]].readout
         try:
-            verify_store(store, [SCORES])  # chunks that are gone would be read as NaN
+            verify_store(store, [SCORES])  # missing chunks would be read as NaN
             over_time, numbers = score_responses(open_store(store).to_dataset(), readout, self.presentation(target))
         except (OSError, ValueError, LookupError):
-            return False  # The store is damaged; showing again replaces it.
-        self.clear_partial(target)
+            return None  # The store is damaged; showing the stimuli again replaces it.
+        discard_partial(store)
         details = {
             **record.details,
             "accuracy": numbers["accuracy"],
@@ -279,13 +352,21 @@ class ResponsesStage(Stage):
             details=details,
         )
         write_json(store / RECORD, again.to_dict())
-        return True
+        return again
 
-    def clear_partial(self, target: Target) -> Path:
-        """Remove what an interrupted run of this target left, and make room for a new one."""
-        from dynvision.experiments.store import partial_path
+    def _recorded(self, target: Target) -> Record | None:
+        try:
+            return self.read_record(target)
+        except DamagedFileError:
+            return None
 
-        folder = partial_path(self.output(target))
-        make_directory(folder.parent)
-        shutil.rmtree(folder, ignore_errors=True)
-        return folder
+    def _is_other_readout(self, target: Target, record: Record, inputs: dict[Target, Record]) -> bool:
+        """Whether a record differs from what is wanted in its readout, and in nothing else."""
+        settings = self.settings(target)
+        without_readout = {key: value for key, value in record.config.items() if key != "readout"}
+        return (
+            without_readout == self.settings_of_numbers(target)
+            and record.config.get("readout") != settings["readout"]
+            and record.code_version == self.code_version
+            and record.inputs == self._versions(target, inputs)
+        )

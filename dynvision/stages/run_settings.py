@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,13 +19,17 @@ MAX_WORKERS = 64
 class RunSettings:
     """What may differ between two runs that make the same thing.
 
+    Responses take settings of `record` and `run` instead of device and workers; see `ResponsesStage.with_run_settings`.
+
     Attributes:
-        device: Where networks compute: `auto` takes a GPU where there is one.
+        device: Where networks compute: `auto` takes a GPU if there is one.
         workers: Threads or processes that write images; `None` is one for each usable core.
+        fresh: Take nothing over from an interrupted run or from existing scores.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     workers: int | None = None
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -33,12 +38,12 @@ class RunSettings:
             raise ConfigError(f"workers is {self.workers}; it is a number from 1 to {MAX_WORKERS}")
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any] | None) -> RunSettings:
+    def from_dict(cls, value: Mapping[str, Any] | None) -> RunSettings:
         """Read settings as they are passed between processes.
 
         Raises:
-            UnknownNameError: There is no such setting or device; the message names the nearest.
-            ConfigError: A number is out of bounds.
+            UnknownNameError: If there is no such setting or device; the message names the nearest.
+            ConfigError: If a number is out of bounds.
         """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in value or {}:

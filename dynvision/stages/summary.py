@@ -171,7 +171,7 @@ class SummaryStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "record.json"]
 
-    def build(self, targets: Sequence[Target], inputs: dict[Target, Record], force: bool = False) -> list[Record]:
+    def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [
             self._compare(target, inputs) if _is_comparison(target) else self._analyse(target, inputs)
             for target in targets

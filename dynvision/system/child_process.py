@@ -15,7 +15,7 @@ from typing import IO, Any
 from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError
 
-__all__ = ["ComputeProcess", "release_held", "shared_process"]
+__all__ = ["ComputeProcess", "shared_process"]
 
 _MEMORY_FAULTS = {int(signal.SIGBUS), int(signal.SIGSEGV)}
 _STARTED: dict[int, ComputeProcess] = {}
@@ -150,12 +150,3 @@ def shared_process() -> ComputeProcess:
         _STARTED[os.getpid()] = ComputeProcess()
         atexit.register(_STARTED[os.getpid()].close)
     return _STARTED[os.getpid()]
-
-
-def release_held(root: str) -> None:
-    """Free the locks that `show_stimuli` left for a verification that did not come, here and in the child process."""
-    from dynvision.workspace.building import release_responses
-
-    release_responses(root)
-    if shared_process().is_running:
-        shared_process().call("dynvision.workspace.building:release_responses", root=root)

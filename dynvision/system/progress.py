@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["listen_to_progress", "progress_bar", "say"]
+__all__ = ["listen_to_progress", "progress_bar", "say", "tell_listeners"]
 
 EVERY = 10.0
 """Seconds between two lines to a listener."""
@@ -87,11 +87,12 @@ def say(message: str) -> None:
 
 def _report(bar: Any, description: str, unit: str, done: threading.Event) -> None:
     while not done.wait(EVERY):
-        _tell(describe_progress(bar, description, unit))
-    _tell(describe_progress(bar, description, unit))
+        tell_listeners(describe_progress(bar, description, unit))
+    tell_listeners(describe_progress(bar, description, unit))
 
 
-def _tell(line: str) -> None:
+def tell_listeners(line: str) -> None:
+    """Give a line to the functions of `listen_to_progress`; nothing is printed."""
     for listener in list(_listeners):
         listener(line)
 

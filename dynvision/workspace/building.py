@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
 from dynvision.records import Record
-from dynvision.stages.run_settings import RunSettings
 from dynvision.system.files import output_lock, remove_leftovers
+from dynvision.system.progress import tell_listeners
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.workspace import Workspace
 
-__all__ = ["build_targets", "reject_targets", "release_responses", "show_stimuli", "verify_responses"]
-
-
-_held_until_verified: dict[tuple[str, tuple[Target, ...]], contextlib.ExitStack] = {}
-"""Locks that `show_stimuli` leaves to `verify_responses` where both run in one process; they end with it."""
+__all__ = ["build_targets", "reject_targets"]
 
 
 def build_targets(
@@ -29,44 +25,50 @@ def build_targets(
     root: str,
     config: str,
     force: bool = False,
-    run_settings: dict[str, Any] | None = None,
+    run_settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Build targets of one asset whose inputs are there.
+    """Build targets of one asset whose inputs are up to date.
 
     Args:
         targets: What to build, as text.
         root: The folder that holds `data/`.
         config: The config folder.
-        force: Build them even if they are up to date.
-        run_settings: How this run computes, as `RunSettings` has it; it changes nothing of what is built.
+        force: Build them even if they are up to date, and take nothing over from an interrupted run.
+        run_settings: Settings of this run, as `RunSettings` has them; for responses those of `record` and `run`, over
+            the config files. See `Stage.with_run_settings`.
 
     Returns:
         The record of each, in order.
 
     Raises:
-        ConfigError: A run setting is unknown or out of bounds.
-        MissingError: An input has not been built; names the command that does.
-        OutputBusyError: Another process builds one of them.
+        ConfigError: If a run setting is unknown or out of bounds.
+        MissingError: If an input has not been built; names the command that does.
+        OutputBusyError: If another process builds one of them.
+        DynvisionError: If the targets belong to several assets, or one cannot be built; see the stages.
     """
     workspace, chosen = _open(targets, root, config)
     with _locks(workspace, chosen):
+        stage = workspace.stage(chosen[0]).with_run_settings(chosen, {**(run_settings or {}), "fresh": force})
+        if stage.config is not workspace.config:
+            # What is up to date follows from the settings of this run.
+            workspace = Workspace(stage.config, workspace.paths)
         records, pending = _split(workspace, chosen, force)
-        stage = workspace.stage(chosen[0])
-        stage.run = RunSettings.from_dict(run_settings)
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
-            records.update(zip(group, stage.build(group, inputs, force), strict=True))
+            records.update(zip(group, stage.build(group, inputs), strict=True))
+        if stage.builds_many:
+            tell_listeners(f"built {len(pending)} of {len(chosen)} partitions; the others are up to date")
     return [records[target].to_dict() for target in chosen]
 
 
 def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[str]:
-    """Put the records of targets aside, as `<name>.rejected`, so that nothing is built on them.
+    """Rename the records of targets to `<name>.rejected`, so that nothing is built on them.
 
-    For outputs that fail a check: the files stay for whoever wants to look, but do not count as built.
+    This is for outputs that fail a check: the files stay for whoever wants to look, but do not count as built.
 
     Returns:
-        The files put aside.
+        The files as they were called before.
     """
     workspace, chosen = _open(targets, root, config)
     aside = []
@@ -78,94 +80,6 @@ def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[st
     return aside
 
 
-def show_stimuli(
-    targets: Sequence[str],
-    *,
-    root: str,
-    config: str,
-    force: bool = False,
-    run_settings: Mapping[str, Any] | None = None,
-) -> list[str]:
-    """Show the stimuli of conditions that are not up to date, and write the responses beside their place.
-
-    The outputs stay locked for this process until `verify_responses` has put them in place.
-
-    Args:
-        targets: The conditions, as text; all of one asset.
-        root: The folder that holds `data/`.
-        config: The config folder.
-        force: Show those that are up to date too, from the first image on.
-        run_settings: Settings of `record` and `run` for this run, over those of the config files. Where they change
-            numbers, the responses count as stale until the files say the same.
-
-    Returns:
-        The targets that were shown and wait to be verified.
-    """
-    from dynvision.stages.responses import ResponsesStage
-
-    workspace, chosen = _open(targets, root, config)
-    if run_settings:
-        changed = workspace.config.with_settings(chosen[0].key[1], run_settings)
-        workspace = Workspace(changed, workspace.paths)
-    stage = workspace.stage(chosen[0])
-    if not isinstance(stage, ResponsesStage):
-        raise DynvisionError(f"{chosen[0]} is no response; stimuli are shown for targets of the stage 'responses'")
-    release_responses(root, chosen)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_locks(workspace, chosen))
-        _, pending = _split(workspace, chosen, force)
-        if pending:
-            inputs = {key: value for target in pending for key, value in workspace.inputs(target).items()}
-            stage.show(pending, inputs, force)
-        _held_until_verified[root, tuple(chosen)] = stack.pop_all()
-    return [str(target) for target in pending]
-
-
-def release_responses(root: str, targets: Iterable[Target] | None = None) -> None:
-    """Free the locks that `show_stimuli` left for a verification that did not come.
-
-    Args:
-        root: The folder that holds `data/`.
-        targets: Only those of these targets; by default all of the root.
-    """
-    wanted = None if targets is None else set(targets)
-    for key in [key for key in _held_until_verified if key[0] == root]:
-        if wanted is None or wanted & set(key[1]):
-            _held_until_verified.pop(key).close()
-
-
-def verify_responses(targets: Sequence[str], shown: Sequence[str], *, root: str, config: str) -> list[dict[str, Any]]:
-    """Read back what `show_stimuli` wrote and put it in place.
-
-    Args:
-        targets: All conditions of the run.
-        shown: Those that were shown in it.
-        root: The folder that holds `data/`.
-        config: The config folder.
-
-    Returns:
-        The record of each target, in order.
-
-    Raises:
-        DamagedFileError: A store is incomplete, not finite or not what was written.
-    """
-    from dynvision.stages.responses import ResponsesStage
-
-    workspace, chosen = _open(targets, root, config)
-    stage = workspace.stage(chosen[0])
-    assert isinstance(stage, ResponsesStage)
-    held = _held_until_verified.pop((root, tuple(chosen)), None)
-    with held or _locks(workspace, chosen):
-        pending = [target for target in chosen if str(target) in set(shown)]
-        records = dict(zip(pending, stage.verify(pending), strict=True))
-        for target in chosen:
-            record = records.get(target) or workspace.read_record(target)
-            if record is None:
-                raise DynvisionError(f"{target} has no responses. Make it: dynvision make {target}")
-            records[target] = record
-    return [records[target].to_dict() for target in chosen]
-
-
 def _open(targets: Sequence[str], root: str, config: str) -> tuple[Workspace, list[Target]]:
     workspace = Workspace.open(Path(root), Path(config))
     chosen = [target for text in targets for target in parse_target(workspace, text)]
@@ -175,7 +89,7 @@ def _open(targets: Sequence[str], root: str, config: str) -> tuple[Workspace, li
 
 
 def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tuple[dict[Target, Record], list[Target]]:
-    """The records of what is up to date, and what is not."""
+    """Return the records of the targets that are up to date, and the other targets."""
     records: dict[Target, Record] = {}
     pending = []
     for target in targets:

@@ -1,8 +1,8 @@
 """`responses/<experiment>/<subject>`: recorded responses, one partition a condition.
 
-A selection of conditions is one run: network and images are loaded once. The graph has three steps:
-`show_stimuli` shows them and streams to the stores, `verify_responses` reads them back and puts
-them in place, `report_conditions` gives Dagster each condition's own numbers and data version.
+A selection of conditions is one run: network and images are loaded once. The graph has two steps:
+`show_stimuli` records the responses, reads them back and puts them in place;
+`report_conditions` gives Dagster each condition's own numbers and data version.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from dynvision.errors import DataError
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
@@ -22,7 +23,7 @@ from dynvision_assets.resources import ComputeResource
 from dynvision_assets.run_config import ResponsesConfig
 from dynvision_assets.run_processes import tag_run
 
-__all__ = ["ASSET_TYPE", "make_responses_asset", "report_conditions", "show_stimuli", "verify_responses"]
+__all__ = ["ASSET_TYPE", "make_responses_asset", "report_conditions", "show_stimuli"]
 
 COMPLETE = "responses_are_complete_and_finite"
 REPORTED = "every_condition_has_its_data_version"
@@ -35,42 +36,24 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
 
 @dg.op(
     ins={"model": dg.In(dg.Nothing), "images": dg.In(dg.Nothing)},
-    out=dg.Out(list, io_manager_key="step_io_manager"),
-    description="Shows every image under all conditions of the run and streams the responses to stores "
-    "beside their place.",
+    out={"result": dg.Out(dg.Nothing), "check": dg.Out(io_manager_key="step_io_manager")},
+    description="Shows every image under all conditions of the run, streams the responses to stores, reads them back "
+    "(complete, finite, the right shapes and contents) and puts them in place.",
 )
 def show_stimuli(
     context: dg.AssetExecutionContext, config: ResponsesConfig, compute: dg.ResourceParam[ComputeResource]
-) -> list[str]:
-    """Show the stimuli; gives the conditions that were shown, not those that were up to date."""
-    tag_run(context.instance, context.run.run_id)
-    targets = _targets(context, open_workspace(compute))
-    shown: list[str] = compute.call(
-        "dynvision.workspace.building:show_stimuli", tell=context.log.info, **build_arguments(targets, config)
-    )
-    context.log.info(f"showed {len(shown)} of {len(targets)} conditions; the others are up to date")
-    return shown
-
-
-@dg.op(
-    out={"result": dg.Out(dg.Nothing), "check": dg.Out(io_manager_key="step_io_manager")},
-    description="Reads the responses back (complete, finite, the right shapes and contents) and puts them in place.",
-)
-def verify_responses(
-    context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource], shown: list[str]
 ) -> Iterator[Any]:
-    """Verify the responses; a failure is recorded and raised before they count as materialized."""
+    """Record the responses; responses that are no good are recorded as a failed check, and never materialized."""
+    tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
     try:
         records = compute.call(
-            "dynvision.workspace.building:verify_responses",
-            tell=context.log.info,
-            targets=[str(t) for t in targets],
-            shown=shown,
+            "dynvision.workspace.building:build_targets", tell=context.log.info, **build_arguments(targets, config)
         )
     except dg.Failure as failure:
-        yield _check(key, COMPLETE, False, str(failure.description), {})
+        if isinstance(failure.__cause__, DataError):  # and its subclass DamagedFileError
+            yield _check(key, COMPLETE, False, str(failure.description), {})
         raise
     sentence, numbers = _count([record["details"]["samples"] for record in records])
     yield _check(key, COMPLETE, True, sentence, numbers)
@@ -78,7 +61,7 @@ def verify_responses(
 
 
 @dg.op(
-    ins={"verified": dg.In(dg.Nothing)},
+    ins={"recorded": dg.In(dg.Nothing)},
     out={"check": dg.Out(io_manager_key="step_io_manager")},
     description="Reports each condition's numbers, picture and data version; Dagster gives a whole run only one.",
 )
@@ -108,21 +91,19 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
 def make_responses_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType) -> dg.AssetsDefinition:
     """Make the asset of an experiment and a subject."""
     stage = workspace.stages[key[0]]
-    deps = {dep.asset_key.path[0]: dep for dep in deps_of(workspace, key)}
-    images = deps.get("processed", deps.get("interim"))
-    assert images is not None
+    from_model, from_images = deps_of(workspace, key)
     check_names = {name: f"{asset_key(key).to_python_identifier()}_{name}" for name in (COMPLETE, REPORTED)}
 
     def responses(model: Any, images: Any) -> Any:
-        result, check = verify_responses(show_stimuli(model=model, images=images))
+        result, check = show_stimuli(model=model, images=images)
         return {"result": result, check_names[COMPLETE]: check, check_names[REPORTED]: report_conditions(result)}
 
     return dg.graph_asset(
         key=asset_key(key),
-        ins={"model": _nothing_from(deps["models"]), "images": _nothing_from(images)},
+        ins={"model": _nothing_from(from_model), "images": _nothing_from(from_images)},
         partitions_def=stage_partitions(workspace, key),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name="responses",
+        group_name=stage.name,
         kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,

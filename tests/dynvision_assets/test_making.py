@@ -32,6 +32,7 @@ from tests.dynvision_assets.helpers import (
     run_python,
     states,
 )
+from tests.stores import damage_before_verifying
 
 CONTRAST = ("responses", "contrast", "rcnn_gratings")
 CHECKS = {
@@ -312,23 +313,11 @@ def test_a_hard_check_that_fails_is_recorded_and_raised_before_the_materializati
 def test_responses_damaged_before_they_are_verified_are_never_materialized(
     chain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynvision.experiments.store import partial_path
-    from dynvision.workspace import building
     from dynvision_assets.resources import ComputeResource
 
     target = Target(CONTRAST, "contrast=0.5")
     store(chain, "0.5").rename(chain / "before")
-    show = building.show_stimuli
-
-    def show_and_damage(*args: Any, **settings: Any) -> list[str]:
-        shown = show(*args, **settings)
-        chunks = [path for path in (partial_path(store(chain, "0.5")) / "V1/mean/c").rglob("*") if path.is_file()]
-        content = bytearray(chunks[0].read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        chunks[0].write_bytes(content)
-        return shown
-
-    monkeypatch.setattr(building, "show_stimuli", show_and_damage)
+    damage_before_verifying(monkeypatch, "V1/mean")
     monkeypatch.setattr(ComputeResource, "call", ComputeResource.call_here)
     with open_instance(chain) as instance:
         before = len(materializations(instance, chain, target))

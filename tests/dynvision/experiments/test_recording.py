@@ -14,6 +14,7 @@ from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
 from dynvision.workspace.building import build_targets
+from tests.stores import damage_before_verifying
 from tests.support import build_chain, edit_yaml, write_small_config
 
 KEY = "responses/contrast/rcnn_gratings"
@@ -201,14 +202,10 @@ def test_partial_store_is_refused_by_every_reader(root):
         open_store(partial_path(folder))
 
 
-def test_damage_found_in_what_was_written_is_not_gone_on_with(root):
-    from dynvision.workspace.building import show_stimuli, verify_responses
-
-    names, place = [f"{KEY}:0.5"], {"root": str(root), "config": str(root / "config")}
-    shown = show_stimuli(names, **place)
-    chunk = next(p for p in (partial_path(store(root)) / "V1/mean/c").rglob("*") if p.is_file())
-    chunk.write_bytes(chunk.read_bytes()[:-1] + b"\0")
-    with pytest.raises(DamagedFileError, match="V1/mean"):
-        verify_responses(names, shown, **place)
+def test_damage_found_in_what_was_written_is_never_resumed(root, monkeypatch):
+    with monkeypatch.context() as patched:
+        damage_before_verifying(patched, "V1/mean")
+        with pytest.raises(DamagedFileError, match="V1/mean"):
+            show(root, "0.5")
     show(root, "0.5")
     assert open_store(store(root))["V1/mean"].notnull().all()

@@ -12,10 +12,10 @@ from torch import nn
 
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError
-from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.walking import _seed
 from dynvision.models import RCNN
 from dynvision.stimuli.presentation import Presentation
+from tests.dynvision.experiments.batches import make_runner, show_batch
 from tests.dynvision.experiments.test_plan import STEPS, presentations
 
 LAYERS = ["V1", "V1.lateral", "IT", "classifier"]
@@ -55,9 +55,9 @@ def assert_same_bits(one, other, condition: int, alone: int) -> None:
 @given(sweeps(), st.integers(0, 3), st.sampled_from(["unit", "channel"]))
 def test_sweep_gives_the_same_bits_as_showing_each_condition_alone(network, images, shown, idle, resolution):
     ids = np.array([4, 9, 2])
-    together = SweepRunner(network, shown, LAYERS, resolution, idle).show(images, ids)
+    together = show_batch(make_runner(network, shown, LAYERS, resolution, idle), images, ids)
     for number, presentation in enumerate(shown):
-        alone = SweepRunner(network, [presentation], LAYERS, resolution, idle).show(images, ids)
+        alone = show_batch(make_runner(network, [presentation], LAYERS, resolution, idle), images, ids)
         assert_same_bits(together, alone, number, 0)
 
 
@@ -65,7 +65,7 @@ def test_sweep_gives_the_same_bits_as_showing_each_condition_alone(network, imag
 def test_responses_are_those_of_stepping_the_network_by_hand(network, images):
     show = Presentation.duration(5, 2, 1, stimulus_contrast=0.5, sensor_noise=1.0, noise_seed=2)
     ids = np.array([4, 9, 2])
-    responses = SweepRunner(network, [show], ["V1", "classifier"], "unit", idle=1).show(images, ids)
+    responses = show_batch(make_runner(network, [show], ["V1", "classifier"], "unit", idle=1), images, ids)
     state, scores, rates = None, [], []
     for frame in StimulusSequence(images, show, ids):
         output, state = network.step(frame, state)
@@ -79,15 +79,15 @@ def test_responses_are_those_of_stepping_the_network_by_hand(network, images):
 
 def test_channel_resolution_is_mean_and_standard_deviation_over_space(network, images):
     show, ids = [Presentation.constant(3)], np.arange(3)
-    units = SweepRunner(network, show, ["V1"], "unit").show(images, ids).layers["V1"]["response"]
-    channels = SweepRunner(network, show, ["V1"], "channel").show(images, ids).layers["V1"]
+    units = show_batch(make_runner(network, show, ["V1"], "unit"), images, ids).layers["V1"]["response"]
+    channels = show_batch(make_runner(network, show, ["V1"], "channel"), images, ids).layers["V1"]
     assert set(channels) == {"mean", "std"}
     np.testing.assert_allclose(channels["mean"], units.mean(axis=(4, 5)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(channels["std"], units.std(axis=(4, 5)), rtol=1e-4, atol=1e-6)
 
 
 def test_what_begins_alike_is_computed_once(network):
-    runner = SweepRunner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], LAYERS, "channel")
+    runner = make_runner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], LAYERS, "channel")
     assert (runner.steps_computed, runner.steps_naive) == (1 + 1 + 2 + 3 + 3 + 3, 18)
 
 
@@ -95,8 +95,8 @@ def test_what_begins_alike_is_computed_once(network):
 @given(sweeps(), st.integers(0, 3), st.integers(1, STEPS))
 def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle, block_steps):
     ids = np.array([4, 9, 2])
-    whole = SweepRunner(network, shown, LAYERS, "channel", idle).show(images, ids)
-    blocks = SweepRunner(network, shown, LAYERS, "channel", idle, block_steps=block_steps).show(images, ids)
+    whole = show_batch(make_runner(network, shown, LAYERS, "channel", idle), images, ids)
+    blocks = show_batch(make_runner(network, shown, LAYERS, "channel", idle, block_steps=block_steps), images, ids)
     for number in range(len(shown)):
         assert_same_bits(whole, blocks, number, number)
 
@@ -104,7 +104,7 @@ def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle,
 @given(st.lists(presentations(), min_size=1, max_size=8), st.integers(1, STEPS))
 @settings(max_examples=15)
 def test_every_step_of_every_condition_is_handed_on_once(network, images, shown, block_steps):
-    runner = SweepRunner(network, shown, ["V1"], "layer", block_steps=block_steps)
+    runner = make_runner(network, shown, ["V1"], "layer", block_steps=block_steps)
     handed: list[tuple[int, int]] = []
     runner.stream(
         images.expand(3, 3, 8, 8)[:, None].repeat(1, 2, 1, 1, 1),
@@ -118,8 +118,8 @@ def test_every_step_of_every_condition_is_handed_on_once(network, images, shown,
 
 def test_a_selection_gives_the_bits_of_the_whole(network, images):
     shown = [Presentation.duration(6, stim, 1, sensor_noise=0.5) for stim in (1, 2, 5)]
-    runner = SweepRunner(network, shown, ["V1"], "channel", block_steps=2)
-    whole = runner.show(images, np.arange(3))
+    runner = make_runner(network, shown, ["V1"], "channel", block_steps=2)
+    whole = show_batch(runner, images, np.arange(3))
 
     def compare(conditions, start, arrays):
         assert conditions == (1,)
@@ -130,7 +130,7 @@ def test_a_selection_gives_the_bits_of_the_whole(network, images):
 
 
 def test_steps_are_counted_as_the_network_makes_them(network, images):
-    runner = SweepRunner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], ["V1"], "channel")
+    runner = make_runner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], ["V1"], "channel")
     made = []
     handle = network.V1.register_forward_hook(lambda *_: made.append(1))
     try:
@@ -141,12 +141,10 @@ def test_steps_are_counted_as_the_network_makes_them(network, images):
 
 
 def test_memory_of_blocks_does_not_grow_with_time(network, images):
-    shown = [Presentation.contrast(40, 30, 1, contrast) for contrast in (0.2, 0.5, 1.0)]
     held = []
     for steps in (1, 4):
-        runner = SweepRunner(network, shown, ["V1"], "unit", block_steps=4)
-        runner.presentations = [Presentation.contrast(40 * steps, 30, 1, c) for c in (0.2, 0.5, 1.0)]
-        runner.n_recorded = 40 * steps
+        shown = [Presentation.contrast(40 * steps, 30, 1, contrast) for contrast in (0.2, 0.5, 1.0)]
+        runner = make_runner(network, shown, ["V1"], "unit", block_steps=4)
         alive: list[weakref.ref[np.ndarray]] = []
         most = [0]
 
@@ -166,7 +164,7 @@ def test_layer_whose_output_is_changed_in_place_is_recorded_as_it_was(images):
         network(images)
         expected = first(images).numpy()
     assert (expected < 0).any()
-    responses = SweepRunner(network, [Presentation.constant(1)], ["0"], "unit").show(images, np.arange(3))
+    responses = show_batch(make_runner(network, [Presentation.constant(1)], ["0"], "unit"), images, np.arange(3))
     np.testing.assert_allclose(responses.layers["0"]["response"][0, :, 0], expected, rtol=1e-5, atol=1e-6)
 
 
@@ -184,12 +182,12 @@ class Dropping(nn.Module):
 
 def test_noise_of_a_network_is_the_same_again_and_in_other_company(images):
     shown = [Presentation.duration(6, stim, 1) for stim in (1, 3, 4)]
-    together = SweepRunner(Dropping(), shown, ["layer"], "unit")
+    together = make_runner(Dropping(), shown, ["layer"], "unit")
     before = torch.random.get_rng_state()
-    first = together.show(images, np.arange(3))
+    first = show_batch(together, images, np.arange(3))
     assert torch.equal(torch.random.get_rng_state(), before)
-    np.testing.assert_array_equal(first.scores, together.show(images, np.arange(3)).scores)
-    alone = SweepRunner(together.network, shown[1:2], ["layer"], "unit").show(images, np.arange(3))
+    np.testing.assert_array_equal(first.scores, show_batch(together, images, np.arange(3)).scores)
+    alone = show_batch(make_runner(together.stepper.network, shown[1:2], ["layer"], "unit"), images, np.arange(3))
     np.testing.assert_array_equal(alone.scores[0], first.scores[1])
 
 
@@ -198,19 +196,19 @@ def test_layers_with_the_names_of_a_stores_own_variables_are_renamed(images):
     network.add_module("flat", nn.Flatten())
     network.add_module("a/b", nn.Linear(192, 6))
     network.add_module("output", nn.Linear(6, 4))
-    runner = SweepRunner(network.eval(), [Presentation.constant(2)], ["a/b", "output"], "unit")
-    assert list(runner.show(images, np.arange(3)).layers) == ["a_b", "output_"]
+    runner = make_runner(network.eval(), [Presentation.constant(2)], ["a/b", "output"], "unit")
+    assert list(show_batch(runner, images, np.arange(3)).layers) == ["a_b", "output_"]
 
 
 def test_what_the_network_rests_at_is_handed_on_before_the_trial(network, images):
     shown = [Presentation.duration(4, 2, sensor_noise=1.0).preceded_by(3), Presentation.constant(4).preceded_by(3)]
-    runner = SweepRunner(network, shown, ["V1"], "unit", idle=3)
+    runner = make_runner(network, shown, ["V1"], "unit", idle=3)
     rested: dict[int, float] = {}
     runner.stream(
         images, np.arange(3), lambda *_: None, rest=lambda c, a: rested.update(dict.fromkeys(c, float(a["V1"].mean())))
     )
     assert sorted(rested) == [0, 1]
-    whole = SweepRunner(network, shown, ["V1"], "unit").show(images, np.arange(3)).layers["V1"]["response"]
+    whole = show_batch(make_runner(network, shown, ["V1"], "unit"), images, np.arange(3)).layers["V1"]["response"]
     for number in (0, 1):
         assert rested[number] == pytest.approx(float(whole[number, :, 2].mean()), rel=1e-5)
 
@@ -224,17 +222,17 @@ def test_layer_that_takes_no_part_is_an_error(images):
         def forward(self, x):
             return self.used(x.flatten(1))
 
-    runner = SweepRunner(Idle().eval(), [Presentation.constant(2)], ["unused"], "unit")
+    runner = make_runner(Idle().eval(), [Presentation.constant(2)], ["unused"], "unit")
     with pytest.raises(ConfigError, match="the layer 'unused' is not used when Idle makes a step; record another"):
-        runner.show(images, np.arange(3))
+        show_batch(runner, images, np.arange(3))
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_mixed_precision_is_near_and_is_stored_as_float32(network, images, kind):
     shown = [Presentation.constant(3)]
-    whole = SweepRunner(network, shown, ["V1"], "channel").show(images, np.arange(3))
-    mixed = SweepRunner(network, shown, ["V1"], "channel", frames=kind, mixed_precision=True)
-    responses = mixed.show(images, np.arange(3))
+    whole = show_batch(make_runner(network, shown, ["V1"], "channel"), images, np.arange(3))
+    mixed = make_runner(network, shown, ["V1"], "channel", frames=kind, mixed_precision=True)
+    responses = show_batch(mixed, images, np.arange(3))
     assert responses.layers["V1"]["mean"].dtype == np.float32
     assert not np.array_equal(responses.scores, whole.scores)
     np.testing.assert_allclose(responses.scores, whole.scores, atol=0.05)
@@ -242,20 +240,22 @@ def test_mixed_precision_is_near_and_is_stored_as_float32(network, images, kind)
 
 def test_conditions_that_differ_in_noise_only_still_differ(network, images):
     shown = [Presentation.constant(3, sensor_noise=noise) for noise in (0.0, 1.0, 2.0)]
-    scores = SweepRunner(network, shown, ["V1"], "channel").show(images, np.arange(3)).scores
+    scores = show_batch(make_runner(network, shown, ["V1"], "channel"), images, np.arange(3)).scores
     assert len({scores[number].tobytes() for number in range(3)}) == 3
 
 
 def test_same_noise_whatever_the_batch(network, images):
-    runner = SweepRunner(network, [Presentation.constant(3, sensor_noise=1.0)], ["V1"], "channel")
-    whole = runner.show(images, np.array([5, 6, 7])).scores
-    part = runner.show(images[1:], np.array([6, 7])).scores
+    runner = make_runner(network, [Presentation.constant(3, sensor_noise=1.0)], ["V1"], "channel")
+    whole = show_batch(runner, images, np.array([5, 6, 7])).scores
+    part = show_batch(runner, images[1:], np.array([6, 7])).scores
     np.testing.assert_allclose(whole[:, 1:], part, rtol=1e-4, atol=1e-5)
 
 
 def test_network_without_time_is_applied_to_each_frame(images):
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).eval()
-    responses = SweepRunner(network, [Presentation.duration(3, 1, 1)], ["1"], "channel").show(images, np.arange(3))
+    responses = show_batch(
+        make_runner(network, [Presentation.duration(3, 1, 1)], ["1"], "channel"), images, np.arange(3)
+    )
     with torch.no_grad():
         expected = network(images).numpy()
     np.testing.assert_array_equal(responses.scores[0, :, 1], expected)
@@ -264,11 +264,11 @@ def test_network_without_time_is_applied_to_each_frame(images):
 
 def test_idle_steps_that_leave_nothing_are_an_error(network, images):
     with pytest.raises(ValueError, match="the idle steps leave nothing to record"):
-        SweepRunner(network, [Presentation.constant(3)], ["V1"], "channel", idle=3).show(images, np.arange(3))
+        show_batch(make_runner(network, [Presentation.constant(3)], ["V1"], "channel", idle=3), images, np.arange(3))
 
 
 def test_showing_keeps_no_hook_and_no_gradient(network, images):
-    SweepRunner(network, [Presentation.constant(2)], ["V1"], "channel").show(images, np.arange(3))
+    show_batch(make_runner(network, [Presentation.constant(2)], ["V1"], "channel"), images, np.arange(3))
     assert not network.V1._forward_hooks
     assert all(p.grad is None for p in network.parameters())
 
@@ -290,10 +290,10 @@ class Counting(torch.nn.Module):
 def test_network_that_works_in_place_gives_the_same_alone_and_in_a_sweep():
     images, ids = torch.ones(2, 1, 4, 4), np.arange(2)
     shows = [Presentation.duration(6, stim, 1) for stim in (1, 3, 4)]
-    together = SweepRunner(Counting(), shows, ["layer"], "unit").show(images, ids)
+    together = show_batch(make_runner(Counting(), shows, ["layer"], "unit"), images, ids)
     assert (images == 1).all()
     for number, show in enumerate(shows):
-        alone = SweepRunner(Counting(), [show], ["layer"], "unit").show(images, ids)
+        alone = show_batch(make_runner(Counting(), [show], ["layer"], "unit"), images, ids)
         np.testing.assert_array_equal(together.scores[number], alone.scores[0])
         expected = 2 * np.cumsum(show.frames >= 0)
         np.testing.assert_array_equal(alone.scores[0, 0, :, 0], expected)
@@ -312,7 +312,7 @@ def test_network_that_works_in_place_does_not_change_noise_that_is_kept():
 
     images = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     show = Presentation.noise(4, 4, ssnr=0.5)
-    scores = SweepRunner(Zeroing(), [show], ["layer"], "unit").show(images, np.arange(2)).scores
+    scores = show_batch(make_runner(Zeroing(), [show], ["layer"], "unit"), images, np.arange(2)).scores
     assert (scores[0, :, 0] != 0).all()
     for t in range(1, 4):
         np.testing.assert_array_equal(scores[0, :, t], scores[0, :, 0])

@@ -11,10 +11,13 @@ from safetensors.numpy import load_file, save_file
 
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError
 from dynvision.experiments.reading import open_store
+from dynvision.experiments.store import verify_store
+from dynvision.stages import responses
 from dynvision.system.files import OutputBusyError, output_lock
 from dynvision.workspace.addresses import parse_target
-from dynvision.workspace.building import build_targets, show_stimuli, verify_responses
+from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
+from tests.stores import damage_before_verifying
 from tests.support import edit_yaml, find_leftovers, flip_byte
 
 RESPONSES = "responses/contrast/rcnn_gratings"
@@ -125,43 +128,53 @@ def test_missing_ffcv_says_both_ways_out_and_leaves_nothing(chain_copy, monkeypa
     assert not list((chain_copy.root / "data" / "processed" / "gratings").glob("test_pair/*.beton"))
 
 
-def test_responses_are_shown_beside_then_verified_into_place(chain_copy):
+def test_responses_are_shown_beside_then_verified_into_place(chain_copy, monkeypatch):
     store = chain_copy.root / "data" / RESPONSES / "contrast=0.1.zarr"
     kept = (store / "record.json").read_text()
-    shown = show_stimuli([f"{RESPONSES}:0.1"], **place(chain_copy), force=True)
-    assert shown == [f"{RESPONSES}:contrast=0.1"]
-    assert (store / "record.json").read_text() == kept
-    (record,) = verify_responses([f"{RESPONSES}:0.1"], shown, **place(chain_copy))
+    seen = []
+
+    def note_and_verify(folder, only=None):
+        seen.append((folder.name, (store / "record.json").read_text()))
+        return verify_store(folder, only)
+
+    monkeypatch.setattr(responses, "verify_store", note_and_verify)
+    (record,) = build(chain_copy, f"{RESPONSES}:0.1", force=True)
+    assert seen == [(".contrast=0.1.zarr.partial", kept)]
+    assert record["target"] == f"{RESPONSES}:contrast=0.1"
     assert record["data_version"] in kept
+    assert (store / "record.json").read_text() != kept
     assert find_leftovers(chain_copy.root / "data") == []
 
 
-def test_responses_that_are_up_to_date_are_not_shown_again(chain):
-    assert show_stimuli([RESPONSES], **place(chain)) == []
+def test_responses_that_are_up_to_date_are_not_shown_again(chain, monkeypatch):
+    monkeypatch.setattr(responses.ResponsesStage, "build", lambda *_: pytest.fail("stimuli were shown"))
+    assert len(build(chain, RESPONSES)) == 3
 
 
-def test_damage_between_showing_and_verifying_keeps_the_old_store(chain_copy):
+def test_damage_between_showing_and_verifying_keeps_the_old_store(chain_copy, monkeypatch):
     store = chain_copy.root / "data" / RESPONSES / "contrast=0.1.zarr"
     kept = (store / "record.json").read_text()
-    shown = show_stimuli([f"{RESPONSES}:0.1"], **place(chain_copy), force=True)
-    chunk = next(
-        p for p in (store.parent / ".contrast=0.1.zarr.partial" / "V2" / "mean" / "c").rglob("*") if p.is_file()
-    )
-    flip_byte(chunk, chunk.stat().st_size // 2)
+    damage_before_verifying(monkeypatch, "V2/mean")
     with pytest.raises(DamagedFileError, match="V2/mean"):
-        verify_responses([f"{RESPONSES}:0.1"], shown, **place(chain_copy))
+        build(chain_copy, f"{RESPONSES}:0.1", force=True)
     assert (store / "record.json").read_text() == kept
 
 
-def test_stimuli_are_shown_for_responses_only(chain):
-    with pytest.raises(DynvisionError, match=r"raw/gratings:test is no response"):
-        show_stimuli(["raw/gratings:test"], **place(chain))
+def test_settings_of_a_run_are_recorded_and_stale_until_the_files_say_the_same(chain_copy):
+    (target,) = parse_target(chain_copy.open(), f"{RESPONSES}:0.1")
+    settings = {"run_settings": {"resolution": "layer"}, **place(chain_copy)}
+    (record,) = build_targets([str(target)], **settings)
+    assert record["config"]["record"]["resolution"] == "layer"
+    status = chain_copy.open().status(target)
+    assert (status.state, status.reason) == ("stale", "the configuration changed: record")
+    created = (chain_copy.open().stage(target).output(target) / "record.json").stat().st_mtime_ns
+    build_targets([str(target)], **settings)
+    assert (chain_copy.open().stage(target).output(target) / "record.json").stat().st_mtime_ns == created
 
 
-def test_verifying_what_was_never_shown_names_the_command(chain):
-    target = "responses/duration/rcnn_gratings:duration=1"
-    with pytest.raises(DynvisionError, match=rf"{target} has no responses\. Make it: dynvision make {target}"):
-        verify_responses([target], [], **place(chain))
+def test_a_setting_that_no_run_has_is_an_error(chain):
+    with pytest.raises(UnknownNameError, match=r"unknown setting 'resolutoin'\. Did you mean 'resolution'\?"):
+        build_targets([RESPONSES], run_settings={"resolutoin": "layer"}, **place(chain))
 
 
 def test_two_swept_parameters_make_one_store_each_in_one_go(chain_copy):

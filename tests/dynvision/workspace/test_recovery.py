@@ -8,12 +8,12 @@ import shutil
 import pytest
 from PIL import Image
 
-from dynvision.errors import DataError, MissingError
-from dynvision.system.files import OutputBusyError
+from dynvision.errors import DamagedFileError, DataError, MissingError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
-from dynvision.workspace.building import build_targets, reject_targets, release_responses, show_stimuli
+from dynvision.workspace.building import build_targets, reject_targets
+from tests.stores import damage_before_verifying
 from tests.support import edit_yaml
 
 MODEL = Target(("models", "rcnn", "gratings"), "all_s0")
@@ -118,13 +118,12 @@ def test_dataset_in_an_odd_state_is_stale_with_the_reason_and_stops_nothing(tmp_
     assert "1 class folders hold no image: eel" in status.reason
 
 
-def test_locks_of_a_verification_that_did_not_come_are_freed(chain_copy):
+def test_locks_of_responses_that_could_not_be_verified_are_freed(chain_copy, monkeypatch):
     arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
-    assert show_stimuli([RESPONSE], **arguments, force=True) == [RESPONSE]
-    with pytest.raises(OutputBusyError, match=r"contrast=0\.5\.zarr is being built by process"):
-        build_targets([RESPONSE], **arguments, force=True)
-    assert show_stimuli([RESPONSE], **arguments, force=True) == [RESPONSE]
-    release_responses(str(chain_copy.root))
+    with monkeypatch.context() as patched:
+        damage_before_verifying(patched, "V1/mean")
+        with pytest.raises(DamagedFileError, match="V1/mean"):
+            build_targets([RESPONSE], **arguments, force=True)
     build_targets([RESPONSE], **arguments, force=True)
 
 

@@ -1,0 +1,121 @@
+"""What a recording is told: the conditions of a sweep, the network, the images, and how to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.experiments.store import StoreWriter
+from dynvision.records import Record
+from dynvision.stimuli.presentation import Presentation
+
+if TYPE_CHECKING:
+    from dynvision.data.image_source import ImageSource
+
+__all__ = ["OrderedCondition", "OrderedImages", "OrderedNetwork", "RecordedSweep", "SweepOrder"]
+
+
+@dataclass(frozen=True)
+class OrderedCondition:
+    """One condition of a sweep.
+
+    Attributes:
+        name: Its target as text, for messages and the store's attributes.
+        presentation: What is shown when, without the idle steps before it.
+        settings: Everything in the configuration that its responses follow from, as JSON-ready values.
+        store: Where its store will be.
+    """
+
+    name: str
+    presentation: Presentation
+    settings: Mapping[str, Any]
+    store: Path
+
+
+@dataclass(frozen=True)
+class OrderedNetwork:
+    """The network of a sweep.
+
+    Attributes:
+        record: The record of its training.
+        weights: The file of its weights.
+        subject: The settings of the subject that it is, for the store's attributes.
+    """
+
+    record: Record
+    weights: Path
+    subject: Mapping[str, Any]
+
+    @property
+    def output_classes(self) -> list[int]:
+        """The class of each output, in the dataset's own order."""
+        return [entry["index"] for entry in self.record.details["classes"]]
+
+
+@dataclass(frozen=True)
+class OrderedImages:
+    """The images of a sweep.
+
+    Attributes:
+        source: Opens the part `test` of the shown partition.
+        resolution: Width and height of an image in pixels.
+    """
+
+    source: ImageSource
+    resolution: int
+
+    @property
+    def group_classes(self) -> list[int]:
+        """The classes that are shown, in the dataset's own order."""
+        return [entry["index"] for entry in self.source.classes]
+
+
+@dataclass(frozen=True)
+class SweepOrder:
+    """Everything that a recording needs to know.
+
+    Attributes:
+        name: The experiment and the subject, for messages.
+        conditions: The conditions that are recorded together.
+        network: The network.
+        images: The images.
+        inputs: The data versions of network and images, by target.
+        code_version: The version of the code that records.
+        record: What is recorded.
+        run: How it is computed.
+        idle: Steps before each trial that are not recorded.
+        choices: Among which outputs the readout chooses: `group` or `all`.
+        n_conditions: Conditions of the whole experiment, whichever of them are recorded.
+        fresh: Take nothing over from an interrupted run.
+    """
+
+    name: str
+    conditions: tuple[OrderedCondition, ...]
+    network: OrderedNetwork
+    images: OrderedImages
+    inputs: Mapping[str, str]
+    code_version: str
+    record: RecordConfig
+    run: RunConfig
+    idle: int
+    choices: str
+    n_conditions: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class RecordedSweep:
+    """What a recording wrote; no store is in place yet.
+
+    Attributes:
+        writers: The writer of each condition, in the order's order.
+        making: What the numbers follow from besides the settings: threads, torch, device, sizes of batches and blocks.
+        steps_naive: Steps of a trial if each condition were shown by itself.
+    """
+
+    writers: tuple[StoreWriter, ...]
+    making: Mapping[str, Any]
+    steps_naive: int
