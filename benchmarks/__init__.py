@@ -1,1 +1,1 @@
-"""Measurements of speed, as ratios against named peers in the same run."""
+"""Measurements of speed, as ratios to named peers that are measured in the same run."""

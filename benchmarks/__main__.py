@@ -1,4 +1,4 @@
-"""Run every benchmark and print its table: `make bench`, or `python -m benchmarks startup`."""
+"""Run every benchmark and print its table: `make bench`, or one of them: `python -m benchmarks startup`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
     chosen = sys.argv[1:] or BENCHMARKS
     for name in chosen:
         if name not in BENCHMARKS:
-            sys.exit(f"unknown benchmark '{name}'; there are {', '.join(BENCHMARKS)}")
+            sys.exit(f"unknown benchmark '{name}'; the benchmarks are {', '.join(BENCHMARKS)}")
         importlib.import_module(f"benchmarks.{name}").run()
 
 

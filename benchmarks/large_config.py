@@ -1,4 +1,4 @@
-"""A configuration as a laboratory has it after years: 20 datasets × 5 groups × 50 subjects × 10 experiments."""
+"""A configuration as large as a laboratory's after years: 20 datasets × 5 groups × 50 subjects × 10 experiments."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ DATASETS, GROUPS, SUBJECTS, EXPERIMENTS = 20, 5, 50, 10
 
 
 def write_large_config(folder: Path) -> dict[str, int]:
-    """Write the three files; says how many of each there are."""
+    """Write the three files; return how many datasets, groups, subjects and experiments they have."""
     folder.mkdir(parents=True, exist_ok=True)
     datasets = ["gratings", *(f"dataset{n:02d}" for n in range(1, DATASETS))]
-    groups = {f"group{n}": [n, n + 1] for n in range(GROUPS - 1)}  # and 'all'
+    groups = {f"group{n}": [n, n + 1] for n in range(GROUPS - 1)}  # 'all' is the last one
     statistics = {"mean": [0.5] * 3, "std": [0.25] * 3}
     subjects: dict[str, Any] = {}
     for number in range(SUBJECTS):

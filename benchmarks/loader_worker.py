@@ -1,6 +1,7 @@
-"""Measures the loaders of one implementation; started by `benchmarks.loaders`, once for each.
+"""Measure the loaders of one implementation; `benchmarks.loaders` starts a process for each.
 
-Run by its path, so that `dynvision` is whichever package this process finds: ours, or DynVision 0.1.0.
+The script is run by its path and imports nothing from `benchmarks`, so `dynvision` is the package that its process
+is meant to measure: ours, or DynVision 0.1.0.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-KINDS = {
+FORMS = {
     "constant": ("Standard", {}),
     "duration": ("StimulusDuration", {"stimulus_duration": 20, "intro_duration": 2}),
     "contrast": ("StimulusContrast", {"stimulus_duration": 20, "intro_duration": 2, "stimulus_contrast": 0.5}),
@@ -28,7 +29,7 @@ MEAN, STD = [0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761]
 
 
 class Images(Dataset[Any]):
-    """Images that lie in memory."""
+    """Random images in memory."""
 
     def __init__(self, count: int) -> None:
         self.images = torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -41,13 +42,14 @@ class Images(Dataset[Any]):
         return self.images[index], self.labels[index]
 
 
-def in_memory(count: int, kind: str) -> Any:
-    """The same images as a `TensorDataset`, or as a dataset that gives them one by one."""
+def in_memory(count: int, dataset: str) -> Any:
+    """Random images as a `TensorDataset` (`tensors`), or as a dataset that returns them one by one (`items`)."""
     images = Images(count)
-    return TensorDataset(images.images, torch.tensor(images.labels)) if kind == "tensors" else images
+    return TensorDataset(images.images, torch.tensor(images.labels)) if dataset == "tensors" else images
 
 
 def image_folder(folder: str) -> Any:
+    """Standardized images from class folders."""
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
 
@@ -56,6 +58,8 @@ def image_folder(folder: str) -> Any:
 
 
 class Ours:
+    """The loaders of this project."""
+
     modules = ("dynvision", "torch", "ffcv")
 
     def __init__(self) -> None:
@@ -65,7 +69,7 @@ class Ours:
         self.opened: dict[str, Any] = {}
 
     def loader(self, case: dict[str, Any], dataset: Any) -> Any:
-        name, settings = KINDS[case["kind"]]
+        name, settings = FORMS[case["form"]]
         return self.classes.get_data_loader(
             dataset,
             name,
@@ -81,28 +85,30 @@ class Ours:
         from dynvision.stimuli.presentation import Presentation
 
         key = f"{case['path']} {case['batch']}"
-        if key not in self.opened:  # each FFCV loader is compiled anew; ours is opened once and shows what it is told
+        if key not in self.opened:  # opening an FFCV loader compiles it; ours can change its presentation
             self.opened[key] = get_ffcv_dataloader(case["path"], case["batch"], normalize=(MEAN, STD), n_timesteps=1)
         loader = self.opened[key]
         steps = case["steps"]
         stimulus = min(20, steps)
         loader.presentation = (
-            Presentation.duration(steps, stimulus, 2) if case["kind"] == "duration" else Presentation.constant(steps)
+            Presentation.duration(steps, stimulus, 2) if case["form"] == "duration" else Presentation.constant(steps)
         )
         loader.lazy = case.get("lazy", False)
         return loader
 
 
 class DynVision:
+    """The loaders of DynVision 0.1.0."""
+
     modules = ("dynvision", "torch")
 
     def __init__(self) -> None:
         self.classes = importlib.import_module("dynvision.data.dataloader")
 
     def loader(self, case: dict[str, Any], dataset: Any) -> Any:
-        name, settings = KINDS[case["kind"]]
-        kind = getattr(self.classes, f"{name}DataLoader")
-        return kind(
+        name, settings = FORMS[case["form"]]
+        loader_class = getattr(self.classes, f"{name}DataLoader")
+        return loader_class(
             dataset,
             batch_size=case["batch"],
             n_timesteps=case["steps"],
@@ -112,6 +118,8 @@ class DynVision:
 
 
 class Torch:
+    """torch's own DataLoader, which shows each image once."""
+
     modules = ("torch",)
 
     def loader(self, case: dict[str, Any], dataset: Any) -> Any:
@@ -119,6 +127,8 @@ class Torch:
 
 
 class BareFFCV:
+    """FFCV's own loader, which shows each image once."""
+
     modules = ("ffcv", "torch")
 
     def __init__(self) -> None:
@@ -152,7 +162,7 @@ class BareFFCV:
 
 
 class _Cloned:
-    """Batches of FFCV alias its buffers; a user who keeps one has to clone it."""
+    """Clones of FFCV's batches: they share its buffers, so whoever keeps a batch has to clone it."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
@@ -163,12 +173,16 @@ class _Cloned:
 
 KEPT_BATCHES = 10
 opened: dict[str, Any] = {}
-"""The loader of the last case: rounds are epochs of one loader."""
+"""The loader of the last case, so that the rounds of a case are epochs of one loader."""
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure(case: dict[str, Any], subject: Any, datasets: dict[str, Any]) -> dict[str, Any]:
-    """Run a case once: seconds, images, and what else it is about."""
+    """Run a case once.
+
+    Returns:
+        `seconds`, `images`, and what else the task measures.
+    """
     if case["task"] == "zeros":
         shape = (case["batch"], case["steps"], 3, 32, 32)
         start = time.perf_counter()
@@ -191,6 +205,7 @@ def measure(case: dict[str, Any], subject: Any, datasets: dict[str, Any]) -> dic
 
 
 def _drop(loader: Any, case: dict[str, Any]) -> dict[str, Any]:
+    """Go through all batches and drop each, after reading it (`read`) or counting its bytes (`bytes`)."""
     images, seconds, size = 0, 0.0, 0
     for _ in range(case.get("epochs", 1)):
         start = time.perf_counter()
@@ -207,6 +222,7 @@ def _drop(loader: Any, case: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keep(loader: Any, case: dict[str, Any]) -> dict[str, Any]:
+    """Keep all batches, and check that they share no memory and show the right images."""
     start = time.perf_counter()
     kept = [stimulus for stimulus, _ in loader]
     seconds = time.perf_counter() - start
@@ -223,7 +239,7 @@ SUBJECTS = {"ours": Ours, "dynvision": DynVision, "torch": Torch, "ffcv": BareFF
 def main() -> None:
     subject = SUBJECTS[sys.argv[1]]()
     files = {name: str(importlib.import_module(name).__file__) for name in subject.modules}
-    torch.set_num_threads(THREADS)  # importing FFCV sets one; every implementation gets the same
+    torch.set_num_threads(THREADS)  # importing FFCV sets one thread; here all implementations get the same number
     print(json.dumps(files), flush=True)
     datasets: dict[str, Any] = {}
     for line in sys.stdin:

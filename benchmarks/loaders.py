@@ -1,8 +1,7 @@
-"""Loaders: images a second beside DynVision 0.1.0, torch's DataLoader, the bare FFCV loader and fresh memory."""
+"""Loaders: images per second compared with DynVision 0.1.0, torch's DataLoader, the bare FFCV loader and new memory."""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import tempfile
@@ -11,15 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from benchmarks.images import real_images, smooth_images
 from benchmarks.peers import Worker, install_dynvision
+from benchmarks.results import save_results
 
 ROUNDS = 7
 SCRIPT = Path(__file__).with_name("loader_worker.py")
-TENSORS = {"count": 5120, "kind": "tensors"}
-ITEMS = {"count": 5120, "kind": "items"}
+TENSORS = {"count": 5120, "dataset": "tensors"}
+ITEMS = {"count": 5120, "dataset": "items"}
 STEPS = 100
 
 
@@ -44,10 +44,14 @@ def run() -> None:
     finally:
         for worker in workers.values():
             worker.close()
+    _print_results(results)
+    save_results("loaders", results)
+
+
+def _print_results(results: list[dict[str, Any]]) -> None:
     print(f"\nloaders, medians of {ROUNDS} alternating rounds, {os.cpu_count()} cores\n")
-    print(
-        "| case (3×32×32) | ours, img/s | peer | peer, img/s | ratio | needed |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| case (3×32×32) | ours, img/s | peer | peer, img/s | ratio | needed |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for row in results:
         if "ratio" in row:
             print(
@@ -57,9 +61,6 @@ def run() -> None:
     for row in results:
         if "text" in row:
             print(f"\n{row['text']}")
-    place = Path(__file__).parent / "results"
-    place.mkdir(exist_ok=True)
-    (place / "loaders.json").write_text(json.dumps(results, indent=1))
 
 
 def compare(
@@ -70,7 +71,13 @@ def compare(
     ours: tuple[Worker, dict[str, Any]],
     theirs: tuple[Worker, dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Run two cases in alternating rounds and keep the medians of their speeds; the first round does not count."""
+    """Run two cases in alternating rounds and add the medians of their speeds to the results.
+
+    The first round only warms up.
+
+    Returns:
+        The answers of our worker, one for each round.
+    """
     speeds: dict[str, list[float]] = {"ours": [], "theirs": []}
     answers = []
     for number in range(ROUNDS + 1):
@@ -88,14 +95,14 @@ def compare(
 
 
 def _dense(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
-    for kind in ("duration", "contrast", "interval"):
+    for form in ("duration", "contrast", "interval"):
         for batch in (32, 128):
             for dtype in ("float32", "float16"):
-                case = {"task": "drop", "kind": kind, "batch": batch, "steps": STEPS, "dtype": dtype, "data": TENSORS}
-                title = f"dense {kind}, T={STEPS}, batch {batch}, {dtype}"
+                case = {"task": "drop", "form": form, "batch": batch, "steps": STEPS, "dtype": dtype, "data": TENSORS}
+                title = f"dense {form}, T={STEPS}, batch {batch}, {dtype}"
                 compare(results, title, "DynVision 0.1.0", 2, (workers["ours"], case), (workers["dynvision"], case))
     for batch in (32, 128):
-        case = {"task": "read", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "data": TENSORS}
+        case = {"task": "read", "form": "duration", "batch": batch, "steps": STEPS, "dtype": "float32", "data": TENSORS}
         title = f"dense duration, T={STEPS}, batch {batch}, float32, every step read"
         compare(results, title, "DynVision 0.1.0", 1, (workers["ours"], case), (workers["dynvision"], case))
 
@@ -104,11 +111,11 @@ def _kept(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
     for dtype in ("float32", "float16"):
         case = {
             "task": "keep",
-            "kind": "duration",
+            "form": "duration",
             "batch": 128,
             "steps": STEPS,
             "dtype": dtype,
-            "data": {"count": 1280, "kind": "tensors"},
+            "data": {"count": 1280, "dataset": "tensors"},
         }
         title = f"dense duration, T={STEPS}, batch 128, {dtype}, every batch kept"
         zeros = {**case, "task": "zeros"}
@@ -119,39 +126,39 @@ def _kept(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
 
 def _lazy(workers: dict[str, Worker], results: list[dict[str, Any]]) -> None:
     for batch in (32, 128):
-        case = {"task": "drop", "kind": "duration", "batch": batch, "steps": STEPS, "dtype": "float32"}
+        case = {"task": "drop", "form": "duration", "batch": batch, "steps": STEPS, "dtype": "float32"}
         case |= {"lazy": True, "epochs": 3}
         for name, data in (("TensorDataset", TENSORS), ("other dataset", ITEMS)):
             title, case = f"lazy duration, T={STEPS}, batch {batch}, {name}", case | {"data": data}
             compare(results, title, "torch DataLoader", 0.9, (workers["ours"], case), (workers["torch"], case))
-        held = workers["ours"].ask(**{**case, "task": "bytes", "epochs": 1})["batch_bytes"]
-        share = held / (batch * 3 * 32 * 32 * 4)
-        text = f"A lazy batch of {batch} with its labels holds {share:.4f} × the bytes of its images (needed: 1.05)."
+        size = workers["ours"].ask(**{**case, "task": "bytes", "epochs": 1})["batch_bytes"]
+        share = size / (batch * 3 * 32 * 32 * 4)
+        text = f"A lazy batch of {batch} with its labels takes {share:.4f} × the bytes of its images (needed: 1.05)."
         results.append({"text": text, "share": share})
 
 
 def _ffcv(workers: dict[str, Worker], results: list[dict[str, Any]], folder: str, many: str, test: str) -> None:
     ours, bare, peer = workers["ours"], workers["ffcv"], workers["dynvision"]
-    base = {"task": "drop", "kind": "constant", "batch": 128, "dtype": "float32", "path": many, "epochs": 3}
+    base = {"task": "drop", "form": "constant", "batch": 128, "dtype": "float32", "path": many, "epochs": 3}
     one = {**base, "steps": 1}
     compare(results, "FFCV, normalized float32, T=1", "ffcv Loader + clone", 0.9, (ours, one), (bare, one))
     for title, case in (
         ("FFCV, T=20, lazy", {**base, "steps": 20, "lazy": True}),
-        ("FFCV duration, T=100, lazy", {**base, "kind": "duration", "steps": 100, "lazy": True}),
+        ("FFCV duration, T=100, lazy", {**base, "form": "duration", "steps": 100, "lazy": True}),
     ):
         compare(results, title, "its own T=1", 0.85, (ours, case), (ours, one))
-    beton = {**base, "kind": "duration", "steps": 30, "path": test, "epochs": 5}
-    files = {"task": "drop", "kind": "duration", "batch": 128, "steps": 30, "dtype": "float32", "folder": folder}
+    beton = {**base, "form": "duration", "steps": 30, "path": test, "epochs": 5}
+    files = {"task": "drop", "form": "duration", "batch": 128, "steps": 30, "dtype": "float32", "folder": folder}
     title = "FFCV duration, T=30, dense, CIFAR-100 test"
     compare(results, title, "DynVision 0.1.0 from image files", 8, (ours, beton), (peer, files))
 
 
 def _memory(results: list[dict[str, Any]]) -> None:
-    """Peak memory of a lazy epoch, each in a process of its own."""
+    """Measure the peak memory of a lazy epoch of few steps and of many, each in its own process."""
     peaks = {}
     for steps in (10, 1000):
         worker = Worker(SCRIPT, "ours")
-        case = {"task": "drop", "kind": "constant", "batch": 128, "steps": steps, "dtype": "float32", "data": TENSORS}
+        case = {"task": "drop", "form": "constant", "batch": 128, "steps": steps, "dtype": "float32", "data": TENSORS}
         peaks[steps] = worker.ask(**case, lazy=True)["peak_kb"] / 1024
         worker.close()
     text = f"Peak memory of a lazy epoch: {peaks[10]:.0f} MiB at T=10, {peaks[1000]:.0f} MiB at T=1000."
@@ -160,17 +167,21 @@ def _memory(results: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def _files(root: Path) -> Iterator[tuple[Path, Path, Path]]:
-    """CIFAR-100's test images as files, a `.beton` of them, and one of ten times as many."""
+    """Write the test images as files, as a `.beton` file, and as a `.beton` file with each image ten times.
+
+    Yields:
+        The folder of images, the larger `.beton` file and the smaller one.
+    """
     from dynvision.data.betons.writing import write_beton
     from dynvision.data.images.samples import Sample
 
     folder = root / "images"
     samples = []
     for index, (pixels, label) in enumerate(_test_images()):
-        place = folder / f"{label:03d}" / f"{index:05d}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(place)
-        samples.append(Sample(str(place.relative_to(root)), label, label))
+        path = folder / f"{label:03d}" / f"{index:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        samples.append(Sample(str(path.relative_to(root)), label, label))
     many, test = root / "many.beton", root / "test.beton"
     for path, chosen in ((many, samples * 10), (test, samples)):
         write_beton(path, chosen, base=root, resolution=32)
@@ -178,19 +189,8 @@ def _files(root: Path) -> Iterator[tuple[Path, Path, Path]]:
 
 
 def _test_images() -> list[tuple[Any, int]]:
-    """Real images where DYNVISION_REAL_DATA has them, else as many smooth random ones."""
-    place = os.environ.get("DYNVISION_REAL_DATA")
-    if place:
-        import pickle
-        import tarfile
-
-        with tarfile.open(Path(place) / "cifar-100-python.tar.gz") as archive:
-            member = archive.extractfile("cifar-100-python/test")
-            assert member is not None
-            content = pickle.load(member, encoding="latin1")
-        rows = content["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        return list(zip(np.ascontiguousarray(rows), content["fine_labels"], strict=True))
-    print("DYNVISION_REAL_DATA is unset: smooth random images stand in for CIFAR-100")
-    rng = np.random.default_rng(0)
-    coarse = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(1900)]
-    return [(np.asarray(image.resize((32, 32))), index % 100) for index, image in enumerate(coarse)]
+    """The test images of CIFAR-100 with their labels, or 1,900 random ones."""
+    real = real_images("test")
+    if real is not None:
+        return list(zip(*real, strict=True))
+    return [(image, index % 100) for index, image in enumerate(smooth_images(1900))]

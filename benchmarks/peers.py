@@ -1,4 +1,4 @@
-"""Peers that are measured beside this project: each in a folder and a process of its own."""
+"""The peers that this project is compared with, each installed in its own folder and run in its own process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import Any
 FOLDER = Path(__file__).parent / "peers"
 
 DYNVISION = "dynvision==0.1.0"
-"""The package of the workflow that users come from. It has the import name of this library, so it is never installed
-beside it; what its loaders import beyond our own requirements comes into the same folder."""
+"""The package of the Snakemake workflow. It has the same import name as this library, so the two are never installed
+together."""
 DYNVISION_NEEDS = ("seaborn==0.13.2",)
+"""What the loaders of DynVision import in addition to our own requirements; installed in the same folder."""
 
 
 def install_dynvision() -> Path:
-    """Install DynVision 0.1.0 into a folder of its own, once, and give the folder."""
+    """Install DynVision 0.1.0 into its own folder, unless it is already installed; return the folder."""
     folder = FOLDER / DYNVISION.replace("==", "-")
     if not (folder / ".complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -34,7 +35,13 @@ def install_dynvision() -> Path:
 
 
 class Worker:
-    """A process that measures one implementation; asked over its standard input, a line of JSON at a time."""
+    """A process that measures one implementation: each line of JSON on its standard input is a case.
+
+    Args:
+        script: The script that the process runs.
+        name: The implementation, which is the argument of the script.
+        path: A folder for the process to import packages from first.
+    """
 
     def __init__(self, script: Path, name: str, path: Path | None = None) -> None:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
@@ -51,7 +58,7 @@ class Worker:
         self.imports: dict[str, str] = self._answer()
 
     def ask(self, **question: Any) -> dict[str, Any]:
-        """Have a case measured."""
+        """Send a case and wait for its numbers."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()

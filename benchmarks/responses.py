@@ -1,4 +1,4 @@
-"""Responses: a sweep beside a bare loop, writing beside `torch.save`, memory that stays within its budget."""
+"""Responses: a sweep compared with a bare loop, writing compared with `torch.save`, and how much memory both take."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks.images import ARCHIVE, real_data
+from benchmarks.results import save_results
 from dynvision.system.child_process import KEPT_MEMORY
 
 SCRIPT = Path(__file__).with_name("response_worker.py")
@@ -51,13 +53,12 @@ def run() -> None:
         results["loading"] = _loading(root, config)
         results["memory"] = _memory(root, config)
         results["writing"] = _writing(root, config)
-    place = Path(__file__).parent / "results"
-    place.mkdir(exist_ok=True)
-    (place / "responses.json").write_text(json.dumps(results, indent=1))
+    save_results("responses", results)
 
 
 def _ask(root: Path, config: Path, task: str, /, **arguments: Any) -> dict[str, Any]:
-    # The allocator's settings are those of the child process in which networks compute.
+    """Run a task of `response_worker.py` in its own process and return its numbers."""
+    # The settings of the allocator are those of the child process in which networks are computed.
     environment = {**KEPT_MEMORY, **os.environ, "DYNVISION_ROOT": str(root), "DYNVISION_CONFIG": str(config)}
     path = os.pathsep.join([str(PROJECT), environment.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -74,21 +75,25 @@ def _ask(root: Path, config: Path, task: str, /, **arguments: Any) -> dict[str, 
 
 
 def _prepare(root: Path) -> Path:
-    """A root with 1,000 test images: real ones of CIFAR-100's invertebrates where there are any, else gratings."""
+    """Make a root with 1,000 test images: the invertebrates of CIFAR-100, or gratings without DYNVISION_REAL_DATA.
+
+    Returns:
+        The folder of the configuration.
+    """
     config = root / "config"
     config.mkdir()
     for name in ("config_data.yaml", "config_models.yaml", "config_experiments.yaml"):
         (config / name).write_text((PROJECT / "config" / name).read_text())
     data = yaml.safe_load((config / "config_data.yaml").read_text())
-    real = os.environ.get("DYNVISION_REAL_DATA")
-    if real:
-        archive = root / "data/raw/cifar100/archive/cifar-100-python.tar.gz"
+    real = real_data()
+    if real is not None:
+        archive = root / "data/raw/cifar100/archive" / ARCHIVE
         archive.parent.mkdir(parents=True)
-        archive.symlink_to(Path(real).resolve() / "cifar-100-python.tar.gz")
+        archive.symlink_to(real.resolve() / ARCHIVE)
         data["data_sources"] = {"cifar100": {"md5": "61b86457079c6cae95af75703d5d3ad9"}}
         subject = {"model": "net", "dataset": "cifar100", "group": "invertebrates"}
     else:
-        print("DYNVISION_REAL_DATA is unset: gratings stand in for CIFAR-100")
+        print("DYNVISION_REAL_DATA is not set: gratings are used instead of CIFAR-100")
         data["gratings"]["test_per_class"] = 125
         subject = {"model": "net", "dataset": "gratings"}
     noisy = {**subject, "sensor_noise": 0.5}
@@ -102,7 +107,7 @@ def _prepare(root: Path) -> Path:
 
 
 def _make(root: Path, config: Path, *targets: str) -> tuple[float, float]:
-    """Run `dynvision make` as a user does; wall and CPU seconds, of all its processes."""
+    """Run `dynvision make` as a user does; return the wall and CPU seconds of all its processes."""
     environment = {**os.environ, "DYNVISION_ROOT": str(root), "DYNVISION_CONFIG": str(config)}
     command = [sys.executable, "-m", "dynvision_assets.command_line", "make", "--force", *targets]
     path = os.pathsep.join([str(PROJECT), environment.get("PYTHONPATH", "")])
@@ -113,7 +118,7 @@ def _make(root: Path, config: Path, *targets: str) -> tuple[float, float]:
 
 
 def _edit(config: Path, record: dict[str, Any] | None = None, **data_args: Any) -> None:
-    """Change what is recorded, and the sweep."""
+    """Change the configuration: what is recorded, and the settings of the sweep."""
     models = {"models": {"net": {**MODEL, "record": {**MODEL["record"], **(record or {})}}}}  # type: ignore[dict-item]
     (config / "config_models.yaml").write_text(yaml.safe_dump(models))
     content = yaml.safe_load((config / "config_experiments.yaml").read_text())
@@ -126,7 +131,9 @@ def _start_up(root: Path, config: Path) -> dict[str, float]:
     _make(root, config, "responses/contrast/x")
     times = [_make(root, config, "responses/contrast/x") for _ in range(ROUNDS)]
     wall, cpu = (statistics.median(values) for values in zip(*times, strict=True))
-    print(f"one start-up, `dynvision make` of the sweep with 1 image: {cpu:.1f} CPU s, {wall:.1f} s wall (needed ≤ 8)")
+    print(
+        f"starting up once, `dynvision make` of the sweep with 1 image: {cpu:.1f} CPU s, {wall:.1f} s wall (needed ≤ 8)"
+    )
     return {"cpu": cpu, "wall": wall}
 
 
@@ -141,7 +148,7 @@ def _throughput(root: Path, config: Path) -> dict[str, Any]:
     }
     steps = answer["steps"] * answer["images"]
     print(f"\n{answer['images']} images, {answer['steps']} of {answer['naive']} steps, medians of {ROUNDS} rounds\n")
-    print(f"opening network, images and stores: {medians['opening'][0]:.2f} s, beside what follows\n")
+    print(f"opening network, images and stores: {medians['opening'][0]:.2f} s, not counted below\n")
     print("| case | image-steps/s | of the bare loop | CPU s | needed |\n| --- | --- | --- | --- | --- |")
     for name, needed in (("bare", ""), ("unrecorded", "0.9"), ("recorded", "0.75")):
         wall, cpu = medians[name]
@@ -151,13 +158,13 @@ def _throughput(root: Path, config: Path) -> dict[str, Any]:
 
 def _sweep(root: Path, config: Path) -> dict[str, float]:
     _edit(config)
-    found = {}
+    seconds = {}
     for subject in ("x", "noisy"):
         wall, cpu = _make(root, config, f"responses/contrast/{subject}")
-        found[subject] = cpu
+        seconds[subject] = cpu
         share = f"1/{OLD_WORKFLOW_CPU / cpu:.1f} of {OLD_WORKFLOW_CPU} CPU s (needed 1/5)"
         print(f"whole sweep, subject {subject}: {cpu:.1f} CPU s, {wall:.1f} s wall; {share}")
-    return found
+    return seconds
 
 
 def _loading(root: Path, config: Path) -> dict[str, Any]:
@@ -171,21 +178,21 @@ def _loading(root: Path, config: Path) -> dict[str, Any]:
 
 
 def _memory(root: Path, config: Path) -> dict[str, list[float]]:
-    """Peak memory, from one to eight times as many samples, steps and conditions, at unit resolution."""
+    """Measure the peak memory at unit resolution, with one to eight times as many samples, steps and conditions."""
     unit = {"resolution": "unit", "dtype": "float16"}
     base = {"samples": 120, "steps": 120, "conditions": 3}
     peaks: dict[str, list[float]] = {}
     print("\n| peak MB | 1 × | 2 × | 4 × | 8 × |\n| --- | --- | --- | --- | --- |")
-    for what in base:
-        peaks[what] = []
+    for axis in base:
+        peaks[axis] = []
         for factor in (1, 2, 4, 8):
-            size = {**base, what: base[what] * factor}
+            size = {**base, axis: base[axis] * factor}
             contrasts = [round(0.04 * (n + 1), 2) for n in range(size["conditions"])]
             _edit(config, {**unit, "samples": size["samples"]}, tsteps=size["steps"], contrast=contrasts)
             targets = [f"responses/contrast/x:{level}" for level in contrasts]
             answer = _ask(root, config, "build", root=str(root), config=str(config), targets=targets)
-            peaks[what].append(answer["peak"] / 1e6)
-        print(f"| {what} ({base[what]}) | " + " | ".join(f"{value:,.0f}" for value in peaks[what]) + " |")
+            peaks[axis].append(answer["peak"] / 1e6)
+        print(f"| {axis} ({base[axis]}) | " + " | ".join(f"{value:,.0f}" for value in peaks[axis]) + " |")
     _edit(config)
     return peaks
 
@@ -195,9 +202,9 @@ def _writing(root: Path, config: Path) -> dict[str, Any]:
     target = {"root": str(root), "config": str(config), "target": "responses/contrast/x"}
     answer = _ask(root, config, "write", **target, rounds=5, samples=1920, batch=64)
     speeds = {name: answer["bytes"] / statistics.median(times) / 1e6 for name, times in answer["times"].items()}
-    told = ", ".join(f"{name} {speed:,.0f} MB/s" for name, speed in speeds.items())
+    rates = ", ".join(f"{name} {speed:,.0f} MB/s" for name, speed in speeds.items())
     zeros = ", ".join(f"{layer} {share:.0%}" for layer, share in answer["zeros"].items())
-    print(f"\nwriting {answer['bytes'] / 1e6:,.0f} MB of float16 responses (zero: {zeros}): {told}")
+    print(f"\nwriting {answer['bytes'] / 1e6:,.0f} MB of float16 responses (zero: {zeros}): {rates}")
     print(f"in the store they take {answer['packed'] / answer['bytes']:.0%}")
     print(
         f"ours ÷ torch.save {speeds['ours'] / speeds['torch.save']:.2f} (needed 0.8 × 810/499 = 1.30), "

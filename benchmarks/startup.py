@@ -1,12 +1,11 @@
-"""Start-up: what importing, asking for help, one partition of trivial work and a large configuration cost.
+"""Start-up: how long it takes to import, print the help, make one trivial partition and load a large configuration.
 
-Each is a process of its own; the peers are `import dagster` and `dagster asset materialize` of an asset that does
+Each case runs in its own process. The peers are `import dagster` and `dagster asset materialize` of an asset that does
 nothing.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import statistics
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks.large_config import write_large_config
+from benchmarks.results import save_results
 
 ROUNDS = 7
 
@@ -44,7 +44,7 @@ IMPORT, MATERIALIZE = "import dagster", "dagster asset materialize, an empty ass
 
 
 def run() -> None:
-    """Time the cases in alternating rounds; print a table and write it as JSON."""
+    """Time the cases in alternating rounds, print a table, and write the times as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         cases = _prepare(Path(folder))
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
@@ -54,21 +54,17 @@ def run() -> None:
                 if number:  # the first round fills the disk cache
                     times[name].append(spent)
     wall, cpu = ({n: statistics.median(v[i] for v in values) for n, values in times.items()} for i in (0, 1))
-    print(
-        f"start-up, medians of {ROUNDS} alternating rounds, each a process of its own; on a shared machine trust CPU\n"
-    )
+    print(f"start-up, medians of {ROUNDS} alternating rounds, a process for each; on a shared machine trust CPU\n")
     print("| case | seconds | CPU seconds | ÷ peer | CPU ÷ peer | peer |\n| --- | --- | --- | --- | --- | --- |")
     for name in cases:
         peer = cases[name][2]
         ratios = f"{wall[name] / wall[peer]:.2f} | {cpu[name] / cpu[peer]:.2f}" if peer else " | "
         print(f"| {name} | {wall[name]:.2f} | {cpu[name]:.2f} | {ratios} | {peer} |")
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "startup.json").write_text(json.dumps(times, indent=1))
+    save_results("startup", times)
 
 
 def _time(command: list[str], variables: dict[str, str], folder: str) -> tuple[float, float]:
-    """Seconds on the clock, and of the processor, that a command takes with all that it starts."""
+    """Run a command; return its wall-clock and CPU seconds, including those of the processes that it starts."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env=variables, cwd=folder)
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -76,7 +72,7 @@ def _time(command: list[str], variables: dict[str, str], folder: str) -> tuple[f
 
 
 def _prepare(folder: Path) -> dict[str, tuple[list[str], dict[str, str], str]]:
-    """The cases: a command, its environment, and the peer that it is compared with."""
+    """Write the configurations and return the cases: the command, its environment, and the name of its peer."""
     small, large, home = folder / "small", folder / "large", folder / "home"
     (small / "config").mkdir(parents=True)
     for name, text in SMALL_CONFIG.items():

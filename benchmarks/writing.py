@@ -1,4 +1,4 @@
-"""Writing `.beton` files: this project beside FFCV's bare writer and DynVision's converter."""
+"""Writing `.beton` files: this project compared with FFCV's bare writer and DynVision's converter."""
 
 from __future__ import annotations
 
@@ -59,29 +59,47 @@ _OURS = """
 
 
 def measure_writing(root: Path) -> list[dict[str, Any]]:
-    """Convert a folder of PNG files, in turn: this project, FFCV's bare writer, DynVision's converter.
+    """Convert the PNG files in `root/ours0` with this project, FFCV's bare writer and DynVision's converter, in turn.
 
-    Each is a process of its own, measured whole, from the start of the interpreter to its end.
+    Each conversion is a process of its own and is measured from the start of the interpreter to its end.
+
+    Returns:
+        Rows of the table.
     """
     folder = root / "ours0"
     files = sorted(folder.rglob("*.png"), key=lambda path: path.stem)
-    count, job = len(files), root / "job.json"
+    job = root / "job.json"
     labels = [int(path.parent.name) for path in files]
     job.write_text(json.dumps({"paths": list(map(str, files)), "labels": labels, "out": str(root / "bare.beton")}))
-    times: dict[str, list[float]] = {
-        name: [] for name in ("writing", "bare", "rest", "wall", "cpu", "their", "theircpu")
-    }
+    times = _time_rounds(root, folder, job)
+    _compare_pixels(root / "ours.beton", files)
+    return _make_rows(len(files), times)
+
+
+def _time_rounds(root: Path, folder: Path, job: Path) -> dict[str, list[float]]:
+    """Run the alternating rounds.
+
+    Returns:
+        Seconds of each round: of our process `wall` and `cpu`, in it `writing` the samples and everything else
+        (`remaining`); of the samples in the `bare` writer; of DynVision's converter `their_wall` and `their_cpu`.
+    """
+    names = ("writing", "bare", "remaining", "wall", "cpu", "their_wall", "their_cpu")
+    times: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(ROUNDS):
         ours, wall, cpu = _measure(lambda: _run(_OURS, job))
         times["wall"].append(wall)
         times["cpu"].append(cpu)
         times["writing"].append(ours["writing"])
-        times["rest"].append(wall - ours["writing"])
+        times["remaining"].append(wall - ours["writing"])
         times["bare"].append(_measure(lambda: _run(_BARE, job))[0]["seconds"])
-        _, wall, cpu = _measure(lambda: _dynvision_converter(root, folder))
-        times["their"].append(wall)
-        times["theircpu"].append(cpu)
-    _compare_pixels(root / "ours.beton", files)
+        _, wall, cpu = _measure(lambda: _run_dynvision_converter(root, folder))
+        times["their_wall"].append(wall)
+        times["their_cpu"].append(cpu)
+    return times
+
+
+def _make_rows(count: int, times: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """Make the rows of the table from the seconds of each round, for `count` images."""
     median = {name: statistics.median(values) for name, values in times.items()}
     return [
         {
@@ -95,7 +113,7 @@ def measure_writing(root: Path) -> list[dict[str, Any]]:
         },
         {
             "case": "everything else (start, imports, listing, read-back, hash)",
-            "ours": f"{median['rest']:.1f} s",
+            "ours": f"{median['remaining']:.1f} s",
             "peer": "–",
             "theirs": "–",
             "ratio": "–",
@@ -103,46 +121,50 @@ def measure_writing(root: Path) -> list[dict[str, Any]]:
         },
         *(
             {
-                "case": f"the whole conversion, {what}",
+                "case": f"the whole conversion, {clock}",
                 "ours": f"{count / median[ours]:,.0f} {unit}",
                 "peer": "DynVision 0.1.0's converter",
                 "theirs": f"{count / median[theirs]:,.0f} {unit}",
                 "ratio": f"{median[theirs] / median[ours]:.2f} ×",
                 "needed": "3 ×",
             }
-            for what, ours, theirs, unit in (
-                ("wall", "wall", "their", "img/s"),
-                ("CPU", "cpu", "theircpu", "img/CPU s"),
+            for clock, ours, theirs, unit in (
+                ("wall", "wall", "their_wall", "img/s"),
+                ("CPU", "cpu", "their_cpu", "img/CPU s"),
             )
         ),
     ]
 
 
 def _measure(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Run something that starts processes; gives its result, wall seconds, and CPU seconds of all of them."""
-    os.sync()  # what was written before must not be waited for here
+    """Call a function that starts processes; return its result, wall seconds, and the CPU seconds of all of them."""
+    os.sync()  # so that the work does not wait for what was written before
     before, start = _cpu_of_children(), time.perf_counter()
     result = work()
     return result, time.perf_counter() - start, _cpu_of_children() - before
 
 
 def _compare_pixels(path: Path, files: list[Path]) -> None:
-    """What FFCV's own loader reads from the file is, pixel for pixel, what the images hold."""
+    """Compare a file with its images, pixel by pixel, as FFCV's own loader reads it.
+
+    Raises:
+        ValueError: If a pixel differs or an image is missing.
+    """
     import cv2
     import torch
 
     from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 
     loader = get_ffcv_dataloader(path, batch_size=500, n_timesteps=1, dtype=torch.uint8)
-    place = 0
+    count = 0
     for images, _, _ in loader.iterate_images():
         for pixels in images.permute(0, 2, 3, 1).numpy():
-            if not np.array_equal(pixels, cv2.cvtColor(cv2.imread(str(files[place])), cv2.COLOR_BGR2RGB)):
-                raise ValueError(f"{files[place]} was not written as it is")
-            place += 1
-    if place != len(files):
-        raise ValueError(f"the loader gave {place} of {len(files)} images")
-    print(f"FFCV's loader reads all {place:,} images of our file, pixel for pixel")
+            if not np.array_equal(pixels, cv2.cvtColor(cv2.imread(str(files[count])), cv2.COLOR_BGR2RGB)):
+                raise ValueError(f"{files[count]} differs from its sample in {path.name}")
+            count += 1
+    if count != len(files):
+        raise ValueError(f"the loader gave {count} of {len(files)} images")
+    print(f"FFCV's loader reads all {count:,} images of our file, and every pixel is right")
 
 
 def _cpu_of_children() -> float:
@@ -151,17 +173,23 @@ def _cpu_of_children() -> float:
 
 
 def _run(program: str, job: Path) -> dict[str, Any]:
+    """Run a program in its own process; return the JSON that it prints last."""
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), str(job)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=job.parent)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-def _dynvision_converter(root: Path, folder: Path) -> None:
-    """Convert the same files with DynVision's own command, in its own process."""
-    place = install_dynvision()
+def _run_dynvision_converter(root: Path, folder: Path) -> None:
+    """Convert the same files with DynVision's own command."""
+    package = install_dynvision()
     command = [sys.executable, "-P", "-W", "ignore", "-m", "dynvision.data.ffcv_datasets"]
-    command += ["--config_path", str(place / "dynvision" / "configs" / "config_defaults.yaml"), "--input", str(folder)]
+    command += [
+        "--config_path",
+        str(package / "dynvision" / "configs" / "config_defaults.yaml"),
+        "--input",
+        str(folder),
+    ]
     command += ["--output_train", str(root / "their_train.beton"), "--output_val", str(root / "their_val.beton")]
     command += ["--data_name", "cifar100", "--train_ratio", "0.9", "--data_timesteps", "1"]
-    subprocess.run(command, check=True, capture_output=True, cwd=root, env={**os.environ, "PYTHONPATH": str(place)})
+    subprocess.run(command, check=True, capture_output=True, cwd=root, env={**os.environ, "PYTHONPATH": str(package)})

@@ -1,4 +1,4 @@
-"""What `mkdocs build` adds: the tutorial's notebook as a page, and the help of every command."""
+"""Pages that `mkdocs build` makes: the tutorial from its notebook, and the help of every command."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ COMMANDS = "<!-- commands -->"
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Put a page in the notebook's place, with its pictures as files of their own."""
-    held = files.get_file_from_path(NOTEBOOK)
-    if held is None:
-        raise FileNotFoundError(f"docs/{NOTEBOOK} is not there")
-    text, pictures = render_notebook(Path(str(held.abs_src_path)).read_text(encoding="utf-8"))
+    """Add a page with the content of the notebook, and its pictures as files."""
+    notebook = files.get_file_from_path(NOTEBOOK)
+    if notebook is None:
+        raise FileNotFoundError(f"docs/{NOTEBOOK} does not exist")
+    text, pictures = render_notebook(Path(str(notebook.abs_src_path)).read_text(encoding="utf-8"))
     files.append(File.generated(config, NOTEBOOK.replace(".ipynb", ".md"), content=text))
     for name, content in pictures.items():
         files.append(File.generated(config, name, content=content))
@@ -29,12 +29,19 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in the help of the command line."""
+    """Replace the mark for the commands with the help of each."""
     return markdown.replace(COMMANDS, render_commands()) if COMMANDS in markdown else markdown
 
 
 def render_notebook(notebook: str) -> tuple[str, dict[str, bytes]]:
-    """Turn a notebook into Markdown and the pictures that its cells drew, by their paths."""
+    """Turn a notebook into Markdown.
+
+    Args:
+        notebook: The notebook's JSON.
+
+    Returns:
+        The Markdown, and the PNG pictures that the cells drew, by their paths in the site.
+    """
     parts: list[str] = []
     pictures: dict[str, bytes] = {}
     for number, cell in enumerate(json.loads(notebook)["cells"]):
@@ -52,7 +59,7 @@ def render_notebook(notebook: str) -> tuple[str, dict[str, bytes]]:
 
 
 def render_commands() -> str:
-    """The help of every command, as `--help` prints it."""
+    """Return the help of every command as Markdown, as `--help` prints it."""
     from dynvision_assets.command_line import main
 
     parts = []

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Chromium for the browser tests where it is missing and apt may be used; else says so.
+# Installs Chromium for the browser tests if it is missing and apt may be used; otherwise says so.
 set -eu
 for name in chromium chromium-browser google-chrome; do
     command -v "$name" >/dev/null 2>&1 && exit 0
@@ -19,4 +19,4 @@ if command -v apt-get >/dev/null 2>&1; then
         exit 0
     fi
 fi
-echo "Chromium is missing, so the browser tests will be skipped. Install it (apt-get install chromium) and run this again." >&2
+echo "Chromium is missing, so the browser tests will be skipped. Install it (apt-get install chromium), then run this again." >&2

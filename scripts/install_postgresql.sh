@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs PostgreSQL for the test of the instance's database where it is missing and apt may be used; else says so.
+# Installs PostgreSQL for its test if it is missing and apt may be used; otherwise says so.
 set -eu
 command -v initdb >/dev/null 2>&1 && exit 0
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0
@@ -9,4 +9,4 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null
     exit 0
 fi
-echo "PostgreSQL is missing, so its test will be skipped. Install it (apt-get install postgresql) and run this again." >&2
+echo "PostgreSQL is missing, so its test will be skipped. Install it (apt-get install postgresql), then run this again." >&2

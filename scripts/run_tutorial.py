@@ -1,8 +1,8 @@
-"""Run the tutorial's notebook on the root in $DYNVISION_ROOT and keep what its cells print and draw.
+"""Run the tutorial's notebook and save it with what its cells print and draw, which the site shows.
 
     DYNVISION_ROOT=… python scripts/run_tutorial.py
 
-The site shows these outputs; the root is one on which `dynvision demo` has run.
+`dynvision demo` must have run in that root.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ KEPT = {"image/png", "text/plain"}
 
 
 def main() -> None:
-    """Run it and write it back."""
+    """Run the notebook and write it back."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=300).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
             if "data" in output:
-                output.data = {kind: value for kind, value in output.data.items() if kind in KEPT}
-    notebook.metadata["language_info"] = {"name": "python"}  # not which version it was
+                output.data = {mime: value for mime, value in output.data.items() if mime in KEPT}
+    notebook.metadata["language_info"] = {
+        "name": "python"
+    }  # without the version of Python, which differs between machines
     nbformat.write(notebook, NOTEBOOK)
 
 

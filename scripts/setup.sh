@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the virtual environment, with the system packages that FFCV is compiled against.
-# Called by make with PYTHON (an interpreter) and VENV (the folder of the environment).
+# Makes the virtual environment, and installs the system packages that FFCV is compiled against.
+# make calls it with PYTHON (an interpreter) and VENV (the folder of the environment).
 set -eu
 
 fail() {
@@ -8,9 +8,9 @@ fail() {
     exit 1
 }
 
-command -v "$PYTHON" >/dev/null 2>&1 || fail "'$PYTHON' was not found. Install Python 3.11 or later, or name it: make PYTHON=python3.12 setup"
+command -v "$PYTHON" >/dev/null 2>&1 || fail "'$PYTHON' was not found. Install Python 3.11 or later, or name an interpreter: make PYTHON=python3.12 setup"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "Python 3.11 or later is needed, and '$PYTHON' is $("$PYTHON" --version 2>&1). Name another: make PYTHON=python3.12 setup"
+    fail "Python 3.11 or later is needed, but '$PYTHON' is $("$PYTHON" --version 2>&1). Name another interpreter: make PYTHON=python3.12 setup"
 
 missing=""
 need() { missing="$missing $1"; }
@@ -61,6 +61,6 @@ else
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 fi
 
-# `dagster dev -w workspace.yaml` reads .env and so finds the instance that the command line uses.
+# `dagster dev -w workspace.yaml` reads .env, so it uses the same Dagster instance as the command line.
 [ -f .env ] || printf 'DAGSTER_HOME=%s/.dagster\n' "$(pwd)" >.env
 "$VENV/bin/python" -c "from pathlib import Path; from dynvision.paths import Paths; from dynvision_assets.instance import prepare_home; prepare_home(Paths(Path.cwd()))"
