@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from dynvision.errors import ConfigError, unknown_name
+from dynvision.system.machine import check_device
 
-__all__ = ["DEVICES", "MAX_WORKERS", "RunSettings"]
+__all__ = ["MAX_WORKERS", "RunSettings"]
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 MAX_WORKERS = 64
 
 
@@ -23,12 +23,11 @@ class RunSettings:
         workers: Threads or processes that write images; `None` is one for each usable core.
     """
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: str = "auto"
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise unknown_name("device", self.device, DEVICES)
+        check_device(self.device)
         if self.workers is not None and not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers is {self.workers}; it is a number from 1 to {MAX_WORKERS}")
 

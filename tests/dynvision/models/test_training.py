@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 from dynvision.config.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.loading.sequence import StimulusSequence
-from dynvision.errors import DynvisionError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.models import RCNN
 from dynvision.models.stability import convolution_gain
 from dynvision.models.training import classify, train_network
@@ -85,6 +85,14 @@ def test_recurrence_ends_within_its_limit(trained):
 def test_loss_that_is_not_finite_stops_and_says_what_to_change():
     with pytest.raises(DynvisionError, match=r"the training loss is (nan|inf) in epoch \d: lower learning_rate"):
         train(settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "mps"])
+def test_a_device_that_this_machine_lacks_is_refused_as_for_recording(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"there is no device '{device}' on this machine. Set 'device' to cpu, or to"):
+        train(device=device)
 
 
 def test_ctrl_c_ends_training_as_a_keyboard_interrupt():
