@@ -34,7 +34,7 @@ def draw_target(workspace: Workspace, target: Target, record: Record) -> dict[st
     Returns:
         PNG images by title.
     """
-    from dynvision.analysis import figures
+    from dynvision.analysis.figures import targets as figures
 
     details = record.details
     if target.stage in ("raw", "interim", "processed"):
