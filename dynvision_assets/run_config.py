@@ -11,17 +11,13 @@ import dagster as dg
 from pydantic import Field
 
 from dynvision.stages.run_settings import MAX_WORKERS
+from dynvision.system.machine import DEVICES
 
 __all__ = ["BuildConfig", "Device", "ModelsConfig", "RawConfig", "Resolution", "ResponsesConfig"]
 
 
-class Device(Enum):
-    """Where a network computes."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
+Device = Enum("Device", {name.upper().replace(":", "_"): name for name in DEVICES})  # type: ignore[misc]
+"""Where a network computes: `AUTO`, `CPU`, `CUDA`, `CUDA_1`, …"""
 
 
 class Resolution(Enum):
@@ -64,8 +60,9 @@ class ModelsConfig(BuildConfig):
     """What can be set for training. Epochs, batch size and learning rate are in config_models.yaml."""
 
     device: Device = Field(
-        default=Device.AUTO,
-        description="Where the network is trained: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
+        default=Device("auto"),
+        description="Where the network is trained: AUTO (the first CUDA GPU, or the CPU if there is none), CPU, "
+        "CUDA, CUDA_1, … or MPS.",
     )
 
 
@@ -73,8 +70,9 @@ class ResponsesConfig(BuildConfig):
     """What can be set for recording responses."""
 
     device: Device = Field(
-        default=Device.AUTO,
-        description="Where the network computes: AUTO (a GPU where there is one), CPU, CUDA or MPS.",
+        default=Device("auto"),
+        description="Where the network computes: AUTO (the first CUDA GPU, or the CPU if there is none), CPU, "
+        "CUDA, CUDA_1, … or MPS.",
     )
     workers: int = Field(
         default=0,

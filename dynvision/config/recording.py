@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dynvision.config.data import Section
+from dynvision.system.machine import check_device
 
 __all__ = ["RecordConfig", "RunConfig"]
+
+DeviceName = Annotated[str, AfterValidator(check_device)]
+"""The name of a device that some machine may have."""
 
 
 class RecordConfig(Section):
@@ -37,7 +41,7 @@ class RunConfig(Section):
     most, and are noted in the store; the others change none.
     """
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto: the GPU where there is one")
+    device: DeviceName = Field("auto", description="auto: the first CUDA GPU, or the CPU if there is none")
     dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames that are shown")
     mixed_precision: bool = Field(False, description="let the network compute in half precision where it can")
     store_responses_on_cpu: bool = Field(True, description="fetch responses from the GPU at every step")

@@ -23,6 +23,7 @@ from dynvision.records import Record
 __all__ = [
     "build_network",
     "check_network",
+    "evaluating",
     "load_weights",
     "match_layers",
     "rebuild_network",
@@ -158,6 +159,17 @@ def _forks(network: nn.Module, frame: Tensor) -> bool:
         for module, mode in modes.items():
             module.training = mode
     return torch.allclose(results[0], results[1], rtol=0, atol=0, equal_nan=True)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Put a network into evaluation mode while the block runs, then each of its modules back into its own mode."""
+    modes = {module: module.training for module in network.modules()}
+    try:
+        yield network.eval()
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor, Any]:

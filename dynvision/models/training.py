@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +15,8 @@ from dynvision.config.models import TrainingConfig
 from dynvision.data.images.normalization import Normalization, standardize
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError
-from dynvision.models.loading import step_network
+from dynvision.models.loading import evaluating, step_network
+from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar
 
 __all__ = ["History", "classify", "train_network"]
@@ -31,12 +27,12 @@ CONSTRAIN_EVERY = 10
 
 @dataclass
 class History:
-    """What happened in training, one entry an epoch.
+    """The course of a training, one entry an epoch.
 
     Attributes:
         loss: Mean training loss (cross-entropy, nats).
-        val_accuracy: Share of validation images named right at the last step.
-        device: Where it was computed: `cpu`, `cuda`, `mps`.
+        val_accuracy: Share of validation images that are named correctly at the last step.
+        device: The type of device that computed it: `cpu`, `cuda`, `mps`.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -58,139 +54,98 @@ def train_network(
 ) -> History:
     """Train a network in place, with AdamW and one cycle of the learning rate.
 
-    The one-cycle schedule is that of Smith & Topin (Super-convergence, 2019). Each image is shown
-    for `n_timesteps` steps with the contrast and sensor noise of the settings; the loss is the
-    cross-entropy of the outputs from step `loss_from` on. A network that has a `constrain` method
-    is kept within its constraint.
+    AdamW is that of Loshchilov & Hutter (Decoupled weight decay regularization, ICLR 2019), the one-cycle schedule that
+    of Smith & Topin (Super-convergence, 2019). Each image is shown for `n_timesteps` steps with the contrast and the
+    sensor noise of the settings; the loss is the mean cross-entropy of the outputs from step `loss_from` on. If the
+    network has a method `constrain`, it is called every 10 updates and after each epoch.
 
     Args:
-        network: Maps frames to class scores, step by step.
-        train_loader: Yields (`StimulusSequence`, labels `[B, T]`).
-        val_loader: The same, in a fixed order.
+        network: Maps frames to class scores, step by step. It ends on the CPU.
+        train_loader: Yields (`StimulusSequence`, labels `[B, T]`); its length is the number of batches an epoch.
+        val_loader: Yields the same, in a fixed order.
         settings: Epochs, steps, learning rate, noise.
-        seed: Seeds contrast, noise and augmentation; the global generator is left as it was.
+        seed: Seeds contrast, noise and augmentation; the global generator of the CPU is left as it was.
         augment: Maps an image `[C, H, W]` as the loaders give it to one of the same shape.
         normalize: Mean and standard deviation of each channel, applied after `augment`.
-        description: What the progress bar says.
+        description: The text of the progress bar.
         on_epoch: Called after each epoch with its number, counted from 1; the network is within its constraint.
-        device: `auto` takes a GPU where there is one; else `cpu`, `cuda` or `mps`.
+        device: The name of a device, see `choose_device`.
+
+    Returns:
+        Loss and validation accuracy of each epoch.
 
     Raises:
-        ConfigError: There is no such device here.
+        ConfigError: If this machine has no such device, or `augment` changes the shape of an image.
+        DynvisionError: If the loss of an epoch is not finite.
     """
-    _require_device(device)
-    learner = _Learner(network, settings, len(train_loader), seed, augment, normalize)
-    steps = settings.epochs * len(train_loader)
-    with torch.random.fork_rng(devices=[]), _quiet(), progress_bar(steps, description, "update") as bar:
+    used = choose_device(device)
+    history = History(device=used.type)
+    updates = settings.epochs * len(train_loader)
+    with torch.random.fork_rng(devices=[]), progress_bar(updates, description, "update") as bar:
         torch.manual_seed(seed)
-        learner.bar, learner.on_epoch = bar, on_epoch
-        trainer = lightning.Trainer(
-            max_epochs=settings.epochs,
-            accelerator=device,
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        with _interruptible(trainer):
-            trainer.fit(learner, train_loader, val_loader)
-    learner.history.device = trainer.strategy.root_device.type
+        learner = _Learner(network.to(used), settings, updates, _Showing(settings, seed, augment, normalize, used))
+        for epoch in range(1, settings.epochs + 1):
+            loss = learner.train_epoch(train_loader, bar)
+            if not math.isfinite(loss):
+                raise DynvisionError(
+                    f"the training loss is {loss} in epoch {epoch}: lower learning_rate under training in "
+                    "config_models.yaml"
+                )
+            history.loss.append(loss)
+            history.val_accuracy.append(learner.measure_accuracy(val_loader))
+            position = f"{epoch}/{settings.epochs}"
+            bar.set_postfix(epoch=position, loss=f"{loss:.3f}", val=f"{history.val_accuracy[-1]:.1%}")
+            _constrain(network)
+            if on_epoch is not None:
+                on_epoch(epoch)
     network.to("cpu")
     _constrain(network)
-    return learner.history
+    return history
 
 
 @torch.no_grad()
 def classify(network: nn.Module, sequence: StimulusSequence) -> Tensor:
-    """Class scores at every step: shape `[B, T, n_classes]`."""
+    """Return the class scores at every step of a sequence of B trials and T steps: shape `[B, T, n_classes]`."""
     state, outputs = None, []
-    for frame in sequence:
-        output, state = step_network(network, frame, state)
+    for t in range(sequence.presentation.n_timesteps):
+        output, state = step_network(network, sequence.frame(t), state)
         outputs.append(output)
     return torch.stack(outputs, dim=1)
 
 
-class _Learner(lightning.LightningModule):
+class _Showing:
+    """How images are shown in training: augmented, standardized, with a random contrast, and noise at every step."""
+
     def __init__(
         self,
-        network: nn.Module,
         settings: TrainingConfig,
-        batches: int,
         seed: int,
         augment: Callable[[Tensor], Tensor] | None,
         normalize: Normalization | None,
+        device: torch.device,
     ) -> None:
-        super().__init__()
-        self.network, self.settings, self.batches, self.augment = network, settings, batches, augment
-        self.normalize = normalize
+        self.settings, self.augment, self.normalize, self.device = settings, augment, normalize, device
         self.generator = torch.Generator().manual_seed(seed)
-        self.history = History()
-        self.bar: Any = None
-        self.on_epoch: Callable[[int], None] | None = None
-        self._losses: list[float] = []
-        self._right = self._seen = 0
 
-    def training_step(self, batch: tuple[StimulusSequence, Tensor], batch_idx: int) -> Tensor:
-        sequence, labels = batch
-        images = standardize(self._augment(sequence.images), self.normalize)
-        images = images * self._draw_contrast(len(images)).to(images)
-        state, loss = None, images.new_zeros(())
-        for t in range(self.settings.n_timesteps):
-            output, state = step_network(self.network, images + self._draw_noise(images), state)
-            if t >= self.settings.loss_from:
-                loss = loss + functional.cross_entropy(output, labels[:, 0])
-        loss = loss / (self.settings.n_timesteps - self.settings.loss_from)
-        self._losses.append(float(loss.detach()))
-        return loss
+    def draw_images(self, sequence: StimulusSequence) -> Tensor:
+        """Return the images of a batch for training, without sensor noise: shape `[B, C, H, W]`."""
+        images = standardize(self._augmented(sequence.images.to(self.device)), self.normalize)
+        low, high = self.settings.contrast_range
+        contrast = low + (high - low) * torch.rand(len(images), 1, 1, 1, generator=self.generator)
+        return images * contrast.to(images)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.bar.update()
-        if (batch_idx + 1) % CONSTRAIN_EVERY == 0:
-            _constrain(self.network)
+    def draw_noise(self, images: Tensor) -> Tensor | float:
+        """Draw the sensor noise of one step, of the shape of the images."""
+        if self.settings.sensor_noise == 0:
+            return 0.0
+        noise = torch.randn(images.shape, generator=self.generator)
+        return self.settings.sensor_noise * noise.to(images)
 
-    def validation_step(self, batch: tuple[StimulusSequence, Tensor], batch_idx: int) -> None:
-        sequence, labels = batch
-        shown = replace(sequence, images=standardize(sequence.images, self.normalize))
-        scores = classify(self.network, shown)[:, -1]
-        self._right += int((scores.argmax(dim=1) == labels[:, 0]).sum())
-        self._seen += len(scores)
+    def standardized(self, sequence: StimulusSequence) -> StimulusSequence:
+        """Return a batch for validation: the presentation as it is, the images standardized."""
+        return replace(sequence, images=standardize(sequence.images.to(self.device), self.normalize))
 
-    def on_validation_epoch_end(self) -> None:
-        self.history.val_accuracy.append(self._right / self._seen)
-        self._right = self._seen = 0
-
-    def on_train_epoch_end(self) -> None:
-        loss = sum(self._losses) / len(self._losses)
-        self._losses.clear()
-        if not torch.isfinite(torch.tensor(loss)):
-            raise DynvisionError(
-                f"the training loss is {loss} in epoch {self.current_epoch + 1}: lower learning_rate under training in "
-                "config_models.yaml"
-            )
-        self.history.loss.append(loss)
-        epoch = f"{self.current_epoch + 1}/{self.settings.epochs}"
-        self.bar.set_postfix(epoch=epoch, loss=f"{loss:.3f}", val=f"{self.history.val_accuracy[-1]:.1%}")
-        _constrain(self.network)
-        if self.on_epoch is not None:
-            self.on_epoch(self.current_epoch + 1)
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        sequence, labels = batch
-        return sequence.to(device), labels.to(device)
-
-    def configure_optimizers(self) -> Any:
-        settings = self.settings
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=max(2, settings.epochs * self.batches)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _augment(self, images: Tensor) -> Tensor:
+    def _augmented(self, images: Tensor) -> Tensor:
         if self.augment is None:
             return images
         changed = [self.augment(image) for image in images]
@@ -202,54 +157,57 @@ class _Learner(lightning.LightningModule):
             )
         return torch.stack(changed)
 
-    def _draw_contrast(self, count: int) -> Tensor:
-        low, high = self.settings.contrast_range
-        return low + (high - low) * torch.rand(count, 1, 1, 1, generator=self.generator)
 
-    def _draw_noise(self, images: Tensor) -> Tensor | float:
-        if self.settings.sensor_noise == 0:
-            return 0.0
-        noise = torch.randn(images.shape, generator=self.generator)
-        return self.settings.sensor_noise * noise.to(images)
+class _Learner:
+    """A network with its optimizer and the schedule of the learning rate."""
 
+    def __init__(self, network: nn.Module, settings: TrainingConfig, updates: int, showing: _Showing) -> None:
+        self.network, self.settings, self.showing = network, settings, showing
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, settings.learning_rate, total_steps=max(2, updates)
+        )
 
-@contextmanager
-def _interruptible(trainer: lightning.Trainer) -> Iterator[None]:
-    """Let an interruption through as one; Lightning turns Ctrl-C into an exit and ignores the next."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as exit_:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from exit_
-        raise
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
+    def train_epoch(self, loader: Any, bar: Any) -> float:
+        """Update the weights once for each batch; return the mean loss."""
+        losses = []
+        for number, (sequence, labels) in enumerate(loader, start=1):
+            loss = self._loss(sequence, labels)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.schedule.step()
+            losses.append(float(loss.detach()))
+            bar.update()
+            if number % CONSTRAIN_EVERY == 0:
+                _constrain(self.network)
+        return sum(losses) / len(losses)
+
+    @torch.no_grad()
+    def measure_accuracy(self, loader: Any) -> float:
+        """Return the share of images whose class has the highest score at the last step."""
+        correct = count = 0
+        with evaluating(self.network):
+            for sequence, labels in loader:
+                scores = classify(self.network, self.showing.standardized(sequence))[:, -1]
+                correct += int((scores.argmax(dim=1) == labels[:, 0].to(scores.device)).sum())
+                count += len(scores)
+        return correct / count
+
+    def _loss(self, sequence: StimulusSequence, labels: Any) -> Tensor:
+        images, settings = self.showing.draw_images(sequence), self.settings
+        named = labels[:, 0].to(images.device)
+        state, loss = None, images.new_zeros(())
+        for t in range(settings.n_timesteps):
+            output, state = step_network(self.network, images + self.showing.draw_noise(images), state)
+            if t >= settings.loss_from:
+                loss = loss + functional.cross_entropy(output, named)
+        return loss / (settings.n_timesteps - settings.loss_from)
 
 
 def _constrain(network: nn.Module) -> None:
     constrain = getattr(network, "constrain", None)
     if constrain is not None:
         constrain()
-
-
-def _require_device(device: str) -> None:
-    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if device in there and not there[device]():
-        raise ConfigError(f"the device is to be '{device}', and torch finds none here. Choose auto or cpu.")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's notes about hardware and workers out of the user's way."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning.*")
-            yield
-    finally:
-        logger.setLevel(level)

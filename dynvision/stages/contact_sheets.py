@@ -28,7 +28,7 @@ def draw_classes(folder: Path, classes: Sequence[dict[str, Any]], title: str) ->
         classes: The classes of a record: `index`, `name` and `folder` of each.
         title: What the sheet shows.
     """
-    from dynvision.analysis.figures import draw_contact_sheet
+    from dynvision.analysis.figures.targets import draw_contact_sheet
 
     rows = [
         (f"{entry['index']}  {entry['name']}", _read_images(folder / entry["folder"]))

@@ -163,7 +163,7 @@ class ModelsStage(Stage):
         return ReadBack(digest_weights(weights), f"{sum(value.numel() for value in weights.values())} weights")
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        from dynvision.analysis.figures import draw_kernels, draw_training
+        from dynvision.analysis.figures.targets import draw_kernels, draw_training
 
         details = record.details
         if "loss" in details:

@@ -126,7 +126,7 @@ class ResponsesStage(Stage):
         return ReadBack(digest_content(note["digests"]), sentence)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        from dynvision.analysis.figures import draw_condition
+        from dynvision.analysis.figures.targets import draw_condition
 
         details = record.details
         return {"time_course": draw_condition(details["mean_response"], details["accuracy_over_time"], str(target))}

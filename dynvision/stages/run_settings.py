@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from dynvision.errors import ConfigError, unknown_name
+from dynvision.system.machine import check_device
 
-__all__ = ["DEVICES", "MAX_WORKERS", "RunSettings"]
+__all__ = ["MAX_WORKERS", "RunSettings"]
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 MAX_WORKERS = 64
 
 
@@ -27,13 +27,12 @@ class RunSettings:
         fresh: Take nothing over from an interrupted run or from existing scores.
     """
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: str = "auto"
     workers: int | None = None
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise unknown_name("device", self.device, DEVICES)
+        check_device(self.device)
         if self.workers is not None and not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers is {self.workers}; it is a number from 1 to {MAX_WORKERS}")
 

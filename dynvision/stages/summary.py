@@ -182,8 +182,8 @@ class SummaryStage(Stage):
         return self.stages.of(ResponsesStage)
 
     def _analyse(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.analysis.experiment import analyse_experiment
-        from dynvision.analysis.summary_figures import draw_figures
+        from dynvision.analysis.figures.summary import draw_figures
+        from dynvision.analysis.sweeps.experiment import analyse_experiment
 
         start = time.perf_counter()
         responses = self._responses
@@ -207,7 +207,7 @@ class SummaryStage(Stage):
     def _compare(self, target: Target, inputs: dict[Target, Record]) -> Record:
         import pandas as pd
 
-        from dynvision.analysis.comparison import compare_subjects, draw_comparison
+        from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
 
         start = time.perf_counter()
         experiment, responses = self.config.experiments[target.key[1]], self._responses
@@ -244,7 +244,7 @@ class SummaryStage(Stage):
         start: float,
     ) -> Record:
         """Write tables, pictures and record to a temporary folder, and put it in place in one step."""
-        from dynvision.analysis.style import save_figure
+        from dynvision.analysis.figures.style import save_figure
 
         folder = self.output(target)
         make_directory(folder.parent)

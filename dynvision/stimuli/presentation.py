@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dynvision.stimuli.noise import Noise
 from dynvision.stimuli.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
-from dynvision.stimuli.timeline import describe_timeline, find_window
+from dynvision.stimuli.timeline import describe_timeline, draw_presentation, find_showings, find_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -233,11 +233,9 @@ class Presentation:
         return tuple(itertools.pairwise(starts))
 
     @cached_property
-    def _shown(self) -> tuple[tuple[int, int, int], ...]:
+    def _showings(self) -> tuple[tuple[int, int, int], ...]:
         """The stretches `(start, stop, frame)` in which one image is shown."""
-        changes = np.flatnonzero(np.diff(self.frames)) + 1
-        edges = itertools.pairwise([0, *changes.tolist(), self.n_timesteps])
-        return tuple((a, b, int(self.frames[a])) for a, b in edges if self.frames[a] != VOID)
+        return find_showings(self.frames)
 
     def _is_still(self, t: int) -> bool:
         """Whether step `t` shows the same frame as the step before it."""
@@ -279,13 +277,13 @@ class Presentation:
             # A trial of several images that has one label is named by it whichever image is shown.
             by_frame = np.repeat(by_frame[:, :1], self.n_images, axis=1)
         over_time = np.full((len(labels), self.n_timesteps), self.non_label_index, dtype=np.int64)
-        for start, stop, frame in self._shown:
+        for start, stop, frame in self._showings:
             over_time[:, start:stop] = by_frame[:, frame : frame + 1]
         return over_time
 
     def describe(self) -> str:
         """Draw the timeline as text; see `describe_timeline`."""
-        return describe_timeline(self)
+        return describe_timeline(self.frames, self.contrasts, self.noises, self.sensor_noise, self.dt)
 
     def plot(self, dt: float | None = None) -> Figure:
         """Draw contrast over time, one colour for each image of the trial.
@@ -293,10 +291,8 @@ class Presentation:
         Args:
             dt: Milliseconds a step, for the axis; by default the presentation's own, else it is in steps.
         """
-        from dynvision.analysis.figures import draw_presentation
-
-        return draw_presentation(self, self.dt if dt is None else dt)
+        return draw_presentation(self.frames, self.contrasts, self.dt if dt is None else dt)
 
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
         """The steps of a named window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
-        return find_window(self, name, image)
+        return find_window(self.frames, name, image)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dynvision.errors import ConfigError, unknown_name
+
 if TYPE_CHECKING:
     import torch
 
@@ -16,7 +18,10 @@ _LIMITS = {
 }
 """Where a control group's limit and use are: version 2 and version 1."""
 
-__all__ = ["available_memory", "choose_device", "collect_garbage_seldom", "usable_cores"]
+DEVICES = ("auto", "cpu", "cuda", "mps", *(f"cuda:{number}" for number in range(16)))
+"""The names of devices: the CPU, the first or a numbered GPU of NVIDIA or AMD, Apple's GPU; see `choose_device`."""
+
+__all__ = ["DEVICES", "available_memory", "check_device", "choose_device", "collect_garbage_seldom", "usable_cores"]
 
 
 def available_memory() -> int:
@@ -48,28 +53,41 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` is the GPU where there is one.
+def check_device(name: str) -> str:
+    """Return the name of a device, whether or not this machine has it.
 
     Raises:
-        ConfigError: There is no such device here.
+        UnknownNameError: If there is no such name; the message names the nearest.
+    """
+    if name not in DEVICES:
+        raise unknown_name("device", name, DEVICES)
+    return name
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name.
+
+    Args:
+        name: One of `DEVICES`; `auto` is the first CUDA GPU if there is one, otherwise the CPU.
+
+    Raises:
+        UnknownNameError: If there is no such name.
+        ConfigError: If this machine has no such device.
     """
     import torch
 
-    from dynvision.errors import ConfigError
-
-    if name == "auto":
+    if check_device(name) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    there = {
+    counts = {
         "cpu": 1,
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
         "mps": int(torch.backends.mps.is_available()),
     }
-    if (device.index or 0) >= there[device.type]:
+    if (device.index or 0) >= counts[device.type]:
         raise ConfigError(
-            f"there is no device '{name}' on this machine. Set 'device' to cpu, or to auto, which takes what is there, "
-            "under 'run' in config_models.yaml."
+            f"there is no device '{name}' on this machine. Set 'device' to cpu, or to auto, which takes a CUDA GPU if "
+            "there is one: under 'run' in config_models.yaml for recording, in the Launchpad for one run."
         )
     return device
 

@@ -8,8 +8,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dynvision.config.recording import RunConfig
 from dynvision.errors import ConfigError
 from dynvision.stages.run_settings import RunSettings
+from dynvision.system.machine import DEVICES
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.run_config import Device, ModelsConfig, RawConfig, Resolution, ResponsesConfig
 from dynvision_assets.run_processes import PID_TAG, RUN_TAG
@@ -41,7 +43,7 @@ def test_only_what_was_set_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"device": "gpu"}, "unknown device 'gpu'. Did you mean 'cpu'? Valid: auto, cpu, cuda, mps."),
+        ({"device": "gpu"}, "unknown device 'gpu'. Did you mean 'cpu'? Valid: auto, cpu, cuda, mps, cuda:0, cuda:1,"),
         ({"devise": "cpu"}, "unknown run setting 'devise'. Did you mean 'device'?"),
         ({"workers": 0}, "workers is 0; it is a number from 1 to 64"),
     ],
@@ -50,6 +52,13 @@ def test_the_library_refuses_settings_that_it_does_not_know(settings: dict[str, 
     with pytest.raises(ConfigError) as caught:
         RunSettings.from_dict(settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_training_and_recording_take_the_same_devices_from_the_launchpad_too(device: str) -> None:
+    assert RunConfig(device=device).device == device
+    assert RunSettings(device=device).device == device
+    assert ModelsConfig(device=Device(device)).run_settings().get("device", "auto") == device
 
 
 def test_workers_of_a_run_change_nothing_of_the_images(empty_root: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynvision.analysis.experiment import ExperimentAnalysis, analyse_experiment
+from dynvision.analysis.figures.style import save_figure
+from dynvision.analysis.figures.summary import draw_figures
 from dynvision.analysis.naka_rushton import naka_rushton
 from dynvision.analysis.psychometric import psychometric
-from dynvision.analysis.style import save_figure
-from dynvision.analysis.summary_figures import draw_figures
 from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.stores import SPATIAL, leaky_response, write_store

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch.utils.data import TensorDataset
 from dynvision.config.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.loading.sequence import StimulusSequence
-from dynvision.errors import DynvisionError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.models import RCNN
 from dynvision.models.stability import convolution_gain
 from dynvision.models.training import classify, train_network
@@ -36,9 +37,9 @@ def make_loader(count: int, shuffle: bool):
     return get_data_loader(dataset, batch_size=8, n_timesteps=3, lazy=True, shuffle=shuffle, generator=generator)
 
 
-def train(seed: int = 0, settings: TrainingConfig = SETTINGS):
+def train(seed: int = 0, settings: TrainingConfig = SETTINGS, **options):
     network = make_network()
-    history = train_network(network, make_loader(32, True), make_loader(8, False), settings, seed)
+    history = train_network(network, make_loader(32, True), make_loader(8, False), settings, seed, **options)
     return network, history
 
 
@@ -84,6 +85,43 @@ def test_recurrence_ends_within_its_limit(trained):
 def test_loss_that_is_not_finite_stops_and_says_what_to_change():
     with pytest.raises(DynvisionError, match=r"the training loss is (nan|inf) in epoch \d: lower learning_rate"):
         train(settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "mps"])
+def test_a_device_that_this_machine_lacks_is_refused_as_for_recording(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"there is no device '{device}' on this machine. Set 'device' to cpu, or to"):
+        train(device=device)
+
+
+def test_ctrl_c_ends_training_as_a_keyboard_interrupt():
+    handler, before, epochs = signal.getsignal(signal.SIGINT), torch.get_rng_state(), []
+
+    def interrupt(epoch: int) -> None:
+        epochs.append(epoch)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(on_epoch=interrupt)
+    assert epochs == [1]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_validation_leaves_each_part_of_the_network_in_its_mode():
+    modes = []
+
+    class Watched(RCNN):
+        def step(self, x_t, state=None):
+            modes.append((self.training, self.V1.training))
+            return super().step(x_t, state)
+
+    network = Watched(2, 8, channels=[4, 4, 4, 4])
+    network.V1.eval()
+    settings = SETTINGS.model_copy(update={"epochs": 2})
+    train_network(network, make_loader(8, True), make_loader(8, False), settings, 0)
+    assert modes == 2 * ([(True, False)] * 3 + [(False, False)] * 3)
 
 
 def test_scores_are_those_of_the_network_step_by_step(trained):

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dynvision.analysis.experiment import ExperimentAnalysis
+from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.figures.time_courses import draw_level_legend
+from dynvision.analysis.figures.tuning import draw_marks, draw_tuned
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import WIDTH, color_levels, label_parameter, styled, tag_level
 from dynvision.analysis.sweeps import choose_analysis
-from dynvision.analysis.time_course_figures import draw_level_legend
-from dynvision.analysis.tuning_figures import draw_marks, draw_tuned
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["SUBJECT", "compare_subjects", "draw_comparison"]

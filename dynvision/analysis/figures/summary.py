@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynvision.analysis.experiment import ExperimentAnalysis
+from dynvision.analysis.figures.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.figures.time_courses import draw_course_panel, draw_level_legend, strip_height
+from dynvision.analysis.figures.tuning import choose_layer, draw_tuned, label_number
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_level
-from dynvision.analysis.time_course_figures import draw_course_panel, draw_level_legend, strip_height
-from dynvision.analysis.tuning_figures import choose_layer, draw_tuned, label_number
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 
 __all__ = ["draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
 
@@ -23,8 +23,8 @@ def name_figures(parameters: list[str]) -> list[str]:
 
 def draw_figures(result: ExperimentAnalysis) -> dict[str, Figure]:
     """All pictures of an experiment, by name."""
-    from dynvision.analysis.time_course_figures import draw_time_courses
-    from dynvision.analysis.tuning_figures import draw_tuning
+    from dynvision.analysis.figures.time_courses import draw_time_courses
+    from dynvision.analysis.figures.tuning import draw_tuning
 
     kinds = {
         "summary": draw_summary,

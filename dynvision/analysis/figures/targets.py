@@ -1,4 +1,4 @@
-"""Small pictures of single targets: contact sheets of images, presentations, training, one condition."""
+"""Small pictures of single targets: contact sheets of images, training, kernels, one condition."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynvision.stimuli.presentation import Presentation
-
 __all__ = [
     "draw_condition",
     "draw_contact_sheet",
     "draw_kernels",
-    "draw_presentation",
     "draw_training",
 ]
 
@@ -36,26 +33,6 @@ def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) ->
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes_row[0].set_title(name, fontsize=7, loc="left", pad=2)
     figure.suptitle(title, fontsize=9)
-    return figure
-
-
-def draw_presentation(presentation: Presentation, dt: float | None = None) -> Figure:
-    """Contrast over time, one colour for each image of the trial.
-
-    Args:
-        presentation: What is shown when.
-        dt: Milliseconds a step, for the axis; by default it is in steps.
-    """
-    figure = Figure(figsize=(6.4, 1.6), layout="constrained")
-    axes = figure.subplots()
-    scale = 1.0 if dt is None else dt
-    edges = np.arange(presentation.n_timesteps + 1) * scale
-    for index in range(presentation.n_images):
-        shown = np.where(presentation.frames == index, presentation.contrasts, 0.0)
-        axes.stairs(shown, edges, fill=True, color=f"C{index}", label=f"image {index}")
-    axes.set(xlabel="time step" if dt is None else "time (ms)", ylabel="contrast", ylim=(0, 1.05), xlim=edges[[0, -1]])
-    if presentation.n_images > 1:
-        axes.legend(fontsize=7, frameon=False)
     return figure
 
 

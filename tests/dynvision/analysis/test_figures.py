@@ -8,10 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from PIL import Image
 
-from dynvision.analysis.comparison import compare_subjects, draw_comparison
-from dynvision.analysis.experiment import ExperimentAnalysis, analyse_experiment
-from dynvision.analysis.style import color_layers, color_levels, label_parameter, pick_levels, save_figure, tag_level
-from dynvision.analysis.summary_figures import draw_figures
+from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
+from dynvision.analysis.figures.style import (
+    color_layers,
+    color_levels,
+    label_parameter,
+    pick_levels,
+    save_figure,
+    tag_level,
+)
+from dynvision.analysis.figures.summary import draw_figures
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.test_experiment import LEVELS, simulate

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from dynvision.analysis.experiment import ExperimentAnalysis
+from dynvision.analysis.figures.style import GREY, WIDTH, color_levels, label_parameter, pick_levels, styled, tag_level
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import GREY, WIDTH, color_levels, label_parameter, pick_levels, styled, tag_level
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from dynvision.analysis.courses import NUMBERS
-from dynvision.analysis.experiment import ExperimentAnalysis
+from dynvision.analysis.figures.style import GREY, WIDTH, color_layers, color_levels, label_parameter, styled
+from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT
-from dynvision.analysis.style import GREY, WIDTH, color_layers, color_levels, label_parameter, styled
 from dynvision.analysis.sweeps import Curve
-from dynvision.analysis.time_course_figures import draw_level_legend
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 
 __all__ = ["choose_layer", "draw_marks", "draw_tuned", "draw_tuning", "label_number", "set_levels"]
 
