@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.errors import ConfigError
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.weights_header import digest_checkpoint, read_weights_metadata
 from dynvision.records import Record, make_record
@@ -25,6 +24,8 @@ from dynvision.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from dynvision.models.making import MadeNetwork, NetworkOrder
 
 __all__ = ["ModelsStage", "digest_weights"]
 
@@ -135,10 +136,7 @@ class ModelsStage(Stage):
         return [self.output(target) / "trained.safetensors"]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
-        return [
-            self._take_ready(t, inputs) if self.config.models[t.key[1]].training is None else self._train(t, inputs)
-            for t in targets
-        ]
+        return [self._build(target, inputs) for target in targets]
 
     def _checkpoint(self, target: Target) -> Path:
         _, model, dataset = target.key
@@ -178,46 +176,39 @@ class ModelsStage(Stage):
         own = f"{name}_{dataset}"
         return own if own in self.config.data.transform_presets else name
 
-    def _make_network(self, target: Target, n_classes: int, channels: int) -> Any:
-        """Build the network with its initial weights."""
-        from dynvision.models.checkpoint import load_checkpoint
-        from dynvision.models.loading import build_network
+    def _order(self, target: Target, record: Record) -> NetworkOrder:
+        """Say which network is wanted, given the record of the images or classes that it is made for."""
+        from dynvision.models.making import NetworkOrder
 
-        _, name, dataset = target.key
-        model = self.config.models[name]
-        network = build_network(
-            model,
-            n_classes=n_classes,
-            resolution=self.config.data.data_resolution[dataset],
-            channels_in=channels,
+        model = self.config.models[target.key[1]]
+        return NetworkOrder(
+            name=str(target),
+            model=model,
+            classes=record.details["classes"],
+            channels=int(record.details["channels"]),
+            resolution=self.config.data.data_resolution[target.key[2]],
             seed=GroupSeed.parse(str(target.partition)).seed,
+            checkpoint=None if model.checkpoint is None else self._checkpoint(target),
+            epochs=self.epochs_to_keep(target),
         )
-        if model.checkpoint is not None:
-            load_checkpoint(self._checkpoint(target), network)
-        return network
 
-    def _take_ready(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        """Take a network that is not trained here, with its own weights or those of a checkpoint."""
-        from dynvision.models.checkpoint import count_outputs, match_outputs
-        from dynvision.models.loading import check_network, match_layers
+    def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
+        from dynvision.data.image_source import ImageSource
+        from dynvision.models.making import take_network, train_order
 
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
-        found = inputs[upstream].details
-        size, channels = self.config.data.data_resolution[target.key[2]], int(found["channels"])
-        network = self._make_network(target, len(found["classes"]), channels)
-        outputs = count_outputs(network, channels, size)
-        classes = match_outputs(outputs, found["classes"], self._all_classes(target.key[2]), str(target))
-        check_network(network, outputs, channels, size)
-        match_layers(network, self.config.models[target.key[1]].record.layers)
-        if self.epochs_to_keep(target):
-            raise ConfigError(
-                f"an experiment asks for an epoch of {target}, which is not trained here: change the experiment's "
-                "status in config_experiments.yaml to init or trained"
-            )
-        weights = _copy_weights(network)
-        details = {"classes": classes, "channels": channels}
-        return self._save(target, inputs, network, {"init": weights, "trained": weights}, details, start)
+        _, name, dataset = target.key
+        order = self._order(target, inputs[upstream])
+        model = self.config.models[name]
+        if model.training is None:
+            made = take_network(order, self._all_classes(dataset))
+        else:
+            training = model.training.for_dataset(dataset)
+            source = ImageSource(self.config, self.paths, dataset, str(upstream.partition), inputs[upstream])
+            augment = self._augmentation(dataset, training.transform)
+            made = train_order(order, training, source, augment, self.run.device)
+        return self._save(target, inputs[upstream], made, start)
 
     def _all_classes(self, dataset: str) -> list[dict[str, Any]]:
         """Return every class of a dataset, if an index file or a fixed number says which; otherwise nothing."""
@@ -227,68 +218,6 @@ class ModelsStage(Stage):
         count = self.config.data.class_count(dataset) or 0
         return [{"index": index, "name": str(index), "folder": str(index)} for index in range(count)]
 
-    def _train(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.data.image_source import ImageSource
-        from dynvision.models.loading import check_network, match_layers
-        from dynvision.models.training import train_network
-
-        start = time.perf_counter()
-        (upstream,) = self.upstream(target)
-        _, name, dataset = target.key
-        trained_as = GroupSeed.parse(str(target.partition))
-        model, seed = self.config.models[name], trained_as.seed
-        assert model.training is not None
-        training = model.training.for_dataset(dataset)
-        wanted = self._check_epochs(target, training.epochs)
-        source = ImageSource(
-            self.config, self.paths, dataset, str(SplitGroup("train", trained_as.group)), inputs[upstream]
-        )
-        network = self._make_network(target, len(source.classes), source.channels)
-        check_network(network, len(source.classes), source.channels, self.config.data.data_resolution[dataset])
-        match_layers(network, model.record.layers)
-        weights = {"init": _copy_weights(network)}
-
-        def keep(epoch: int) -> None:
-            if epoch in wanted:
-                weights[f"epoch={epoch}"] = _copy_weights(network)
-
-        size, steps = training.batch_size, training.n_timesteps
-        history = train_network(
-            network,
-            source.loader("train", size, steps, order="random", seed=seed, normalized=False),
-            source.loader("val", size, steps, normalized=False),
-            training,
-            seed,
-            self._augmentation(dataset, training.transform),
-            source.normalize,
-            str(target),
-            keep,
-            self.run.device,
-        )
-        weights["trained"] = _copy_weights(network)
-        details = {
-            "classes": source.classes,
-            "channels": source.channels,
-            "val_accuracy": history.val_accuracy,
-            "loss": history.loss,
-            "device": history.device,
-        }
-        return self._save(target, inputs, network, weights, details, start)
-
-    def _check_epochs(self, target: Target, epochs: int) -> list[int]:
-        """Return the epochs whose weights are kept.
-
-        Raises:
-            ConfigError: If an experiment asks for an epoch after the last.
-        """
-        wanted = self.epochs_to_keep(target)
-        if wanted and wanted[-1] > epochs:
-            raise ConfigError(
-                f"an experiment asks for {target} after epoch {wanted[-1]}, but it is trained for {epochs}: "
-                "change the experiment's status in config_experiments.yaml, or epochs in config_models.yaml"
-            )
-        return wanted
-
     def _augmentation(self, dataset: str, preset: str | None) -> Any:
         """Return the transform of training images; `None` without a preset."""
         from dynvision.data.transforms import get_data_transform
@@ -297,15 +226,7 @@ class ModelsStage(Stage):
             return None
         return get_data_transform(self._preset(dataset, preset), config=self.config, tensors=True)
 
-    def _save(
-        self,
-        target: Target,
-        inputs: dict[Target, Record],
-        network: Any,
-        kept: dict[str, dict[str, Any]],
-        details: dict[str, Any],
-        start: float,
-    ) -> Record:
+    def _save(self, target: Target, source: Record, made: MadeNetwork, start: float) -> Record:
         """Write each set of weights under its name, all with the record of the last one, `trained`."""
         import torch
 
@@ -316,11 +237,11 @@ class ModelsStage(Stage):
             target,
             code_version=self.code_version,
             config=self.settings(target),
-            inputs={str(upstream): inputs[upstream].data_version},
-            content=digest_weights(kept["trained"]),
+            inputs={str(upstream): source.data_version},
+            content=digest_weights(made.weights["trained"]),
             details={
-                **details,
-                "parameters": sum(p.numel() for p in network.parameters()),
+                **made.details,
+                "parameters": sum(p.numel() for p in made.network.parameters()),
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
                 "seconds": round(time.perf_counter() - start, 3),
@@ -330,18 +251,13 @@ class ModelsStage(Stage):
         make_directory(folder.parent)
         temporary = temporary_sibling(folder)
         try:
-            for name, weights in kept.items():
-                network.load_state_dict(weights)
-                save_weights(temporary / f"{name}.safetensors", network, record.to_dict())
+            for name, weights in made.weights.items():
+                made.network.load_state_dict(weights)
+                save_weights(temporary / f"{name}.safetensors", made.network, record.to_dict())
             replace_directory(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return record
-
-
-def _copy_weights(network: Any) -> dict[str, Any]:
-    """Copy the weights of a network, in the memory of the CPU."""
-    return {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
 
 
 def _read_first_kernels(path: Path) -> Any:

@@ -1,0 +1,163 @@
+"""Making a network: building it, and training it or taking it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from dynvision.config.models import ModelConfig, TrainingConfig
+from dynvision.data.image_source import ImageSource
+from dynvision.errors import ConfigError
+from dynvision.models.checkpoint import count_outputs, load_checkpoint, match_outputs
+from dynvision.models.loading import build_network, check_network, match_layers
+from dynvision.models.training import train_network
+
+__all__ = ["MadeNetwork", "NetworkOrder", "take_network", "train_order"]
+
+Weights = dict[str, Tensor]
+ClassEntry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NetworkOrder:
+    """What network is wanted.
+
+    Attributes:
+        name: Its target as text, for messages.
+        model: Its entry in config_models.yaml.
+        classes: The classes of the group it belongs to (`index`, `name`, `folder`, …), in order.
+        channels: Channels of the images.
+        resolution: Width and height of the images in pixels.
+        seed: Seeds the initial weights and the training.
+        checkpoint: The weights to begin with; `None` keeps the initial ones.
+        epochs: The epochs after which the weights are kept, in ascending order.
+    """
+
+    name: str
+    model: ModelConfig
+    classes: Sequence[ClassEntry]
+    channels: int
+    resolution: int
+    seed: int
+    checkpoint: Path | None
+    epochs: Sequence[int]
+
+
+@dataclass(frozen=True)
+class MadeNetwork:
+    """A network that was made.
+
+    Attributes:
+        network: The network, on the CPU.
+        weights: Its weights by name: `init`, `trained`, and `epoch=N` of each epoch that is kept.
+        details: Facts for its record: the class of each output, and what happened in training.
+    """
+
+    network: nn.Module
+    weights: dict[str, Weights]
+    details: dict[str, Any]
+
+
+def train_order(
+    order: NetworkOrder,
+    training: TrainingConfig,
+    source: ImageSource,
+    augment: Callable[[Tensor], Tensor] | None,
+    device: str,
+) -> MadeNetwork:
+    """Build a network and train it.
+
+    Args:
+        order: What network is wanted.
+        training: How it is trained.
+        source: The images of the training split.
+        augment: The transform of training images `[C, H, W]`.
+        device: Where it is trained; see `choose_device`.
+
+    Raises:
+        ConfigError: If the network does not fit the images, or an epoch is wanted that is not trained.
+        DynvisionError: If the loss is not finite.
+    """
+    if order.epochs and order.epochs[-1] > training.epochs:
+        raise ConfigError(
+            f"an experiment asks for {order.name} after epoch {order.epochs[-1]}, but it is trained for "
+            f"{training.epochs}: change the experiment's status in config_experiments.yaml, or epochs in "
+            "config_models.yaml"
+        )
+    network = _build(order)
+    check_network(network, len(order.classes), order.channels, order.resolution)
+    match_layers(network, order.model.record.layers)
+    weights = {"init": _copy_weights(network)}
+
+    def keep(epoch: int) -> None:
+        if epoch in order.epochs:
+            weights[f"epoch={epoch}"] = _copy_weights(network)
+
+    size, steps = training.batch_size, training.n_timesteps
+    history = train_network(
+        network,
+        source.loader("train", size, steps, order="random", seed=order.seed, normalized=False),
+        source.loader("val", size, steps, normalized=False),
+        training,
+        order.seed,
+        augment,
+        source.normalize,
+        order.name,
+        keep,
+        device,
+    )
+    weights["trained"] = _copy_weights(network)
+    details = {
+        "classes": list(order.classes),
+        "channels": order.channels,
+        "val_accuracy": history.val_accuracy,
+        "loss": history.loss,
+        "device": history.device,
+    }
+    return MadeNetwork(network, weights, details)
+
+
+def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> MadeNetwork:
+    """Build a network that is not trained here: it keeps its own weights, or those of a checkpoint.
+
+    Args:
+        order: What network is wanted.
+        all_classes: Every class of the dataset; the outputs may stand for these instead of those of the group.
+
+    Raises:
+        ConfigError: If the network does not fit the images or the classes, or an epoch is wanted.
+    """
+    network = _build(order)
+    outputs = count_outputs(network, order.channels, order.resolution)
+    classes = match_outputs(outputs, order.classes, all_classes, order.name)
+    check_network(network, outputs, order.channels, order.resolution)
+    match_layers(network, order.model.record.layers)
+    if order.epochs:
+        raise ConfigError(
+            f"an experiment asks for an epoch of {order.name}, which is not trained here: change the experiment's "
+            "status in config_experiments.yaml to init or trained"
+        )
+    weights = _copy_weights(network)
+    return MadeNetwork(network, {"init": weights, "trained": weights}, {"classes": classes, "channels": order.channels})
+
+
+def _build(order: NetworkOrder) -> nn.Module:
+    network = build_network(
+        order.model,
+        n_classes=len(order.classes),
+        resolution=order.resolution,
+        channels_in=order.channels,
+        seed=order.seed,
+    )
+    if order.checkpoint is not None:
+        load_checkpoint(order.checkpoint, network)
+    return network
+
+
+def _copy_weights(network: nn.Module) -> Weights:
+    """Copy the weights of a network to the memory of the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
