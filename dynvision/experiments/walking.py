@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.data.loading.sequence import StimulusSequence, add_scaled
+from dynvision.data.loading.frames import add_scaled
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.experiments.plan import Branch
 from dynvision.models.loading import step_network
 from dynvision.stimuli.noise import sensor_noise

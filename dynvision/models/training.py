@@ -106,7 +106,7 @@ def train_network(
 def classify(network: nn.Module, sequence: StimulusSequence) -> Tensor:
     """Class scores at every step: shape `[B, T, n_classes]`."""
     state, outputs = None, []
-    for frame in sequence:
+    for frame in sequence.steps():
         output, state = step_network(network, frame, state)
         outputs.append(output)
     return torch.stack(outputs, dim=1)
