@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.data.loading.sequence import StimulusSequence, add_scaled
+from dynvision.data.loading.frames import add_scaled
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.experiments.plan import Branch
 from dynvision.experiments.stepping import AVERAGE, Emit, NetworkStepper, Rest
 from dynvision.models.loading import step_network

@@ -107,8 +107,8 @@ def train_network(
 def classify(network: nn.Module, sequence: StimulusSequence) -> Tensor:
     """Return the class scores at every step of a sequence of B trials and T steps: shape `[B, T, n_classes]`."""
     state, outputs = None, []
-    for t in range(sequence.presentation.n_timesteps):
-        output, state = step_network(network, sequence.frame(t), state)
+    for frame in sequence.steps():
+        output, state = step_network(network, frame, state)
         outputs.append(output)
     return torch.stack(outputs, dim=1)
 

@@ -272,7 +272,8 @@ class Presentation:
         Returns:
             Shape `[B, T]`, int64.
         """
-        by_frame = np.asarray(labels).reshape(len(labels), -1)
+        by_frame = np.asarray(labels)
+        by_frame = by_frame if by_frame.ndim == 2 else by_frame[:, None]
         if by_frame.shape[1] < self.n_images:
             # A trial of several images that has one label is named by it whichever image is shown.
             by_frame = np.repeat(by_frame[:, :1], self.n_images, axis=1)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from dynvision.data.loading.frame_memory import FrameMemory
+from dynvision.data.loading.frames import lay_out_channels_last
 from dynvision.data.loading.label_sequence import LabelSequence
 from dynvision.data.loading.params import optimize_loader_params
-from dynvision.data.loading.sequence import StimulusSequence, lay_out_channels_last
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 
@@ -74,7 +75,7 @@ class BatchMaker:
         over_time = LabelSequence(labels, self.presentation)
         if self.lazy:
             return (sequence.pin_memory(), over_time.pin_memory()) if self.memory.pinned else (sequence, over_time)
-        is_one_step = len(sequence) == 1
+        is_one_step = self.presentation.n_timesteps == 1
         dense_labels = over_time.at(0).unsqueeze(1) if is_one_step else over_time.dense()
         if self.memory.pinned:
             dense_labels = dense_labels.pin_memory()

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dynvision.data.loading.indexing import check_step, check_trial, is_integer, is_one_axis, pick
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 
-__all__ = ["LabelSequence", "check_step"]
+__all__ = ["LabelSequence"]
 
 
 @dataclass(frozen=True, eq=False)
 class LabelSequence:
     """The labels of a batch of trials over time, kept as one label an image.
 
-    It stands for the tensor `[B, T]` that `.dense()` builds; indexing and iterating are over time.
+    It stands for the tensor `[B, T]` that `.dense()` builds, and is indexed like it: `labels[b]` are a trial's labels
+    over time, `labels[2:5]` is a `LabelSequence` of these trials, `labels[:, t]` are the labels at a step. Iterate over
+    time with `.steps()`.
 
     Attributes:
         labels: Shape `[B]`, or `[B, K]` for several images a trial, int64.
@@ -42,38 +46,66 @@ class LabelSequence:
 
     @property
     def device(self) -> torch.device:
-        """Where the labels are."""
+        """The device of the labels."""
         return self.labels.device
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, which do not grow with T."""
+        """Bytes in memory, which do not grow with T."""
         return self.labels.nbytes
 
     def __len__(self) -> int:
-        return self.presentation.n_timesteps
+        return len(self.labels)
 
-    def __getitem__(self, index: int | tuple[Any, Any]) -> Tensor:
-        """The labels at a step: `labels[t]` or, as for the dense tensor, `labels[:, t]`: shape `[B]`."""
-        if not isinstance(index, tuple):
-            return self.at(index)
-        batch, t = index
-        return self.dense()[batch, t] if not isinstance(t, int) else self.at(t)[batch]
+    if TYPE_CHECKING:  # for the reason see `StimulusSequence`
 
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self.at(t) for t in range(len(self)))
+        def __iter__(self) -> Iterator[Tensor]: ...
+
+    @overload
+    def __getitem__(self, index: int | tuple[Any, ...]) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | npt.NDArray[Any] | Tensor) -> LabelSequence: ...
+    def __getitem__(self, index: Any) -> Tensor | LabelSequence:
+        """Index like the dense tensor `[B, T]`; a choice of trials alone stays a sequence.
+
+        Raises:
+            IndexError: If the index is outside the trials or steps, or is none.
+        """
+        if isinstance(index, tuple):
+            if len(index) > 1 and is_integer(index[1]) and is_one_axis(index[0]):
+                return self.at(index[1])[(index[0], *index[2:])]
+            return self.dense()[index]
+        if is_integer(index):
+            first = check_trial(index, len(self))
+            return self[first : first + 1].dense()[0]
+        picked = pick(index, len(self))
+        if picked is None or not picked.keeps_axis:
+            return self.dense()[index]
+        return replace(self, labels=self.labels[picked.positions])
+
+    def steps(self) -> Iterator[Tensor]:
+        """Iterate over time.
+
+        Yields:
+            The labels at each step, shape `[B]`; not to be written to.
+        """
+        return (self.at(t) for t in range(self.presentation.n_timesteps))
 
     def at(self, t: int) -> Tensor:
-        """The labels at step `t`: shape `[B]`."""
-        index = int(self.presentation.frames[check_step(t, len(self))])
-        by_image = self.labels.view(len(self.labels), -1)
+        """Return the labels at step `t`: shape `[B]`; not to be written to.
+
+        Raises:
+            IndexError: If there is no such step.
+        """
+        index = int(self.presentation.frames[check_step(t, self.presentation.n_timesteps)])
+        by_image = self.labels if self.labels.dim() == 2 else self.labels[:, None]
         if index == VOID:
             return torch.full_like(by_image[:, 0], self.presentation.non_label_index)
         return by_image[:, index if by_image.shape[1] >= self.presentation.n_images else 0]
 
     def dense(self) -> Tensor:
-        """The whole tensor, shape `[B, T]`, int64, in memory of its own."""
-        over_time = self.presentation.labels(self.labels.cpu().numpy())
+        """Build the whole tensor, shape `[B, T]`, int64, in memory of its own."""
+        over_time = self.presentation.labels(np.asarray(self.labels.cpu()))
         return torch.from_numpy(over_time).to(self.labels.device)
 
     def to(self, *args: Any, **kwargs: Any) -> LabelSequence:
@@ -83,12 +115,3 @@ class LabelSequence:
     def pin_memory(self) -> LabelSequence:
         """Copy the labels to pinned memory."""
         return replace(self, labels=self.labels.pin_memory())
-
-
-def check_step(t: int, steps: int) -> int:
-    """The step that an index means, from the end where it is negative; an `IndexError` where there is none."""
-    if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
-        raise IndexError(f"a step is a whole number, not {t!r}; trials come first: sequence[:, 2:5]")
-    if not -steps <= t < steps:
-        raise IndexError(f"step {t} is outside the {steps} steps of the presentation")
-    return t % steps

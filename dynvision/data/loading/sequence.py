@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.data.loading.label_sequence import LabelSequence, check_step
-from dynvision.stimuli.names import make_presentation
+from dynvision.data.loading.frames import add_scaled, check_whole_numbers, fade, lay_out_channels_last
+from dynvision.data.loading.indexing import check_step, check_trial, is_integer, is_one_axis, pick
 from dynvision.stimuli.noise import Noise, add_noise, sensor_noise
 from dynvision.stimuli.presentation import Presentation
-from dynvision.stimuli.segments import VOID, Segment
+from dynvision.stimuli.segments import VOID
 
-__all__ = [
-    "LabelSequence",
-    "Presentation",
-    "Segment",
-    "StimulusSequence",
-    "add_scaled",
-    "lay_out_channels_last",
-    "make_presentation",
-]
-
+__all__ = ["StimulusSequence"]
 
 _IMAGE_SEED = 0xD1B54A32D192ED03
 """Keeps the noise of a trial's images apart: an odd number without a pattern in its bits."""
@@ -35,15 +26,14 @@ _IMAGE_SEED = 0xD1B54A32D192ED03
 _KEPT_DRAWS = 4
 """Noisy images that a sequence keeps, so that memory does not grow with the number of its noises."""
 
-_HALVES = (torch.float16, torch.bfloat16)
-
 
 @dataclass(frozen=True, eq=False)
 class StimulusSequence:
     """A batch of trials over time, kept as its images.
 
-    It stands for the tensor `[B, T, C, H, W]` that `.dense()` builds; indexing and iterating are
-    over time. Memory does not depend on T.
+    It stands for the tensor `[B, T, C, H, W]` that `.dense()` builds, and is indexed like it: `x[b]` are a trial's
+    frames, `x[2:5]` is a `StimulusSequence` of these trials, `x[:, t]` is the frame at a step. Iterate over time with
+    `.steps()`. Its memory does not grow with T.
 
     Attributes:
         images: Shape `[B, C, H, W]`, or `[B, K, C, H, W]` for several images a trial.
@@ -70,7 +60,7 @@ class StimulusSequence:
                 f"the presentation shows {self.presentation.n_images} images a trial, but there are {held}"
             )
         if not self.images.dtype.is_floating_point:
-            _check_whole(self.images.dtype, self.presentation)
+            check_whole_numbers(self.images.dtype, self.presentation)
 
     @property
     def shape(self) -> torch.Size:
@@ -93,28 +83,71 @@ class StimulusSequence:
         return self.images.nbytes
 
     def __len__(self) -> int:
-        return self.presentation.n_timesteps
+        return len(self.images)
 
-    def __getitem__(self, index: int | tuple[Any, int | slice]) -> Tensor:
-        """The frame at a step: `sequence[t]` or, as for the dense tensor, `sequence[:, t]` or `sequence[:, 2:5]`."""
-        if not isinstance(index, tuple):
-            return self.frame(index)
-        if len(index) != 2 or not isinstance(index[1], (int, slice)):
-            raise IndexError("a sequence is indexed by a step, sequence[t], or by trials and steps, sequence[:, 2:5]")
-        batch, t = index
-        if isinstance(t, slice):
-            steps = range(*t.indices(len(self)))
-            frames = [self.frame(step) for step in steps] or [self.images.new_empty((0, *self.shape[2:]))]
-            shown = torch.stack(frames, dim=1) if steps else frames[0].new_empty((len(self.images), 0, *self.shape[2:]))
-            return shown[batch]
-        return self.frame(t)[batch]
+    if TYPE_CHECKING:
+        # It can be iterated over, through `__getitem__`. It has no `__iter__`, because Lightning takes what has one for
+        # a nested batch and would count the time steps of a trial as the size of the batch.
+        def __iter__(self) -> Iterator[Tensor]: ...
 
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self.frame(t) for t in range(len(self)))
+    @overload
+    def __getitem__(self, index: int | tuple[Any, ...]) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | npt.NDArray[Any] | Tensor) -> StimulusSequence: ...
+    def __getitem__(self, index: Any) -> Tensor | StimulusSequence:
+        """Index like the dense tensor `[B, T, C, H, W]`; a choice of trials alone stays a sequence.
+
+        Only the trials and steps that are asked for are built; `sequence[:, t]` is one frame.
+
+        Raises:
+            IndexError: If the index is outside the trials or steps, or is none.
+        """
+        if isinstance(index, tuple):
+            return self._index_axes(index)
+        if is_integer(index):
+            first = check_trial(index, len(self))
+            return self._take(slice(first, first + 1)).dense()[0]
+        trials = pick(index, len(self))
+        if trials is None:
+            return self.dense()[index]
+        part = self._take(trials.positions)
+        return part if trials.keeps_axis else part.dense()[trials.index]
+
+    def _index_axes(self, index: tuple[Any, ...]) -> Tensor:
+        if len(index) > 1 and is_integer(index[1]) and is_one_axis(index[0]):
+            return self.frame(index[1])[(index[0], *index[2:])]
+        trials = pick(index[0], len(self)) if index else None
+        if trials is None:
+            return self.dense()[index]
+        part = self if trials.is_all else self._take(trials.positions)
+        steps = pick(index[1], self.presentation.n_timesteps) if len(index) > 1 else None
+        if steps is None or steps.is_all:
+            return part.dense()[(trials.index, *index[1:])]
+        return part._stack(steps.positions)[(trials.index, steps.index, *index[2:])]
+
+    def _take(self, trials: slice | Tensor) -> StimulusSequence:
+        """Choose trials, each with its own noise."""
+        ids = self._ids()[trials if isinstance(trials, slice) else trials.numpy()]
+        return replace(self, images=self.images[trials], sample_ids=ids)
+
+    def _stack(self, steps: slice | Tensor) -> Tensor:
+        """Build some steps: shape `[B, S, C, H, W]`."""
+        numbers = torch.arange(self.presentation.n_timesteps)[steps].tolist()
+        if not numbers:
+            return self.images.new_empty((len(self), 0, *self.shape[2:]))
+        return torch.stack([self.frame(t) for t in numbers], dim=1)
+
+    def steps(self) -> Iterator[Tensor]:
+        """Iterate over time; only one step is built at once.
+
+        Yields:
+            The frame at each step, shape `[B, C, H, W]`; not to be written to.
+        """
+        return (self.frame(t) for t in range(self.presentation.n_timesteps))
 
     def frame(self, t: int) -> Tensor:
         """What is shown at step `t`: shape `[B, C, H, W]`; not to be written to."""
-        t = check_step(t, len(self))
+        t = check_step(t, self.presentation.n_timesteps)
         shown = self.noiseless_frame(t)
         if self.presentation.sensor_noise == 0:
             return shown
@@ -131,7 +164,7 @@ class StimulusSequence:
         noise = show.noises[t]
         if noise is not None:
             image = self._noisy_image(image, index, t, noise)
-        return image if contrast == 1.0 else _fade(image, contrast, show.contrast_reference)
+        return image if contrast == 1.0 else fade(image, contrast, show.contrast_reference)
 
     def _ids(self) -> npt.NDArray[np.int64]:
         return np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
@@ -158,9 +191,8 @@ class StimulusSequence:
         It lies in memory as `[T, B, C, H, W]`, so that a step `x[:, t]` is contiguous; use `.reshape`
         where you would use `.view` over batch and time.
         """
-        steps = torch.empty(
-            (len(self), len(self.images), *self.images.shape[-3:]), dtype=self.dtype, device=self.device
-        )
+        batch, count, *frame = self.shape
+        steps = torch.empty((count, batch, *frame), dtype=self.dtype, device=self.device)
         self.write_shown(steps)
         for start, stop in self.presentation.runs:
             if self.presentation.frames[start] == VOID and self.presentation.sensor_noise == 0:
@@ -184,44 +216,3 @@ class StimulusSequence:
     def pin_memory(self) -> StimulusSequence:
         """Copy the images to pinned memory."""
         return replace(self, images=self.images.pin_memory())
-
-
-def lay_out_channels_last(images: Tensor) -> Tensor:
-    """Lay out each image `[C, H, W]` as `[H, W, C]` in memory; shape `[…, C, H, W]`."""
-    flat = images.reshape(-1, *images.shape[-3:]).contiguous(memory_format=torch.channels_last)
-    return flat.view(images.shape) if images.dim() == 4 else torch.unflatten(flat, 0, list(images.shape[:-3]))
-
-
-def add_scaled(frame: Tensor, noise: Tensor, scale: float) -> Tensor:
-    """``frame + scale · noise``, in float32 where the frame has half precision, rounded once."""
-    if frame.dtype in _HALVES:
-        return add_scaled(frame.to(torch.float32), noise, scale).to(frame.dtype)
-    return frame + scale * noise.to(frame)
-
-
-def _fade(image: Tensor, contrast: float, grey: float) -> Tensor:
-    """``grey + contrast · (image − grey)``, in float32 where the image has half precision."""
-    if image.dtype in _HALVES:
-        return _fade(image.to(torch.float32), contrast, grey).to(image.dtype)
-    return image * contrast if grey == 0 else grey + contrast * (image - grey)
-
-
-def _check_whole(dtype: torch.dtype, show: Presentation) -> None:
-    """Raise where whole-number images cannot be shown as they are.
-
-    Raises:
-        ValueError: The presentation fades them, adds noise to them or has a void value that they lack.
-    """
-    shown = show.frames != VOID
-    faded = bool((show.contrasts[shown] != 1).any())
-    noisy = show.sensor_noise > 0 or any(noise is not None for noise in show.noises)
-    kinds = torch.iinfo(dtype) if dtype != torch.bool else None
-    holds_void = (
-        kinds is not None and show.void_value == int(show.void_value) and kinds.min <= show.void_value <= kinds.max
-    )
-    if faded or noisy or not (holds_void or shown.all()):
-        what = "fractions of contrast" if faded else "noise" if noisy else f"a void value of {show.void_value}"
-        raise ValueError(
-            f"images of type {dtype} cannot hold {what}. Give the loader dtype=torch.float32, or the dataset a "
-            "transform that makes float images."
-        )

@@ -113,3 +113,18 @@ def test_prediction_keeps_the_users_own_collation(trainer):
     stimulus, labels = (torch.cat(parts) for parts in zip(*predicted, strict=True))
     assert torch.equal(stimulus, (IMAGES * 0.5)[:, None].expand(-1, 3, -1, -1, -1))
     assert torch.equal(labels, LABELS[:, None].expand(-1, 3))
+
+
+class Logging(Tiny):
+    """Logs the mean label of each batch."""
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        self.log("label", to_dense(batch)[1][:, 1].double().mean())
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.parametrize("lazy", [False, True])
+def test_logged_values_are_weighted_by_the_trials_of_their_batch(trainer, lazy):
+    loader = get_data_loader(TensorDataset(IMAGES, LABELS), "StimulusProgram", **SETTINGS, program=PROGRAM, lazy=lazy)
+    (logged,) = trainer.validate(Logging(), loader, verbose=False)
+    assert logged["label"] == pytest.approx(float(LABELS.double().mean()))

@@ -254,7 +254,7 @@ def test_process_does_not_grow_with_the_number_of_steps_of_a_lazy_epoch():
         tracemalloc.start()
         for sequence, labels in loader:
             assert isinstance(sequence, StimulusSequence)
-            held.append((sequence[n_timesteps - 1].sum(), labels[0]))
+            held.append((sequence[:, n_timesteps - 1].sum(), labels[:, 0]))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak, len(held)

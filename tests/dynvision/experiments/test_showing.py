@@ -67,7 +67,7 @@ def test_responses_are_those_of_stepping_the_network_by_hand(network, images):
     ids = np.array([4, 9, 2])
     responses = show_batch(make_runner(network, [show], ["V1", "classifier"], "unit", idle=1), images, ids)
     state, scores, rates = None, [], []
-    for frame in StimulusSequence(images, show, ids):
+    for frame in StimulusSequence(images, show, ids).steps():
         output, state = network.step(frame, state)
         scores.append(output)
         rates.append(state["V1"])

@@ -105,9 +105,9 @@ def test_frame_can_be_asked_for_in_any_order(temporal):
     dense = sequence.dense()
     for t in (4, 1, 3, 0, 2, 5):
         torch.testing.assert_close(
-            StimulusSequence(torch.from_numpy(IMAGES), show, IDS)[t], dense[:, t], rtol=0, atol=0
+            StimulusSequence(torch.from_numpy(IMAGES), show, IDS)[:, t], dense[:, t], rtol=0, atol=0
         )
-        torch.testing.assert_close(sequence[t], dense[:, t], rtol=0, atol=0)
+        torch.testing.assert_close(sequence[:, t], dense[:, t], rtol=0, atol=0)
     assert (dense[:, 0] == 0).all()
     expected = 0.5 * add_noise(IMAGES, show.noises[2], IDS, 0 if temporal == "static" else 2)
     np.testing.assert_allclose(dense[:, 2].numpy(), expected, rtol=1e-6)

@@ -205,11 +205,12 @@ def test_labels_over_time_are_indexed_as_the_dense_tensor():
         assert torch.equal(dense, wanted)
         assert dense.dtype == sequence.dtype == torch.int64
         assert sequence.shape == dense.shape
-        assert len(sequence) == 4
+        assert len(sequence) == 3
         assert sequence.nbytes == labels.nbytes
-        assert torch.equal(torch.stack(list(sequence), dim=1), dense)
+        assert torch.equal(torch.stack(list(sequence.steps()), dim=1), dense)
+        assert torch.equal(torch.stack(list(sequence)), dense)
         for t in range(-4, 4):
-            assert torch.equal(sequence[t], dense[:, t])
+            assert torch.equal(sequence[:, t], dense[:, t])
             assert torch.equal(sequence[1:, t], dense[1:, t])
             assert sequence[2, t] == dense[2, t]
         assert torch.equal(sequence[:, 1:3], dense[:, 1:3])
@@ -217,14 +218,14 @@ def test_labels_over_time_are_indexed_as_the_dense_tensor():
         assert torch.equal(sequence.dense(), wanted)
         for t in (4, -5):
             with pytest.raises(IndexError, match=f"step {t} is outside the 4 steps of the presentation"):
-                sequence[t]
+                sequence[:, t]
 
 
 @pytest.mark.parametrize("labels", [torch.tensor([[1], [3]]), torch.tensor([[1, 2], [3, 4]])], ids=["one", "two"])
 def test_fewer_labels_than_images_mean_the_same_step_by_step_as_at_once(labels):
     show = Presentation.from_program([{"image": 1, "which": frame} for frame in (0, 1, 2)])
     sequence = LabelSequence(labels, show)
-    assert torch.equal(torch.stack(list(sequence), dim=1), sequence.dense())
+    assert torch.equal(torch.stack(list(sequence.steps()), dim=1), sequence.dense())
 
 
 @pytest.mark.filterwarnings("ignore:the images are in")

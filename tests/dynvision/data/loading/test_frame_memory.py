@@ -51,7 +51,7 @@ def expected(show: Presentation | None = None) -> list[torch.Tensor]:
     show = show or SHOWS["several void stretches"]
     ids = np.arange(len(IMAGES)).reshape(-1, 8)
     rows = [np.concatenate(ids[i : i + 2]) for i in range(0, len(ids), 2)]
-    return [torch.stack(list(StimulusSequence(IMAGES[r], show, r)), dim=1) for r in rows]
+    return [torch.stack(list(StimulusSequence(IMAGES[r], show, r).steps()), dim=1) for r in rows]
 
 
 def byte_range(batch: torch.Tensor) -> tuple[int, int]:

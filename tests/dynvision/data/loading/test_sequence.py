@@ -49,12 +49,15 @@ def test_dense_tensor_is_what_the_program_says(program, void, grey):
 
 @given(segments)
 def test_indexing_iterating_and_the_dense_tensor_agree(program):
-    sequence = StimulusSequence(draw_images(2, 2, 1, 4, 4), Presentation.from_program(program, sensor_noise=1.0))
+    show = Presentation.from_program(program, sensor_noise=1.0)
+    sequence = StimulusSequence(draw_images(2, 2, 1, 4, 4), show)
     dense = sequence.dense()
-    assert torch.equal(torch.stack(list(sequence), dim=1), dense)
-    for t in range(len(sequence)):
-        assert torch.equal(sequence[t], dense[:, t])
-        assert torch.equal(sequence[t - len(sequence)], dense[:, t])
+    assert torch.equal(torch.stack(list(sequence.steps()), dim=1), dense)
+    assert torch.equal(torch.stack(list(sequence)), dense)
+    steps = show.n_timesteps
+    for t in range(steps):
+        assert torch.equal(sequence[:, t], dense[:, t])
+        assert torch.equal(sequence[:, t - steps], dense[:, t])
         assert torch.equal(sequence[1:, t], dense[1:, t])
 
 
@@ -66,7 +69,8 @@ def test_full_contrast_shows_the_very_image():
 
 def test_contrast_fades_towards_the_reference():
     images = draw_images(2, 3, 4, 4)
-    (frame,) = StimulusSequence(images, Presentation.constant(1, stimulus_contrast=0.0, contrast_reference=0.5))
+    show = Presentation.constant(1, stimulus_contrast=0.0, contrast_reference=0.5)
+    (frame,) = StimulusSequence(images, show).steps()
     assert torch.equal(frame, torch.full_like(images, 0.5))
 
 
@@ -74,7 +78,7 @@ def test_step_outside_the_presentation_is_an_error():
     sequence = StimulusSequence(draw_images(1, 3, 4, 4), Presentation.constant(3))
     for t in (3, -4):
         with pytest.raises(IndexError, match=f"step {t} is outside the 3 steps of the presentation"):
-            sequence[t]
+            sequence[:, t]
 
 
 def test_too_few_images_for_the_program_is_an_error():

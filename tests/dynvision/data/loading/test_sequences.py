@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.utils.data import Subset, TensorDataset
 
 from dynvision.data.dataloader import get_data_loader
+from dynvision.data.loading.label_sequence import LabelSequence
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.stimuli.noise import Noise, add_noise, sensor_noise
 from dynvision.stimuli.presentation import Presentation
@@ -27,10 +28,31 @@ def test_indexing_trials_and_steps_is_as_for_the_dense_tensor(index):
     assert torch.equal(sequence[index], sequence.dense()[index])
 
 
-@pytest.mark.parametrize("index", [slice(1, 3), (slice(None), [0, 1]), (slice(None), 1, 0), 1.5])
-def test_other_indices_say_what_there_is(index):
+@pytest.mark.parametrize("index", [1.5, "first", [0.5], (slice(None), 1.5), ([1.0], 2)])
+def test_what_is_no_index_is_an_error_that_says_what_is(index):
     sequence = StimulusSequence(draw(4, 3, 8, 8), Presentation.duration(6, 3, 1))
-    with pytest.raises(IndexError, match=r"sequence\[:, 2:5\]"):
+    for one in (sequence, LabelSequence(torch.arange(4), sequence.presentation)):
+        with pytest.raises(IndexError):
+            one[index]
+    with pytest.raises(IndexError, match=r"trials first and steps second, as in .*sequence\[:, 2:5\]"):
+        sequence[index]
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (4, r"trial 4 is outside the 4 trials of the batch; steps come second: sequence\[:, 4\]"),
+        (-5, "trial -5 is outside the 4 trials"),
+        ([0, 4], "index 4 is out of bounds"),
+        ((0, 6), "step 6 is outside the 6 steps of the presentation"),
+        ((4, 0), "index 4 is out of bounds"),
+        ((slice(None), [6]), "index 6 is out of bounds"),
+        ([True, False], "shape of the mask"),
+    ],
+)
+def test_index_outside_is_an_error(index, message):
+    sequence = StimulusSequence(draw(4, 3, 8, 8), Presentation.duration(6, 3, 1))
+    with pytest.raises(IndexError, match=message):
         sequence[index]
 
 
@@ -133,6 +155,6 @@ def test_subset_of_a_million_costs_what_its_batch_costs():
 def test_memory_of_a_sequence_does_not_grow_with_the_number_of_its_noises():
     program = [{"image": 1, "noise": {"kind": "gaussian", "ssnr": k / 40}} for k in range(40)]
     sequence = StimulusSequence(draw(2, 3, 8, 8), Presentation.from_program(program))
-    frames = [frame.clone() for frame in sequence]
+    frames = [frame.clone() for frame in sequence.steps()]
     assert len(sequence._drawn) <= 4
     assert all(torch.equal(sequence.frame(t), frames[t]) for t in (0, 20, 39))
