@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.data import BUILT_IN_CHANNELS
 from dynvision.data.betons.sidecars import read_sidecar_head
 from dynvision.data.betons.spec import default_write_mode
+from dynvision.data.sources.registry import find_source
 from dynvision.errors import DataError
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
@@ -56,8 +56,7 @@ class ProcessedStage(Stage):
     def write_mode(self, dataset: str) -> str:
         """How the images of a dataset are stored."""
         data = self.config.data
-        statistics = data.data_statistics.get(dataset)
-        channels = BUILT_IN_CHANNELS.get(dataset, len(statistics.mean) if statistics else 3)
+        channels = find_source(dataset, self.config, self.paths).channels
         chosen = data.write_mode.get(dataset)
         return "raw" if channels == 1 else chosen or default_write_mode(data.data_resolution[dataset], channels)
 
