@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 __all__ = [
-    "BUILT_IN_CHANNELS",
-    "BUILT_IN_CLASS_COUNTS",
     "DataConfig",
     "DataSource",
     "GratingsConfig",
@@ -21,12 +19,6 @@ __all__ = [
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 
-BUILT_IN_CLASS_COUNTS = {"mnist": 10, "cifar10": 10, "cifar100": 100}
-"""How many classes the downloadable datasets have; gratings have one for each orientation."""
-
-BUILT_IN_CHANNELS = {"gratings": 3, "mnist": 1, "cifar10": 3, "cifar100": 3}
-"""How many channels the images of the datasets that this project writes have."""
-
 
 def _check_name(value: object) -> str:
     if value is None or isinstance(value, bool):
@@ -34,28 +26,28 @@ def _check_name(value: object) -> str:
     text = str(value)
     if not re.fullmatch(NAME_PATTERN, text):
         raise ValueError(
-            f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', beginning with a letter or digit"
+            f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', and begin with a letter or digit"
         )
     return text
 
 
 Name = Annotated[str, BeforeValidator(_check_name)]
-"""A name that becomes a folder and so must not leave the data root."""
+"""A name that becomes a folder, and so must not lead out of the data root."""
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values do not change."""
+    """A part of the configuration. Unknown keys are errors, and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class DataSource(Section):
-    """Where the images of a dataset come from.
+    """Where the images of a dataset come from, if not from its usual place.
 
-    An archive: its address and the checksum that it must have, which replaces torchvision's own, inner ones included.
-    Or a dataset class of one's own, by import path, with more arguments for it; see `open_own_dataset`.
+    Either an archive: its address and checksum, which replace those of torchvision, also for the files inside.
+    Or a dataset class by import path, with further arguments for it; see `dynvision.data.sources.class_path`.
     """
 
     class_path: str | None = Field(None, alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
@@ -71,7 +63,7 @@ class DataSource(Section):
         if self.args and self.class_path is None:
             raise ValueError("'args' are the arguments of a 'class', and there is none")
         if self.url is not None and self.md5 is None and not self.files:
-            raise ValueError("a source of your own needs its checksum: add 'md5' (or 'files' for mnist)")
+            raise ValueError("a source of your own needs its checksum: add 'md5' (or 'files' if it is several files)")
         return self
 
 
@@ -91,7 +83,7 @@ class Statistics(Section):
 
 
 class GratingsConfig(Section):
-    """The embedded dataset of oriented gratings; see `dynvision.data.gratings`."""
+    """The embedded dataset of oriented gratings; see `dynvision.data.sources.gratings`."""
 
     orientations: int = Field(8, ge=2, le=180)
     train_per_class: int = Field(200, ge=2)
@@ -134,15 +126,11 @@ class DataConfig(Section):
     transform_presets: dict[Name, list[str]] = Field(default_factory=dict)
     gratings: GratingsConfig = GratingsConfig()
 
-    def class_count(self, dataset: str) -> int | None:
-        """How many classes a dataset has; `None` for one whose folders say so."""
-        return self.gratings.orientations if dataset == "gratings" else BUILT_IN_CLASS_COUNTS.get(dataset)
-
     def groups(self, dataset: str) -> dict[str, list[int] | None]:
-        """The groups of a dataset; `all` (every class) comes first and is `None`."""
+        """Return the groups of a dataset by name. `all`, which means every class, comes first and is `None`."""
         return {"all": None, **self.data_groups.get(dataset, {})}
 
     def mounts(self) -> dict[str, str]:
-        """Mounted datasets and the folder where each is found."""
+        """Return the folder of each mounted dataset."""
         mounted = self.mounted_datasets
         return mounted if isinstance(mounted, dict) else {name: f"/{name}" for name in mounted}

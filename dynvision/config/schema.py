@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from dynvision.config.conditions import all_conditions, presentation_of
-from dynvision.config.data import BUILT_IN_CHANNELS, BUILT_IN_CLASS_COUNTS, DataConfig, DataSource, Name, Section
+from dynvision.config.data import DataConfig, Name, Section
+from dynvision.config.datasets import check_datasets, count_classes
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.config.models import ModelConfig
 from dynvision.config.recording import RecordConfig, RunConfig
@@ -44,6 +45,10 @@ class Config(Section):
     def datasets(self) -> list[str]:
         """The datasets, in the order of `data_resolution`."""
         return list(self.data.data_resolution)
+
+    def class_count(self, dataset: str) -> int | None:
+        """Return how many classes a dataset has; `None` if only its images say so."""
+        return count_classes(self.data, dataset)
 
     def subjects_of(self, experiment: str) -> list[str]:
         """The subjects that take part in an experiment."""
@@ -152,33 +157,7 @@ class Config(Section):
                 _check("dataset", dataset, self.datasets, f"{where}: {key}")
         for dataset in self.data.mounts():
             _check("dataset", dataset, self.datasets, f"{where}: mounted_datasets")
-        for dataset, source in self.data.data_sources.items():
-            self._check_source(f"{where}: data_sources.{dataset}", dataset, source)
-        for dataset, statistics in self.data.data_statistics.items():
-            channels = BUILT_IN_CHANNELS.get(dataset)
-            if channels is not None and len(statistics.mean) != channels:
-                raise ConfigError(
-                    f"{where}: data_statistics.{dataset}: {len(statistics.mean)} means for images of "
-                    f"{channels} channels"
-                )
-        for dataset, groups in self.data.data_groups.items():
-            count = self.data.class_count(dataset)
-            for group, classes in groups.items():
-                _check_group(f"{where}: data_groups.{dataset}.{group}", dataset, group, classes, count)
-
-    def _check_source(self, where: str, dataset: str, source: DataSource) -> None:
-        if source.class_path is not None:
-            if dataset in BUILT_IN_CLASS_COUNTS or dataset == "gratings" or dataset in self.data.mounts():
-                raise ConfigError(f"{where}: '{dataset}' has its own images; give the class another dataset's name")
-            return
-        if dataset not in BUILT_IN_CLASS_COUNTS:
-            raise ConfigError(f"{where}: '{dataset}' is not downloaded; only {', '.join(BUILT_IN_CLASS_COUNTS)} are")
-        if dataset == "mnist" and source.md5 is not None:
-            raise ConfigError(f"{where}.md5: mnist is four files; give each its checksum under 'files'")
-        if dataset != "mnist" and source.files:
-            raise ConfigError(f"{where}.files: {dataset} is one archive; give its checksum as 'md5'")
-        if dataset != "mnist" and source.url is not None and source.md5 is None:
-            raise ConfigError(f"{where}: a source of your own needs its checksum: add 'md5'")
+        check_datasets(self.data, where)
 
     def _check_presentations(self, name: str, where: str) -> None:
         experiment = self.experiments[name]
@@ -220,16 +199,3 @@ def _first_message(error: ValidationError) -> str:
 def _check(kind: str, name: str, valid: object, where: str) -> None:
     if name not in valid:  # type: ignore[operator]
         raise unknown_name(kind, name, valid, where)  # type: ignore[arg-type]
-
-
-def _check_group(where: str, dataset: str, group: str, classes: list[int], count: int | None) -> None:
-    if group == "all":
-        raise ConfigError(f"{where}: 'all' always means every class; choose another name")
-    if not classes:
-        raise ConfigError(f"{where}: the group is empty; list class indices")
-    if twice := sorted({c for c in classes if classes.count(c) > 1}):
-        raise ConfigError(f"{where}: class index {twice[0]} is listed twice")
-    if count is not None and (outside := [c for c in classes if c >= count]):
-        raise ConfigError(
-            f"{where}: class index {outside[0]} is outside '{dataset}', whose classes are 0 to {count - 1}"
-        )

@@ -139,7 +139,7 @@ def get_target_transform(name: str, *, config: Config | None = None) -> TargetTr
             if group not in groups:
                 raise unknown_name("class group", group, groups, dataset)
             classes = groups[group]
-            count = config.data.class_count(dataset)
+            count = config.class_count(dataset)
             if classes is None and count is None:
                 raise UnknownNameError(f"the classes of '{dataset}' are its folders; name one of its groups instead")
             return TargetTransform(classes if classes is not None else range(int(count or 0)), name)

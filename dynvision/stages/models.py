@@ -215,7 +215,7 @@ class ModelsStage(Stage):
         named = self.stages.of(RawStage).class_index(dataset)
         if named is not None:
             return [{"index": index, "name": name, "folder": folder} for index, (folder, name) in sorted(named.items())]
-        count = self.config.data.class_count(dataset) or 0
+        count = self.config.class_count(dataset) or 0
         return [{"index": index, "name": str(index), "folder": str(index)} for index in range(count)]
 
     def _augmentation(self, dataset: str, preset: str | None) -> Any:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.data import BUILT_IN_CHANNELS
 from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, verify_beton
 from dynvision.data.betons.spec import BetonFile, default_write_mode
 from dynvision.data.betons.writing import write_betons
 from dynvision.data.images.samples import list_samples
 from dynvision.data.images.splits import stratified_split
+from dynvision.data.sources.registry import find_source
 from dynvision.errors import DataError, DynvisionError, unknown_name
 from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record
@@ -106,8 +106,7 @@ class ProcessedStage(Stage):
     def write_mode(self, dataset: str) -> str:
         """Return how the images of a dataset are stored: one of `WRITE_MODES`."""
         data = self.config.data
-        statistics = data.data_statistics.get(dataset)
-        channels = BUILT_IN_CHANNELS.get(dataset, len(statistics.mean) if statistics else 3)
+        channels = find_source(dataset, self.config, self.paths).channels
         chosen = data.write_mode.get(dataset)
         return "raw" if channels == 1 else chosen or default_write_mode(data.data_resolution[dataset], channels)
 

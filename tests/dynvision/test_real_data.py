@@ -13,7 +13,7 @@ import torch
 
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.data.group_folder import GroupFolder
-from dynvision.data.sources.archives import open_split
+from dynvision.data.sources.mnist import Mnist
 from dynvision.errors import DataError
 from dynvision.paths import Paths
 from dynvision.workspace.building import build_targets
@@ -109,7 +109,7 @@ def test_real_mnist_keeps_its_one_channel_to_the_beton(real_data, tmp_path, smal
         source = {"mnist": {"url": address, "files": {name: sums[name] for name in names}}}
         edit_yaml(small_config / "config_data.yaml", lambda c: c.update(data_sources=source))
         build_chain(tmp_path, small_config, "processed/mnist:test_89")
-    digits = open_split("mnist", "test", [tmp_path / "data" / "raw" / "mnist" / "archive" / name for name in names])
+    digits = Mnist.read_split("test", [tmp_path / "data" / "raw" / "mnist" / "archive" / name for name in names])
     images, labels = read_pixels(tmp_path / "data" / "processed" / "mnist" / "test_89" / "test.beton")
     chosen = np.concatenate([np.flatnonzero(digits.labels == label) for label in (8, 9)])
     assert images.shape == (len(chosen), 1, 28, 28)

@@ -1,9 +1,9 @@
-"""Datasets given as a class by import path: their images are exported like those of an archive."""
+"""Datasets that are given as a class by import path; their images are exported like those of an archive."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.config.data import DataSource
+from dynvision.data.sources.base import ExportedSource
 from dynvision.errors import ConfigError, DataError
+from dynvision.system.source_code import digest_source
 
-__all__ = ["OwnDataset", "open_own_dataset"]
+__all__ = ["ImportedClass", "OwnDataset", "open_own_dataset"]
+
+
+class ImportedClass(ExportedSource):
+    """The class that `data_sources.<dataset>.class` names."""
+
+    def settings(self, split: str) -> dict[str, Any]:
+        """Return the class, its arguments, a digest of its source file, and the channels."""
+        given = self._given
+        return {
+            "class": given.class_path,
+            "args": given.args,
+            "source": digest_source(str(given.class_path)),
+            "channels": self.channels,
+        }
+
+    def open(self, split: str) -> OwnDataset:
+        """Make the dataset of a split. Its files are in `data/external/<dataset>` or `data/raw/<dataset>`."""
+        bases = [self.paths.external(self.dataset), self.paths.raw(self.dataset)]
+        folder = next((base for base in bases if base.is_dir()), bases[0])
+        where = f"{self.config.folder / 'config_data.yaml'}: data_sources.{self.dataset}.class"
+        return open_own_dataset(str(self._given.class_path), self._given.args, folder, split, where)
+
+    @property
+    def _given(self) -> DataSource:
+        return self.config.data.data_sources[self.dataset]
 
 
 @dataclass(frozen=True)
 class OwnDataset:
-    """One split of a dataset of one's own.
+    """One split of a dataset that the user wrote.
 
     Attributes:
         dataset: Gives (image, label) items.
-        classes: The classes' names by index.
+        classes: The names of the classes, by index.
         where: Names it in errors.
     """
 
@@ -47,46 +75,48 @@ class OwnDataset:
 def open_own_dataset(class_path: str, arguments: dict[str, Any], folder: Path, split: str, where: str) -> OwnDataset:
     """Make a split of a dataset from its class.
 
-    The class takes `root` for the folder, where it takes that, and `split` ('train', 'test') or `train` (true,
-    false) for the split. Its items are (image, label): a PIL image, an array `[H, W]` or `[H, W, 3]`, or a tensor
-    `[C, H, W]`, of 8 bits or in [0, 1]; labels are indices from 0. Names of classes are its `classes`, where it
-    has them.
+    The class takes `split` ('train', 'test') or `train` (true, false), and `root` for the folder if it has such a
+    parameter. Its items are (image, label): a PIL image, an array `[H, W]` or `[H, W, 3]`, or a tensor `[C, H, W]`,
+    with 8 bits or in [0, 1]. Labels are indices from 0. Its attribute `classes`, if it has one, names the classes.
 
     Args:
         class_path: `module:Class`.
-        arguments: More arguments for it.
+        arguments: Further arguments of the class.
         folder: The folder of its files.
         split: `train` or `test`.
-        where: The file and key that name it.
+        where: The file and key that name the class, for messages.
 
     Raises:
-        ConfigError: The class cannot be imported or made, or does not say which images are which split.
-        DataError: Its items are not images with labels.
+        ConfigError: If the class cannot be imported or made, or does not say which images are which split.
+        DataError: If it has no images for the split, or its items are not images with labels.
     """
-    module, _, name = class_path.partition(":")
     try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        cls = pkgutil.resolve_name(class_path)
+    except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"{where}: cannot import '{class_path}': {error}. Write it as module:Class.") from error
-    parameters = inspect.signature(kind).parameters
-    chosen = (
-        {"split": split} if "split" in parameters else {"train": split == "train"} if "train" in parameters else None
-    )
-    if chosen is None:
-        raise ConfigError(
-            f"{where}: '{class_path}' takes neither 'split' nor 'train', so it cannot say which images are for "
-            "testing. Give its __init__ one of them."
-        )
-    given = {**chosen, **arguments}
-    if "root" in parameters:
+    given = _choose_arguments(cls, class_path, split, where) | arguments
+    if "root" in inspect.signature(cls).parameters:
         given["root"] = str(folder)
     try:
-        dataset = kind(**given)
+        dataset = cls(**given)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise ConfigError(f"{where}: '{class_path}' cannot be made with {given}: {error}") from error
     if not hasattr(dataset, "__len__") or len(dataset) == 0:
         raise DataError(f"{where}: '{class_path}' has no images for the split '{split}'")
     return OwnDataset(dataset, _name_classes(dataset, where), f"{class_path} ({split})")
+
+
+def _choose_arguments(cls: Any, class_path: str, split: str, where: str) -> dict[str, Any]:
+    """The argument with which a class takes the split."""
+    parameters = inspect.signature(cls).parameters
+    if "split" in parameters:
+        return {"split": split}
+    if "train" in parameters:
+        return {"train": split == "train"}
+    raise ConfigError(
+        f"{where}: '{class_path}' takes neither 'split' nor 'train', so it cannot say which images are for testing. "
+        "Give its __init__ one of them."
+    )
 
 
 def _name_classes(dataset: Any, where: str) -> list[str]:
@@ -105,11 +135,11 @@ def _take(dataset: Any, index: int, where: str) -> tuple[Any, int]:
         image, label = item
         return image, int(label)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: item {index} is no (image, label) pair: {type(item).__name__}") from error
+        raise DataError(f"{where}: item {index} is not an (image, label) pair: {type(item).__name__}") from error
 
 
 def _as_pixels(image: Any, where: str) -> npt.NDArray[np.uint8]:
-    """The image as `[H, W]` or `[H, W, 3]`, uint8."""
+    """Convert an image to `[H, W]` or `[H, W, 3]`, uint8."""
     if hasattr(image, "convert"):  # PIL
         return np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
     is_tensor = hasattr(image, "numpy")
@@ -119,7 +149,7 @@ def _as_pixels(image: Any, where: str) -> npt.NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         if not np.issubdtype(pixels.dtype, np.floating) or pixels.min() < 0 or pixels.max() > 1:
             raise DataError(
-                f"{where}: an image of type {pixels.dtype} from {pixels.min()} to {pixels.max()}; images are of 8 "
+                f"{where}: an image of type {pixels.dtype} from {pixels.min()} to {pixels.max()}; images have 8 "
                 "bits, or numbers in [0, 1]. Leave out transforms that standardize: data_statistics does that."
             )
         pixels = np.round(pixels * 255).astype(np.uint8)

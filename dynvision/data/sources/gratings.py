@@ -3,15 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dynvision.config.data import GratingsConfig
+from dynvision.data.sources.base import ExportedSource
 
-__all__ = ["class_names", "draw_grating", "iterate_gratings"]
+__all__ = ["Gratings", "class_names", "draw_grating", "iterate_gratings"]
 
 _SPLIT_SEED = {"train": 0, "test": 1}
+
+
+class Gratings(ExportedSource):
+    """Gratings that are drawn as the section `gratings` of `config_data.yaml` says."""
+
+    def settings(self, split: str) -> dict[str, Any]:
+        """Return the section without the number of images in the other split, and the size in pixels."""
+        other_split = "test_per_class" if split == "train" else "train_per_class"
+        return {
+            **self.config.data.gratings.model_dump(mode="json", exclude={other_split}),
+            "size": self.config.data.data_resolution[self.dataset],
+        }
+
+    def open(self, split: str) -> DrawnSplit:
+        """Open a split; each image is drawn when it is asked for."""
+        return DrawnSplit(self.config.data.gratings, split, self.config.data.data_resolution[self.dataset])
+
+
+@dataclass(frozen=True)
+class DrawnSplit:
+    """One split of the gratings.
+
+    Attributes:
+        settings: Orientations, counts, spatial frequency range, noise and seed.
+        split: `train` or `test`.
+        size: Width and height in pixels.
+    """
+
+    settings: GratingsConfig
+    split: str
+    size: int
+
+    @property
+    def classes(self) -> list[str]:
+        """The orientations."""
+        return class_names(self.settings)
+
+    def __len__(self) -> int:
+        return self.settings.orientations * _count_per_class(self.settings, self.split)
+
+    def __iter__(self) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        return iter(iterate_gratings(self.settings, self.split, self.size))
 
 
 def draw_grating(
@@ -34,15 +79,18 @@ def draw_grating(
 
     Args:
         size: Width and height in pixels.
-        orientation: Direction of modulation in degrees, counter-clockwise from rightward;
-            θ and θ + 180 give the same class of image.
+        orientation: Direction of modulation in degrees, counter-clockwise from rightward.
+            θ and θ + 180 are the same class of image.
         spatial_frequency: Cycles per image.
         phase: In radians.
         contrast: In [0, 1].
-        noise: Luminance added to each pixel, shape `[size, size]`.
+        noise: Luminance added to each pixel, shape `[size, size]`; `None` adds nothing.
 
     Returns:
-        Shape `[size, size, 3]`, uint8, the three channels equal.
+        Shape `[size, size, 3]`, uint8; the three channels are equal.
+
+    Raises:
+        ValueError: If the noise does not fit the image.
     """
     axis = (np.arange(size) + 0.5) / size - 0.5
     x, y = np.meshgrid(axis, -axis)
@@ -54,15 +102,15 @@ def draw_grating(
 
 
 def class_names(settings: GratingsConfig) -> list[str]:
-    """The classes: orientations in degrees, evenly spaced over 180."""
+    """Name the classes: orientations in degrees, evenly spaced over 180."""
     return [f"{180 * k / settings.orientations:g} deg" for k in range(settings.orientations)]
 
 
 def iterate_gratings(settings: GratingsConfig, split: str, size: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Draw a split, class after class.
 
-    Each image has its own generator, seeded by (seed, split, class, number), so that changing how
-    many there are leaves the others as they were.
+    Each image has its own generator, seeded by (seed, split, class, number). So another number of images leaves the
+    existing ones as they are.
 
     Args:
         settings: Orientations, counts, spatial frequency range, noise and seed.
@@ -72,7 +120,7 @@ def iterate_gratings(settings: GratingsConfig, split: str, size: int) -> Iterato
     Yields:
         Class index and image `[size, size, 3]`, uint8.
     """
-    count = settings.train_per_class if split == "train" else settings.test_per_class
+    count = _count_per_class(settings, split)
     low, high = settings.spatial_frequency
     for index in range(settings.orientations):
         for number in range(count):
@@ -81,3 +129,7 @@ def iterate_gratings(settings: GratingsConfig, split: str, size: int) -> Iterato
             noise = rng.normal(0, settings.noise, (size, size))
             orientation = 180 * index / settings.orientations
             yield index, draw_grating(size, orientation, frequency, phase, settings.contrast, noise)
+
+
+def _count_per_class(settings: GratingsConfig, split: str) -> int:
+    return settings.train_per_class if split == "train" else settings.test_per_class

@@ -277,7 +277,7 @@ REFUSED = [
         {"url": "http://m/c", "files": {"c": "0" * 32}},
         "one archive; give its checksum",
     ),
-    (DATA, "data_sources.mnist", {"url": "http://m/", "md5": "0" * 32}, "mnist is four files"),
+    (DATA, "data_sources.mnist", {"url": "http://m/", "md5": "0" * 32}, "mnist is 4 files"),
     (DATA, "data_sources.gratings", {"url": "http://m/g", "md5": "0" * 32}, "'gratings' is not downloaded"),
     (DATA, "owners", ["vision"], "owners"),
     (DATA, "data_statistics.gratings", {"mean": [0.5], "std": [0.3]}, "1 means for images of 3 channels"),

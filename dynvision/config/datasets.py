@@ -1,0 +1,106 @@
+"""The datasets that this project knows by name: what the configuration has to know before any image exists.
+
+A dataset that is not listed is one of the user's own: folders of images, or a class named in `data_sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynvision.config.data import DataConfig, DataSource
+from dynvision.errors import ConfigError
+
+__all__ = ["KNOWN_DATASETS", "KnownDataset", "check_datasets", "count_classes"]
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """The facts about one dataset.
+
+    Attributes:
+        source: The class that gives its images, as `module:Class` inside `dynvision.data.sources`.
+        channels: The channels of its images.
+        class_count: How many classes it has under a configuration.
+        n_archives: How many files it is downloaded as; 0 if it is not downloaded.
+    """
+
+    source: str
+    channels: int
+    class_count: Callable[[DataConfig], int]
+    n_archives: int = 0
+
+
+KNOWN_DATASETS = {
+    "gratings": KnownDataset("gratings:Gratings", channels=3, class_count=lambda data: data.gratings.orientations),
+    "mnist": KnownDataset("mnist:Mnist", channels=1, class_count=lambda _: 10, n_archives=4),
+    "cifar10": KnownDataset("cifar:Cifar10", channels=3, class_count=lambda _: 10, n_archives=1),
+    "cifar100": KnownDataset("cifar:Cifar100", channels=3, class_count=lambda _: 100, n_archives=1),
+}
+"""One line for each dataset; `dynvision.data.sources.registry` finds its source through it."""
+
+
+def count_classes(data: DataConfig, dataset: str) -> int | None:
+    """Return how many classes a dataset has; `None` if only its images say so."""
+    known = KNOWN_DATASETS.get(dataset)
+    return None if known is None else known.class_count(data)
+
+
+def check_datasets(data: DataConfig, file: Path) -> None:
+    """Check the sources, statistics and groups of every dataset against what is known of it.
+
+    Args:
+        data: The content of `config_data.yaml`.
+        file: Its path, for the message.
+
+    Raises:
+        ConfigError: A source does not fit its dataset, the statistics have another number of channels, or a group
+            is empty, repeats a class index or has one outside its dataset.
+    """
+    for dataset, source in data.data_sources.items():
+        _check_source(f"{file}: data_sources.{dataset}", data, dataset, source)
+    for dataset, statistics in data.data_statistics.items():
+        known = KNOWN_DATASETS.get(dataset)
+        if known is not None and len(statistics.mean) != known.channels:
+            raise ConfigError(
+                f"{file}: data_statistics.{dataset}: {len(statistics.mean)} means for images of "
+                f"{known.channels} channels"
+            )
+    for dataset, groups in data.data_groups.items():
+        for group, classes in groups.items():
+            where = f"{file}: data_groups.{dataset}.{group}"
+            _check_group(where, dataset, group, classes, count_classes(data, dataset))
+
+
+def _check_source(where: str, data: DataConfig, dataset: str, source: DataSource) -> None:
+    known = KNOWN_DATASETS.get(dataset)
+    if source.class_path is not None:
+        if known is not None or dataset in data.mounts():
+            raise ConfigError(f"{where}: '{dataset}' has its own images; give the class another dataset's name")
+        return
+    if known is None or known.n_archives == 0:
+        downloaded = [name for name, other in KNOWN_DATASETS.items() if other.n_archives]
+        raise ConfigError(f"{where}: '{dataset}' is not downloaded; only {', '.join(downloaded)} are")
+    if known.n_archives > 1:
+        if source.md5 is not None:
+            raise ConfigError(
+                f"{where}.md5: {dataset} is {known.n_archives} files; give each its checksum under 'files'"
+            )
+    elif source.files:
+        raise ConfigError(f"{where}.files: {dataset} is one archive; give its checksum as 'md5'")
+    elif source.url is not None and source.md5 is None:
+        raise ConfigError(f"{where}: a source of your own needs its checksum: add 'md5'")
+
+
+def _check_group(where: str, dataset: str, group: str, classes: list[int], count: int | None) -> None:
+    if group == "all":
+        raise ConfigError(f"{where}: 'all' always means every class; choose another name")
+    if not classes:
+        raise ConfigError(f"{where}: the group is empty; list class indices")
+    if repeated := sorted({c for c in classes if classes.count(c) > 1}):
+        raise ConfigError(f"{where}: class index {repeated[0]} is listed twice")
+    if count is not None and (outside := [c for c in classes if c >= count]):
+        raise ConfigError(
+            f"{where}: class index {outside[0]} is outside '{dataset}', whose classes are 0 to {count - 1}"
+        )

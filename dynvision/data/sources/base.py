@@ -1,0 +1,104 @@
+"""What a source answers for its dataset; each kind of dataset is one module of this folder."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dynvision.config import Config
+from dynvision.config.datasets import KNOWN_DATASETS
+from dynvision.errors import ConfigError
+from dynvision.paths import Paths
+
+__all__ = ["ExportedSource", "Images", "Source"]
+
+
+class Images(Protocol):
+    """The images of one split, in the source's own order."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the classes, by index."""
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+
+    def __iter__(self) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """Yield the class index and the pixels of each image, `[H, W, 3]` or `[H, W]`, uint8."""
+
+
+class Source(ABC):
+    """Where the images of one dataset come from.
+
+    Args:
+        dataset: The name of the dataset.
+        config: The configuration.
+        paths: The paths of the root.
+    """
+
+    def __init__(self, dataset: str, config: Config, paths: Paths) -> None:
+        self.dataset = dataset
+        self.config = config
+        self.paths = paths
+
+    @property
+    def class_count(self) -> int | None:
+        """How many classes the dataset has; `None` if only its images say so."""
+        return self.config.class_count(self.dataset)
+
+    @property
+    def channels(self) -> int:
+        """The channels of the images: 1 if the dataset has statistics of one channel, otherwise 3."""
+        statistics = self.config.data.data_statistics.get(self.dataset)
+        return 1 if statistics is not None and len(statistics.mean) == 1 else 3
+
+    @abstractmethod
+    def settings(self, split: str) -> dict[str, Any]:
+        """Return what the images of a split depend on, as JSON-ready values; another value makes them stale."""
+
+    @abstractmethod
+    def folder(self, split: str) -> Path:
+        """Return the folder that contains the class folders of a split."""
+
+    def class_index(self) -> dict[int, tuple[str, str]] | None:
+        """Read the folder and the name of each class from the dataset's index file; `None` if it has none.
+
+        Raises:
+            ConfigError: If the file cannot be read.
+        """
+        given = self.config.data.class_index_files.get(self.dataset)
+        if given is None:
+            return None
+        path = self.paths.root / Path(given).expanduser()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return {int(index): (str(entry[0]), str(entry[1])) for index, entry in content.items()}
+        except (OSError, ValueError, LookupError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.config.folder / 'config_data.yaml'}: class_index_files.{self.dataset}: cannot read {path} "
+                f"({error}). It maps each index to [folder, name]."
+            ) from error
+
+
+class ExportedSource(Source):
+    """A source whose images this project writes to `data/raw/<dataset>/<split>`."""
+
+    @property
+    def channels(self) -> int:
+        """The channels of a known dataset; otherwise as many as the statistics say."""
+        known = KNOWN_DATASETS.get(self.dataset)
+        return super().channels if known is None else known.channels
+
+    def folder(self, split: str) -> Path:
+        """Return `data/raw/<dataset>/<split>`."""
+        return self.paths.raw(self.dataset, split)
+
+    @abstractmethod
+    def open(self, split: str) -> Images:
+        """Open the images of a split. The caller holds the lock of its output."""

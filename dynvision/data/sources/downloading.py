@@ -1,0 +1,116 @@
+"""Downloading the archives of a dataset and comparing their checksums, with torchvision's own code."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynvision.errors import DataError, MissingError
+from dynvision.system.files import make_directory, output_lock, remove_leftovers, replace_file, temporary_sibling
+
+__all__ = ["ArchiveFile", "fetch_files"]
+
+_DOWNLOAD_TIMEOUT = 6 * 3600.0
+"""Seconds to wait for another process that downloads the same archive."""
+
+
+@dataclass(frozen=True)
+class ArchiveFile:
+    """A file to download.
+
+    Attributes:
+        name: Its name.
+        urls: The addresses that have it; each is tried until one succeeds.
+        md5: Its MD5 checksum, 32 hexadecimal digits.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    md5: str
+
+
+def fetch_files(files: list[ArchiveFile], folder: Path, dataset: str) -> list[Path]:
+    """Find files with the right checksum, or download them.
+
+    An existing file in `folder` with another checksum is left as it is and named in the error. Files that torchvision
+    itself has put next to the dataset's folder are used from there.
+
+    Args:
+        files: The files.
+        folder: Where archives are kept: `data/raw/<dataset>/archive`.
+        dataset: The name of the dataset, for messages.
+
+    Returns:
+        The path of each file.
+
+    Raises:
+        DataError: If a checksum is wrong.
+        MissingError: If a file does not exist and cannot be downloaded; the message says where to put it.
+    """
+    from torchvision.datasets.utils import calculate_md5
+
+    paths = []
+    for file in files:
+        path = folder / file.name
+        raw = folder.parent.parent
+        usable = next(
+            (p for p in (raw / file.name, raw / "MNIST" / "raw" / file.name) if _has_checksum(p, file.md5)), None
+        )
+        if path.is_file():
+            actual = calculate_md5(path)
+            if actual != file.md5:
+                raise DataError(_wrong_checksum(path, actual, file.md5, dataset))
+        elif usable is None:
+            _download(dataset, file, path)
+        paths.append(path if usable is None or path.is_file() else usable)
+    return paths
+
+
+def _has_checksum(path: Path, md5: str) -> bool:
+    from torchvision.datasets.utils import calculate_md5
+
+    return path.is_file() and calculate_md5(path) == md5
+
+
+def _download(dataset: str, file: ArchiveFile, path: Path) -> None:
+    make_directory(path.parent)
+    with output_lock(path.parent, timeout=_DOWNLOAD_TIMEOUT):
+        # Both splits need the same archive: whoever waited for the lock finds it downloaded.
+        if not _has_checksum(path, file.md5):
+            remove_leftovers(path)
+            _download_from_any(dataset, file, path)
+
+
+def _download_from_any(dataset: str, file: ArchiveFile, path: Path) -> None:
+    from torchvision.datasets.utils import calculate_md5, download_url
+
+    temporary = temporary_sibling(path)
+    reasons = []
+    wrong = []
+    try:
+        for url in file.urls:
+            try:
+                download_url(url, str(temporary.parent), temporary.name)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                reasons.append(f"{url}: {error}")
+                continue
+            actual = calculate_md5(temporary)
+            if actual == file.md5:
+                return replace_file(temporary, path)
+            wrong.append(_wrong_checksum(url, actual, file.md5, dataset))
+    finally:
+        temporary.unlink(missing_ok=True)
+    if wrong:
+        raise DataError(wrong[0])
+    raise MissingError(
+        f"{file.name} of {dataset} does not exist and could not be downloaded ({'; '.join(reasons)}). "
+        f"Put it at {path} (MD5 {file.md5}), or give a mirror: data_sources.{dataset} in config_data.yaml."
+    )
+
+
+def _wrong_checksum(where: object, actual: str, expected: str, dataset: str) -> str:
+    return (
+        f"{where} has the wrong checksum: MD5 {actual}, expected {expected}. Remove the file and download it "
+        f"again; if it is the file you want, give its checksum under data_sources.{dataset} in config_data.yaml."
+    )
