@@ -122,8 +122,8 @@ def test_full_disk_says_what_to_do_keeps_what_was_written_and_a_rerun_succeeds(t
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill_up)
         expected = (
-            r"raw/gratings:train: .*\.train\.export could not be written \(.*No space left on device.*\)\. What is "
-            r"there is kept: make room or mend the disk, then go on: dynvision make raw/gratings:train"
+            r"raw/gratings:train: .*\.train\.export could not be written \(.*No space left on device.*\)\. The images "
+            r"written so far are kept\. Free some space or repair the disk, then resume: dynvision make raw/gratings:train"
         )
         with pytest.raises(DynvisionError, match=expected):
             build(tmp_path)

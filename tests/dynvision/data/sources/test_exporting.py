@@ -191,7 +191,10 @@ def test_file_that_is_not_of_the_source_is_an_error_that_says_what_to_remove(tmp
     with pytest.raises(KeyboardInterrupt):
         export(stop_after(images, 0), folder, 40)
     (folder / "1" / "99999.png").write_bytes(b"stray")
-    expected = r"raw/x:train: .*/1 holds \d+ images where \d+ were exported, left by .*Remove .*\.train\.export and run"
+    expected = (
+        r"raw/x:train: .*/1 contains \d+ images, but \d+ were exported\. The others are from an interrupted export of "
+        r"something else\. Remove .*\.train\.export and run"
+    )
     with pytest.raises(DataError, match=expected):
         export(images, folder, 40)
 
