@@ -1,4 +1,4 @@
-"""The whole configuration, and the names that one file uses from another."""
+"""The whole configuration, and the checks of the names that one file uses from another."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ExperimentsFile(Section):
 
 
 class Config(Section):
-    """The three files together, with every name in them resolved."""
+    """The three files together; `check_names` checks every name in them."""
 
     folder: Path
     data: DataConfig
@@ -43,7 +43,7 @@ class Config(Section):
 
     @property
     def datasets(self) -> list[str]:
-        """The datasets, in the order of `data_resolution`."""
+        """The names of the datasets, in the order of `data_resolution`."""
         return list(self.data.data_resolution)
 
     def class_count(self, dataset: str) -> int | None:
@@ -51,17 +51,17 @@ class Config(Section):
         return count_classes(self.data, dataset)
 
     def subjects_of(self, experiment: str) -> list[str]:
-        """The subjects that take part in an experiment."""
+        """Return the names of the subjects that take part in an experiment."""
         chosen = self.experiments[experiment].subjects
         return list(self.subjects) if chosen == "all" else chosen
 
     def seeds(self, model: str, dataset: str) -> list[int]:
-        """The seeds with which a model is trained on a dataset: 0, and those of the subjects."""
+        """Return the seeds with which a model is trained on a dataset: 0, and those of the subjects."""
         used = {s.seed for s in self.subjects.values() if (s.model, s.dataset) == (model, dataset)}
         return sorted(used | {0})
 
     def record(self, experiment: str, subject: str) -> RecordConfig:
-        """What is recorded: the model's settings with the experiment's over them."""
+        """Return what is recorded: the settings of the experiment take precedence over those of the model."""
         model = self.models[self.subjects[subject].model]
         changes = self.experiments[experiment].record
         settings = {**model.record.model_dump(), **changes}
@@ -74,7 +74,7 @@ class Config(Section):
             raise ConfigError(f"{where}, with subject '{subject}': {_first_message(error)}") from error
 
     def run(self, experiment: str, subject: str) -> RunConfig:
-        """How an experiment is computed: the model's settings with the experiment's over them."""
+        """Return how an experiment is computed: its settings take precedence over those of the model."""
         model = self.models[self.subjects[subject].model]
         try:
             return RunConfig(**{**model.run.model_dump(), **self.experiments[experiment].run})
@@ -83,13 +83,13 @@ class Config(Section):
             raise ConfigError(f"{where}, with subject '{subject}': {_first_message(error)}") from error
 
     def with_settings(self, experiment: str, settings: Mapping[str, Any]) -> Config:
-        """The same configuration with other settings of `record` and `run` for one experiment.
+        """Return the same configuration with other settings of `record` and `run` for one experiment.
 
         Raises:
-            ConfigError: There is no such setting, or it has an impossible value.
+            ConfigError: If there is no such setting, or it has an impossible value.
         """
-        held = self.experiments[experiment]
-        parts = {"record": dict(held.record), "run": dict(held.run)}
+        current = self.experiments[experiment]
+        parts = {"record": dict(current.record), "run": dict(current.run)}
         fields = {"record": RecordConfig.model_fields, "run": RunConfig.model_fields}
         for name, value in settings.items():
             part = next((part for part, known in fields.items() if name in known), None)
@@ -97,7 +97,7 @@ class Config(Section):
                 raise unknown_name("setting", name, [*fields["record"], *fields["run"]], f"a run of {experiment}")
             parts[part][name] = value
         try:
-            changed = ExperimentConfig(**{**held.model_dump(), **parts})
+            changed = ExperimentConfig(**{**current.model_dump(), **parts})
         except ValidationError as error:
             raise ConfigError(f"a run of {experiment}: {_first_message(error)}") from error
         whole = self.model_copy(update={"experiments": {**self.experiments, experiment: changed}})
@@ -110,8 +110,8 @@ class Config(Section):
         """Check every name that refers to another entry.
 
         Raises:
-            UnknownNameError: A name does not exist; the message names file, key and nearest name.
-            ConfigError: A class index is outside its dataset.
+            UnknownNameError: If a name does not exist; the message names file, key and nearest name.
+            ConfigError: If something does not fit its dataset, experiment or model.
         """
         self._check_data()
         for name, model in self.models.items():
@@ -184,11 +184,11 @@ class Config(Section):
     def _check_step_length(self, name: str, where: str, dt: float | None) -> None:
         for subject in self.subjects_of(name):
             model = self.subjects[subject].model
-            held = self.models[model].args.get("dt")
-            if dt is not None and held is not None and float(held) != float(dt):
+            own = self.models[model].args.get("dt")
+            if dt is not None and own is not None and float(own) != float(dt):
                 raise ConfigError(
                     f"{where}.data_args.dt: {dt:g} ms, but a step of the model '{model}' (subject '{subject}') is "
-                    f"{held:g} ms. Give both the same."
+                    f"{own:g} ms. Give both the same."
                 )
 
 
@@ -196,6 +196,6 @@ def _first_message(error: ValidationError) -> str:
     return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
-def _check(kind: str, name: str, valid: object, where: str) -> None:
+def _check(noun: str, name: str, valid: object, where: str) -> None:
     if name not in valid:  # type: ignore[operator]
-        raise unknown_name(kind, name, valid, where)  # type: ignore[arg-type]
+        raise unknown_name(noun, name, valid, where)  # type: ignore[arg-type]

@@ -25,9 +25,9 @@ class GroupFolder(VisionDataset):
 
     Args:
         folder: `data/interim/<dataset>/<split>_<group>`.
-        paths: The paths of the root it lies in.
-        transform: What is done to an image (PIL, RGB or grey).
-        target_transform: What is done to a label.
+        paths: The paths of the root.
+        transform: Applied to each image (PIL, RGB or grey).
+        target_transform: Applied to each label.
         record: The record of the folder; by default its `folder.link`.
 
     Attributes:
@@ -35,11 +35,11 @@ class GroupFolder(VisionDataset):
         targets: The labels in the dataset's own order.
         group_targets: The labels within the group.
         classes: The names of the group's classes.
-        class_to_idx: Index in the dataset's own order of each name.
+        class_to_idx: The index of each name in the dataset's own order.
         channels: 3, or 1 for a dataset of one channel.
 
     Raises:
-        MissingError: The folder has not been made; names the command.
+        MissingError: If the folder has not been made; the message names the command.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -24,35 +24,26 @@ def get_data_transform(
 ) -> Callable[[Any], Any] | list[Any]:
     """Make the transform of one or several presets of `transform_presets`.
 
-    A preset is a list of `Name(arguments)` strings. Names are those of torchvision.transforms.v2, or
-    of ffcv.transforms in presets that begin with `ffcv`.
+    A preset is a list of `Name(arguments)` strings. The names are those of torchvision.transforms.v2, or of
+    ffcv.transforms in presets that begin with `ffcv`.
 
     Args:
-        presets: The preset's name, or several that follow one another.
-        data_name: A dataset: its own variant of a preset (`train_mnist` for `train`) takes the place of the
-            general one, and a preset of the dataset's own name follows.
-        config: The configuration; by default the one that is found.
-        tensors: The images are float tensors already, so none is made of a PIL image.
+        presets: The name of the preset, or several that are applied one after the other.
+        data_name: A dataset. Its own variant of a preset (`train_mnist` for `train`) replaces the general one, and the
+            preset with the dataset's name is applied last.
+        config: The configuration; by default that of the current folder.
+        tensors: Whether the images are float tensors already, so that no PIL image is converted.
 
     Returns:
         A callable on images; for `ffcv…` presets the list of operations of an FFCV pipeline.
 
     Raises:
-        UnknownNameError: A preset or transform does not exist; the message names the nearest.
-        ConfigError: A transform's text or arguments are wrong.
+        UnknownNameError: If a preset or transform does not exist; the message names the nearest.
+        ConfigError: If the text or the arguments of a transform are wrong.
     """
     config = config or load_config()
     valid = config.data.transform_presets
-    names = [presets] if isinstance(presets, str) else list(presets)
-    if not names:
-        raise ConfigError("no transform preset is named; name one, such as 'train'")
-    if data_name is not None:
-        names = [f"{n}_{data_name}" if f"{n}_{data_name}" in valid else n for n in names]
-        takes_own = data_name in valid and data_name not in names and not names[0].startswith("ffcv")
-        names += [data_name] if takes_own else []
-    for name in names:
-        if name not in valid:
-            raise unknown_name("transform preset", name, valid)
+    names = _choose_presets([presets] if isinstance(presets, str) else list(presets), data_name, valid)
     is_ffcv = any(name.startswith("ffcv") for name in names)
     if is_ffcv and not all(name.startswith("ffcv") for name in names):
         raise ConfigError(f"presets of FFCV and of torchvision cannot be put together: {', '.join(names)}")
@@ -69,13 +60,31 @@ def get_data_transform(
     return composed
 
 
+def _choose_presets(names: list[str], data_name: str | None, valid: Mapping[str, list[str]]) -> list[str]:
+    """Replace presets by the dataset's own variants, and add the preset with the dataset's name."""
+    if not names:
+        raise ConfigError("no transform preset is named; name one, such as 'train'")
+    if data_name is not None:
+        names = [f"{name}_{data_name}" if f"{name}_{data_name}" in valid else name for name in names]
+        if data_name in valid and data_name not in names and not names[0].startswith("ffcv"):
+            names = [*names, data_name]
+    for name in names:
+        if name not in valid:
+            raise unknown_name("transform preset", name, valid)
+    return names
+
+
 def parse_transform(text: str, library: ModuleType, where: str = "") -> Any:
-    """Make a transform of its text, `RandomCrop(32, padding=4)`; arguments are literals, nothing is evaluated.
+    """Make a transform from text such as `RandomCrop(32, padding=4)`. Arguments are literals; nothing is evaluated.
 
     Args:
         text: The text.
         library: The module that has the transform.
-        where: The file and key, for the message.
+        where: The file and key of the text, for the message.
+
+    Raises:
+        UnknownNameError: If the module has no such transform; the message names the nearest.
+        ConfigError: If the text or the arguments are wrong.
     """
     try:
         call = ast.parse(text, mode="eval").body
@@ -86,40 +95,44 @@ def parse_transform(text: str, library: ModuleType, where: str = "") -> Any:
         arguments = [ast.literal_eval(a) for a in call.args]
         named = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{where}: '{text}' is no transform: {error}") from error
-    kinds = {n: k for n, k in vars(library).items() if inspect.isclass(k) and not n.startswith("_")}
-    if call.func.id not in kinds:
-        raise unknown_name("transform", call.func.id, kinds, where)
+        raise ConfigError(f"{where}: '{text}' is not a transform: {error}") from error
+    transforms = {n: cls for n, cls in vars(library).items() if inspect.isclass(cls) and not n.startswith("_")}
+    if call.func.id not in transforms:
+        raise unknown_name("transform", call.func.id, transforms, where)
     try:
-        return kinds[call.func.id](*arguments, **named)
+        return transforms[call.func.id](*arguments, **named)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: '{text}' does not take these arguments: {error}") from error
 
 
 class TargetTransform:
-    """Maps a label of the dataset's own order to its index within a group.
+    """Maps a label in the dataset's own order to its label within a group.
 
     Attributes:
-        classes: The group's class indices; the place in the list is the group's label.
-        name: The group's full name, for messages.
+        classes: The class indices of the group, in the order of its labels.
+        name: The full name of the group, for messages.
     """
 
     def __init__(self, classes: Sequence[int], name: str) -> None:
         self.classes, self.name = list(classes), name
-        self._places = {index: place for place, index in enumerate(self.classes)}
+        self._group_labels = {index: label for label, index in enumerate(self.classes)}
 
     def __call__(self, label: int) -> int:
-        """Map original → group.
+        """Map a label in the dataset's own order to the label within the group.
 
         Raises:
-            ValueError: The label is not of the group.
+            ValueError: If the label is not in the group.
         """
-        if label != int(label) or int(label) not in self._places:
+        if label != int(label) or int(label) not in self._group_labels:
             raise ValueError(f"label {label} is not in the group '{self.name}', whose classes are {self.classes}")
-        return self._places[int(label)]
+        return self._group_labels[int(label)]
 
     def inverse(self, label: int) -> int:
-        """Map group → original."""
+        """Map a label within the group to the label in the dataset's own order.
+
+        Raises:
+            ValueError: If the group has no such label.
+        """
         if label != int(label) or not 0 <= int(label) < len(self.classes):
             raise ValueError(f"'{self.name}' has the labels 0 to {len(self.classes) - 1}, not {label}")
         return self.classes[int(label)]
@@ -128,8 +141,12 @@ class TargetTransform:
 def get_target_transform(name: str, *, config: Config | None = None) -> TargetTransform:
     """Make the map of a group's labels: `cifar100_invertebrates` maps 6, 7, 14 … to 0, 1, 2 ….
 
+    Args:
+        name: `<dataset>_<group>`.
+        config: The configuration; by default that of the current folder.
+
     Raises:
-        UnknownNameError: There is no such dataset or group; the message names the nearest.
+        UnknownNameError: If there is no such dataset or group; the message names the nearest.
     """
     config = config or load_config()
     for dataset in sorted(config.datasets, key=len, reverse=True):

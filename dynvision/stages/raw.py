@@ -1,4 +1,4 @@
-"""Raw: the images of a dataset as class folders, one partition a split."""
+"""Raw: the images of a dataset as class folders, one partition for each split."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ class RawStage(Stage):
             raise
         except OSError as error:
             raise DynvisionError(
-                f"{target}: {unfinished} could not be written ({error}). What is there is kept: make room or mend the "
-                f"disk, then go on: dynvision make {target}"
+                f"{target}: {unfinished} could not be written ({error}). The images written so far are kept. Free some "
+                f"space or repair the disk, then resume: dynvision make {target}"
             ) from error
         record = self._record(target, export, start)
         write_json(unfinished / "manifest.json", record.to_dict())
@@ -183,7 +183,7 @@ class RawStage(Stage):
         return record
 
     def _is_ours(self, target: Target) -> bool:
-        """Whether the folder was written by this project, put aside by a failed check or not."""
+        """Whether the folder was written by this project, even if a check has rejected it."""
         names = ("manifest.json", "manifest.json.rejected")
         contents = [read_json(self.output(target) / name) for name in names]
         return any(content is not None and content.get("target") == str(target) for content in contents)

@@ -11,13 +11,13 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".
 
 
 def list_images(folder: Path) -> list[str]:
-    """The names of the images in a class folder, in an order that depends on the names alone."""
+    """List the names of the images in a class folder, in an order that depends on the names alone."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if is_image_file(e))
 
 
 def is_image_file(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a file under the name of an image; a link that leads nowhere is one that is missing."""
+    """Whether an entry is a file with the suffix of an image. A broken link counts, as an image that is missing."""
     name = entry.name
     if name[0] == "." or os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
         return False

@@ -10,26 +10,26 @@ import numpy.typing as npt
 __all__ = ["FIT", "decode_image", "fit_image", "read_image"]
 
 FIT = "shorter side scaled by Pillow's bicubic filter with anti-aliasing, centre cropped"
-"""How an image of another size is brought to the dataset's resolution; kept with what is made of it."""
+"""How an image of another size is brought to the dataset's resolution; written to sidecars."""
 
 
 def read_image(path: str | Path, channels: int, resolution: int) -> npt.NDArray[np.uint8]:
     """Decode an image and bring it to the dataset's shape.
 
-    Deeper images are scaled to 8 bit, transparency is dropped, and an orientation tag is not followed.
+    Images of more than 8 bits are scaled to 8, transparency is dropped, and orientation tags are ignored.
 
     Args:
         path: The file.
         channels: 3 (RGB) or 1 (grey).
-        resolution: Width and height wanted, in pixels.
+        resolution: Width and height of the result, in pixels.
 
     Returns:
         Shape `[resolution, resolution, channels]`, uint8.
 
     Raises:
-        OSError: The file cannot be read, or is no image.
+        OSError: If the file cannot be read, or is not an image.
     """
-    # Half the time of np.fromfile, which counts for small images.
+    # This takes half the time of np.fromfile, which matters for small images.
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         encoded = np.frombuffer(file.read(), dtype=np.uint8)
     return fit_image(decode_image(encoded, channels), resolution)
@@ -46,7 +46,7 @@ def decode_image(encoded: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[n
         Shape `[H, W, channels]`, uint8.
 
     Raises:
-        OSError: It is no image, or is damaged.
+        OSError: If the bytes are not an image, or it is damaged.
     """
     import cv2
 
@@ -60,7 +60,15 @@ def decode_image(encoded: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[n
 
 
 def fit_image(pixels: npt.NDArray[np.uint8], resolution: int) -> npt.NDArray[np.uint8]:
-    """Scale the shorter side to `resolution` with anti-aliasing and crop the centre; no change where it fits."""
+    """Scale the shorter side to `resolution` with anti-aliasing and crop the centre.
+
+    Args:
+        pixels: Shape `[H, W, C]`, uint8, 1 or 3 channels.
+        resolution: Width and height of the result, in pixels.
+
+    Returns:
+        Shape `[resolution, resolution, C]`, uint8; the same pixels if they have that size already.
+    """
     if pixels.shape[:2] == (resolution, resolution):
         return np.ascontiguousarray(pixels)
     from PIL import Image, ImageOps

@@ -1,4 +1,4 @@
-"""Samples: the images of a group, each with where it comes from and its labels."""
+"""Samples: the images of a group, each with its file and its labels."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def list_samples(folder: Path, record: Record) -> list[Sample]:
         record: Its `folder.link`.
 
     Raises:
-        DataError: A class does not hold as many images as were counted when it was linked.
+        DataError: If a class folder has another number of images than when it was linked.
     """
     source = Path(record.details["source"])
     dataset = record.target.partition("/")[2].partition(":")[0]
     samples = []
-    for place_in_group, entry in enumerate(record.details["classes"]):
+    for group_label, entry in enumerate(record.details["classes"]):
         names = list_images(folder / entry["folder"])
         if len(names) != entry["count"]:
             raise DataError(
                 f"{folder / entry['folder']} holds {len(names)} images where {entry['count']} were counted. "
                 f"Make the raw stage again: dynvision make --force raw/{dataset}"
             )
-        place = (source / entry["folder"]).as_posix()
-        samples += [Sample(f"{place}/{name}", entry["index"], place_in_group) for name in names]
+        class_folder = (source / entry["folder"]).as_posix()
+        samples += [Sample(f"{class_folder}/{name}", entry["index"], group_label) for name in names]
     return samples

@@ -12,12 +12,11 @@ __all__ = ["spread_over_classes", "stratified_split"]
 def stratified_split(labels: Sequence[int], train_ratio: float, seed: int) -> tuple[list[int], list[int]]:
     """Split indices so that every class has the same share in both parts.
 
-    Each class is shuffled by a generator of its own, seeded by (seed, class), so that adding a
-    class leaves the others' split as it was. A class of two or more images has at least one in
-    each part.
+    Each class is shuffled by its own generator, seeded by (seed, class). So the split of a class does not depend on the
+    other classes. A class of two or more images has at least one in each part.
 
     Args:
-        labels: The class of each image.
+        labels: The class of each image, shape `[N]`.
         train_ratio: Share of the training part, in (0, 1).
         seed: The seed of the split.
 
@@ -38,11 +37,11 @@ def stratified_split(labels: Sequence[int], train_ratio: float, seed: int) -> tu
 
 
 def spread_over_classes(labels: Sequence[int], count: int | None) -> list[int]:
-    """Choose `count` images evenly over the classes, the first of each class first.
+    """Choose `count` images evenly over the classes, beginning with the first of each class.
 
     Args:
-        labels: The class of each image.
-        count: How many; `None` or more than there are takes all.
+        labels: The class of each image, shape `[N]`.
+        count: How many; `None`, or more than exist, chooses all.
 
     Returns:
         Indices in ascending order.

@@ -1,4 +1,4 @@
-"""Class folders: finding what is in them."""
+"""Class folders: counting the images in them without opening any."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dynvision.system.files import read_json, write_json
 __all__ = ["MANY_IMAGES", "ClassFolder", "Export", "scan_class_folders"]
 
 MANY_IMAGES = 50_000
-"""Up to as many, every image is looked at each time, which takes a fraction of a second."""
+"""Up to this number, every image is looked at each time, which takes a fraction of a second."""
 _SCANNERS = 16
-"""Threads that look at class folders; they wait for the disk or the network."""
+"""Threads that look at class folders. They mostly wait for the disk or the network."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ClassFolder:
         index: Its index in the dataset's own order.
         name: What it shows.
         folder: The name of its folder.
-        count: How many images the split holds.
+        count: How many images of it are in the split.
     """
 
     index: int
@@ -40,15 +40,20 @@ class ClassFolder:
     count: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The class as JSON-ready values."""
+        """Return the class as JSON-ready values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Export:
-    """What an export wrote: its classes, a digest of all pixels and labels, bytes and geometry.
+    """The class folders of one split.
 
-    Of folders that were found, also what is in them that is no image: how many of each class folder, and one by name.
+    Attributes:
+        classes: The classes, by index.
+        digest: Of all pixels and labels if this project wrote the images; otherwise of their names, sizes and times.
+        n_bytes: The size of all images.
+        shape: The shape of an image; `None` if none was opened.
+        ignored: For each class folder with files that are not images: how many there are, and the name of one.
     """
 
     classes: list[ClassFolder]
@@ -61,38 +66,31 @@ class Export:
 def scan_class_folders(
     folder: Path,
     class_index: dict[int, tuple[str, str]] | None = None,
-    beside: Iterable[Path] = (),
+    other_splits: Iterable[Path] = (),
     cache: Path | None = None,
 ) -> Export:
     """Count the images of a folder that this project did not write, without opening them.
 
-    A class's index is its folder's name where all are numbers, its place in `class_index` where
-    there is one, and else its place in the sorted list of folders. Class folders are looked at on several threads.
+    The index of a class is its index in `class_index`. Without a class index, it is the number that names its folder if
+    all folders are named by numbers, and otherwise its position in the sorted list of folders.
 
     Args:
         folder: A folder of class folders.
         class_index: Folder name and class name of each index.
-        beside: The dataset's other splits; a class has the same index in all of them.
-        cache: A file that remembers class folders. Where there are more than `MANY_IMAGES` images, a class folder
-            whose own modification time is as remembered is not looked at again: images that came or went are then
-            noticed, and ones that were changed in place are not, until a scan without a cache.
+        other_splits: The folders of the dataset's other splits; a class has the same index in all of them.
+        cache: A file that remembers class folders. If there are more than `MANY_IMAGES` images, a class folder whose
+            own modification time has not changed is not looked at again. Added and removed images are noticed all the
+            same, but an image that was changed in place is noticed only by a scan without a cache.
 
     Returns:
-        The classes and a digest of (index, name, folder) of every class and (path, size, modification
-        time) of every image.
+        The classes, and a digest of (index, name, folder) of every class and (path, size, modification time) of every
+        image.
+
+    Raises:
+        DataError: If there are no class folders, one has no images, or a name is unusable or not in `class_index`.
+        MissingError: If the folder does not exist.
     """
-    if not folder.is_dir():
-        raise MissingError(f"{folder} does not exist. Put one folder of images for each class there.")
-    held = _list_folders(folder)
-    if not held:
-        raise DataError(f"{folder} holds no class folders. Put one folder of images for each class there.")
-    folders = sorted(held)
-    for name in folders:
-        _check_name(folder, name)
-    if not class_index and not _are_numbers(held):
-        # Names are numbered by their place in the list of all splits, so that a class has one index.
-        folders = sorted({*held, *(name for other in beside if other.is_dir() for name in _list_folders(other))})
-    order = [(index, name) for index, name in _class_order(folder, folders, class_index) if name in held]
+    order = _list_classes(folder, class_index, other_splits)
     scans = _scan_all(folder, [name for _, name in order], cache)
     digest = hashlib.sha256()
     classes = []
@@ -103,14 +101,42 @@ def scan_class_folders(
     empty = [c.folder for c in classes if c.count == 0]
     if empty:
         raise DataError(f"{folder}: {len(empty)} class folders hold no image: {', '.join(empty[:5])}")
-    n_bytes = sum(scan.n_bytes for scan in scans.values())
     ignored = {name: (scan.n_others, scan.other) for name, scan in scans.items() if scan.n_others}
+    n_bytes = sum(scan.n_bytes for scan in scans.values())
     return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, None, ignored)
+
+
+def _list_classes(
+    folder: Path, class_index: dict[int, tuple[str, str]] | None, other_splits: Iterable[Path]
+) -> list[tuple[int, str]]:
+    """List the index and name of each class folder."""
+    if not folder.is_dir():
+        raise MissingError(f"{folder} does not exist. Put one folder of images for each class there.")
+    existing = _list_folders(folder)
+    if not existing:
+        raise DataError(f"{folder} holds no class folders. Put one folder of images for each class there.")
+    folders = sorted(existing)
+    for name in folders:
+        _check_name(folder, name)
+    if not class_index and not _are_numbers(existing):
+        # A class that is missing from one split still counts in it, so that it has one index in all of them.
+        others = (name for other in other_splits if other.is_dir() for name in _list_folders(other))
+        folders = sorted({*existing, *others})
+    return [(index, name) for index, name in _class_order(folder, folders, class_index) if name in existing]
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """What a class folder holds, and its own modification time; `n_others` are no images, `other` is one of them."""
+    """The content of a class folder.
+
+    Attributes:
+        mtime_ns: The modification time of the folder itself.
+        count: How many images it contains.
+        n_bytes: Their size.
+        digest: Of their names, sizes and modification times.
+        n_others: How many files are not images.
+        other: The name of one of these; empty if there are none.
+    """
 
     mtime_ns: int
     count: int
@@ -125,24 +151,24 @@ def _scan_all(folder: Path, names: Sequence[str], cache: Path | None) -> dict[st
     if cache is not None:
         remembered = _read_cache(cache, folder)
     with ThreadPoolExecutor(_SCANNERS) as pool:
-        found = list(pool.map(lambda name: _scan_class(folder / name, remembered.get(name)), names))
-    scans = dict(zip(names, found, strict=True))
+        results = pool.map(lambda name: _scan_class(folder / name, remembered.get(name)), names)
+        scans = dict(zip(names, results, strict=True))
     if cache is not None and scans != remembered and os.access(cache.parent, os.W_OK):
-        images = sum(scan.count for scan in found)
+        images = sum(scan.count for scan in scans.values())
         classes = {name: list(vars(scan).values()) for name, scan in scans.items()}
         write_json(cache, {"folder": str(folder), "images": images, "classes": classes}, indent=None)
     return scans
 
 
 def _read_cache(cache: Path, folder: Path) -> dict[str, _Scan]:
-    """What is remembered of class folders; nothing where the file is none of ours."""
+    """Read what is remembered of class folders; nothing if the file is damaged or not ours."""
     content = read_json(cache) or {}
     try:
         if content.get("folder") != str(folder) or content.get("images", 0) <= MANY_IMAGES:
             return {}
-        kinds = (int, int, int, str, int, str)
+        types = (int, int, int, str, int, str)
         scans = {name: _Scan(*values) for name, values in content["classes"].items()}
-        is_ours = all(type(v) is kind for s in scans.values() for v, kind in zip(vars(s).values(), kinds, strict=True))
+        is_ours = all(type(v) is t for scan in scans.values() for v, t in zip(vars(scan).values(), types, strict=True))
         return scans if is_ours else {}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
@@ -152,7 +178,9 @@ def _check_name(folder: Path, name: str) -> None:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(f"{folder}: the name {name!r} is not UTF-8, and cannot be written down; rename it") from error
+        raise DataError(
+            f"{folder}: the name {name!r} is not UTF-8, so it cannot be written to a record; rename it"
+        ) from error
 
 
 def _scan_class(folder: Path, remembered: _Scan | None) -> _Scan:

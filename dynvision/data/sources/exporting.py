@@ -1,12 +1,13 @@
-"""Exporting images to PNG files in class folders: on several threads, and going on where it was interrupted."""
+"""Exporting images to PNG files in class folders, on several threads; an interrupted export is resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,34 +25,38 @@ from dynvision.system.progress import progress_bar
 __all__ = ["export_images", "interrupted_export", "open_export"]
 
 _CHUNK = 256
-"""Images that a thread writes at a time."""
+"""How many images a thread writes at a time."""
 _NOTE = ".export.json"
+"""The file that says which source an unfinished export belongs to."""
 
 Numbered = tuple[int, int, npt.NDArray[np.uint8]]
-"""The image's number in its source, its class, its pixels."""
+"""An image: its number in the source, its class index, its pixels."""
 
 
 def interrupted_export(folder: Path) -> Path:
-    """Where an export to `folder` is written until it is whole."""
+    """Return the folder in which an export to `folder` is written until it is complete."""
     return folder.with_name(f".{folder.name}.export")
 
 
 def open_export(folder: Path, source: dict[str, Any]) -> Path:
-    """Open the folder that an export is written to, with what an interrupted one of the same source left in it.
+    """Open the folder in which an export is written, with the images that an interrupted one left there.
 
-    Only for the holder of the output's lock.
+    The caller holds the lock of the output.
 
     Args:
-        folder: Where the finished export goes.
-        source: What decides the images; what is left of another source is removed.
+        folder: The folder of the finished export.
+        source: What the images depend on. Images of an interrupted export from another source are removed.
+
+    Returns:
+        The folder to write to.
     """
-    place = interrupted_export(folder)
+    unfinished = interrupted_export(folder)
     note = {"source": digest_json(source)}
-    if place.exists() and read_json(place / _NOTE) != note:
-        shutil.rmtree(place)
-    make_directory(place)
-    write_json(place / _NOTE, note)
-    return place
+    if unfinished.exists() and read_json(unfinished / _NOTE) != note:
+        shutil.rmtree(unfinished)
+    make_directory(unfinished)
+    write_json(unfinished / _NOTE, note)
+    return unfinished
 
 
 def export_images(
@@ -66,54 +71,56 @@ def export_images(
 ) -> Export:
     """Write images as PNG into zero-padded class folders.
 
-    Folder `006` is class 6, so that string order is numeric order; file `00042.png` is the 43rd
-    image of the split in its source's own order. A file that is there already is kept where its pixels are those of
-    the image, so that an interrupted export goes on. The result does not depend on the number of workers.
+    Folder `006` is class 6, so that string order is numeric order; file `00042.png` is the 43rd image of the split in
+    the source's own order. An existing file is kept if it has the same pixels, so that an interrupted export is
+    resumed. The result does not depend on the number of workers.
 
     Args:
         images: Class index and image `[H, W, 3]` or `[H, W]`, uint8, in the source's order.
-        names: The classes' names by index.
+        names: The names of the classes, by index.
         folder: A folder made by `open_export`, or an empty one.
         total: How many images there are.
-        description: What the progress bar says.
-        compress_level: Compression of the files, 0 (none) to 9.
-        workers: Threads that write; by default one a core.
+        description: The text of the progress bar, which errors also begin with.
+        compress_level: Compression of the files, from 0 (none) to 9.
+        workers: Threads that write; by default one for each core.
 
     Raises:
-        DataError: The source gives another number of images.
-        OSError: A file cannot be written; what was written stays for the next try.
+        DataError: If the source gives another number of images, or the folder contains other ones.
+        OSError: If a file cannot be written. The files already written stay for the next attempt.
     """
     width = len(str(len(names) - 1))
     folders = [folder / f"{index:0{width}d}" for index in range(len(names))]
-    going_on = any(place.exists() for place in folders)
-    for place in folders:
-        place.mkdir(exist_ok=True)
+    resumes = any(class_folder.exists() for class_folder in folders)
+    for class_folder in folders:
+        class_folder.mkdir(exist_ok=True)
     tally = _Tally([0] * len(names), hashlib.sha256())
-    workers = workers or usable_cores()
-    numbered = ((number, index, image) for number, (index, image) in enumerate(images))
-    with progress_bar(total, description) as bar, ThreadPoolExecutor(workers) as pool:
-        for chunks in _batches(_count(numbered, tally), _CHUNK, 2 * workers):
-            jobs = [pool.submit(_write_chunk, chunk, folders, compress_level, going_on) for chunk in chunks]
-            for chunk, job in zip(chunks, jobs, strict=True):
-                tally.n_bytes += job.result()
-                bar.update(len(chunk))
+    counted = _count(((number, index, image) for number, (index, image) in enumerate(images)), tally)
+    write = partial(_write_chunk, folders=folders, compress_level=compress_level, resumes=resumes)
+    with progress_bar(total, description) as bar:
+        for n_images, n_bytes in _write_all(counted, write, workers or usable_cores()):
+            tally.n_bytes += n_bytes
+            bar.update(n_images)
     if sum(tally.counts) != total:
         raise DataError(f"{description}: the source gave {sum(tally.counts)} images where {total} were expected")
-    if going_on:
+    if resumes:
         _check_counts(folders, tally.counts, description)
     (folder / _NOTE).unlink(missing_ok=True)
-    classes = [ClassFolder(i, names[i], folders[i].name, tally.counts[i]) for i in range(len(names))]
-    return Export(classes, tally.digest.hexdigest()[:32], tally.n_bytes, tally.shape)
+    return tally.export(names, folders)
 
 
 @dataclass
 class _Tally:
-    """What is counted in the source's order, whatever order files are written in."""
+    """Counts and a digest in the order of the source, whatever order the files are written in."""
 
     counts: list[int]
     digest: Any
     n_bytes: int = 0
     shape: list[int] | None = None
+
+    def export(self, names: Sequence[str], folders: Sequence[Path]) -> Export:
+        """Return what was written."""
+        classes = [ClassFolder(i, names[i], folders[i].name, count) for i, count in enumerate(self.counts)]
+        return Export(classes, self.digest.hexdigest()[:32], self.n_bytes, self.shape)
 
 
 def _count(images: Iterable[Numbered], tally: _Tally) -> Iterator[Numbered]:
@@ -125,19 +132,30 @@ def _count(images: Iterable[Numbered], tally: _Tally) -> Iterator[Numbered]:
         yield number, index, image
 
 
+def _write_all(
+    images: Iterator[Numbered], write: Callable[[Sequence[Numbered]], int], workers: int
+) -> Iterator[tuple[int, int]]:
+    """Write images on several threads; yield how many images and bytes each chunk has."""
+    with ThreadPoolExecutor(workers) as pool:
+        for chunks in _batches(images, _CHUNK, 2 * workers):
+            jobs = [pool.submit(write, chunk) for chunk in chunks]
+            for chunk, job in zip(chunks, jobs, strict=True):
+                yield len(chunk), job.result()
+
+
 def _batches(images: Iterator[Numbered], size: int, count: int) -> Iterator[list[list[Numbered]]]:
-    """Up to `count` chunks of `size` images at a time, so that memory stays bounded."""
+    """Yield up to `count` chunks of `size` images at a time, so that memory stays bounded."""
     while chunks := [chunk for _ in range(count) if (chunk := list(islice(images, size)))]:
         yield chunks
 
 
-def _write_chunk(chunk: Sequence[Numbered], folders: Sequence[Path], compress_level: int, going_on: bool) -> int:
+def _write_chunk(chunk: Sequence[Numbered], folders: Sequence[Path], compress_level: int, resumes: bool) -> int:
     import cv2
 
     written = 0
     for number, index, image in chunk:
         path = folders[index] / f"{number:05d}.png"
-        kept = _size_if_same(path, image) if going_on else None
+        kept = _size_if_same(path, image) if resumes else None
         if kept is None:
             colours = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             done, encoded = cv2.imencode(".png", colours, [cv2.IMWRITE_PNG_COMPRESSION, compress_level])
@@ -150,23 +168,23 @@ def _write_chunk(chunk: Sequence[Numbered], folders: Sequence[Path], compress_le
 
 
 def _size_if_same(path: Path, image: npt.NDArray[np.uint8]) -> int | None:
-    """The size of a file that holds exactly this image; `None` where it does not."""
+    """Return the size of a file if it contains exactly this image, otherwise `None`."""
     from dynvision.data.images.reading import read_image
 
     channels = 1 if image.ndim == 2 else 3
     try:
-        held = read_image(path, channels, image.shape[0])
+        existing = read_image(path, channels, image.shape[0])
     except (OSError, ValueError):
         return None
-    same = np.array_equal(held.reshape(image.shape), image) if held.size == image.size else False
+    same = existing.size == image.size and np.array_equal(existing.reshape(image.shape), image)
     return path.stat().st_size if same else None
 
 
 def _check_counts(folders: Sequence[Path], counts: Sequence[int], description: str) -> None:
-    for place, count in zip(folders, counts, strict=True):
-        held = len(list_images(place))
-        if held != count:
+    for folder, count in zip(folders, counts, strict=True):
+        n_files = len(list_images(folder))
+        if n_files != count:
             raise DataError(
-                f"{description}: {place} holds {held} images where {count} were exported, left by an interrupted "
-                f"export of something else. Remove {place.parent} and run this again."
+                f"{description}: {folder} contains {n_files} images, but {count} were exported. The others are from "
+                f"an interrupted export of something else. Remove {folder.parent} and run this again."
             )

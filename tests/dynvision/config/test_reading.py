@@ -44,18 +44,16 @@ UNKNOWN_NAMES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("file", "place", "value", "kind", "nearest"), UNKNOWN_NAMES, ids=[c[1] for c in UNKNOWN_NAMES]
-)
-def test_unknown_name_is_an_error_with_file_key_and_nearest_name(small_config, file, place, value, kind, nearest):
-    edit_yaml(small_config / file, set_at(place, value))
+@pytest.mark.parametrize(("file", "key", "value", "noun", "nearest"), UNKNOWN_NAMES, ids=[c[1] for c in UNKNOWN_NAMES])
+def test_unknown_name_is_an_error_with_file_key_and_nearest_name(small_config, file, key, value, noun, nearest):
+    edit_yaml(small_config / file, set_at(key, value))
     wrong = next(iter(value)) if isinstance(value, (list, dict)) else value
     with pytest.raises(ConfigError) as caught:
         load_config(small_config)
     message = str(caught.value)
-    assert f"unknown {kind} '{wrong}'. Did you mean '{nearest}'?" in message
+    assert f"unknown {noun} '{wrong}'. Did you mean '{nearest}'?" in message
     assert str(small_config / file) in message
-    assert place.split(".")[0] in message
+    assert key.split(".")[0] in message
 
 
 def test_unknown_key_names_the_nearest(small_config):
@@ -132,7 +130,7 @@ def test_tab_in_yaml_names_its_line(small_config):
         load_config(small_config)
 
 
-def test_key_that_stands_twice_is_an_error_with_its_line(small_config):
+def test_key_that_occurs_twice_is_an_error_with_its_line(small_config):
     path = small_config / DATA
     path.write_text("train_ratio: 0.9\nuse_ffcv: true\ntrain_ratio: 0.5\n")
     expected = rf"^{re.escape(str(path))}, line 3, column 1: not valid YAML: the key 'train_ratio' stands twice"
@@ -140,7 +138,7 @@ def test_key_that_stands_twice_is_an_error_with_its_line(small_config):
         load_config(small_config)
 
 
-def test_key_that_stands_twice_deep_inside_is_an_error(small_config):
+def test_key_that_occurs_twice_deep_inside_is_an_error(small_config):
     path = small_config / EXPERIMENTS
     path.write_text("subjects:\n  one: {model: rcnn, dataset: mnist}\n  one: {model: rcnn, dataset: gratings}\n")
     with pytest.raises(ConfigError, match=r"line 3, column 3: not valid YAML: the key 'one' stands twice"):
@@ -163,7 +161,7 @@ def test_missing_file_says_where_the_default_is(small_config):
 
 
 @pytest.mark.parametrize(
-    ("file", "place", "value"),
+    ("file", "key", "value"),
     [
         (DATA, "data_resolution", {"../x": 32}),
         (DATA, "data_groups.gratings", {"../../x": [0]}),
@@ -172,15 +170,15 @@ def test_missing_file_says_where_the_default_is(small_config):
         (MODELS, "models", {"/etc": {"class": "torch.nn:Linear"}}),
     ],
 )
-def test_names_cannot_leave_the_data_root(small_config, file, place, value):
-    edit_yaml(small_config / file, set_at(place, value))
+def test_names_cannot_leave_the_data_root(small_config, file, key, value):
+    edit_yaml(small_config / file, set_at(key, value))
     name = re.escape(next(iter(value)))
     with pytest.raises(ConfigError, match=rf"{re.escape(file)}: .*the name '{name}' becomes a folder"):
         load_config(small_config)
 
 
 @pytest.mark.parametrize("name", ["ends\n", " begins", "-begins", "_begins", ".hidden", "", "é", "a b", "a\0b"])
-def test_names_that_are_no_plain_folder_names_are_refused(name):
+def test_names_that_are_not_plain_folder_names_are_refused(name):
     with pytest.raises(ValidationError, match="becomes a folder"):
         DataConfig(data_resolution={name: 8})
 
@@ -204,7 +202,7 @@ def test_level_that_would_be_a_path_is_refused(small_config):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    ("key", "value", "message"),
     [
         ("contrast.data_args.contrast", 0.5, "data_args needs a list of levels for stimulus_contrast"),
         ("contrast.data_args.stim", [1, 2], "name stimulus_duration in 'parameter'"),
@@ -217,8 +215,8 @@ def test_level_that_would_be_a_path_is_refused(small_config):
         ("contrast.record", {"resolution": "units"}, "resolution"),
     ],
 )
-def test_experiment_that_makes_no_sense_is_an_error(small_config, place, value, message):
-    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.{place}", value))
+def test_experiment_that_makes_no_sense_is_an_error(small_config, key, value, message):
+    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.{key}", value))
     with pytest.raises(ConfigError) as caught:
         load_config(small_config)
     assert message in str(caught.value)
@@ -237,7 +235,7 @@ def test_training_settings_of_one_dataset_are_checked_too(small_config):
         load_config(small_config)
 
 
-def test_source_of_ones_own_needs_its_checksum(small_config):
+def test_source_of_the_users_own_needs_its_checksum(small_config):
     edit_yaml(small_config / DATA, set_at("data_sources", {"cifar10": {"url": "http://mirror/x.tar.gz"}}))
     with pytest.raises(ConfigError, match=r"data_sources\.cifar10: a source of your own needs its checksum: add 'md5'"):
         load_config(small_config)
@@ -284,9 +282,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("file", "place", "value", "message"), REFUSED, ids=[case[3] for case in REFUSED])
-def test_setting_that_could_not_work_is_refused_when_it_is_read(small_config, file, place, value, message):
-    edit_yaml(small_config / file, set_at(place, value))
+@pytest.mark.parametrize(("file", "key", "value", "message"), REFUSED, ids=[case[3] for case in REFUSED])
+def test_setting_that_could_not_work_is_refused_when_it_is_read(small_config, file, key, value, message):
+    edit_yaml(small_config / file, set_at(key, value))
     with pytest.raises(ConfigError, match=message):
         load_config(small_config)
 

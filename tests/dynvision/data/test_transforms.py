@@ -39,7 +39,7 @@ def test_unknown_transform_names_the_nearest():
     ["__import__('os').getcwd()", "RandomCrop(open('x'))", "RandomCrop(32", "1 + 1", "", "v2.RandomCrop(3)", "a\0b"],
 )
 def test_text_that_is_no_name_with_literal_arguments_is_an_error_and_is_not_run(text):
-    with pytest.raises(ConfigError, match=rf"here: '{re.escape(text)}' is no transform"):
+    with pytest.raises(ConfigError, match=rf"here: '{re.escape(text)}' is not a transform"):
         parse_transform(text, v2, "here")
 
 

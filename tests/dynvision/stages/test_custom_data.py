@@ -1,4 +1,4 @@
-"""Images that this project did not write: found, not copied, and looked at again."""
+"""Images that this project did not write: they are not copied, and are looked at again."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_other_order_of_classes_is_another_version_and_reaches_the_labels(own):
     assert GroupFolder(own.paths.interim("own", "test_all"), own.paths).class_to_idx == {"c": 0, "a": 2}
 
 
-def test_dataset_that_is_mounted_from_elsewhere_is_found_there(own, tmp_path):
+def test_dataset_that_is_mounted_is_read_from_there(own, tmp_path):
     build(own, "raw/own:test")
     for name in "ac":
         draw(tmp_path / f"elsewhere/val/{name}/0.png", 1)
@@ -102,7 +102,7 @@ def test_dataset_that_is_mounted_from_elsewhere_is_found_there(own, tmp_path):
     assert sorted(p.name for p in (tmp_path / "elsewhere").rglob("*")) == ["0.png", "0.png", "a", "c", "val"]
 
 
-def test_mounted_folder_that_is_not_absolute_begins_at_the_root(own, tmp_path, monkeypatch):
+def test_mounted_folder_that_is_relative_starts_at_the_root(own, tmp_path, monkeypatch):
     draw(own.paths.root / "disk/test/a/0.png", 1)
     edit_yaml(
         own.config.folder / "config_data.yaml", lambda content: content.update({"mounted_datasets": {"own": "disk"}})
@@ -112,7 +112,7 @@ def test_mounted_folder_that_is_not_absolute_begins_at_the_root(own, tmp_path, m
     assert reopen(own).stage(target).output(target) == own.paths.root / "disk/test"
 
 
-def test_folder_that_is_no_dataset_yet_is_told_where_to_name_it(own):
+def test_folder_that_is_not_a_dataset_yet_says_where_to_name_it(own):
     draw(own.paths.root / "data/raw/photos/train/a/0.png", 1)
     with pytest.raises(
         UnknownNameError, match=r"data/raw/photos becomes a dataset when data_resolution in .*config_data"
@@ -122,7 +122,7 @@ def test_folder_that_is_no_dataset_yet_is_told_where_to_name_it(own):
         own.check_key(("raw", "nothing"))
 
 
-def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_path, small_config):
+def test_image_that_is_missing_from_an_export_is_noticed_before_it_is_linked(tmp_path, small_config):
     workspace = Workspace.open(tmp_path, small_config)
     build(workspace, "raw/gratings:test")
     next((tmp_path / "data/raw/gratings/test/0").iterdir()).unlink()
@@ -131,7 +131,7 @@ def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_pa
 
 
 def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
-    """Where class folders are remembered, a change in place leaves no trace in them."""
+    """If class folders are cached, a change in place leaves no trace in them."""
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
     build(own, "raw/own:train", "raw/own:test", "interim/own:test_all")
     assert set(states(reopen(own)).values()) == {"fresh"}
@@ -146,7 +146,7 @@ def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own
     build(own, "raw/own:test", "interim/own:test_all", "processed/own:test_all")
 
 
-def test_what_is_no_image_is_left_out_and_said(own):
+def test_files_that_are_not_images_are_left_out_and_reported(own):
     folder = own.paths.raw("own", "test") / "a"
     (folder / "notes.txt").write_text("taken in May")
     (folder / "scan.gif").write_bytes(b"GIF89a")
@@ -158,10 +158,10 @@ def test_what_is_no_image_is_left_out_and_said(own):
     results = {
         r["name"]: r for r in check_targets(["raw/own:test"], root=str(own.paths.root), config=str(own.config.folder))
     }
-    found = results["every_file_is_an_image"]
-    assert not found["passed"]
-    assert found["numbers"] == {"left_out": 4}
-    assert found["offenders"] == ["a/folder.png and 3 more"]
+    check = results["every_file_is_an_image"]
+    assert not check["passed"]
+    assert check["numbers"] == {"left_out": 4}
+    assert check["offenders"] == ["a/folder.png and 3 more"]
     assert results["class_counts_match_the_manifest"]["passed"]
     assert results["a_sample_of_images_can_be_decoded"]["passed"]
     build(own, "interim/own:test_all", "processed/own:test_all")

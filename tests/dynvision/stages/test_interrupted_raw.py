@@ -1,4 +1,4 @@
-"""A raw export that is stopped: nothing counts as built, what was written is kept, and the next try goes on."""
+"""A raw export that is stopped: nothing counts as built, the images are kept, and the next attempt resumes."""
 
 from __future__ import annotations
 
@@ -56,39 +56,39 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, small_config: Path) -> Callable[[
     return stop_after
 
 
-def test_interrupted_export_counts_for_nothing_and_goes_on(tmp_path, interrupt):
-    folder, place = tmp_path / "data/raw/gratings/train", tmp_path / "data/raw/gratings/.train.export"
+def test_interrupted_export_counts_for_nothing_and_is_resumed(tmp_path, interrupt):
+    folder, unfinished = tmp_path / "data/raw/gratings/train", tmp_path / "data/raw/gratings/.train.export"
     interrupt(20)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path)
     assert not folder.exists()
     assert status(tmp_path) == "missing"
-    before = pngs(place)
+    before = pngs(unfinished)
     assert len(before) == 20
     record = build(tmp_path)
     assert status(tmp_path) == "fresh"
     after = pngs(folder)
     assert before.items() <= after.items()
     assert len(after) == 36
-    assert not place.exists()
+    assert not unfinished.exists()
     assert not list(folder.rglob(".export.json"))
     assert pixels_of(build(tmp_path, force=True)) == pixels_of(record)
     assert {name: content for name, (content, _) in pngs(folder).items()} == {n: c for n, (c, _) in after.items()}
 
 
-def test_what_is_left_of_other_settings_is_never_mixed_in(tmp_path, interrupt, small_config):
+def test_images_of_other_settings_are_never_mixed_in(tmp_path, interrupt, small_config):
     interrupt(20)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path)
     left = pngs(tmp_path / "data/raw/gratings/.train.export")
     edit_yaml(small_config / "config_data.yaml", lambda content: content["gratings"].update(seed=9))
     record = build(tmp_path)
-    held = pngs(tmp_path / "data/raw/gratings/train")
-    assert not left.items() & held.items()
+    written = pngs(tmp_path / "data/raw/gratings/train")
+    assert not left.items() & written.items()
     assert pixels_of(build(tmp_path, force=True)) == pixels_of(record)
 
 
-def test_compression_may_change_between_an_interruption_and_the_next_try(tmp_path, interrupt, small_config):
+def test_compression_may_change_between_an_interruption_and_the_next_attempt(tmp_path, interrupt, small_config):
     build(tmp_path)
     version = build(tmp_path)["data_version"]
     interrupt(20)
@@ -99,7 +99,7 @@ def test_compression_may_change_between_an_interruption_and_the_next_try(tmp_pat
     assert build(tmp_path, force=True)["data_version"] == version
 
 
-def test_interrupted_rebuild_leaves_the_export_before_it(tmp_path, interrupt):
+def test_interrupted_rebuild_leaves_the_previous_export(tmp_path, interrupt):
     record = build(tmp_path)
     before = pngs(tmp_path / "data/raw/gratings/train")
     interrupt(20)
@@ -118,25 +118,26 @@ def test_full_disk_says_what_to_do_keeps_what_was_written_and_a_rerun_succeeds(t
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write(path, content)
 
-    place = tmp_path / "data/raw/gratings/.train.export"
+    unfinished = tmp_path / "data/raw/gratings/.train.export"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill_up)
         expected = (
-            r"raw/gratings:train: .*\.train\.export could not be written \(.*No space left on device.*\)\. What is "
-            r"there is kept: make room or mend the disk, then go on: dynvision make raw/gratings:train"
+            r"raw/gratings:train: .*\.train\.export could not be written \(.*No space left on device.*\)\. The images "
+            r"written so far are kept\. Free some space or repair the disk, then resume: dynvision make "
+            r"raw/gratings:train"
         )
         with pytest.raises(DynvisionError, match=expected):
             build(tmp_path)
     assert status(tmp_path) == "missing"
     assert not (tmp_path / "data/raw/gratings/train").exists()
-    before = pngs(place)
+    before = pngs(unfinished)
     assert len(before) >= 30
     record = build(tmp_path)
     assert before.items() <= pngs(tmp_path / "data/raw/gratings/train").items()
     assert pixels_of(build(tmp_path, force=True)) == pixels_of(record)
 
 
-def test_wrong_number_of_images_leaves_nothing_to_go_on_from(tmp_path, monkeypatch, small_config):
+def test_wrong_number_of_images_leaves_nothing_to_resume(tmp_path, monkeypatch, small_config):
     iterate = gratings.iterate_gratings
     monkeypatch.setattr(gratings, "iterate_gratings", lambda *arguments: list(iterate(*arguments))[:-1])
     with pytest.raises(DataError, match="raw/gratings:train: the source gave 35 images where 36 were expected"):

@@ -59,7 +59,7 @@ SOURCE = """
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The module, in the root; of another name for each test, as modules are imported once."""
+    """The module in the root. Its name differs between tests, because a module is imported only once."""
     name = f"own_datasets_{abs(hash(str(tmp_path)))}"
     (tmp_path / f"{name}.py").write_text(textwrap.dedent(SOURCE))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -116,15 +116,15 @@ def test_tensors_in_0_to_1_become_8_bit_images_and_classes_are_numbered(module, 
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "message"),
+    ("name", "error", "message"),
     [
         ("Missing", ConfigError, r"here: cannot import '.*:Missing'.*Write it as module:Class"),
         ("Unsplit", ConfigError, r"takes neither 'split' nor 'train'.*Give its __init__ one of them"),
         ("Blobs", ConfigError, r"cannot be made with .*base\.txt"),
     ],
 )
-def test_class_that_cannot_be_used_is_a_clear_error(module, tmp_path, name, kind, message):
-    with pytest.raises(kind, match=message):
+def test_class_that_cannot_be_used_is_a_clear_error(module, tmp_path, name, error, message):
+    with pytest.raises(error, match=message):
         open_own_dataset(f"{module}:{name}", {}, tmp_path, "test", "here")
 
 

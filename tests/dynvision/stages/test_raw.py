@@ -59,19 +59,19 @@ def test_same_settings_give_the_same_version_in_another_place(tmp_path):
 def test_archive_goes_from_mirror_to_class_folders(tmp_path, small_config):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    held = write_cifar100_archive(mirror / "cifar-100-python.tar.gz")
+    written = write_cifar100_archive(mirror / "cifar-100-python.tar.gz")
     with serve_folder(mirror) as address:
-        source = {"cifar100": {"url": f"{address}/cifar-100-python.tar.gz", "md5": held["md5"]}}
+        source = {"cifar100": {"url": f"{address}/cifar-100-python.tar.gz", "md5": written["md5"]}}
         edit_yaml(small_config / "config_data.yaml", lambda c: c.update(data_sources=source))
         (record,) = build(tmp_path, small_config, "raw/cifar100:test")
     folder = tmp_path / "data" / "raw" / "cifar100"
-    images, labels = held["test"]
+    images, labels = written["test"]
     assert sorted(p.name for p in folder.iterdir() if p.name[0] != ".") == ["archive", "test"]
     assert len([p for p in (folder / "test").iterdir() if p.is_dir()]) == 100
     for number, (label, image) in enumerate(zip(labels, images, strict=True)):
         assert np.array_equal(np.asarray(Image.open(folder / "test" / f"{label:02d}" / f"{number:05d}.png")), image)
     assert record["details"]["classes"][6]["folder"] == "06"
-    # The mirror is gone; the archive beside is enough for the other split.
+    # The mirror is gone; the archive that was kept is enough for the other split.
     (train,) = build(tmp_path, small_config, "raw/cifar100:train")
     assert train["details"]["images"] == 200
 
@@ -94,8 +94,8 @@ def test_offline_and_missing_says_where_to_put_which_file(tmp_path, small_config
     edit_yaml(small_config / "config_data.yaml", lambda c: c.update(data_sources=source))
     with pytest.raises(MissingError) as caught:
         build(tmp_path, small_config, "raw/cifar10:train")
-    place = tmp_path / "data" / "raw" / "cifar10" / "archive" / "cifar-10-python.tar.gz"
-    assert f"Put it at {place} (MD5 {'0' * 32})" in str(caught.value)
+    path = tmp_path / "data" / "raw" / "cifar10" / "archive" / "cifar-10-python.tar.gz"
+    assert f"Put it at {path} (MD5 {'0' * 32})" in str(caught.value)
     assert not (tmp_path / "data" / "raw" / "cifar10" / "train").exists()
 
 
@@ -104,8 +104,8 @@ def test_folders_that_torchvision_leaves_are_no_datasets_and_stay(tmp_path, smal
     (raw / "MNIST" / "raw").mkdir(parents=True)
     (raw / "cifar-100-python").mkdir()
     (raw / "cifar-100-python" / "meta").write_text("torchvision's own")
-    held = write_mnist_files(raw / "MNIST" / "raw")
-    source = {"mnist": {"url": closed_address(), "files": held["files"]}}
+    written = write_mnist_files(raw / "MNIST" / "raw")
+    source = {"mnist": {"url": closed_address(), "files": written["files"]}}
     edit_yaml(small_config / "config_data.yaml", lambda c: c.update(data_sources=source))
     workspace = Workspace.open(tmp_path, small_config)
     assert [key for key in workspace.keys if key[0] == "raw"] == [
@@ -115,7 +115,7 @@ def test_folders_that_torchvision_leaves_are_no_datasets_and_stay(tmp_path, smal
     assert record["details"]["images"] == 20
     assert record["details"]["channels"] == 1
     assert (raw / "cifar-100-python" / "meta").read_text() == "torchvision's own"
-    assert sorted(p.name for p in (raw / "MNIST" / "raw").iterdir()) == sorted(held["files"])
+    assert sorted(p.name for p in (raw / "MNIST" / "raw").iterdir()) == sorted(written["files"])
 
 
 def test_folder_of_someone_else_is_in_the_way_and_is_left_alone(tmp_path, small_config):
@@ -151,7 +151,7 @@ def test_data_root_that_is_not_writable_says_what_to_do(tmp_path, small_config):
     assert "set DYNVISION_ROOT" in str(caught.value)
 
 
-def test_dataset_of_ones_own_is_counted_where_it_lies(tmp_path, small_config):
+def test_dataset_of_the_users_own_is_counted_where_it_is(tmp_path, small_config):
     edit_yaml(small_config / "config_data.yaml", lambda c: c["data_resolution"].update(mine=8))
     write_own_images(tmp_path / "data" / "raw" / "mine" / "train", "cat", "dog")
     (record,) = build(tmp_path, small_config, "raw/mine:train")
@@ -160,7 +160,7 @@ def test_dataset_of_ones_own_is_counted_where_it_lies(tmp_path, small_config):
     assert sorted(p.name for p in (tmp_path / "data" / "raw" / "mine" / "train").iterdir()) == ["cat", "dog"]
 
 
-def test_missing_dataset_of_ones_own_says_where_to_put_it(tmp_path, small_config):
+def test_missing_dataset_of_the_users_own_says_where_to_put_it(tmp_path, small_config):
     edit_yaml(small_config / "config_data.yaml", lambda c: c["data_resolution"].update(mine=8))
     with pytest.raises(
         MissingError, match=r"data/raw/mine/train does not exist\. Put one folder of images for each class"

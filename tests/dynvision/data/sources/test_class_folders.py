@@ -43,7 +43,7 @@ def test_folder_outside_the_class_index_is_an_error(tmp_path):
         scan_class_folders(folder, {5: ("n02", "bee")})
 
 
-def test_two_folders_of_one_number_are_an_error(tmp_path):
+def test_two_folders_with_the_same_number_are_an_error(tmp_path):
     with pytest.raises(DataError, match="two class folders have the same number; rename one"):
         scan_class_folders(write_classes(tmp_path / "x", "1", "01"))
 

@@ -1,4 +1,4 @@
-"""Exports: the same whatever the number of workers, and going on where they were interrupted."""
+"""Exports: the same whatever the number of workers, and resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_compression_changes_the_bytes_and_neither_pixels_nor_digest(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [0, 1, 16, 17, 39])
-def test_interrupted_export_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypatch, whole, stop):
+def test_interrupted_export_is_resumed_and_ends_like_a_whole_one(tmp_path, monkeypatch, whole, stop):
     images, uninterrupted, expected = whole
     monkeypatch.setattr(exporting, "_CHUNK", 4)
     folder = open_export(tmp_path / "train", SOURCE)
@@ -161,7 +161,7 @@ def test_interrupted_export_goes_on_and_ends_as_if_it_had_not_been(tmp_path, mon
 @pytest.mark.parametrize(
     "damage", ["empty", "cut", "cut at the end", "no image", "other pixels", "other shape", "one channel"]
 )
-def test_damaged_file_of_an_interrupted_export_is_written_anew(tmp_path, whole, damage):
+def test_damaged_file_of_an_interrupted_export_is_written_again(tmp_path, whole, damage):
     images, uninterrupted, expected = whole
     folder = open_export(tmp_path / "train", SOURCE)
     export(images, folder, 40)
@@ -191,7 +191,10 @@ def test_file_that_is_not_of_the_source_is_an_error_that_says_what_to_remove(tmp
     with pytest.raises(KeyboardInterrupt):
         export(stop_after(images, 0), folder, 40)
     (folder / "1" / "99999.png").write_bytes(b"stray")
-    expected = r"raw/x:train: .*/1 holds \d+ images where \d+ were exported, left by .*Remove .*\.train\.export and run"
+    expected = (
+        r"raw/x:train: .*/1 contains \d+ images, but \d+ were exported\. The others are from an interrupted export of "
+        r"something else\. Remove .*\.train\.export and run"
+    )
     with pytest.raises(DataError, match=expected):
         export(images, folder, 40)
 
@@ -207,7 +210,7 @@ def test_leftovers_of_another_source_are_removed_and_those_of_the_same_kept(tmp_
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "{}"])
-def test_leftovers_whose_source_cannot_be_told_are_removed(tmp_path, note):
+def test_leftovers_whose_source_is_unknown_are_removed(tmp_path, note):
     folder = open_export(tmp_path / "train", SOURCE)
     (folder / "0").mkdir()
     (folder / ".export.json").write_text(note)
@@ -255,7 +258,7 @@ print(export_images(images, ["ant", "bee", "cat"], folder, 6000, "raw/x:train").
 """
 
 
-def test_killed_export_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
+def test_killed_export_is_resumed_and_ends_like_a_whole_one(tmp_path):
     def start(name: str) -> subprocess.Popen[str]:
         arguments = [sys.executable, "-c", LARGE, str(tmp_path / name)]
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -55,7 +55,7 @@ def test_asking_for_more_images_leaves_the_others_as_they_were():
     more = SETTINGS.model_copy(update={"train_per_class": 5})
     few = [image for _, image in iterate_gratings(SETTINGS, "train", 8)]
     many = [image for _, image in iterate_gratings(more, "train", 8)]
-    kept = [image for place, image in enumerate(many) if place % 5 < 3]
+    kept = [image for number, image in enumerate(many) if number % 5 < 3]
     assert all(map(np.array_equal, few, kept))
 
 

@@ -52,8 +52,8 @@ def test_mount_comes_before_a_class_and_a_class_before_the_known_datasets(tmp_pa
 
     edit_yaml(small_config / "config_data.yaml", change)
     config = load_config(small_config)
-    kinds = {name: type(find_source(name, config, Paths(tmp_path))) for name in ("own", "imported", "gratings")}
-    assert kinds == {"own": FoundFolders, "imported": ImportedClass, "gratings": FoundFolders}
+    sources = {name: type(find_source(name, config, Paths(tmp_path))) for name in ("own", "imported", "gratings")}
+    assert sources == {"own": FoundFolders, "imported": ImportedClass, "gratings": FoundFolders}
 
 
 def test_known_dataset_that_is_mounted_depends_on_the_files_there_and_can_be_processed(tmp_path, small_config):

@@ -1,4 +1,4 @@
-"""Scanning of images that this project did not write: on threads, remembered, and looked at again when it matters."""
+"""Scanning of images that this project did not write: on threads, cached, and repeated when it matters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_images(folder: Path, *names: str, count: int = 3) -> Path:
 
 
 def age(folder: Path) -> None:
-    """Put folders and images into the past, so that what is changed now has another time."""
+    """Put folders and images into the past, so that a change has another time."""
     for path in [folder, *folder.rglob("*")]:
         os.utime(path, ns=(10**18, 10**18))
 
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def change_in_place(folder: Path) -> None:
-    """Other bytes and another time; the folder itself stays as it was."""
+    """Change the bytes and the time of an image; the folder itself stays unchanged."""
     (folder / "dog" / "1.png").write_bytes(b"other pixels")
 
 
@@ -93,7 +93,7 @@ def test_every_change_of_a_few_images_is_noticed_through_the_cache(folder, tmp_p
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_of_many_images_those_that_come_and_go_are_noticed_through_the_cache(folder, tmp_path, monkeypatch, change):
+def test_among_many_images_added_and_removed_ones_are_noticed_through_the_cache(folder, tmp_path, monkeypatch, change):
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 8)
     cache = tmp_path / "scan.json"
     before = scan_class_folders(folder, cache=cache)
@@ -104,7 +104,7 @@ def test_of_many_images_those_that_come_and_go_are_noticed_through_the_cache(fol
     assert (after == scan_class_folders(folder)) == (change is not change_in_place)
 
 
-def test_exactly_as_many_images_as_are_a_few_are_all_looked_at(folder, tmp_path, monkeypatch):
+def test_at_the_limit_every_image_is_looked_at(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 9)
     before = scan_class_folders(folder, cache=tmp_path / "scan.json")
     change_in_place(folder)
@@ -128,7 +128,7 @@ def test_exactly_as_many_images_as_are_a_few_are_all_looked_at(folder, tmp_path,
         b'{"folder": "FOLDER", "images": 99, "classes": {"dog": null}}',
     ],
 )
-def test_damaged_cache_is_ignored_and_written_anew(folder, tmp_path, monkeypatch, content):
+def test_damaged_cache_is_ignored_and_written_again(folder, tmp_path, monkeypatch, content):
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 8)
     cache = tmp_path / "scan.json"
     expected = scan_class_folders(folder, cache=cache)
@@ -164,7 +164,7 @@ def test_odd_names_count_and_each_gives_its_own_digest(tmp_path):
 
 
 @pytest.mark.parametrize("name", [b"cat/\xff\xfe.png", b"dog\xff/1.png"])
-def test_name_that_is_no_text_is_an_error_that_says_so(tmp_path, name):
+def test_name_that_is_not_text_is_an_error_that_says_so(tmp_path, name):
     made = write_images(tmp_path / "x", "cat")
     path = Path(os.fsdecode(os.fsencode(made) + b"/" + name))
     path.parent.mkdir(exist_ok=True)
@@ -194,14 +194,14 @@ def test_any_name_that_a_file_can_have_is_scanned(tmp_path_factory, names):
 
 @pytest.fixture
 def pets(tmp_path: Path, small_config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with a dataset of one's own that counts as large, observed."""
+    """A root with a dataset of the user's own that counts as large and has a record."""
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
     for split in ("train", "test"):
         for name in ("cat", "dog"):
-            place = tmp_path / "data/raw/pets" / split / name
-            place.mkdir(parents=True)
+            folder = tmp_path / "data/raw/pets" / split / name
+            folder.mkdir(parents=True)
             for number in range(2):
-                Image.new("RGB", (8, 8), (40 * number, 6, 7)).save(place / f"{number}.png")
+                Image.new("RGB", (8, 8), (40 * number, 6, 7)).save(folder / f"{number}.png")
     age(tmp_path / "data/raw/pets")
     edit_yaml(small_config / "config_data.yaml", lambda content: content["data_resolution"].update(pets=8))
     build(tmp_path)
@@ -213,7 +213,7 @@ def build(root: Path, **options: Any) -> dict[str, Any]:
     return record
 
 
-def test_image_changed_in_place_in_a_large_dataset_is_found_by_verify_and_by_building(pets):
+def test_image_changed_in_place_in_a_large_dataset_is_noticed_by_verify_and_by_building(pets):
     workspace = Workspace.open(pets, pets / "config")
     before = workspace.status(TEST)
     assert before.state == "fresh"
@@ -221,15 +221,15 @@ def test_image_changed_in_place_in_a_large_dataset_is_found_by_verify_and_by_bui
     Image.new("RGB", (8, 8), (9, 99, 9)).save(pets / "data/raw/pets/test/dog/1.png")
     workspace = Workspace.open(pets, pets / "config")
     assert workspace.status(TEST).state == "fresh", "it is looked for only when something is built or verified"
-    (found,) = verify_targets(workspace, [TEST])
-    assert found.state == "damaged"
-    assert found.sentence.endswith("were changed since they were looked at. Look again: dynvision make raw/pets:test")
-    assert Workspace.open(pets, pets / "config").status(TEST).state == "stale", "what was found is not forgotten"
+    (result,) = verify_targets(workspace, [TEST])
+    assert result.state == "damaged"
+    assert result.sentence.endswith("were changed since they were looked at. Look again: dynvision make raw/pets:test")
+    assert Workspace.open(pets, pets / "config").status(TEST).state == "stale", "the result is not forgotten"
     record = build(pets, force=True)
     assert record["data_version"] != before.data_version
     workspace = Workspace.open(pets, pets / "config")
     assert workspace.status(TEST).state == "fresh"
-    assert [found.state for found in verify_targets(workspace, [TEST])] == ["whole"]
+    assert [result.state for result in verify_targets(workspace, [TEST])] == ["whole"]
 
 
 def test_image_that_is_added_to_a_large_dataset_makes_it_stale(pets):
@@ -239,7 +239,7 @@ def test_image_that_is_added_to_a_large_dataset_makes_it_stale(pets):
     assert build(pets)["details"]["images"] == 5
 
 
-def test_scan_is_remembered_between_processes_only_as_far_as_it_is_whole(pets):
+def test_scan_is_remembered_between_processes_only_if_it_is_whole(pets):
     cache = pets / "data/raw/pets/.test.scan.json"
     cache.write_text("{")
     stage = Workspace.open(pets, pets / "config").stages["raw"]
