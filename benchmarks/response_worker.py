@@ -142,8 +142,8 @@ def write(root: str, config: str, target: str, rounds: int, samples: int, batch:
     import torch
 
     from dynvision.experiments.recording import SweepRecording
-    from dynvision.experiments.store import StoreWriter, write_skeleton
     from dynvision.experiments.store_layout import StoreLayout
+    from dynvision.experiments.store_writer import StoreWriter, write_skeleton
     from dynvision.experiments.writing import SweepWriter
     from dynvision.workspace import Workspace
     from dynvision.workspace.addresses import parse_target

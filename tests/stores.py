@@ -13,9 +13,10 @@ import pytest
 
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path, verify_store, write_skeleton
+from dynvision.experiments.store import RECORD, digest_block, partial_path, verify_store
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
-from dynvision.stages import responses
+from dynvision.experiments.store_writer import StoreWriter, write_skeleton
+from dynvision.stages import response_records
 from dynvision.system.files import write_json
 from tests.support import flip_byte
 
@@ -67,7 +68,7 @@ def damage_before_verifying(monkeypatch: pytest.MonkeyPatch, array: str) -> None
         flip_byte(chunk, chunk.stat().st_size // 2)
         return verify_store(folder, only)
 
-    monkeypatch.setattr(responses, "verify_store", damage_and_verify)
+    monkeypatch.setattr(response_records, "verify_store", damage_and_verify)
 
 
 def write_responses(store: Path, arrays: dict[str, np.ndarray], batch_size: int = 4, **settings: Any) -> Path:

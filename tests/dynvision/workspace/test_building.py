@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import verify_store
-from dynvision.stages import responses
+from dynvision.stages import response_records
+from dynvision.stages.responses import ResponsesStage
 from dynvision.system.files import OutputBusyError, output_lock
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
@@ -137,7 +138,7 @@ def test_responses_are_shown_beside_then_verified_into_place(chain_copy, monkeyp
         seen.append((folder.name, (store / "record.json").read_text()))
         return verify_store(folder, only)
 
-    monkeypatch.setattr(responses, "verify_store", note_and_verify)
+    monkeypatch.setattr(response_records, "verify_store", note_and_verify)
     (record,) = build(chain_copy, f"{RESPONSES}:0.1", force=True)
     assert seen == [(".contrast=0.1.zarr.partial", kept)]
     assert record["target"] == f"{RESPONSES}:contrast=0.1"
@@ -147,7 +148,7 @@ def test_responses_are_shown_beside_then_verified_into_place(chain_copy, monkeyp
 
 
 def test_responses_that_are_up_to_date_are_not_shown_again(chain, monkeypatch):
-    monkeypatch.setattr(responses.ResponsesStage, "build", lambda *_: pytest.fail("stimuli were shown"))
+    monkeypatch.setattr(ResponsesStage, "build", lambda *_: pytest.fail("stimuli were shown"))
     assert len(build(chain, RESPONSES)) == 3
 
 
