@@ -42,7 +42,7 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
 def show_stimuli(
     context: dg.AssetExecutionContext, config: ResponsesConfig, compute: dg.ResourceParam[ComputeResource]
 ) -> Iterator[Any]:
-    """Record the responses; responses that are no good are recorded as a failed check, and never materialized."""
+    """Record the responses. If they are damaged or not finite, report a failed check and no materialization."""
     tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
@@ -77,7 +77,7 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
         versions.add(record.data_version)
         samples.append(record.details["samples"])
     sentence, numbers = _count(samples)
-    # For the UI a check that is older than the newest materialization has not been made: say again what was found.
+    # The UI ignores a check that is older than the newest materialization: report its result again.
     context.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=key, check_name=COMPLETE, passed=True, description=sentence, metadata=_as_metadata(numbers)
@@ -128,7 +128,7 @@ def _nothing_from(dep: dg.AssetDep) -> dg.AssetIn:
 
 
 def _count(samples: list[int]) -> tuple[str, dict[str, Any]]:
-    """What was read back of the conditions, as a sentence and as numbers."""
+    """Say how much was read back, as a sentence and as numbers."""
     numbers = {"conditions": len(samples), "trials": sum(samples)}
     return f"{numbers['conditions']} conditions, {numbers['trials']} trials read back", numbers
 
@@ -165,8 +165,11 @@ def _report(
 
 
 def _input_pointers(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> dict[str, str]:
-    """Which events the run's own materialization had as its inputs; without them the UI calls a partition unsynced."""
-    found = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
-    event = found[0].asset_materialization if found else None
+    """Return the events that were the inputs of the run's own materialization.
+
+    Without them the UI calls a partition unsynced.
+    """
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
+    event = records[0].asset_materialization if records else None
     tags = event.tags if event is not None and event.tags else {}
     return {name: value for name, value in tags.items() if name.startswith("dagster/input_event_pointer/")}
