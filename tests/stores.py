@@ -1,4 +1,4 @@
-"""Response stores of given values, written as an experiment writes them."""
+"""Response stores with given values, written as a recording writes them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_writer(store: Path, layout: StoreLayout, header: dict[str, Any] | None 
 
 
 def write_batches(writer: StoreWriter, arrays: dict[str, np.ndarray], stop: int | None = None) -> None:
-    """Write what is not there yet, up to the batch `stop`."""
+    """Write the missing batches, up to the batch `stop`."""
     layout = writer.layout
     for batch in range(writer.batches_done, layout.n_batches if stop is None else stop):
         rows = slice(batch * layout.batch_size, (batch + 1) * layout.batch_size)

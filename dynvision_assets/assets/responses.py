@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from dynvision.errors import DataError
+from dynvision.experiments.details import ResponseDetails
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
@@ -54,7 +55,7 @@ def show_stimuli(
         if isinstance(failure.__cause__, DataError):  # and its subclass DamagedFileError
             yield _check(key, COMPLETE, False, str(failure.description), {})
         raise
-    sentence, numbers = _count([record["details"]["samples"] for record in records])
+    sentence, numbers = _count([Record.from_dict(record, key.to_user_string()) for record in records])
     yield _check(key, COMPLETE, True, sentence, numbers)
     yield dg.Output(None, "result")
 
@@ -68,21 +69,21 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
     """Report every condition after the run's own materialization."""
     workspace = open_workspace(compute)
     (key,) = context.assets_def.keys
-    samples, versions = [], set()
+    records = []
     for target in _targets(context, workspace):
         record = workspace.stage(target).read_record(target)
         if record is None:
             raise dg.Failure(f"{target} disappeared. Make it again: dynvision make {target}")
         _report(context, workspace, key, target, record)
-        versions.add(record.data_version)
-        samples.append(record.details["samples"])
-    sentence, numbers = _count(samples)
+        records.append(record)
+    sentence, numbers = _count(records)
     # The UI ignores a check that is older than the newest materialization: report its result again.
     context.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=key, check_name=COMPLETE, passed=True, description=sentence, metadata=_as_metadata(numbers)
         )
     )
+    versions = {record.data_version for record in records}
     sentence = f"{len(versions)} data versions reported"
     yield _check(key, REPORTED, True, sentence, {"conditions": len(versions)})
 
@@ -127,9 +128,10 @@ def _nothing_from(dep: dg.AssetDep) -> dg.AssetIn:
     return dg.AssetIn(dep.asset_key, partition_mapping=dep.partition_mapping, dagster_type=dg.Nothing)
 
 
-def _count(samples: list[int]) -> tuple[str, dict[str, Any]]:
+def _count(records: list[Record]) -> tuple[str, dict[str, Any]]:
     """Say how much was read back, as a sentence and as numbers."""
-    numbers = {"conditions": len(samples), "trials": sum(samples)}
+    trials = sum(ResponseDetails.from_record(record).samples for record in records)
+    numbers = {"conditions": len(records), "trials": trials}
     return f"{numbers['conditions']} conditions, {numbers['trials']} trials read back", numbers
 
 

@@ -210,7 +210,7 @@ def test_store_that_lost_what_it_started_with_is_started_anew(tmp_path, damage, 
     assert begin_store(tmp_path / "x.zarr", values).batches_done == 0
 
 
-def test_what_new_stores_may_be_is_left_to_the_folder_that_they_are_in(tmp_path):
+def test_permissions_of_new_stores_are_those_of_their_folder(tmp_path):
     tmp_path.chmod(0o2775)
     (tmp_path / "peer").mkdir()
     writer = write_store(tmp_path / "x.zarr", draw_values(), finish=False)
@@ -236,7 +236,7 @@ def test_rejected_store_is_started_anew(store):
     assert begin_store(store, draw_values()).batches_done == 0
 
 
-def test_responses_that_are_not_finite_are_kept_where_that_is_allowed(tmp_path):
+def test_responses_that_are_not_finite_are_kept_if_that_is_allowed(tmp_path):
     values = draw_values()
     values["V1/mean"][2, 1, 3] = np.nan
     writer = write_store(tmp_path / "x.zarr", values)
@@ -254,7 +254,7 @@ def test_content_depends_on_every_value(tmp_path):
     assert write_store(tmp_path / "c.zarr", changed).content != first
 
 
-def test_conditions_are_put_side_by_side_and_missing_ones_are_nan(tmp_path):
+def test_conditions_are_combined_and_missing_ones_are_nan(tmp_path):
     stores = []
     for seed, level in enumerate((0.1, 1.0)):
         path = tmp_path / f"contrast={level}.zarr"
