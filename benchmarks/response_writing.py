@@ -85,7 +85,7 @@ class _OurWriter:
         self.packed = 0
 
     def write(self, folder: Path) -> None:
-        from dynvision.experiments.store import StoreWriter, write_skeleton
+        from dynvision.experiments.store_writer import StoreWriter, write_skeleton
         from dynvision.experiments.writing import SweepWriter
 
         write_skeleton(folder / "skeleton", self.layout, {})

@@ -1,4 +1,4 @@
-"""Response stores of given values, written as an experiment writes them."""
+"""Response stores with given values, written as a recording writes them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, StoreWriter, digest_block, partial_path, verify_store, write_skeleton
+from dynvision.experiments.store import RECORD, digest_block, partial_path, verify_store
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
-from dynvision.stages import responses
+from dynvision.experiments.store_writer import StoreWriter, write_skeleton
+from dynvision.stages import response_records
 from dynvision.system.files import write_json
 from tests.support import flip_byte
 
@@ -40,7 +41,7 @@ def open_writer(store: Path, layout: StoreLayout, header: dict[str, Any] | None 
 
 
 def write_batches(writer: StoreWriter, arrays: dict[str, np.ndarray], stop: int | None = None) -> None:
-    """Write what is not there yet, up to the batch `stop`."""
+    """Write the missing batches, up to the batch `stop`."""
     layout = writer.layout
     for batch in range(writer.batches_done, layout.n_batches if stop is None else stop):
         rows = slice(batch * layout.batch_size, (batch + 1) * layout.batch_size)
@@ -67,7 +68,7 @@ def damage_before_verifying(monkeypatch: pytest.MonkeyPatch, array: str) -> None
         flip_byte(chunk, chunk.stat().st_size // 2)
         return verify_store(folder, only)
 
-    monkeypatch.setattr(responses, "verify_store", damage_and_verify)
+    monkeypatch.setattr(response_records, "verify_store", damage_and_verify)
 
 
 def write_responses(store: Path, arrays: dict[str, np.ndarray], batch_size: int = 4, **settings: Any) -> Path:

@@ -1,1 +1,1 @@
-"""Experiments: conditions, how they are shown to a network, and where responses are kept."""
+"""Experiments: showing the conditions of a sweep to a network, and recording its responses."""

@@ -1,4 +1,4 @@
-"""How large batches and blocks of time may be, from settings and the network alone."""
+"""How large batches and blocks of time may be. It follows from the settings and the network alone."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from dynvision.experiments.writing import IN_FLIGHT_BYTES
 __all__ = ["Footprint", "MemoryPlan", "plan_memory"]
 
 LIBRARY_BYTES = 750_000_000
-"""What a process takes before the first image: torch, FFCV and the rest."""
+"""Memory of a process before the first image: torch, FFCV and other libraries."""
 
 BLOCK_BYTES = 48 << 20
-"""The aim for a block of responses: larger ones are not written faster."""
+"""The wanted size of a block of responses: larger ones are not written faster."""
 
 DEFAULT_BATCH_SIZE = 100
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that one image takes.
+    """How many bytes one image takes.
 
     Attributes:
-        frames: Its images and the frames made of them.
-        activations: All outputs inside the network at one step.
-        state: What the network carries to the next step.
+        frames: The images of its trial, and the frames made of them.
+        activations: All outputs inside the network.
+        state: What the network passes on to the next step.
         responses: What is recorded of one step.
     """
 
@@ -40,7 +40,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Samples a batch and recorded steps a block."""
+    """How many samples a batch has, and how many recorded steps a block."""
 
     batch_size: int
     block_steps: int
@@ -49,24 +49,24 @@ class MemoryPlan:
 def plan_memory(
     footprint: Footprint, *, budget: float, batch_size: int | None, n_conditions: int, n_timesteps: int
 ) -> MemoryPlan:
-    """Fit a sweep into a memory budget; free memory plays no part, so that the same settings give the same plan.
+    """Fit a sweep into a memory budget.
 
-    A walk through the tree of presentations holds 1 + log2(conditions) states of the network and at most as many
-    blocks of responses.
+    How much memory is free plays no part, so that the same settings give the same plan. A walk through the tree of
+    presentations keeps at most 1 + log2(conditions) states of the network, and at most as many blocks of responses.
 
     Args:
         footprint: What one image takes.
         budget: Peak memory of the process, in GB.
-        batch_size: Images a batch; `None` takes 100, or fewer where they do not fit.
+        batch_size: Images a batch; `None` takes 100, or fewer if they do not fit.
         n_conditions: Conditions of the whole experiment, whichever of them are shown.
         n_timesteps: Recorded steps.
 
     Raises:
-        ConfigError: It does not fit; the message says what does.
+        ConfigError: If it does not fit; the message says what does.
     """
-    held = count_states(n_conditions)
-    fixed = footprint.frames + footprint.activations + footprint.state * (held + 1)
-    each_step = footprint.responses * (held + 1)
+    copies = count_states(n_conditions) + 1
+    fixed = footprint.frames + footprint.activations + footprint.state * copies
+    each_step = footprint.responses * copies
     free = int(budget * 1e9) - LIBRARY_BYTES - IN_FLIGHT_BYTES - NOISE_CACHE_BYTES
     most = free // (fixed + each_step)
     if most < (batch_size or 1):

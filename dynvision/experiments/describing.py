@@ -1,4 +1,4 @@
-"""What a store says of its responses: coordinates of samples, time and channels, and how they were made."""
+"""What a store says about its responses: coordinates of samples, time and channels, and how they were made."""
 
 from __future__ import annotations
 
@@ -44,13 +44,16 @@ class ShownImages:
 def describe_trials(
     images: ShownImages, presentation: Presentation, output_classes: Sequence[int], dt: float | None
 ) -> Variables:
-    """The coordinates of a store's root, as xarray takes them.
+    """Return the coordinates of a store's root, as xarray takes them.
 
     Args:
         images: The images of the trials.
         presentation: What was shown when, without idle steps.
         output_classes: The class of each output.
-        dt: Milliseconds a step; `None` leaves time in steps.
+        dt: Milliseconds of a step; `None` leaves time in steps.
+
+    Returns:
+        By name: dimensions, values and attributes.
     """
     steps, ids = presentation.n_timesteps, images.ids
     sources = np.asarray(images.table["source"], dtype=object)
@@ -77,13 +80,16 @@ def describe_trials(
 
 
 def describe_layers(probe: Probe, reduction: Reduction) -> dict[str, Variables]:
-    """The coordinates of each layer's group: `channel`, or where each chosen unit is."""
+    """Return the coordinates of each layer's group, as xarray takes them.
+
+    They are `channel`, or the position of each chosen unit: `channel`, `y` and `x`, or `channel` and `token`.
+    """
     layers: dict[str, Variables] = {}
     for layer, shape in probe.shapes.items():
         chosen = reduction.coordinates(layer, shape)
         group = store_name(layer)
         dims = {dim for name, spec in probe.arrays.items() if name.startswith(f"{group}/") for dim in spec.dims}
-        variables: Variables = {name: ("unit", place) for name, place in chosen.items()}
+        variables: Variables = {name: ("unit", position) for name, position in chosen.items()}
         if "channel" in dims:
             variables["channel"] = ("channel", np.arange(shape[0]))
         layers[group] = variables
@@ -91,6 +97,6 @@ def describe_layers(probe: Probe, reduction: Reduction) -> dict[str, Variables]:
 
 
 def describe_making(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """The attributes of a store: everything needed to make it again; what is a mapping is written as JSON."""
+    """Return the attributes of a store: everything needed to make it again. Mappings are written as JSON."""
     described = {**facts, "settings": settings}
     return {name: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for name, v in described.items()}

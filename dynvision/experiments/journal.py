@@ -8,19 +8,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BatchEntry", "Journal"]
+__all__ = ["JOURNAL", "BatchEntry", "Journal"]
 
 JOURNAL = "journal.jsonl"
+"""The name of the file in a store."""
 
 
 @dataclass(frozen=True)
 class BatchEntry:
-    """A batch that is whole in the store.
+    """A batch whose responses are all in the store.
 
     Attributes:
-        digests: For each array the digest of each block of time, in order.
+        digests: For each array the digests of its blocks of time, in order.
         averages: For each layer the mean response at each recorded step, summed over the batch's trials.
-        rest: The same at the last idle step; empty where there is none.
+        rest: The same at the last idle step; empty without idle steps.
         steps: How many steps of the network were computed for the batch, for all conditions shown together.
     """
 
@@ -31,11 +32,14 @@ class BatchEntry:
 
 
 class Journal:
-    """One line for what the store is made from, then one for each batch, written once the batch is on the disk.
+    """A file of lines: the header first, then one line for each batch, written once the batch is on the disk.
 
     Args:
         folder: The folder of the store.
-        header: Everything that the numbers follow from; a store is only gone on with where it is the same.
+        header: Everything that the numbers follow from; only a store with the same header is resumed.
+
+    Attributes:
+        batches: The batches that are in the store.
     """
 
     def __init__(self, folder: Path, header: dict[str, Any]) -> None:
@@ -49,24 +53,25 @@ class Journal:
         self.batches = []
 
     def resume(self) -> bool:
-        """Read what an interrupted run left; `False` where it is of other settings, or cannot be read.
+        """Read what an interrupted run left. If the run was killed while it wrote a line, cut that line off.
 
-        A line that was being written when the run was killed is cut off.
+        Returns:
+            Whether the store can be resumed: its journal can be read and has the same header.
         """
         try:
-            *lines, rest = self.path.read_bytes().split(b"\n")
+            *lines, unfinished = self.path.read_bytes().split(b"\n")
             header, *entries = [json.loads(line) for line in lines]
             self.batches = [BatchEntry(**entry) for entry in entries]
         except (OSError, ValueError, TypeError):
             return False
         if header != self.header:
             return False
-        if rest:
-            os.truncate(self.path, self.path.stat().st_size - len(rest))
+        if unfinished:
+            os.truncate(self.path, self.path.stat().st_size - len(unfinished))
         return True
 
     def append(self, entry: BatchEntry) -> None:
-        """Note that the next batch is whole."""
+        """Add the next batch."""
         with self.path.open("ab") as file:
             file.write(json.dumps(asdict(entry)).encode() + b"\n")
         self.batches.append(entry)

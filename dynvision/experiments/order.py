@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config.recording import RecordConfig, RunConfig
-from dynvision.experiments.store import StoreWriter
+from dynvision.experiments.store_writer import StoreWriter
 from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation
 

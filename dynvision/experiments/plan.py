@@ -1,4 +1,4 @@
-"""The plan of a sweep: presentations that begin alike are computed once."""
+"""The plan of a sweep: what presentations share at their start is computed once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Branch", "count_states", "plan_sweep"]
 
 @dataclass(frozen=True)
 class Branch:
-    """A stretch of steps that the same conditions share, and what follows it: a part of the prefix tree.
+    """A stretch of steps that some conditions share, and what follows it: a part of the prefix tree.
 
     Durations of 1, 2 and 5 steps after one void step, in a trial of 6 steps::
 
@@ -27,13 +27,13 @@ class Branch:
     Attributes:
         start: The first step.
         stop: The step after the last one; equal to `start` only in a root whose conditions share nothing.
-        conditions: Which presentations share it, by their place.
-        children: What follows, the one with the fewest conditions first.
+        conditions: The numbers of the presentations that share it.
+        children: What follows, the child with the fewest conditions first.
         n_steps: Steps of this branch and all that follows: the nodes of the prefix tree from here.
-        shown_by: A condition that has this branch: the one that is finished last.
-        most_states: How many states of the network are held at once where children are computed one after the other.
-            While a child is computed the state that its siblings begin with is kept; the last child takes it over. As
-            the largest child comes last, this is at most 1 + log2 of the number of conditions.
+        shown_by: The number of a condition that has this branch: the one that is finished last.
+        most_states: How many states of the network are kept at once if children are computed one after the other.
+            While a child is computed, the state that its siblings start from is kept; the last child takes it over.
+            Because the largest child comes last, this is at most 1 + log2 of the number of conditions.
     """
 
     start: int
@@ -45,7 +45,7 @@ class Branch:
     most_states: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # From the children, which are whole: a tree may be deeper than Python recurses.
+        # The children know their own numbers: no recursion, as a tree may be deeper than Python recurses.
         steps = self.stop - self.start + sum(child.n_steps for child in self.children)
         *before, last = self.children or (None,)
         states = [1 if last is None else last.most_states, *(1 + c.most_states for c in before if c is not None)]
@@ -54,7 +54,7 @@ class Branch:
         object.__setattr__(self, "most_states", max(states))
 
     def __iter__(self) -> Iterator[Branch]:
-        """This branch and every one below it, in the order in which they are computed."""
+        """Go through this branch and every one below it, in the order in which they are computed."""
         pending = [self]
         while pending:
             branch = pending.pop()
@@ -63,43 +63,46 @@ class Branch:
 
 
 def plan_sweep(presentations: Sequence[Presentation]) -> Branch:
-    """Find the distinct prefixes of presentations: their prefix tree.
+    """Make the prefix tree of presentations.
 
-    A network with a state has to be run once for each step of the tree; presentations that show the same up to
+    A network with a state has to be run once for each step of the tree: presentations that show the same up to
     a step share its responses.
 
     Args:
         presentations: Of equal length.
 
+    Returns:
+        The root of the tree.
+
     Raises:
-        ValueError: They differ in length, or there are none.
+        ValueError: If they differ in length, or there are none.
     """
     lengths = sorted({p.n_timesteps for p in presentations})
     if len(lengths) != 1:
         raise ValueError(f"presentations of one sweep have one length, but there are {lengths}")
-    # Parents first, each with the place of its own parent; then the branches are made from the leaves up.
-    found: list[tuple[int, int, tuple[int, ...], int]] = []
+    # Parents first, each with the position of its own parent; then the branches are made from the leaves up.
+    stretches: list[tuple[int, int, tuple[int, ...], int]] = []
     waiting: list[tuple[tuple[int, ...], int, int]] = [(tuple(range(len(presentations))), 0, -1)]
     while waiting:
         conditions, start, parent = waiting.pop()
         stop, parts = _find_fork(presentations, conditions, start, lengths[0])
-        waiting += [(tuple(part), stop, len(found)) for part in parts]
-        found.append((start, stop, conditions, parent))
+        waiting += [(tuple(part), stop, len(stretches)) for part in parts]
+        stretches.append((start, stop, conditions, parent))
     children: dict[int, list[Branch]] = {}
-    for place in reversed(range(len(found))):
-        start, stop, conditions, parent = found[place]
-        # The largest goes last, by the number of conditions: that bounds the states that are held.
-        held = sorted(
-            children.pop(place, []), key=lambda child: (len(child.conditions), child.n_steps, child.conditions)
+    for position in reversed(range(len(stretches))):
+        start, stop, conditions, parent = stretches[position]
+        # The child with the most conditions comes last: that bounds the number of states kept at once.
+        ordered = sorted(
+            children.pop(position, []), key=lambda child: (len(child.conditions), child.n_steps, child.conditions)
         )
-        children.setdefault(parent, []).append(Branch(start, stop, conditions, tuple(held)))
+        children.setdefault(parent, []).append(Branch(start, stop, conditions, tuple(ordered)))
     return children[-1][0]
 
 
 def count_states(n_conditions: int) -> int:
-    """For how many states of the network memory is reserved: the same for all experiments of up to 64 conditions.
+    """Return for how many states of the network memory is reserved: 7 for all experiments of up to 64 conditions.
 
-    So a level more does not change the size of batches, and with it the last digits of the others.
+    So another level does not change the size of batches, and with it the last digits of the other levels.
     """
     return 1 + int(math.log2(max(n_conditions, 64)))
 
@@ -107,7 +110,10 @@ def count_states(n_conditions: int) -> int:
 def _find_fork(
     presentations: Sequence[Presentation], conditions: Sequence[int], start: int, length: int
 ) -> tuple[int, list[list[int]]]:
-    """The first step from `start` on in which conditions part, and into which; the end of the trial where none does."""
+    """Return the first step from `start` on in which conditions differ, and the groups that do not.
+
+    If they never differ, return the end of the trial and no groups.
+    """
     for stop in range(start, length):
         parts: dict[object, list[int]] = {}
         for condition in conditions:

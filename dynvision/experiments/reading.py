@@ -19,21 +19,21 @@ def open_store(path: Path) -> xarray.DataTree:
     """Open the responses of one condition, lazily: the root and one node for each layer.
 
     Raises:
-        MissingError: There is no store.
-        DamagedFileError: It is incomplete.
+        MissingError: If there is no store.
+        DamagedFileError: If it is incomplete.
     """
     if not path.is_dir():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     if not (path / RECORD).is_file():
         raise DamagedFileError(f"{path} is incomplete: it has no {RECORD}. Run it again: dynvision make --force {path}")
     with warnings.catch_warnings():
-        # record.json lies in the store on purpose and is no Zarr object; a store that is verified is consolidated.
+        # record.json lies in the store on purpose and is no Zarr object.
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
         warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated metadata")
         tree = xarray.open_datatree(path, engine="zarr", chunks={})
     root = tree.to_dataset()
     coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
-    # Sums over half-precision values overflow; what is read is float32 whatever is stored.
+    # Sums over half-precision values overflow: read float32, whatever is stored.
     layers = {
         name: _widen(tree.children[name].to_dataset(inherit=False)).assign_coords(coordinates)
         for name in root.attrs["layers"]
@@ -42,7 +42,7 @@ def open_store(path: Path) -> xarray.DataTree:
 
 
 def open_root(folder: Path) -> xarray.Dataset:
-    """Open the root of a store that may not be in place yet, lazily: labels, times and the network's output."""
+    """Open the root of a store lazily: labels, times and the network's output. It need not be in place yet."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
         return xarray.open_dataset(folder, engine="zarr", consolidated=False, chunks={})
@@ -51,15 +51,15 @@ def open_root(folder: Path) -> xarray.Dataset:
 def combine_conditions(
     stores: Iterable[tuple[Mapping[str, Any], Path]], levels: Mapping[str, list[Any]]
 ) -> xarray.DataTree:
-    """Put the stores of an experiment side by side along its swept parameters, without reading them.
+    """Combine the stores of an experiment along its swept parameters, without reading them.
 
     Args:
-        stores: The level of each parameter, and the store.
+        stores: For each condition the level of each parameter, and the store.
         levels: The levels of each parameter, in order; a parameter becomes a dimension.
 
     Returns:
-        One node for each layer, with the dimensions (parameters …, sample, time, …). Where conditions
-        are missing the values are NaN.
+        One node for each layer, with the dimensions (parameters …, sample, time, …). The values of missing
+        conditions are NaN.
     """
     nodes: dict[str, list[xarray.Dataset]] = {}
     for condition, path in stores:

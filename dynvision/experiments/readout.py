@@ -13,7 +13,7 @@ __all__ = ["chance_level", "class_mask", "predict", "reduce_trials"]
 
 
 def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str) -> npt.NDArray[np.bool_]:
-    """Which outputs may be answered with.
+    """Choose the outputs that the readout may answer with.
 
     Args:
         output_classes: The class of each output, in the dataset's own order.
@@ -21,7 +21,10 @@ def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str
         choices: `group` allows the group's classes, `all` every output.
 
     Returns:
-        Shape `[outputs]`.
+        Shape `[outputs]`, true for those outputs.
+
+    Raises:
+        ConfigError: If there is none.
     """
     if choices == "all":
         return np.ones(len(output_classes), dtype=bool)
@@ -35,7 +38,16 @@ def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str
 
 
 def chance_level(labels: npt.NDArray[np.int64], output_classes: Sequence[int], choices: npt.NDArray[np.bool_]) -> float:
-    """The accuracy of guessing evenly among the choices; trials whose class is no choice are never right."""
+    """Return the accuracy of guessing evenly among the choices; a trial whose class is no choice is never right.
+
+    Args:
+        labels: The class of each trial, shape `[B]`, in the dataset's own order.
+        output_classes: The class of each output, in the dataset's own order.
+        choices: Which outputs may be answered with, shape `[outputs]`.
+
+    Returns:
+        In [0, 1].
+    """
     allowed = np.asarray(output_classes)[choices]
     return float(np.isin(labels, allowed).mean() / len(allowed))
 
@@ -43,11 +55,11 @@ def chance_level(labels: npt.NDArray[np.int64], output_classes: Sequence[int], c
 def predict(
     scores: npt.NDArray[np.float32], output_classes: Sequence[int], choices: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """The class of the highest score among the choices, at each step.
+    """Return the class of the highest score among the choices, at each step.
 
     Args:
         scores: Shape `[B, T, outputs]`.
-        output_classes: The class of each output.
+        output_classes: The class of each output, in the dataset's own order.
         choices: Which outputs may be answered with, shape `[outputs]`.
 
     Returns:
@@ -60,11 +72,11 @@ def predict(
 
 
 def reduce_trials(right: npt.NDArray[np.float64], reduce: str) -> npt.NDArray[np.float64]:
-    """One score for each trial from whether it is named right at each step of a window.
+    """Make one score of each trial from the steps of a window at which its class is named right.
 
     Args:
-        right: 1 where it is, shape `[B, steps]`.
-        reduce: `mean` (share of the window named right), `max` (right at any step) or `last` (at the last step).
+        right: 1 at the steps at which it is, otherwise 0; shape `[B, steps]`.
+        reduce: `mean` (share of the steps), `max` (right at any step) or `last` (right at the last step).
 
     Returns:
         Shape `[B]`, in [0, 1]; the mean over trials is the accuracy.

@@ -23,8 +23,8 @@ from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
-from dynvision.experiments.store import StoreWriter, write_skeleton
 from dynvision.experiments.store_layout import StoreLayout
+from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
 from dynvision.models.loading import check_network, match_layers, rebuild_network
 from dynvision.system.files import check_free_space

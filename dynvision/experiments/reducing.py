@@ -40,12 +40,16 @@ class Reduction:
     def __call__(self, layer: str, output: Tensor) -> dict[str, Tensor]:
         """Reduce one output.
 
+        Args:
+            layer: The layer.
+            output: Shape `[B, C, H, W]`, `[B, N, C]` or `[B, C]`.
+
         Returns:
             float32 and in memory of its own, by variable: `response` of shape `[B, …]`; or `mean` and `std`, `[B, C]`;
             or `mean`, `std` and `feature_std`, `[B]`.
 
         Raises:
-            ConfigError: The output has no meaning here.
+            ConfigError: If the output has another number of dimensions.
         """
         if output.dim() not in (2, 3, 4):
             raise ConfigError(
@@ -65,16 +69,19 @@ class Reduction:
         return {"response": values.flatten(1)[:, self._indices(layer, values)]}
 
     def coordinates(self, layer: str, shape: tuple[int, ...]) -> dict[str, npt.NDArray[np.int64]]:
-        """Where the chosen units of a layer are: `channel`, and `y` and `x`, or `token`; empty where all are kept.
+        """Return the positions of the chosen units of a layer.
 
         Args:
             layer: The layer.
             shape: The shape of its output without the batch, as it is recorded: `[C, H, W]`, `[C, tokens]` or `[C]`.
+
+        Returns:
+            `channel`, and `y` and `x`, or `token`, each of shape `[units]`; empty if all units are kept.
         """
         if self.resolution != "unit" or self.units is None or int(np.prod(shape)) <= self.units:
             return {}
-        places = np.unravel_index(choose_units(layer, int(np.prod(shape)), self.units, self.unit_seed), shape)
-        return dict(zip(TRAILING[len(shape)], (place.astype(np.int64) for place in places), strict=True))
+        positions = np.unravel_index(choose_units(layer, int(np.prod(shape)), self.units, self.unit_seed), shape)
+        return dict(zip(TRAILING[len(shape)], (position.astype(np.int64) for position in positions), strict=True))
 
     def _indices(self, layer: str, values: Tensor) -> Tensor:
         key = (layer, values.device)
@@ -85,8 +92,7 @@ class Reduction:
 
 
 TRAILING: Mapping[int, tuple[str, ...]] = {0: (), 1: ("channel",), 2: ("channel", "token"), 3: ("channel", "y", "x")}
-"""The names of what follows `sample` and `time`, by their number."""
-
+"""The names of the dimensions that follow `sample` and `time`, by their number."""
 
 RESERVED = frozenset(
     {
@@ -98,20 +104,33 @@ RESERVED = frozenset(
 
 
 def store_name(layer: str) -> str:
-    """The name of a layer in stores and tables: its own, with `_` for `/`, and `_` after a name that is taken."""
+    """Return the name of a layer in stores and tables: its own, with `_` for `/`, and `_` after a reserved name."""
     name = layer.replace("/", "_")
     return f"{name}_" if name in RESERVED else name
 
 
 def choose_units(layer: str, count: int, wanted: int, seed: int) -> npt.NDArray[np.int64]:
-    """Choose units of a layer at random, in ascending order; the choice depends on name, size and seed alone."""
+    """Choose units of a layer at random. The choice depends on name, size and seed alone.
+
+    Args:
+        layer: The layer.
+        count: How many units it has.
+        wanted: How many are chosen, at most `count`.
+        seed: Seeds the choice.
+
+    Returns:
+        Indices into the flattened output, ascending, shape `[wanted]`.
+    """
     generator: Any = np.random.default_rng([seed, zlib.crc32(layer.encode())])
     chosen: npt.NDArray[np.int64] = np.sort(generator.choice(count, wanted, replace=False)).astype(np.int64)
     return chosen
 
 
 def _mean_and_std(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Over the last dimension. The deviations are squared, not the values: a small spread around a large mean stays."""
+    """Return mean and standard deviation over the last dimension.
+
+    The deviations are squared, not the values, so that a small spread around a large mean is not lost.
+    """
     mean = values.mean(dim=-1)
     deviations = values - mean.unsqueeze(-1)
     # The norm is 20 times faster here than torch.std.

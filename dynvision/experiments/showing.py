@@ -20,8 +20,8 @@ __all__ = ["SweepRunner"]
 class SweepRunner:
     """Shows batches of images under all conditions of a sweep.
 
-    Presentations that begin alike are computed once (see `plan_sweep`): their tree is walked depth first, and at
-    each fork the network's state is kept until every branch has started from it. Each step of the tree is a call of
+    What presentations share at their start is computed once (see `plan_sweep`): their tree is walked depth first, and
+    at each fork the network's state is kept until every branch has started from it. Each step of the tree is a call of
     its own with the same images. So a condition's responses are the same numbers, to the bit, whatever other
     conditions are shown along with it. Responses are handed on in blocks of time, so that memory grows neither with
     the number of steps nor with that of conditions.

@@ -14,14 +14,18 @@ __all__ = ["create_array", "open_array", "write_variables"]
 
 @cache
 def _context() -> Any:
-    """What the arrays of this process share; nothing that was written is kept in memory."""
+    """Return what the arrays of this process share; nothing that was written is kept in memory."""
     import tensorstore
 
     return tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": False})
 
 
 def open_array(path: Path) -> Any:
-    """Open an array with tensorstore, to read or to write."""
+    """Open an array with tensorstore, to read or to write.
+
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
     import tensorstore
 
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
@@ -29,7 +33,13 @@ def open_array(path: Path) -> Any:
 
 
 def create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
-    """Make an array: chunks hold a batch and a block of time, packed step by step where there is space."""
+    """Make an empty array. A chunk holds a batch and a block of time; arrays over space are packed step by step.
+
+    Args:
+        path: A folder that does not exist.
+        layout: The shape of the store.
+        spec: The array.
+    """
     import tensorstore
 
     rows, steps = min(layout.batch_size, layout.n_samples), min(layout.block_steps, layout.n_timesteps)
@@ -57,12 +67,18 @@ def create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
 
 
 def write_variables(folder: Path, variables: Mapping[str, tuple[Any, ...]], attributes: Mapping[str, Any]) -> None:
-    """Write a group with coordinates and attributes, without arrays; what the folder held is gone."""
+    """Write a group with coordinates and attributes, but without arrays; it replaces the contents of the folder.
+
+    Args:
+        folder: The folder of the group.
+        variables: As xarray takes them: name → (dimensions, values, attributes).
+        attributes: Of the group.
+    """
     import xarray
     import zarr.codecs
 
     dataset = xarray.Dataset(coords=dict(variables), attrs=dict(attributes))
-    # Checksums in the store itself: a flipped byte in a label is an error at reading, not another number.
+    # With checksums in the store a flipped byte in a label is an error when it is read, not another number.
     checked = {"compressors": (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec())}
     encoding = {str(name): checked for name in dataset.variables}
     dataset.to_zarr(folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding)

@@ -1,4 +1,4 @@
-"""The shape of a response store: its arrays, and how they are cut into chunks."""
+"""The shape of a response store: its arrays, and the sizes of their chunks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ArraySpec:
         trailing: Its shape after sample and time.
         dims: The names of those dimensions.
         dtype: The type of its values.
-        about: What they are.
-        is_packed: Whether they are compressed. Means, deviations and scores are not: zstd takes off a tenth of such
-            numbers, and more time than it takes to write them.
+        about: What they are; the array's `long_name`.
+        is_packed: Whether they are compressed. Means, deviations and scores are not: zstd makes such numbers only a
+            tenth smaller, and takes more time than writing them.
     """
 
     trailing: tuple[int, ...]
@@ -35,14 +35,14 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class StoreLayout:
-    """The shape of a store, which is the same for all conditions of an experiment.
+    """The shape of a store; it is the same for all conditions of an experiment.
 
     Attributes:
         arrays: By `layer/variable`, or by name for those of the root.
         n_samples: Samples in all.
         n_timesteps: Recorded steps.
-        batch_size: Samples a chunk.
-        block_steps: Steps a chunk.
+        batch_size: Samples of a chunk.
+        block_steps: Steps of a chunk.
     """
 
     arrays: Mapping[str, ArraySpec]
@@ -70,7 +70,7 @@ class StoreLayout:
 
     @property
     def least_bytes_per_step(self) -> int:
-        """About what one sample at one step takes at least: rectified responses are packed to a quarter."""
+        """About the least bytes of one sample at one step: rectified responses are packed to a quarter."""
         return sum(
             int(np.prod(spec.trailing, dtype=np.int64)) * np.dtype(spec.dtype).itemsize // (4 if spec.is_packed else 1)
             for spec in self.arrays.values()

@@ -1,4 +1,4 @@
-"""Writing a sweep: blocks that conditions share are checked and digested once, and written to the store of each."""
+"""Writing a sweep: a block that conditions share is checked and digested once, and written to the store of each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy.typing as npt
 from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.stepping import AVERAGE
-from dynvision.experiments.store import StoreWriter, digest_block
+from dynvision.experiments.store import digest_block
 from dynvision.experiments.store_layout import SCORES, ArraySpec
+from dynvision.experiments.store_writer import StoreWriter
 
 __all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
 
@@ -29,19 +30,19 @@ OUTPUT_ARRAYS: dict[str, ArraySpec] = {
         "output, -2 where a score is not finite",
     ),
 }
-"""What is stored of the network's output beside its scores; see `describe_output`."""
+"""What is stored of the network's output besides its scores; see `describe_output`."""
 
 UNKNOWN = -2
-"""What `predicted` and `rank` are where a score is not finite."""
+"""The value of `predicted` and `rank` if a score is not finite."""
 
 IN_FLIGHT_BYTES = 192 << 20
-"""How much may wait to be compressed and written."""
+"""How many bytes may wait to be compressed and written."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class SweepWriter:
-    """Takes the blocks of a sweep, batch after batch, and writes them to the stores of their conditions.
+    """Takes the blocks of a sweep, batch after batch, and writes each to the stores of its conditions.
 
     Args:
         writers: One for each condition.
@@ -63,10 +64,10 @@ class SweepWriter:
         self._batch, self._ids, self._labels = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def begin_batch(self, batch: int, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> None:
-        """Begin a batch.
+        """Start a batch.
 
         Args:
-            batch: Which one.
+            batch: Its number.
             ids: Which sample each trial is, shape `[B]`, for messages.
             labels: The class of each trial, shape `[B]`, in the dataset's own order.
         """
@@ -77,7 +78,8 @@ class SweepWriter:
         """Take a block; see `SweepRunner.stream`.
 
         Raises:
-            DataError: A response is not finite; names layer, step, sample and condition.
+            DataError: If a response is not finite; names layer, step, sample and condition.
+            DynvisionError: If responses could not be written.
         """
         stored = {name: value for name, value in arrays.items() if not name.startswith(AVERAGE)}
         self._check_finite(conditions, start, stored)
@@ -104,10 +106,13 @@ class SweepWriter:
             self._rest[condition] = sums
 
     def end_batch(self, steps: int) -> None:
-        """End a batch; the one before it has had time to be written, and is noted as whole.
+        """End a batch, and record in the journals the one before it, which has had time to be written.
 
         Args:
             steps: How many steps of the network were computed for it.
+
+        Raises:
+            DynvisionError: If responses could not be written.
         """
         entries = {c: _join(blocks, self._rest.get(c, {}), steps) for c, blocks in self._blocks.items()}
         self._ended.append((self._batch, entries))
@@ -115,7 +120,7 @@ class SweepWriter:
             self._note_oldest()
 
     def flush(self) -> None:
-        """Wait for everything that is still being written, and note it."""
+        """Wait for everything that is still being written, and record it in the journals."""
         while self._ended:
             self._note_oldest()
 
@@ -137,7 +142,7 @@ class SweepWriter:
         except (ValueError, OSError, RuntimeError) as error:
             raise DynvisionError(
                 f"responses could not be written ({error}). Is the disk full? What is written is kept: make room and "
-                "run this again, and it goes on from there."
+                "run this again, and it resumes from there."
             ) from error
         self._in_flight -= n_bytes
 
@@ -158,7 +163,7 @@ class SweepWriter:
 
 @dataclass(frozen=True)
 class _Block:
-    """What is noted of a block: the digest of each array, and each layer's mean response summed over trials."""
+    """What the journal keeps of a block: the digest of each array, and each layer's mean summed over trials."""
 
     digests: dict[str, str]
     averages: dict[str, npt.NDArray[np.float64]]
@@ -167,7 +172,7 @@ class _Block:
 def describe_output(
     scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], output_classes: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """What the output says at each step, among all outputs.
+    """Read prediction, confidence and rank from the scores at each step, among all outputs.
 
     Args:
         scores: Shape `[B, T, outputs]`; they are taken as logits.
@@ -177,8 +182,8 @@ def describe_output(
     Returns:
         Each of shape `[B, T]`: `predicted`, the class of the highest score; `confidence`, its softmax probability;
         `rank`, how many outputs are ranked before that of the trial's class (0 is best; of equal scores the first
-        output is the better one), −1 where the class has no output. Where a score is not finite, `predicted` and
-        `rank` are −2 and `confidence` is NaN.
+        output is the better one), −1 if the class has no output. If a score is not finite, `predicted` and `rank` are
+        −2 and `confidence` is NaN.
     """
     best, known = scores.argmax(axis=2), np.isfinite(scores).all(axis=2)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -193,7 +198,16 @@ def describe_output(
 def rank_outputs(
     scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], output_classes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int32]:
-    """How many outputs are ranked before that of the trial's class; see `describe_output`."""
+    """Count the outputs that are ranked before that of the trial's class; see `describe_output`.
+
+    Args:
+        scores: Shape `[B, T, outputs]`.
+        labels: The class of each trial, shape `[B]`.
+        output_classes: The class of each output, shape `[outputs]`.
+
+    Returns:
+        Shape `[B, T]`; −1 for trials whose class has no output.
+    """
     matches = output_classes[None, :] == labels[:, None]
     own = matches.argmax(axis=1)
     score = np.take_along_axis(scores, own[:, None, None], axis=2)
@@ -203,9 +217,9 @@ def rank_outputs(
 
 
 def is_finite(values: npt.NDArray[Any]) -> bool:
-    """Whether all values are finite."""
+    """Tell whether all values of an array of any shape are finite."""
     if values.dtype == np.float16:
-        # Half-precision arithmetic is slow; the exponent of what is not finite is all ones.
+        # Half-precision arithmetic is slow. The exponent of a value that is not finite is all ones.
         bits = np.ascontiguousarray(values).view(np.uint16)
         return not bool(((bits & 0x7C00) == 0x7C00).any())
     return bool(np.isfinite(values).all())

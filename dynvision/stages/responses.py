@@ -11,30 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.errors import DamagedFileError, unknown_name
-from dynvision.experiments.journal import JOURNAL
-from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, RecordedSweep, SweepOrder
+from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, SweepOrder
 from dynvision.experiments.plan import count_states
-from dynvision.experiments.store import (
-    PENDING,
-    RECORD,
-    StoreWriter,
-    consolidate_store,
-    digest_content,
-    discard_partial,
-    partial_path,
-    reject_partial,
-    verify_store,
-)
-from dynvision.experiments.store_layout import SCORES
+from dynvision.experiments.store import RECORD, digest_content, verify_store
 from dynvision.keys import Condition, GroupSeed, SplitGroup, level_text
 from dynvision.records import Record, make_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
+from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.files import read_json, replace_directory, sync_tree, write_json
+from dynvision.system.files import read_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -214,7 +203,7 @@ class ResponsesStage(Stage):
         pending = [target for target in targets if target not in records]
         if pending:
             self._record(pending, inputs)
-            records |= {target: self._put_in_place(target) for target in pending}
+            records |= {target: put_in_place(self.output(target)) for target in pending}
         return [records[target] for target in targets]
 
     def order(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> SweepOrder:
@@ -260,113 +249,37 @@ class ResponsesStage(Stage):
         order = self.order(targets, inputs)
         sweep = SweepRecording(order).run()
         seconds = round((time.perf_counter() - start) / len(targets), 3)
+        readout = self.config.experiments[targets[0].key[1]].readout
         for target, writer in zip(targets, sweep.writers, strict=True):
+            details = describe_responses(writer, sweep, readout, self.presentation(target))
             record = make_record(
                 target,
                 code_version=self.code_version,
                 config=self.settings(target),
                 inputs=self._versions(target, inputs),
                 content=writer.content,
-                details={**self._details(target, writer, sweep), "seconds": seconds},
+                details={**details, "seconds": seconds},
             )
             writer.finish(record.to_dict(), order.record.allow_nonfinite)
-
-    def _details(self, target: Target, writer: StoreWriter, sweep: RecordedSweep) -> dict[str, Any]:
-        """Facts for people about one condition."""
-        from dynvision.analysis.measures import score_responses
-        from dynvision.experiments.reading import open_root
-
-        readout = self.config.experiments[target.key[1]].readout
-        over_time, numbers = score_responses(open_root(writer.folder), readout, self.presentation(target))
-        return {
-            "samples": writer.layout.n_samples,
-            "n_timesteps": writer.layout.n_timesteps,
-            "accuracy": numbers["accuracy"],
-            "accuracy_over_time": over_time.tolist(),
-            "chance": numbers["chance"],
-            "readout": readout.model_dump(mode="json"),
-            "mean_response": {layer: mean.tolist() for layer, mean in writer.averages.items()},
-            "peak_response": {layer: float(mean.max()) for layer, mean in writer.averages.items()},
-            "conditions_together": len(sweep.writers),
-            **sweep.making,
-            "steps_computed": writer.steps_computed,
-            "steps_naive": sweep.steps_naive,
-            "resting_response": writer.rest,
-        }
-
-    def _put_in_place(self, target: Target) -> Record:
-        """Read back what was written for a target, and put it in place of its store."""
-        store = self.output(target)
-        folder = partial_path(store)
-        try:
-            pending = verify_store(folder)
-        except DamagedFileError:
-            reject_partial(store)  # so that damaged responses are never resumed
-            raise
-        consolidate_store(folder)
-        record = Record.from_dict(pending["record"], folder)
-        n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        record = dataclasses.replace(record, details={**record.details, "bytes": n_bytes})
-        write_json(folder / RECORD, record.to_dict())
-        (folder / JOURNAL).unlink(missing_ok=True)
-        sync_tree(folder)
-        replace_directory(folder, store)
-        return record
 
     def _versions(self, target: Target, inputs: dict[Target, Record]) -> dict[str, str]:
         return {str(upstream): inputs[upstream].data_version for upstream in self.upstream(target)}
 
     def _read_out_again(self, target: Target, inputs: dict[Target, Record]) -> Record | None:
-        """Bring accuracy and chance in the record up to date, if nothing but the readout changed.
-
-        Returns:
-            The new record; `None` if the stimuli have to be shown.
-        """
-        from dynvision.analysis.measures import score_responses
-        from dynvision.experiments.reading import open_store
-
-        store, settings = self.output(target), self.settings(target)
-        record, note = self._recorded(target), read_json(store / PENDING)
-        if record is None or note is None or not self._is_other_readout(target, record, inputs):
-            return None
-        readout = self.config.experiments[target.key[1]].readout
+        """Bring the record up to date if only the readout changed; `None` if the stimuli have to be shown."""
         try:
-            verify_store(store, [SCORES])  # missing chunks would be read as NaN
-            over_time, numbers = score_responses(open_store(store).to_dataset(), readout, self.presentation(target))
-        except (OSError, ValueError, LookupError):
-            return None  # The store is damaged; showing the stimuli again replaces it.
-        discard_partial(store)
-        details = {
-            **record.details,
-            "accuracy": numbers["accuracy"],
-            "accuracy_over_time": over_time.tolist(),
-            "chance": numbers["chance"],
-            "readout": settings["readout"],
-        }
-        again = make_record(
-            target,
-            code_version=self.code_version,
-            config=settings,
-            inputs=record.inputs,
-            content=digest_content(note["digests"]),
-            details=details,
-        )
-        write_json(store / RECORD, again.to_dict())
-        return again
-
-    def _recorded(self, target: Target) -> Record | None:
-        try:
-            return self.read_record(target)
+            record = self.read_record(target)
         except DamagedFileError:
             return None
-
-    def _is_other_readout(self, target: Target, record: Record, inputs: dict[Target, Record]) -> bool:
-        """Whether a record differs from what is wanted in its readout, and in nothing else."""
         settings = self.settings(target)
-        without_readout = {key: value for key, value in record.config.items() if key != "readout"}
-        return (
-            without_readout == self.settings_of_numbers(target)
-            and record.config.get("readout") != settings["readout"]
-            and record.code_version == self.code_version
-            and record.inputs == self._versions(target, inputs)
-        )
+        if (
+            record is None
+            or {key: value for key, value in record.config.items() if key != "readout"}
+            != self.settings_of_numbers(target)
+            or record.config.get("readout") == settings["readout"]
+            or record.code_version != self.code_version
+            or record.inputs != self._versions(target, inputs)
+        ):
+            return None
+        readout = self.config.experiments[target.key[1]].readout
+        return read_out_again(self.output(target), record, settings, readout, self.presentation(target))

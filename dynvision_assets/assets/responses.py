@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from dynvision.errors import DataError
+from dynvision.experiments.details import ResponseDetails
 from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
@@ -43,7 +44,7 @@ def _targets(context: dg.AssetExecutionContext, workspace: Workspace) -> list[Ta
 def show_stimuli(
     context: dg.AssetExecutionContext, config: ResponsesConfig, compute: dg.ResourceParam[ComputeResource]
 ) -> Iterator[Any]:
-    """Record the responses; responses that are no good are recorded as a failed check, and never materialized."""
+    """Record the responses. If they are damaged or not finite, report a failed check and no materialization."""
     tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
@@ -55,7 +56,7 @@ def show_stimuli(
         if isinstance(failure.__cause__, DataError):  # and its subclass DamagedFileError
             yield _check(key, COMPLETE, False, str(failure.description), {})
         raise
-    sentence, numbers = _count([record["details"]["samples"] for record in records])
+    sentence, numbers = _count([Record.from_dict(record, key.to_user_string()) for record in records])
     yield _check(key, COMPLETE, True, sentence, numbers)
     yield dg.Output(None, "result")
 
@@ -69,21 +70,21 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
     """Report every condition after the run's own materialization."""
     workspace = open_workspace(compute)
     (key,) = context.assets_def.keys
-    samples, versions = [], set()
+    records = []
     for target in _targets(context, workspace):
         record = workspace.stage(target).read_record(target)
         if record is None:
             raise dg.Failure(f"{target} disappeared. Make it again: dynvision make {target}")
         _report(context, workspace, key, target, record)
-        versions.add(record.data_version)
-        samples.append(record.details["samples"])
-    sentence, numbers = _count(samples)
-    # For the UI a check that is older than the newest materialization has not been made: say again what was found.
+        records.append(record)
+    sentence, numbers = _count(records)
+    # The UI ignores a check that is older than the newest materialization: report its result again.
     context.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=key, check_name=COMPLETE, passed=True, description=sentence, metadata=_as_metadata(numbers)
         )
     )
+    versions = {record.data_version for record in records}
     sentence = f"{len(versions)} data versions reported"
     yield _check(key, REPORTED, True, sentence, {"conditions": len(versions)})
 
@@ -128,9 +129,10 @@ def _nothing_from(dep: dg.AssetDep) -> dg.AssetIn:
     return dg.AssetIn(dep.asset_key, partition_mapping=dep.partition_mapping, dagster_type=dg.Nothing)
 
 
-def _count(samples: list[int]) -> tuple[str, dict[str, Any]]:
-    """What was read back of the conditions, as a sentence and as numbers."""
-    numbers = {"conditions": len(samples), "trials": sum(samples)}
+def _count(records: list[Record]) -> tuple[str, dict[str, Any]]:
+    """Say how much was read back, as a sentence and as numbers."""
+    trials = sum(ResponseDetails.from_record(record).samples for record in records)
+    numbers = {"conditions": len(records), "trials": trials}
     return f"{numbers['conditions']} conditions, {numbers['trials']} trials read back", numbers
 
 
@@ -166,8 +168,11 @@ def _report(
 
 
 def _input_pointers(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> dict[str, str]:
-    """Which events the run's own materialization had as its inputs; without them the UI calls a partition unsynced."""
-    found = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
-    event = found[0].asset_materialization if found else None
+    """Return the events that were the inputs of the run's own materialization.
+
+    Without them the UI calls a partition unsynced.
+    """
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
+    event = records[0].asset_materialization if records else None
     tags = event.tags if event is not None and event.tags else {}
     return {name: value for name, value in tags.items() if name.startswith("dagster/input_event_pointer/")}

@@ -18,11 +18,11 @@ SMALL = Footprint(frames=50_000, activations=100_000, state=30_000, responses=2_
     st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 10**6), st.integers(4, 10**6),
     st.integers(1, 500), st.integers(1, 5000),
 )  # fmt: skip
-def test_what_is_held_at_once_stays_within_the_budget(frames, activations, state, responses, conditions, steps):
+def test_memory_used_at_once_stays_within_the_budget(frames, activations, state, responses, conditions, steps):
     footprint = Footprint(frames, activations, state, responses)
     plan = plan_memory(footprint, budget=2.0, batch_size=None, n_conditions=conditions, n_timesteps=steps)
-    held = 1 + int(math.log2(max(conditions, 64)))
-    each = frames + activations + (held + 1) * (state + responses * plan.block_steps)
+    states = 1 + int(math.log2(max(conditions, 64)))
+    each = frames + activations + (states + 1) * (state + responses * plan.block_steps)
     assert plan.batch_size * each + LIBRARY_BYTES + IN_FLIGHT_BYTES + NOISE_CACHE_BYTES <= 2e9
     assert 1 <= plan.batch_size <= 100
     assert 1 <= plan.block_steps <= steps
@@ -35,7 +35,7 @@ def test_plan_does_not_change_with_the_length_of_a_trial_once_a_block_is_full():
     assert plans[0].block_steps == BLOCK_BYTES // (100 * 70_000)
 
 
-def test_a_level_more_does_not_change_the_batches_of_the_others():
+def test_another_level_does_not_change_the_batches_of_the_others():
     footprint = Footprint(50_000, 9_000_000, 300_000, 70_000)
     plans = {plan_memory(footprint, budget=1.4, batch_size=None, n_conditions=n, n_timesteps=30) for n in (7, 8, 40)}
     assert len(plans) == 1

@@ -1,4 +1,4 @@
-"""A recording that is killed, again and again, and gone on with each time."""
+"""A recording that is killed, again and again, and resumed each time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ for line in sys.stdin:
 
 
 class Starter:
-    """Starts recordings as forks of a process that has imported everything, so that a start takes no seconds."""
+    """Starts recordings as forks of a process that has imported everything already, so that they start at once."""
 
     def __init__(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -48,13 +48,13 @@ class Starter:
         )
 
     def start(self, root: Path) -> int:
-        """Start a recording and give its process."""
+        """Start a recording and return its process id."""
         self.process.stdin.write(f"{root}\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
     def wait(self) -> int:
-        """How the recording ended."""
+        """Wait for the recording to end, and return its exit status."""
         return int(self.process.stdout.readline())
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ def starter() -> Iterator[Starter]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A chain that reads its images directly; one image a batch and long trials make moments to be killed at."""
+    """A chain that reads its images directly. One image a batch and long trials give many moments to be killed at."""
     config = write_small_config(tmp_path / "root" / "config")
     edit_yaml(config / "config_data.yaml", lambda content: content.update(use_ffcv=False))
     edit_yaml(
@@ -84,7 +84,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def count_batches(root: Path) -> int:
-    """Batches noted so far, of all conditions together."""
+    """Count the batches in the journals of all conditions."""
     journals = [partial_path(store(root, level)) / "journal.jsonl" for level in LEVELS]
     return sum(max(j.read_bytes().count(b"\n") - 1, 0) if j.is_file() else 0 for j in journals)
 
@@ -93,14 +93,14 @@ def is_done(root: Path) -> bool:
     return all(store(root, level).exists() for level in LEVELS)
 
 
-def test_run_killed_at_random_moments_is_gone_on_with_to_the_same_bytes(root, tmp_path, starter):
+def test_run_killed_at_random_moments_is_resumed_to_the_same_bytes(root, tmp_path, starter):
     shutil.copytree(root, tmp_path / "whole", symlinks=True)
     starter.start(tmp_path / "whole")
     assert starter.wait() == 0
     rng, reached, from_moment = random.Random(0), [], 0.0
     for _ in range(KILLS):
         child, before, start = starter.start(root), count_batches(root), time.monotonic()
-        # Every other kill comes at any moment of the start, the rest while batches are written.
+        # Every other kill comes at any moment of the start, the others while batches are written.
         moment = rng.random() * 0.5 if from_moment else None
         while moment is None and count_batches(root) == before and not is_done(root) and time.monotonic() - start < 30:
             time.sleep(0.001)
@@ -119,7 +119,7 @@ def test_run_killed_at_random_moments_is_gone_on_with_to_the_same_bytes(root, tm
     for level in LEVELS:
         assert read_files(store(root, level)) == read_files(store(tmp_path / "whole", level))
         resumed, direct = (
-            json.loads((store(place, level) / "record.json").read_text()) for place in (root, tmp_path / "whole")
+            json.loads((store(folder, level) / "record.json").read_text()) for folder in (root, tmp_path / "whole")
         )
         assert resumed["data_version"] == direct["data_version"]
         for name in ("mean_response", "accuracy", "accuracy_over_time", "peak_response"):

@@ -15,7 +15,7 @@ STEPS = 8
 
 @st.composite
 def presentations(draw):
-    """Presentations of eight steps whose few contrasts and frames make them begin alike often."""
+    """Presentations of eight steps, with so few contrasts and frames that their first steps are often the same."""
     program = []
     for _ in range(draw(st.integers(1, 4))):
         length = draw(st.integers(1, 2))
@@ -36,8 +36,8 @@ def history_until(presentation: Presentation, t: int) -> tuple:
 
 def find_branch(plan, condition: int, t: int):
     """The branch that has a step of a condition."""
-    (found,) = [b for b in plan if condition in b.conditions and b.start <= t < b.stop]
-    return found
+    (branch,) = [b for b in plan if condition in b.conditions and b.start <= t < b.stop]
+    return branch
 
 
 @given(st.lists(presentations(), min_size=1, max_size=8))
@@ -52,7 +52,7 @@ def test_tree_has_one_node_for_each_distinct_prefix(shown):
 
 
 @given(st.lists(presentations(), min_size=1, max_size=8))
-def test_children_go_on_where_their_parent_ends_and_part_its_conditions(shown):
+def test_children_start_where_their_parent_ends_and_divide_its_conditions(shown):
     for branch in plan_sweep(shown):
         assert branch.stop == STEPS or len(branch.children) > 1
         assert branch.shown_by in branch.conditions
@@ -62,7 +62,7 @@ def test_children_go_on_where_their_parent_ends_and_part_its_conditions(shown):
 
 
 @given(st.lists(presentations(), min_size=1, max_size=12))
-def test_states_held_at_once_grow_with_the_logarithm_of_the_conditions(shown):
+def test_states_kept_at_once_grow_with_the_logarithm_of_the_conditions(shown):
     assert 1 <= plan_sweep(shown).most_states <= 1 + math.log2(len(shown))
 
 
@@ -74,7 +74,7 @@ def test_showing_the_same_twice_costs_nothing(shown):
 @pytest.mark.parametrize(
     ("change", "shared"), [({"sensor_noise": 1.0}, 0), ({"void_value": 0.5}, 0), ({"contrast_reference": 0.5}, 1)]
 )
-def test_presentations_that_differ_in_more_than_timing_part_where_that_acts(change, shared):
+def test_presentations_that_differ_in_more_than_timing_fork_where_that_acts(change, shared):
     first, other = (Presentation.duration(4, 2, 1, stimulus_contrast=0.5, **more) for more in ({}, change))
     plan = plan_sweep([first, other])
     assert (plan.start, plan.stop, plan.n_steps) == (0, shared, 8 - shared)
@@ -94,7 +94,7 @@ def test_duration_sweep_of_the_documentation_is_counted(idle, computed, naive):
     assert (plan_sweep(shown).n_steps, (30 + idle) * len(durations)) == (computed, naive)
 
 
-def test_settings_that_do_not_act_part_nothing():
+def test_settings_without_effect_make_no_fork():
     shown = [Presentation.duration(30, 20, 5, noise_seed=seed).preceded_by(20) for seed in range(5)]
     assert plan_sweep(shown).n_steps == 50
     noisy = [Presentation.duration(30, 20, 5, noise_seed=seed, sensor_noise=1.0) for seed in range(5)]

@@ -28,10 +28,10 @@ def test_accuracy_is_the_share_of_trials_named_right(seed, labels, forced):
     predicted = predict(scores, CLASSES, choices)
     np.testing.assert_array_equal(predicted == labels[:, None], right)
     window = (predicted == labels[:, None])[:, 2:5].astype(float)
-    found = {reduce: reduce_trials(window, reduce) for reduce in ("mean", "max", "last")}
-    np.testing.assert_allclose(found["mean"], right[:, 2:5].mean(axis=1))
-    np.testing.assert_array_equal(found["max"], right[:, 2:5].any(axis=1))
-    np.testing.assert_array_equal(found["last"], right[:, 4])
+    scored = {reduce: reduce_trials(window, reduce) for reduce in ("mean", "max", "last")}
+    np.testing.assert_allclose(scored["mean"], right[:, 2:5].mean(axis=1))
+    np.testing.assert_array_equal(scored["max"], right[:, 2:5].any(axis=1))
+    np.testing.assert_array_equal(scored["last"], right[:, 4])
 
 
 def test_predictions_are_classes_in_the_datasets_own_order():

@@ -1,4 +1,4 @@
-"""Recording a whole sweep on the small chain: what is stored, in what company, and after an interruption."""
+"""Recording a whole sweep on the small chain: what is stored, alone and with other conditions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "responses/contrast/rcnn_gratings"
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root in which everything that responses are made from is built; the configuration is in `config`."""
+    """A root in which everything upstream of responses is built; the configuration is in `config`."""
     root = tmp_path_factory.mktemp("recording")
     config = write_small_config(root / "config")
     change_record(root, batch_size=3)
@@ -32,7 +32,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(chain: Path, tmp_path: Path) -> Path:
-    """A copy of the chain of one's own."""
+    """A copy of the chain, for one test."""
     shutil.copytree(chain, tmp_path / "root", symlinks=True)
     return tmp_path / "root"
 
@@ -60,7 +60,7 @@ def store(root: Path, level: str = "0.5") -> Path:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """Every file of a store but its record, which says when it was made."""
+    """Read every file of a store except its record, which says when it was made."""
     skipped = {"record.json", "pending.json"}
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()
@@ -133,7 +133,7 @@ def test_every_resolution_can_be_recorded_and_read(root, resolution):
     assert all(layer[name].dtype == np.float32 for name in names)
 
 
-def test_chosen_units_carry_their_places_and_are_those_of_the_whole(root):
+def test_chosen_units_carry_their_positions_and_are_those_of_the_whole(root):
     change_record(root, resolution="unit")
     show(root, "0.5")
     whole = open_store(store(root))["V1/response"].load()
@@ -142,8 +142,8 @@ def test_chosen_units_carry_their_places_and_are_those_of_the_whole(root):
     chosen = open_store(store(root))["V1/response"].load()
     assert chosen.dims == ("sample", "time", "unit")
     assert chosen.sizes["unit"] == 7
-    places = (chosen.coords[name].values for name in ("channel", "y", "x"))
-    np.testing.assert_array_equal(chosen.values, whole.values[(slice(None), slice(None), *places)])
+    positions = (chosen.coords[name].values for name in ("channel", "y", "x"))
+    np.testing.assert_array_equal(chosen.values, whole.values[(slice(None), slice(None), *positions)])
 
 
 def test_half_precision_that_does_not_fit_the_weights_is_an_error(root):
@@ -159,7 +159,7 @@ def test_mixed_precision_is_recorded_as_such(root):
     assert settings["run"]["mixed_precision"] is True
 
 
-def test_device_that_is_not_there_is_an_error(root):
+def test_device_that_does_not_exist_is_an_error(root):
     change_run(root, device="cuda:7")
     with pytest.raises(ConfigError, match="there is no device 'cuda:7' on this machine"):
         show(root, "0.5")
@@ -186,7 +186,7 @@ def test_responses_that_are_not_finite_stop_the_run_and_leave_nothing(root):
     assert not store(root).exists()
 
 
-def test_responses_that_are_not_finite_are_recorded_where_that_is_asked_for(root):
+def test_responses_that_are_not_finite_are_recorded_if_that_is_asked_for(root):
     spoil_weights(root)
     change_record(root, allow_nonfinite=True)
     show(root, "0.5")

@@ -42,14 +42,14 @@ def test_tokens_are_stored_channels_first():
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (6, 7), (50,)])
-def test_chosen_units_are_those_whose_places_are_told(shape):
+def test_chosen_units_are_those_at_the_stored_positions(shape):
     reduction = Reduction("unit", units=11, unit_seed=3)
     output = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
     given = output.transpose(1, 2) if len(shape) == 2 else output
     kept = reduction("V1", given)["response"]
-    places = reduction.coordinates("V1", shape)
-    assert list(places) == {3: ["channel", "y", "x"], 2: ["channel", "token"], 1: ["channel"]}[len(shape)]
-    np.testing.assert_array_equal(kept, output.numpy()[(slice(None), *places.values())])
+    positions = reduction.coordinates("V1", shape)
+    assert list(positions) == {3: ["channel", "y", "x"], 2: ["channel", "token"], 1: ["channel"]}[len(shape)]
+    np.testing.assert_array_equal(kept, output.numpy()[(slice(None), *positions.values())])
 
 
 def test_choice_of_units_follows_from_layer_and_seed_alone():
@@ -67,6 +67,6 @@ def test_layer_with_fewer_units_is_kept_whole():
     assert reduction.coordinates("classifier", (5,)) == {}
 
 
-def test_output_without_meaning_is_an_error():
+def test_output_of_five_dimensions_is_an_error():
     with pytest.raises(ConfigError, match=r"the layer 'V1' gives outputs of shape \[2, 3, 4, 5, 6\]"):
         Reduction("unit")("V1", torch.zeros(2, 3, 4, 5, 6))

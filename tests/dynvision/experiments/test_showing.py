@@ -86,7 +86,7 @@ def test_channel_resolution_is_mean_and_standard_deviation_over_space(network, i
     np.testing.assert_allclose(channels["std"], units.std(axis=(4, 5)), rtol=1e-4, atol=1e-6)
 
 
-def test_what_begins_alike_is_computed_once(network):
+def test_shared_first_steps_are_computed_once(network):
     runner = make_runner(network, [Presentation.duration(6, stim, 1) for stim in (1, 2, 5)], LAYERS, "channel")
     assert (runner.steps_computed, runner.steps_naive) == (1 + 1 + 2 + 3 + 3 + 3, 18)
 
@@ -141,7 +141,7 @@ def test_steps_are_counted_as_the_network_makes_them(network, images):
 
 
 def test_memory_of_blocks_does_not_grow_with_time(network, images):
-    held = []
+    most_alive = []
     for steps in (1, 4):
         shown = [Presentation.contrast(40 * steps, 30, 1, contrast) for contrast in (0.2, 0.5, 1.0)]
         runner = make_runner(network, shown, ["V1"], "unit", block_steps=4)
@@ -153,8 +153,8 @@ def test_memory_of_blocks_does_not_grow_with_time(network, images):
             most[0] = max(most[0], sum(block() is not None for block in alive))
 
         runner.stream(images, np.arange(3), note, [0, 1, 2])
-        held.append(most[0])
-    assert held[0] == held[1] <= 3
+        most_alive.append(most[0])
+    assert most_alive[0] == most_alive[1] <= 3
 
 
 def test_layer_whose_output_is_changed_in_place_is_recorded_as_it_was(images):
@@ -180,7 +180,7 @@ class Dropping(nn.Module):
         return seen, seen if state is None else state + seen
 
 
-def test_noise_of_a_network_is_the_same_again_and_in_other_company(images):
+def test_noise_of_a_network_is_the_same_again_and_with_other_conditions(images):
     shown = [Presentation.duration(6, stim, 1) for stim in (1, 3, 4)]
     together = make_runner(Dropping(), shown, ["layer"], "unit")
     before = torch.random.get_rng_state()
@@ -200,7 +200,7 @@ def test_layers_with_the_names_of_a_stores_own_variables_are_renamed(images):
     assert list(show_batch(runner, images, np.arange(3)).layers) == ["a_b", "output_"]
 
 
-def test_what_the_network_rests_at_is_handed_on_before_the_trial(network, images):
+def test_resting_activity_is_handed_on_before_the_trial(network, images):
     shown = [Presentation.duration(4, 2, sensor_noise=1.0).preceded_by(3), Presentation.constant(4).preceded_by(3)]
     runner = make_runner(network, shown, ["V1"], "unit", idle=3)
     rested: dict[int, float] = {}
@@ -213,7 +213,7 @@ def test_what_the_network_rests_at_is_handed_on_before_the_trial(network, images
         assert rested[number] == pytest.approx(float(whole[number, :, 2].mean()), rel=1e-5)
 
 
-def test_layer_that_takes_no_part_is_an_error(images):
+def test_layer_that_is_not_used_is_an_error(images):
     class Idle(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -227,11 +227,11 @@ def test_layer_that_takes_no_part_is_an_error(images):
         show_batch(runner, images, np.arange(3))
 
 
-@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-def test_mixed_precision_is_near_and_is_stored_as_float32(network, images, kind):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_is_near_and_is_stored_as_float32(network, images, dtype):
     shown = [Presentation.constant(3)]
     whole = show_batch(make_runner(network, shown, ["V1"], "channel"), images, np.arange(3))
-    mixed = make_runner(network, shown, ["V1"], "channel", frames=kind, mixed_precision=True)
+    mixed = make_runner(network, shown, ["V1"], "channel", frames=dtype, mixed_precision=True)
     responses = show_batch(mixed, images, np.arange(3))
     assert responses.layers["V1"]["mean"].dtype == np.float32
     assert not np.array_equal(responses.scores, whole.scores)
@@ -320,8 +320,8 @@ def test_network_that_works_in_place_does_not_change_noise_that_is_kept():
 
 @pytest.mark.parametrize(("device", "seeded"), [("cuda:1", [1]), ("cuda", [0]), ("cpu", [])])
 def test_the_generator_of_the_device_that_computes_is_seeded(monkeypatch, device, seeded):
-    found: list[tuple[int, int]] = []
-    generators = [SimpleNamespace(manual_seed=lambda n, place=place: found.append((place, n))) for place in (0, 1)]
+    seeds_set: list[tuple[int, int]] = []
+    generators = [SimpleNamespace(manual_seed=lambda n, index=index: seeds_set.append((index, n))) for index in (0, 1)]
     monkeypatch.setattr(torch.cuda, "default_generators", generators)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     with torch.random.fork_rng(devices=[]):
@@ -329,4 +329,4 @@ def test_the_generator_of_the_device_that_computes_is_seeded(monkeypatch, device
         drawn = torch.rand(1)
         torch.manual_seed(7)
         assert torch.equal(drawn, torch.rand(1))
-    assert found == [(place, 7) for place in seeded]
+    assert seeds_set == [(index, 7) for index in seeded]

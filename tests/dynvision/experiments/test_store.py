@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,16 +12,8 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.reading import combine_conditions, open_store
-from dynvision.experiments.store import (
-    PENDING,
-    RECORD,
-    StoreWriter,
-    _join,
-    _read_blocks,
-    partial_path,
-    reject_partial,
-    verify_store,
-)
+from dynvision.experiments.store import RECORD, partial_path, reject_partial, verify_store
+from dynvision.experiments.store_writer import StoreWriter
 from dynvision.system.files import write_json
 from tests.stores import layout_of, open_writer, write_batches
 from tests.support import flip_byte
@@ -75,12 +66,12 @@ def chunk_files(folder: Path, array: str) -> list[Path]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Where a finished store will be; it has been written beside and waits to be verified."""
+    """Where a finished store will be; it has been written next to it and waits to be verified."""
     write_store(tmp_path / "contrast=1.0.zarr", draw_values())
     return tmp_path / "contrast=1.0.zarr"
 
 
-def test_store_is_written_beside_its_place(store):
+def test_store_is_written_next_to_its_final_place(store):
     assert not store.exists()
     assert partial_path(store) == store.parent / ".contrast=1.0.zarr.partial"
     assert verify_store(partial_path(store))["record"] == {"target": "t"}
@@ -184,7 +175,7 @@ def test_half_precision_is_stored_as_it_is_and_read_as_float32(tmp_path):
     np.testing.assert_array_equal(kept.values, values["V2/response"].astype(np.float32))
 
 
-def test_interrupted_store_is_gone_on_with_to_the_same_bytes(tmp_path):
+def test_interrupted_store_is_resumed_to_the_same_bytes(tmp_path):
     values = draw_values()
     write_store(tmp_path / "whole.zarr", values)
     write_batches(begin_store(tmp_path / "x.zarr", values), values, stop=1)
@@ -198,7 +189,7 @@ def test_interrupted_store_is_gone_on_with_to_the_same_bytes(tmp_path):
     assert all((whole / name).read_bytes() == (resumed / name).read_bytes() for name in names)
 
 
-def test_store_of_other_settings_is_begun_anew(tmp_path):
+def test_store_of_other_settings_is_started_anew(tmp_path):
     values = draw_values()
     write_batches(begin_store(tmp_path / "x.zarr", values, {"seed": 1}), values, stop=2)
     assert begin_store(tmp_path / "x.zarr", values, {"seed": 2}).batches_done == 0
@@ -206,7 +197,7 @@ def test_store_of_other_settings_is_begun_anew(tmp_path):
 
 @pytest.mark.parametrize("damage", ["label/c/0", "label/zarr.json", "V1/mean/zarr.json", "zarr.json"])
 @pytest.mark.parametrize("is_emptied", [False, True])
-def test_store_that_lost_what_it_began_with_is_begun_anew(tmp_path, damage, is_emptied):
+def test_store_that_lost_what_it_started_with_is_started_anew(tmp_path, damage, is_emptied):
     values = draw_values()
     writer = begin_store(tmp_path / "x.zarr", values)
     write_batches(writer, values, stop=2)
@@ -219,27 +210,13 @@ def test_store_that_lost_what_it_began_with_is_begun_anew(tmp_path, damage, is_e
     assert begin_store(tmp_path / "x.zarr", values).batches_done == 0
 
 
-def test_what_new_stores_may_be_is_left_to_the_folder_that_they_are_in(tmp_path):
+def test_permissions_of_new_stores_are_those_of_their_folder(tmp_path):
     tmp_path.chmod(0o2775)
     (tmp_path / "peer").mkdir()
     writer = write_store(tmp_path / "x.zarr", draw_values(), finish=False)
     wanted = (tmp_path / "peer").stat().st_mode
     folders = [writer.folder, *(path for path in writer.folder.rglob("*") if path.is_dir())]
     assert [oct(path.stat().st_mode) for path in folders] == [oct(wanted)] * len(folders)
-
-
-def test_store_whose_note_names_no_digest_is_compared_by_the_one_of_before(store):
-    note = json.loads((partial_path(store) / PENDING).read_text())
-    assert note.pop("digest") == "xxh3_128"
-    chunk = (note["batch_size"], note["block_steps"])
-    for name, shape in note["shapes"].items():
-        blocks = _read_blocks(partial_path(store) / name, shape, chunk)
-        note["digests"][name] = _join([hashlib.sha256(block.tobytes()).hexdigest() for block in blocks])
-    write_json(partial_path(store) / PENDING, note)
-    assert verify_store(partial_path(store))["digests"] == note["digests"]
-    flip_byte(chunk_files(partial_path(store), "scores")[0], 10)
-    with pytest.raises(DamagedFileError):
-        verify_store(partial_path(store))
 
 
 def test_line_that_was_being_written_does_not_count(tmp_path):
@@ -254,12 +231,12 @@ def test_line_that_was_being_written_does_not_count(tmp_path):
     verify_store(again.folder)
 
 
-def test_rejected_store_is_begun_anew(store):
+def test_rejected_store_is_started_anew(store):
     reject_partial(store)
     assert begin_store(store, draw_values()).batches_done == 0
 
 
-def test_responses_that_are_not_finite_are_kept_where_that_is_allowed(tmp_path):
+def test_responses_that_are_not_finite_are_kept_if_that_is_allowed(tmp_path):
     values = draw_values()
     values["V1/mean"][2, 1, 3] = np.nan
     writer = write_store(tmp_path / "x.zarr", values)
@@ -277,7 +254,7 @@ def test_content_depends_on_every_value(tmp_path):
     assert write_store(tmp_path / "c.zarr", changed).content != first
 
 
-def test_conditions_are_put_side_by_side_and_missing_ones_are_nan(tmp_path):
+def test_conditions_are_combined_and_missing_ones_are_nan(tmp_path):
     stores = []
     for seed, level in enumerate((0.1, 1.0)):
         path = tmp_path / f"contrast={level}.zarr"

@@ -68,7 +68,7 @@ def test_every_image_of_a_trial_can_be_traced_to_its_file(stores):
     assert (root["image_source"][:, 0] != root["image_source"][:, 1]).all()
 
 
-def test_image_to_be_named_is_one_of_the_trials(tmp_path):
+def test_image_to_be_named_is_one_that_the_trial_shows(tmp_path):
     write_masking_config(tmp_path / "config", readout={"image": 2})
     with pytest.raises(ConfigError, match=r"readout\.image: 2 is to be named, but a trial shows 2 image\(s\), counted"):
         load_config(tmp_path / "config")

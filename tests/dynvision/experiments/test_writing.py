@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dynvision.errors import DataError, DynvisionError
-from dynvision.experiments.store import StoreWriter, verify_store
+from dynvision.experiments.store import verify_store
+from dynvision.experiments.store_writer import StoreWriter
 from dynvision.experiments.writing import OUTPUT_ARRAYS, SweepWriter, describe_output, is_finite
 from tests.stores import layout_of, open_writer
 
@@ -19,7 +20,7 @@ small = hnp.arrays(np.float32, (2, 3, 3), elements=st.floats(-5, 5, width=16))
 
 
 @given(small)
-def test_rank_is_the_place_in_the_order_of_scores(scores):
+def test_rank_is_the_position_in_the_order_of_scores(scores):
     labels = np.array([14, 99])
     told = describe_output(scores, labels, CLASSES)
     order = np.argsort(-scores, axis=2, kind="stable")
@@ -94,7 +95,7 @@ def test_blocks_are_written_to_every_condition_that_shares_them(tmp_path):
         verify_store(writer.folder)
 
 
-def test_batch_is_noted_only_when_it_is_written(tmp_path):
+def test_batch_is_in_the_journal_only_when_it_is_written(tmp_path):
     sweep, writers = open_sweep(tmp_path)
     show_batch(sweep, 0, 3)
     assert writers[0].batches_done == 0
@@ -113,7 +114,7 @@ def test_response_that_is_not_finite_names_layer_sample_step_and_condition(tmp_p
         show_batch(sweep, 1, 2, wrong)
 
 
-def test_response_that_is_not_finite_is_recorded_where_that_is_allowed(tmp_path):
+def test_response_that_is_not_finite_is_recorded_if_that_is_allowed(tmp_path):
     sweep, writers = open_sweep(tmp_path, allow_nonfinite=True)
     show_batch(sweep, 0, 3, np.nan)
     show_batch(sweep, 1, 2)
@@ -122,7 +123,7 @@ def test_response_that_is_not_finite_is_recorded_where_that_is_allowed(tmp_path)
     verify_store(writers[0].folder)
 
 
-def test_disk_that_takes_nothing_more_is_an_error_that_says_what_is_kept(tmp_path):
+def test_full_disk_is_an_error_that_says_what_is_kept(tmp_path):
     sweep, writers = open_sweep(tmp_path)
     show_batch(sweep, 0, 3)
     sweep.flush()

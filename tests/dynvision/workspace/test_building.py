@@ -12,8 +12,10 @@ from safetensors.numpy import load_file, save_file
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import verify_store
-from dynvision.stages import responses
+from dynvision.stages import response_records
+from dynvision.stages.responses import ResponsesStage
 from dynvision.system.files import OutputBusyError, output_lock
+from dynvision.system.progress import listen_to_progress
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
@@ -27,7 +29,7 @@ def build(chain, *targets: str, force: bool = False):
     return build_targets(targets, root=str(chain.root), config=str(chain.config), force=force)
 
 
-def place(chain) -> dict[str, str]:
+def folders(chain) -> dict[str, str]:
     return {"root": str(chain.root), "config": str(chain.config)}
 
 
@@ -128,7 +130,7 @@ def test_missing_ffcv_says_both_ways_out_and_leaves_nothing(chain_copy, monkeypa
     assert not list((chain_copy.root / "data" / "processed" / "gratings").glob("test_pair/*.beton"))
 
 
-def test_responses_are_shown_beside_then_verified_into_place(chain_copy, monkeypatch):
+def test_responses_are_written_next_to_their_store_and_put_in_place_when_verified(chain_copy, monkeypatch):
     store = chain_copy.root / "data" / RESPONSES / "contrast=0.1.zarr"
     kept = (store / "record.json").read_text()
     seen = []
@@ -137,7 +139,7 @@ def test_responses_are_shown_beside_then_verified_into_place(chain_copy, monkeyp
         seen.append((folder.name, (store / "record.json").read_text()))
         return verify_store(folder, only)
 
-    monkeypatch.setattr(responses, "verify_store", note_and_verify)
+    monkeypatch.setattr(response_records, "verify_store", note_and_verify)
     (record,) = build(chain_copy, f"{RESPONSES}:0.1", force=True)
     assert seen == [(".contrast=0.1.zarr.partial", kept)]
     assert record["target"] == f"{RESPONSES}:contrast=0.1"
@@ -147,8 +149,16 @@ def test_responses_are_shown_beside_then_verified_into_place(chain_copy, monkeyp
 
 
 def test_responses_that_are_up_to_date_are_not_shown_again(chain, monkeypatch):
-    monkeypatch.setattr(responses.ResponsesStage, "build", lambda *_: pytest.fail("stimuli were shown"))
+    monkeypatch.setattr(ResponsesStage, "build", lambda *_: pytest.fail("stimuli were shown"))
     assert len(build(chain, RESPONSES)) == 3
+
+
+def test_listeners_are_told_how_many_conditions_were_recorded(chain_copy):
+    (chain_copy.root / "data" / RESPONSES / "contrast=0.1.zarr" / "record.json").unlink()
+    lines: list[str] = []
+    with listen_to_progress(lines.append):
+        build(chain_copy, RESPONSES)
+    assert lines[-1] == "built 1 of 3 partitions; the others are up to date"
 
 
 def test_damage_between_showing_and_verifying_keeps_the_old_store(chain_copy, monkeypatch):
@@ -162,7 +172,7 @@ def test_damage_between_showing_and_verifying_keeps_the_old_store(chain_copy, mo
 
 def test_settings_of_a_run_are_recorded_and_stale_until_the_files_say_the_same(chain_copy):
     (target,) = parse_target(chain_copy.open(), f"{RESPONSES}:0.1")
-    settings = {"run_settings": {"resolution": "layer"}, **place(chain_copy)}
+    settings = {"run_settings": {"resolution": "layer"}, **folders(chain_copy)}
     (record,) = build_targets([str(target)], **settings)
     assert record["config"]["record"]["resolution"] == "layer"
     status = chain_copy.open().status(target)
@@ -174,7 +184,7 @@ def test_settings_of_a_run_are_recorded_and_stale_until_the_files_say_the_same(c
 
 def test_a_setting_that_no_run_has_is_an_error(chain):
     with pytest.raises(UnknownNameError, match=r"unknown setting 'resolutoin'\. Did you mean 'resolution'\?"):
-        build_targets([RESPONSES], run_settings={"resolutoin": "layer"}, **place(chain))
+        build_targets([RESPONSES], run_settings={"resolutoin": "layer"}, **folders(chain))
 
 
 def test_two_swept_parameters_make_one_store_each_in_one_go(chain_copy):
@@ -249,13 +259,13 @@ CHECKED = {
 
 @pytest.mark.parametrize(("target", "name"), CHECKED.items())
 def test_checks_pass_on_what_was_built(chain, target, name):
-    results = {r["name"]: r for r in check_targets([target], **place(chain))}
+    results = {r["name"]: r for r in check_targets([target], **folders(chain))}
     assert results[name]["passed"], results[name]
     assert results[name]["offenders"] == []
 
 
 def fail(chain, target: str) -> dict:
-    return next(r for r in check_targets([target], **place(chain)) if r["name"] == CHECKED[target])
+    return next(r for r in check_targets([target], **folders(chain)) if r["name"] == CHECKED[target])
 
 
 def test_check_names_the_class_whose_images_went_missing(chain_copy):
@@ -296,4 +306,4 @@ def test_check_of_what_was_not_made_names_the_command(chain):
     with pytest.raises(
         DynvisionError, match=r"raw/mnist:test has not been made\. Make it: dynvision make raw/mnist:test"
     ):
-        check_targets(["raw/mnist:test"], **place(chain))
+        check_targets(["raw/mnist:test"], **folders(chain))
