@@ -44,6 +44,9 @@ Name = Annotated[str, BeforeValidator(_check_name)]
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
+ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""The import path of a class or function, written `module:Name`."""
+
 
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values do not change."""
@@ -58,7 +61,7 @@ class DataSource(Section):
     Or a dataset class of one's own, by import path, with more arguments for it; see `open_own_dataset`.
     """
 
-    class_path: str | None = Field(None, alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    class_path: ImportPath | None = Field(None, alias="class")
     args: dict[str, Any] = Field(default_factory=dict)
     url: str | None = None
     md5: Checksum | None = None

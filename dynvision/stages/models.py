@@ -144,8 +144,9 @@ class ModelsStage(Stage):
 
     def _take_ready(self, target: Target, inputs: dict[Target, Record]) -> Record:
         """A network that is not trained here: its own weights, or those of a checkpoint."""
-        from dynvision.models.checkpoint import count_outputs, match_outputs
-        from dynvision.models.loading import check_network, match_layers
+        from dynvision.models.checking import check_network, count_outputs
+        from dynvision.models.checkpoint import match_outputs
+        from dynvision.models.loading import match_layers
 
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
@@ -178,7 +179,8 @@ class ModelsStage(Stage):
     def _train(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.data.image_source import ImageSource
         from dynvision.data.transforms import get_data_transform
-        from dynvision.models.loading import check_network, match_layers
+        from dynvision.models.checking import check_network
+        from dynvision.models.loading import match_layers
         from dynvision.models.training import train_network
 
         start = time.perf_counter()

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.conditions import Condition, all_conditions, condition_text, parse_condition, presentation_of
+from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.plan import count_states
+from dynvision.keys import Condition
 from dynvision.records import Record, make_record
 from dynvision.stages.base import Stage
 from dynvision.stages.models import model_partition
@@ -59,7 +60,7 @@ class ResponsesStage(Stage):
         return {
             **held,
             "presentation": presentation,
-            "condition": self.condition(target),
+            "condition": dict(self.condition(target)),
             "idle": experiment.idle,
             "status": experiment.status,
             "record": record.model_dump(mode="json"),

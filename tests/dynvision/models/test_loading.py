@@ -9,9 +9,9 @@ from torch import nn
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError
 from dynvision.models import RCNN
+from dynvision.models.checking import check_network
 from dynvision.models.loading import (
     build_network,
-    check_network,
     load_weights,
     match_layers,
     record_layers,
