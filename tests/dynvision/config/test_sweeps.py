@@ -103,10 +103,10 @@ def test_levels_that_are_one_number_are_an_error(small_config):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "near"),
+    ("key", "value", "near"),
     [("record", {"resolutoin": "unit"}, "resolution"), ("run", {"memory_budgett": 3}, "memory_budget")],
 )
-def test_typing_error_in_what_an_experiment_changes_names_the_nearest(small_config, place, value, near):
-    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.contrast.{place}", value))
-    with pytest.raises(ConfigError, match=rf"contrast\.{place}: unknown key .* Did you mean '{near}'"):
+def test_typing_error_in_what_an_experiment_changes_names_the_nearest(small_config, key, value, near):
+    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.contrast.{key}", value))
+    with pytest.raises(ConfigError, match=rf"contrast\.{key}: unknown key .* Did you mean '{near}'"):
         load_config(small_config)
