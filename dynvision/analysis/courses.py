@@ -1,4 +1,4 @@
-"""What a response's time course says: baseline, peak, latency, integral, adaptation."""
+"""Numbers read from the time course of a response: baseline, peak, latency, integral, adaptation."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _NO_RESPONSE = 1e-6
 
 
 def find_onsets(presentation: Presentation) -> tuple[int, ...]:
-    """The first step of each showing of an image.
+    """Return the first step of each showing of an image.
 
-    An image that is shown again as it was, without a gap, is shown twice; one whose contrast or noise changes while it
-    is shown goes on.
+    If an image follows itself without a gap and without a change, it is shown twice. If its contrast or noise changes,
+    the same showing continues.
     """
     onsets, step = [], 0
     before: Segment | None = None
     for segment in presentation.segments:
-        goes_on = before is not None and before.frame == segment.frame and not _is_again(before, segment)
-        if segment.frame != VOID and segment.steps > 0 and not goes_on:
+        continues = before is not None and before.frame == segment.frame and not _is_repeated(before, segment)
+        if segment.frame != VOID and segment.steps > 0 and not continues:
             onsets.append(step)
         step += segment.steps
         before = segment if segment.steps > 0 else before
     return tuple(onsets)
 
 
-def _is_again(before: Segment, segment: Segment) -> bool:
-    """Whether a segment shows what the one before showed, from its beginning."""
+def _is_repeated(before: Segment, segment: Segment) -> bool:
+    """Whether a segment shows the same as the one before it, so that it starts anew."""
     return dataclasses.replace(before, steps=segment.steps) == segment
 
 
@@ -45,14 +45,14 @@ def _is_again(before: Segment, segment: Segment) -> bool:
 class Course:
     """The mean response of a layer in one condition.
 
-    The value of a step is the response at its end: a stimulus that is first shown in step t has acted for one step
-    when the value of step t is read.
+    The value of a step is the response at the end of that step: a stimulus that is first shown in step t has acted for
+    one step when the value of step t is read.
 
     Attributes:
-        values: Shape `[T]`.
+        values: The mean response at each step, shape `[T]`, in the units of the layer.
         onsets: The first step of each showing of an image.
-        rest: The response at the last idle step before the trial, which is the baseline of a trial that begins with
-            the stimulus; 0, silence, where there is no idle step.
+        rest: The resting response: that of the last idle step before the trial, or 0 if there is no idle step. It is
+            the baseline of a trial that begins with the stimulus.
     """
 
     values: npt.NDArray[np.float64]
@@ -61,28 +61,31 @@ class Course:
 
     @cached_property
     def baseline(self) -> float:
-        """The mean before the first onset; what the network rested at where the trial begins with the stimulus."""
+        """The mean before the first onset, or the resting response if the trial begins with the stimulus."""
         if not self.onsets or self.onsets[0] == 0:
             return self.rest
         return float(self.values[: self.onsets[0]].mean())
 
     def peak(self, showing: int = 0) -> float:
-        """The highest response above baseline from an onset until the next, or the end of the trial.
+        """Return the highest response above baseline from an onset to the next one, or to the end of the trial.
 
-        The window does not end with the stimulus: a deep layer answers to a brief one after it is gone.
+        The window does not end with the stimulus, because a deep layer responds to a brief stimulus after its end.
+
+        Args:
+            showing: Which onset, counted from 0; NaN if there is no such one.
         """
         part = self._evoked(showing)
         return float(part.max() - self.baseline) if part is not None else float("nan")
 
     def peak_step(self) -> int | None:
-        """The step of the first peak; `None` where nothing is shown or a value is not a number."""
+        """Return the step of the first peak; `None` if nothing is shown or a value is NaN."""
         part = self._evoked(0)
         return None if part is None or np.isnan(part).any() else self.onsets[0] + int(part.argmax())
 
     def latency(self) -> float:
-        """Steps from the first onset until half of the peak above baseline is reached.
+        """Return how many steps pass from the first onset until half of the peak above baseline is reached.
 
-        Linear between the values at the ends of steps; NaN where there is no response above baseline.
+        Values between the ends of steps are interpolated linearly. NaN if there is no response above baseline.
         """
         part, peak = self._evoked(0), self.peak()
         if part is None or not peak > self._least():
@@ -95,18 +98,21 @@ class Course:
         return float(reached + share)
 
     def integral(self) -> float:
-        """The response above baseline, summed over the steps from the first onset to the end of the trial."""
+        """Return the sum of the response above baseline over the steps from the first onset to the end of the trial.
+
+        NaN if nothing is shown.
+        """
         if not self.onsets:
             return float("nan")
         return float((self.values[self.onsets[0] :] - self.baseline).sum())
 
     def adaptation(self) -> float:
-        """The adaptation index: second peak over first peak, both above the baseline before the first.
+        """Return the adaptation index: second peak over first peak, both above the baseline before the first.
 
         1 means no adaptation, below 1 repetition suppression (Grill-Spector, Henson & Martin, Trends in Cognitive
-        Sciences 10, 2006), above 1 that responses add up. The first peak is sought until the second onset: a layer
-        that is slower than the interval has not reached it then, and its index is high. NaN where there is no second
-        showing or no response to the first.
+        Sciences 10, 2006), above 1 that responses add up. The first peak is the highest response before the second
+        onset. A layer that is slower than the interval has not reached its peak by then, so its index is high. NaN if
+        there is no second showing or no response to the first.
         """
         if len(self.onsets) < 2 or not self.peak() > self._least():
             return float("nan")
@@ -126,9 +132,9 @@ class Number:
     """A number that is read from a time course.
 
     Attributes:
-        read: Reads it.
-        label: What a picture's axis says, with the unit.
-        per_step: It is a duration in steps: where the step has a duration it is given in ms too.
+        read: Reads the number from a course.
+        label: The label of an axis, with the unit.
+        per_step: Whether the number is a duration in steps, which is given in ms too if the step has a duration.
     """
 
     read: Callable[[Course], float]

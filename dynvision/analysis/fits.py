@@ -17,18 +17,18 @@ CONFIDENCE = 0.95
 """The confidence of the intervals."""
 
 LARGEST = float(np.log(1e3)) / 2
-"""An interval of a logarithm with a larger margin says nothing and is left out."""
+"""The largest margin of an interval of a logarithm: an interval that spans a factor of 1000 is left out."""
 
 _TRIED = 4
-"""How many of the starts, the nearest to the data, a fit is tried from."""
+"""From how many starts a fit is tried: those that are nearest to the data."""
 
 _FLAT = 1e-6
-"""Values that differ by less than this share of the largest are one value."""
+"""Values that differ by less than this share of the largest count as equal."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A parameter of a fitted curve with its confidence interval; NaN where there is none."""
+    """A parameter of a fitted curve with its confidence interval, whose ends are NaN if there is none."""
 
     value: float
     low: float = float("nan")
@@ -41,10 +41,10 @@ class Fit:
 
     Attributes:
         model: The curve's name.
-        parameters: By name; empty where the fit was refused.
+        parameters: The estimates by name; empty if the fit was refused.
         r2: Share of the variance between levels that the curve explains.
-        levels: How many levels went into it.
-        note: Why it was refused, or what to beware of.
+        levels: How many levels were fitted.
+        note: Why the fit was refused, or a warning.
     """
 
     model: str
@@ -54,23 +54,29 @@ class Fit:
     note: str = ""
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each parameter; one without a value where the fit was refused."""
+        """Return one row for each parameter, or a single one without a value if the fit was refused."""
         common = {"model": self.model, "r2": self.r2, "levels": self.levels, "note": self.note}
-        found: list[tuple[str | None, Estimate]] = [*self.parameters.items()] or [(None, Estimate(float("nan")))]
-        return [{"parameter": name, "value": e.value, "low": e.low, "high": e.high, **common} for name, e in found]
+        estimates: list[tuple[str | None, Estimate]] = [*self.parameters.items()] or [(None, Estimate(float("nan")))]
+        return [{"parameter": name, "value": e.value, "low": e.low, "high": e.high, **common} for name, e in estimates]
 
 
 def refuse(model: str, x: Values, y: Values, n_parameters: int) -> Fit | None:
-    """Say why a curve cannot be fitted to these levels; `None` where it can.
+    """Return a fit that says why a curve cannot be fitted to these levels, or `None` if it can.
 
-    Refused are levels that are no more than the curve's parameters (nothing would be left to estimate an error from),
-    values that are not finite, and values that do not vary.
+    A fit is refused if there are no more levels than parameters (no degree of freedom would remain to estimate an error
+    from), if a value is not finite, or if the values do not vary.
+
+    Args:
+        model: The curve's name.
+        x: Levels, shape `[N]`.
+        y: The value at each, shape `[N]`.
+        n_parameters: How many parameters the curve has.
     """
     note = ""
     levels = len(np.unique(x))
     if levels <= n_parameters:
-        held = f"{levels} level{'' if levels == 1 else 's'}"
-        note = f"not fitted: {held} for a curve of {n_parameters} parameters; it needs {n_parameters + 1}"
+        count = f"{levels} level{'' if levels == 1 else 's'}"
+        note = f"not fitted: {count} for a curve of {n_parameters} parameters; it needs {n_parameters + 1}"
     elif not (np.isfinite(x).all() and np.isfinite(y).all()):
         note = "not fitted: a value is not finite"
     elif np.ptp(y) <= _FLAT * np.abs(y).max() + 1e-12:
@@ -86,22 +92,23 @@ def fit_curve(
     bounds: tuple[Sequence[float], Sequence[float]],
     sigma: Values | None = None,
 ) -> tuple[Values, Values] | None:
-    """Fit a curve from the nearest of several starts and keep the best (`scipy.optimize.curve_fit`).
+    """Fit a curve by least squares from the nearest of several starts, and keep the best fit.
 
-    The method is the one with bounds: trust region reflective.
+    The fit is that of `scipy.optimize.curve_fit` with bounds: trust region reflective (Branch, Coleman & Li, SIAM
+    Journal on Scientific Computing 21, 1999).
 
     Args:
-        curve: Takes x and the parameters.
-        x: Levels.
-        y: Values.
-        starts: First guesses, inside the bounds.
+        curve: Takes x and the P parameters.
+        x: Levels, shape `[N]`.
+        y: Values, shape `[N]`.
+        starts: First guesses of the parameters, inside the bounds.
         bounds: Lowest and highest value of each parameter.
-        sigma: Standard error of each value; by default all are equal and estimated from the residuals.
+        sigma: Standard error of each value, shape `[N]`; by default all are equal and estimated from the residuals.
 
     Returns:
-        The parameters and their standard errors, which are infinite where the data do not determine them; `None` where
-        no start converges. With `sigma` the errors follow from it, and are widened by ``√(χ² / dof)`` where the values
-        scatter more than it says.
+        The parameters and their standard errors, each of shape `[P]`; `None` if no start converges. The error of a
+        parameter that the data do not determine is infinite. With `sigma` the errors follow from it, and are widened by
+        ``√(χ² / dof)`` if the values scatter more than it says.
     """
     import warnings
 
@@ -112,24 +119,29 @@ def fit_curve(
     nearest = sorted(starts, key=lambda start: float((((curve(x, *start) - y) * weights) ** 2).sum()))
     for start in nearest[:_TRIED]:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", OptimizeWarning)  # its infinite errors say the same
+            warnings.simplefilter("ignore", OptimizeWarning)  # infinite errors say the same
             try:
-                found, covariance = curve_fit(
+                fitted, covariance = curve_fit(
                     curve, x, y, start, sigma, absolute_sigma=sigma is not None, bounds=bounds, maxfev=4000
                 )
             except RuntimeError:
                 continue
-            cost = float((((curve(x, *found) - y) * weights) ** 2).sum())
+            cost = float((((curve(x, *fitted) - y) * weights) ** 2).sum())
         if best is None or cost < best[0]:
-            best = (cost, found, np.sqrt(np.diag(covariance)))
+            best = (cost, fitted, np.sqrt(np.diag(covariance)))
     if best is None:
         return None
-    cost, found, errors = best
-    if sigma is not None and len(x) > len(found):
-        errors = errors * max(1.0, np.sqrt(cost / (len(x) - len(found))))
-    return found, errors
+    cost, fitted, errors = best
+    if sigma is not None and len(x) > len(fitted):
+        errors = errors * max(1.0, np.sqrt(cost / (len(x) - len(fitted))))
+    return fitted, errors
 
 
 def goodness(y: Values, fitted: Values) -> float:
-    """The coefficient of determination, ``1 − Σ(y − ŷ)² / Σ(y − ȳ)²``."""
+    """Return the coefficient of determination, ``1 − Σ(y − ŷ)² / Σ(y − ȳ)²``.
+
+    Args:
+        y: Values, shape `[N]`, which vary.
+        fitted: The curve at the same levels, ŷ, shape `[N]`.
+    """
     return float(1 - ((y - fitted) ** 2).sum() / ((y - y.mean()) ** 2).sum())

@@ -1,4 +1,4 @@
-"""Measures of a layer's responses at each step, over all samples; streamed."""
+"""Measures of a layer's responses at each step, over all samples, read block by block."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import xarray
 
 from dynvision.analysis.streaming import StepSums, read_blocks
 
-__all__ = ["LAYER_MEASURES", "measure_layer"]
+__all__ = ["measure_layer"]
 
 Values = npt.NDArray[np.float64]
-
-LAYER_MEASURES = ("mean", "std", "sem", "spatial_variance", "feature_variance")
-"""The measures, in the order of the table."""
 
 
 def measure_layer(node: xarray.Dataset) -> dict[str, Values]:
     """Measure a layer at each step.
 
-    With responses r of sample s, channel c and place (y, x), or token:
+    With responses r of sample s, channel c and position (y, x), or token:
 
     - `mean`: ``⟨r⟩`` over samples and units.
     - `std`: ``√(⟨r²⟩ − ⟨r⟩²)`` over samples and units.
     - `sem`: standard error over samples of each sample's mean, ``√(Var_s ⟨r⟩_cyx / (N − 1))``.
     - `spatial_variance`: ``⟨Var_yx r⟩_cs``, how much a channel varies over the image.
-    - `feature_variance`: ``⟨Var_c ⟨r⟩_yx⟩_s``, how much the channels' spatial means differ.
+    - `feature_variance`: ``⟨Var_c ⟨r⟩_yx⟩_s``, how much the spatial means of channels differ.
 
-    Variances are those of the population. All resolutions give the same numbers where they give them: from channel
-    resolution (spatial mean m, deviation σ) ``⟨r²⟩ = ⟨σ² + m²⟩``; from layer resolution
-    ``⟨Var_yx r⟩_c = Var_cyx r − Var_c ⟨r⟩_yx`` (law of total variance). A random subset of units gives no variance of
-    space or features, a layer without space none of space (0 from layer resolution). A value that is not finite makes
-    the measures of its step NaN.
+    Variances are those of the population. The same measure is the same number at every resolution that has it. From
+    channel resolution (spatial mean m, deviation σ), ``⟨r²⟩ = ⟨σ² + m²⟩``; from layer resolution,
+    ``⟨Var_yx r⟩_c = Var_cyx r − Var_c ⟨r⟩_yx`` (law of total variance). A random subset of units has no variance of
+    space or features, and a layer without space has none of space (0 at layer resolution). A value that is not finite
+    makes the measures of its step NaN.
 
     Args:
-        node: The layer's group, with `response`, or `mean` and `std`.
+        node: The layer's group, with `response` `[sample, time, …]`, or `mean` and `std` `[sample, time]` or
+            `[sample, time, channel]`.
 
     Returns:
-        The measures that the resolution gives, each `[T]`.
+        The measures that the resolution has, each of shape `[T]`, in units of the response or its square.
+
+    Raises:
+        ValueError: If there is no sample.
     """
     names = [name for name in ("response", "mean", "std", "feature_std") if name in node]
     dimensions = tuple(str(name) for name in node[names[0]].dims)[2:]
@@ -50,7 +51,7 @@ def measure_layer(node: xarray.Dataset) -> dict[str, Values]:
 
 
 def _moments(block: dict[str, Values], dimensions: tuple[str, ...]) -> dict[str, Values]:
-    """Of each sample and step: mean, mean square, spatial and feature variance."""
+    """Compute mean, mean square, spatial and feature variance of each sample and step, each `[samples, steps]`."""
     if "response" in block:
         return _moments_of_units(block["response"], dimensions)
     mean, std = block["mean"], block["std"]
@@ -89,9 +90,9 @@ def _finish(sums: StepSums) -> dict[str, Values]:
     mean = np.where(np.isfinite(mean), mean, np.nan)
     spread = np.maximum(mean_square - mean**2, 0)
     sem = np.sqrt(spread / (sums.count - 1)) if sums.count > 1 else np.full_like(mean, np.nan)
-    found = {"mean": mean, "std": np.sqrt(np.maximum(square - mean**2, 0)), "sem": sem}
+    measures = {"mean": mean, "std": np.sqrt(np.maximum(square - mean**2, 0)), "sem": sem}
     for measure, name in (("spatial_variance", "spatial"), ("feature_variance", "feature")):
         variance = sums.mean(name)
         if variance is not None:
-            found[measure] = np.where(np.isfinite(variance), np.maximum(variance, 0), np.nan)
-    return found
+            measures[measure] = np.where(np.isfinite(variance), np.maximum(variance, 0), np.nan)
+    return measures

@@ -16,6 +16,7 @@ from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import RECORD
+from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.files import read_json
 
@@ -26,19 +27,23 @@ OUTPUT = "output"
 
 
 def measure_condition(store: Path, readout: Readout, presentation: Presentation) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Measure one condition over time; the store is read block by block.
+    """Measure one condition over time, reading its store block by block.
 
     The measures of the output are those of `measure_output`, those of the layers of `measure_layer`.
 
     Args:
         store: The condition's store.
         readout: How predictions become one accuracy.
-        presentation: What was shown when.
+        presentation: What was shown when, without the idle steps before it.
 
     Returns:
-        A table of `time, layer, measure, value`, and the numbers for the whole trial: `accuracy`,
-        `accuracy_sem`, `chance`, `samples`, `peak/<layer>` (the highest mean response) and, where idle steps came
-        before the trial, `rest/<layer>` (the mean response at the last of them).
+        A table of `time` (in steps), `layer`, `measure` and `value`, and the numbers of the whole trial: `accuracy`,
+        `accuracy_sem`, `chance`, `samples`, `peak/<layer>` (the highest mean response) and, if idle steps came before
+        the trial, `rest/<layer>` (the mean response at the last of them).
+
+    Raises:
+        MissingError: If there is no store.
+        ValueError: If the store has no sample.
     """
     tree = open_store(store)
     resting = ((read_json(store / RECORD) or {}).get("details") or {}).get("resting_response", {})
@@ -61,11 +66,11 @@ def score_responses(
     Args:
         root: The root of the condition's store.
         readout: How predictions become one accuracy.
-        presentation: What was shown when.
+        presentation: What was shown when, without the idle steps before it.
 
     Returns:
-        Accuracy at each step, shape `[T]`, and `accuracy`, its standard error over trials
-        `accuracy_sem`, `chance` and `samples`.
+        Accuracy at each step, shape `[T]`; and the numbers `accuracy`, its standard error over trials `accuracy_sem`,
+        `chance` and `samples`.
     """
     over_time, numbers = measure_output(root, readout, presentation, only_accuracy=True)
     return over_time["accuracy"], numbers
@@ -77,28 +82,28 @@ def measure_tuning(
     """Measure all conditions of an experiment.
 
     Args:
-        stores: The level of each parameter, the store, and what was shown.
+        stores: For each condition the level of each parameter, the store, and the presentation.
         readout: How predictions become one accuracy.
 
     Returns:
-        The tidy table (`condition`, one column for each parameter, `time, layer, measure, value`), and one
-        row for each condition with the numbers of the whole trial.
+        The tidy table (`condition`, one column for each parameter, `time, layer, measure, value`), and the tuning
+        table, which has one row for each condition with the numbers of the whole trial; see `measure_condition`.
     """
     tables, tuning = [], []
     columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
     for number, (condition, store, presentation) in enumerate(stores):
         table, numbers = measure_condition(store, readout, presentation)
-        text = ",".join(f"{key}={value}" for key, value in condition.items())
+        text = str(Condition(condition))
         levels = {key: values[number] for key, values in columns.items()}
-        for place, (key, value) in enumerate({"condition": text, **levels}.items()):
-            table.insert(place, key, value)
+        for position, (key, value) in enumerate({"condition": text, **levels}.items()):
+            table.insert(position, key, value)
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning)
 
 
 def read_step_duration(store: Path) -> float | None:
-    """Milliseconds a step of a store; `None` where its network has no unit of time."""
+    """Return the duration of a step in ms; `None` if the network of the store has no unit of time."""
     root = open_store(store).to_dataset()
     if "time_ms" not in root.coords or root.sizes["time"] < 2:
         return None
@@ -112,10 +117,10 @@ def _rows(layer: str, measure: str, values: npt.NDArray[Any]) -> pd.DataFrame:
 
 
 def _as_numbers(levels: Sequence[str]) -> list[Any]:
-    """Levels as the numbers that they are; all as text where one is a name."""
-    for kind in (int, float):
+    """Convert levels to numbers; if one of them is a name, all of them stay text."""
+    for number in (int, float):
         try:
-            return [kind(level) for level in levels]
+            return [number(level) for level in levels]
         except ValueError:
             continue
     return list(levels)

@@ -1,4 +1,4 @@
-"""Measures of a network's answers: accuracy, rank and confidence; streamed."""
+"""Measures of a network's answers: accuracy, rank and confidence, read block by block."""
 
 from __future__ import annotations
 
@@ -20,40 +20,43 @@ __all__ = ["measure_output"]
 Values = npt.NDArray[np.float64]
 
 TOP = 5
+"""Among how many highest scores the class is sought for `top5`."""
 
 
 def measure_output(
     root: xarray.Dataset, readout: Readout, presentation: Presentation, only_accuracy: bool = False
 ) -> tuple[dict[str, Values], dict[str, Any]]:
-    """Measure the answers of a condition at each step, and over the readout's window.
+    """Measure the answers of a condition at each step, and within the window of the readout.
 
-    Answers are chosen among the readout's choices; p is the softmax of the class scores over these choices,
+    An answer is one of the readout's choices; p is the softmax of the class scores over these choices,
     ``p_k = exp(z_k) / Σ_j exp(z_j)``.
 
     - `accuracy`: share of trials whose highest score is that of the class to be named.
-    - `top5`: share of trials where that class is among the five highest; only where there are more than five choices.
+    - `top5`: share of trials in which that class is among the five highest; only if there are more than five choices.
     - `guess_confidence`: ``⟨max_k p_k⟩`` over trials.
     - `label_confidence`: ``⟨p⟩`` of the class of the image that is shown at the step; NaN at void steps.
     - `first_label_confidence`: ``⟨p⟩`` of the class of the trial's first image, at all steps.
 
-    A class that is no choice is never right, and has the confidence 0. A score that is not finite makes the measures
-    of its step NaN, and the accuracy if the step counts for it.
+    A class that is not among the choices is never correct, and its confidence is 0. A score that is not finite makes
+    the measures of its step NaN, and the accuracy of the trial too if the step is in the window.
 
     Args:
-        root: The root of the condition's store.
+        root: The root of the condition's store, with `scores` `[sample, time, class]` and `label` `[sample]`, or
+            `image_label` `[sample, image]` if a trial shows several images.
         readout: How predictions become one accuracy.
-        presentation: What was shown when.
-        only_accuracy: Leave out the other measures, which take exponentials of every score.
+        presentation: What was shown when, without the idle steps before it.
+        only_accuracy: Leave out the confidences, which take exponentials of every score.
 
     Returns:
-        The measures, each `[T]`; and `accuracy`, its standard error over trials `accuracy_sem`, `chance`, `samples`.
+        The measures, each of shape `[T]`, from 0 to 1; and the numbers of the whole trial: `accuracy`, its standard
+        error over trials `accuracy_sem`, `chance` and `samples`.
     """
     trials = _Trials.read(root, readout)
     frames = presentation.frames
     first = int(frames[frames != VOID][0]) if (frames != VOID).any() else 0
     window = presentation.window(readout.window, readout.image)
     sums, confidences = StepSums(root.sizes["time"]), StepSums(root.sizes["time"])
-    scored, done, right = [], 0, np.empty((0, len(frames)))
+    scored, done, correct = [], 0, np.empty((0, len(frames)))
     with np.errstate(invalid="ignore", over="ignore"):
         for part, block in read_blocks(root, ["scores"]):
             scores = block["scores"]
@@ -63,33 +66,26 @@ def measure_output(
             if not only_accuracy:
                 confidences.add(part, trials.measure(scores, rows, frames[part], first))
             if part.start == 0:
-                right = np.empty((len(scores), len(frames)))
-            right[:, part] = named["accuracy"]
-            if part.stop == len(frames):  # these trials are whole
-                scored.append(reduce_trials(right[:, window], readout.reduce))
+                correct = np.empty((len(scores), len(frames)))
+            correct[:, part] = named["accuracy"]
+            if part.stop == len(frames):  # these trials are complete
+                scored.append(reduce_trials(correct[:, window], readout.reduce))
                 done += len(scores)
     measures = {**sums.means(), **confidences.means()}
     if not only_accuracy:
         measures["label_confidence"] = np.where(frames == VOID, np.nan, measures["label_confidence"])
-    each = np.concatenate(scored)
-    numbers = {
-        "accuracy": float(each.mean()),
-        "accuracy_sem": float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("nan"),
-        "chance": chance_level(trials.labels, trials.classes, trials.choices),
-        "samples": len(each),
-    }
-    return measures, numbers
+    return measures, trials.summarize(np.concatenate(scored))
 
 
 @dataclass(frozen=True)
 class _Trials:
-    """What is right in each trial.
+    """The correct answers of all trials.
 
     Attributes:
         labels: The class to be named, `[N]`.
         image_labels: The class of each image of the trial, `[N, K]`.
-        classes: The class of each output.
-        choices: Which outputs may be answered with.
+        classes: The class of each output, `[C]`.
+        choices: Which outputs are choices, `[C]`.
     """
 
     labels: npt.NDArray[np.int64]
@@ -108,53 +104,75 @@ class _Trials:
         return cls(labels, image_labels, classes, class_mask(classes, root.attrs["group_classes"], readout.choices))
 
     def name(self, scores: Values, rows: slice) -> dict[str, Values]:
-        """Accuracy, and whether the class is among the highest, of some trials, each `[B, T]`."""
+        """Return whether some trials are correct, and their class among the highest, at each step: each `[B, T]`.
+
+        Args:
+            scores: The class scores of the trials, `[B, T, C]`.
+            rows: Which trials they are.
+        """
         allowed, labels = scores[:, :, self.choices], self.labels[rows]
-        right = predict(scores, self.classes, self.choices) == labels[:, None]  # type: ignore[arg-type]
-        found = {"accuracy": right.astype(np.float64)}
+        correct = predict(scores, self.classes, self.choices) == labels[:, None]  # type: ignore[arg-type]
+        measures = {"accuracy": correct.astype(np.float64)}
         if self.choices.sum() > TOP:
-            found[f"top{TOP}"] = (self._rank(allowed, labels) < TOP).astype(np.float64)
+            measures[f"top{TOP}"] = (self._rank(allowed, labels) < TOP).astype(np.float64)
         known = np.isfinite(allowed).all(axis=2)
-        return {name: np.where(known, value, np.nan) for name, value in found.items()}
+        return {name: np.where(known, value, np.nan) for name, value in measures.items()}
 
     def measure(self, scores: Values, rows: slice, frames: npt.NDArray[np.int64], first: int) -> dict[str, Values]:
-        """The confidences of some trials, each `[B, T]`."""
+        """Return the confidences of some trials at each step, each `[B, T]`.
+
+        Args:
+            scores: The class scores of the trials at some steps, `[B, T, C]`.
+            rows: Which trials they are.
+            frames: The image that is shown at each of these steps, `[T]`.
+            first: The first image of the trial.
+        """
         allowed = scores[:, :, self.choices]
         shifted = np.exp(allowed - allowed.max(axis=2, keepdims=True))
         chances = shifted / shifted.sum(axis=2, keepdims=True)
         by_image = self.image_labels[rows]
         by_step = np.stack([by_image[:, _column(by_image, max(int(frame), 0))] for frame in frames], axis=1)
         of_first = np.repeat(by_image[:, [_column(by_image, first)]], len(frames), axis=1)
-        found = {
+        measures = {
             "guess_confidence": chances.max(axis=2),
             "label_confidence": self._chance_of(chances, by_step),
             "first_label_confidence": self._chance_of(chances, of_first),
         }
         known = np.isfinite(allowed).all(axis=2)
-        return {name: np.where(known, value, np.nan) for name, value in found.items()}
+        return {name: np.where(known, value, np.nan) for name, value in measures.items()}
 
-    def _places(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Where a class stands among the choices; -1 where it is none."""
+    def summarize(self, accuracy: Values) -> dict[str, Any]:
+        """Return the numbers of all trials from the accuracy of each, `[N]`."""
+        count = len(accuracy)
+        return {
+            "accuracy": float(accuracy.mean()),
+            "accuracy_sem": float(accuracy.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan"),
+            "chance": chance_level(self.labels, self.classes, self.choices),
+            "samples": count,
+        }
+
+    def _positions(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the position of classes among the choices; -1 for a class that is none of them."""
         allowed = np.asarray(self.classes)[self.choices]
         order = np.argsort(allowed, kind="stable")
-        found = order[np.minimum(np.searchsorted(allowed[order], labels), len(allowed) - 1)]
-        return np.where(allowed[found] == labels, found, -1)
+        nearest = order[np.minimum(np.searchsorted(allowed[order], labels), len(allowed) - 1)]
+        return np.where(allowed[nearest] == labels, nearest, -1)
 
     def _chance_of(self, chances: Values, labels: npt.NDArray[np.int64]) -> Values:
-        places = self._places(labels)
-        of_label = np.take_along_axis(chances, np.maximum(places, 0)[:, :, None], axis=2)[:, :, 0]
-        return np.where(places >= 0, of_label, 0.0)
+        positions = self._positions(labels)
+        of_label = np.take_along_axis(chances, np.maximum(positions, 0)[:, :, None], axis=2)[:, :, 0]
+        return np.where(positions >= 0, of_label, 0.0)
 
     def _rank(self, allowed: Values, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How many choices come before the class; of equal scores the first counts as higher, as in `argmax`."""
-        places = self._places(labels)
-        own = np.take_along_axis(allowed, np.maximum(places, 0)[:, None, None], axis=2)
-        before = np.arange(allowed.shape[2]) < places[:, None, None]
+        """Count the choices that come before the class; of equal scores the first is the higher one, as in `argmax`."""
+        positions = self._positions(labels)
+        own = np.take_along_axis(allowed, np.maximum(positions, 0)[:, None, None], axis=2)
+        before = np.arange(allowed.shape[2]) < positions[:, None, None]
         rank = ((allowed > own) | ((allowed == own) & before)).sum(axis=2)
-        found: npt.NDArray[np.int64] = np.where(places[:, None] >= 0, rank, allowed.shape[2])
-        return found
+        ranks: npt.NDArray[np.int64] = np.where(positions[:, None] >= 0, rank, allowed.shape[2])
+        return ranks
 
 
 def _column(by_image: npt.NDArray[np.int64], image: int) -> int:
-    # A trial of several images that has one label is named by it whichever image is shown.
+    # If a trial of several images has one label, it is that of every image.
     return image if image < by_image.shape[1] else 0

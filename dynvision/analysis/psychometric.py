@@ -1,4 +1,4 @@
-"""The psychometric function: accuracy against the strength of a signal."""
+"""The psychometric function: accuracy as a function of the strength of a signal."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ _PARAMETERS = 3
 
 
 def psychometric(x: Values, half_point: float, slope: float, lapse: float, guess: float) -> Values:
-    """``ψ(x) = γ + (1 − γ − λ) · F(x)`` with the Weibull function ``F(x) = 1 − 2^(−(x / h)^β)``.
+    """Return ``ψ(x) = γ + (1 − γ − λ) · F(x)`` with the Weibull function ``F(x) = 1 − 2^(−(x / h)^β)``.
 
     F is written with its half point, ``F(h) = 1/2``; in the usual form ``F = 1 − exp(−(x / α)^β)``,
     ``h = α · (ln 2)^(1/β)``.
 
     Args:
-        x: Strength of the signal, from 0: no signal, where ψ is the guess rate.
-        half_point: h: accuracy is halfway between guess rate and ceiling.
-        slope: β.
-        lapse: λ: what is missing to 1 at full signal; a network's is not small as an observer's is.
-        guess: γ: the accuracy of guessing.
+        x: Strength of the signal, from 0 (no signal, ψ is the guess rate); any shape.
+        half_point: h, in the units of `x`: accuracy is halfway between guess rate and ceiling; above 0.
+        slope: β, above 0.
+        lapse: λ, the errors that remain at full signal; unlike an observer's, a network's is not small.
+        guess: γ, the accuracy of guessing.
+
+    Returns:
+        The accuracy, of the shape of `x`.
 
     Source: Wichmann & Hill, Perception & Psychophysics 63, 2001, equation 1.
     """
@@ -33,24 +36,23 @@ def psychometric(x: Values, half_point: float, slope: float, lapse: float, guess
 
 
 def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float) -> Fit:
-    """Fit the psychometric function by weighted least squares; the guess rate is chance and not fitted.
+    """Fit the psychometric function by weighted least squares; the guess rate is chance and is not fitted.
 
     Each level is weighted by its binomial standard error ``√(p(1 − p) / N)``, with ``p = (k + ½) / (N + 1)`` so that
-    none is 0. Half point (a hundredth of the lowest to ten times the highest level) and slope (0.1 to 20) are fitted as
-    logarithms. Confidence intervals are estimate ± normal quantile × standard error, for half point and slope on their
-    logarithms; the errors are widened where accuracies scatter more than binomially (`fit_curve`).
-
-    Refused with 3 levels or fewer, values that are not finite, and accuracy that varies by less than two standard
-    errors, falls with the signal, or is described worse than by its mean (r² < 0).
+    none is 0. The logarithms of half point (a hundredth of the lowest to ten times the highest level) and slope (0.1 to
+    20) are fitted. Confidence intervals are estimate ± normal quantile × standard error; those of half point and slope
+    are computed for their logarithms. The errors are widened if accuracies scatter more than binomially (`fit_curve`).
 
     Args:
-        x: Levels of the signal.
-        accuracy: At each.
-        samples: Trials at each.
-        chance: The guess rate.
-    """
-    from scipy.stats import norm
+        x: Levels of the signal, from 0, shape `[N]`.
+        accuracy: Share of correct trials at each, shape `[N]`.
+        samples: Number of trials at each, shape `[N]`.
+        chance: The guess rate, from 0 and below 1.
 
+    Returns:
+        The fit. It is refused, with a note, if there are 3 levels or fewer, if values are not finite, or if accuracy
+        varies by less than two standard errors, falls with the signal, or is described worse than by its mean (r² < 0).
+    """
     x, accuracy = np.asarray(x, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
     refused = refuse(NAME, x, accuracy, _PARAMETERS)
     if refused is not None:
@@ -62,6 +64,12 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
         return Fit(NAME, levels=len(x), note="not fitted: accuracy varies by less than two standard errors")
     if np.polyfit(x, accuracy, 1)[0] <= 0:
         return Fit(NAME, levels=len(x), note="not fitted: accuracy does not rise with the signal")
+    return _fit(x, accuracy, sigma, chance)
+
+
+def _fit(x: Values, accuracy: Values, sigma: Values, chance: float) -> Fit:
+    from scipy.stats import norm
+
     lowest, highest = float(x[x > 0].min()), float(x.max())
     bounds = ([np.log(lowest / 100), np.log(0.1), 0.0], [np.log(10 * highest), np.log(20), 1 - chance])
     lapse = float(np.clip(1 - accuracy.max(), 0.01, 0.9 * (1 - chance)))
@@ -70,10 +78,10 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
     def curve(level: Values, log_half: float, log_slope: float, lapse: float) -> Values:
         return psychometric(level, np.exp(log_half), np.exp(log_slope), lapse, chance)
 
-    found = fit_curve(curve, x, accuracy, starts, bounds, sigma)
-    if found is None:
+    fitted = fit_curve(curve, x, accuracy, starts, bounds, sigma)
+    if fitted is None:
         return Fit(NAME, levels=len(x), note="not fitted: the fit does not converge")
-    best, errors = found
+    best, errors = fitted
     margin = float(norm.ppf((1 + CONFIDENCE) / 2)) * np.where(np.isfinite(errors), errors, np.nan)
     r2 = goodness(accuracy, curve(x, *best))
     if r2 < 0:

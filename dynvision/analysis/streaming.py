@@ -12,7 +12,7 @@ import xarray
 __all__ = ["StepSums", "read_blocks"]
 
 BLOCK_BYTES = 16 << 20
-"""How much of a variable is read at once; a stored chunk that is larger is read whole."""
+"""Bytes of a variable that are read at once; a stored chunk that is larger is read whole."""
 
 Block = tuple[slice, dict[str, npt.NDArray[np.float64]]]
 
@@ -21,12 +21,12 @@ def read_blocks(dataset: xarray.Dataset, names: Sequence[str]) -> Iterator[Block
     """Read variables with the dimensions `sample, time, …` block by block, along the chunks of the store.
 
     Args:
-        dataset: Lazy, as `open_store` gives it.
-        names: Variables of one shape.
+        dataset: A lazy dataset, as `open_store` gives it.
+        names: Variables of the same shape.
 
     Yields:
-        The block's steps, and each variable as float64, `[samples, steps, …]`; all steps of some samples before
-        the next samples.
+        The steps of the block, and each variable as float64, shape `[samples, steps, …]`. All steps of some samples
+        come before the next samples.
     """
     dataset = dataset[list(names)].reset_coords(drop=True)
     variable = dataset[names[0]]
@@ -49,10 +49,10 @@ def _stored_chunk(variable: xarray.DataArray, dimension: str) -> int:
 
 
 class StepSums:
-    """Sums over samples at each step, in float64 and in the order of the samples whatever the blocks are.
+    """Sums over samples at each step, in float64, that do not depend on how the samples are split into blocks.
 
     Args:
-        steps: T.
+        steps: The number of steps, T.
     """
 
     def __init__(self, steps: int) -> None:
@@ -61,10 +61,15 @@ class StepSums:
         self._counts = np.zeros(steps, dtype=np.int64)
 
     def add(self, part: slice, values: dict[str, npt.NDArray[Any]]) -> None:
-        """Add quantities of some samples, each `[samples, steps of the part]`."""
+        """Add quantities of some samples.
+
+        Args:
+            part: The steps of the block.
+            values: The quantities by name, each of shape `[samples, steps of the block]`.
+        """
         for name, value in values.items():
             total = self._sums.setdefault(name, np.zeros(self.steps))
-            # Row after row and not in pairs: a sum that does not depend on where a block ends.
+            # Row after row, because a pairwise sum would depend on where a block ends.
             total[part] = np.add.accumulate(np.concatenate([total[None, part], value]), axis=0)[-1]
         self._counts[part] += len(next(iter(values.values())))
 
@@ -74,9 +79,9 @@ class StepSums:
         return int(self._counts.max(initial=0))
 
     def means(self) -> dict[str, npt.NDArray[np.float64]]:
-        """The mean of everything that was added, in its order."""
+        """Return the mean of each quantity over samples, shape `[T]`, in the order in which they were added first."""
         return {name: total / self._counts for name, total in self._sums.items()}
 
     def mean(self, name: str) -> npt.NDArray[np.float64] | None:
-        """The mean over samples at each step; `None` for a quantity that was never added."""
+        """Return the mean of a quantity over samples, shape `[T]`; `None` if it was never added."""
         return self._sums[name] / self._counts if name in self._sums else None

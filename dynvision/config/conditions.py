@@ -1,41 +1,48 @@
-"""The conditions of an experiment: every combination of the swept parameters' levels."""
+"""The conditions of an experiment: every combination of the levels of its swept parameters."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError, unknown_name
+from dynvision.keys import Condition
 from dynvision.stimuli.names import make_presentation
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["all_conditions", "condition_text", "parse_condition", "presentation_of"]
 
-Condition = dict[str, str]
-
 
 def all_conditions(experiment: ExperimentConfig) -> list[Condition]:
-    """Every condition of an experiment, the first parameter varying slowest."""
+    """Return every condition of an experiment; the first parameter varies slowest."""
     levels = experiment.levels()
-    return [dict(zip(levels, combination, strict=True)) for combination in itertools.product(*levels.values())]
+    combinations = itertools.product(*levels.values())
+    return [Condition(dict(zip(levels, combination, strict=True))) for combination in combinations]
 
 
-def condition_text(condition: Condition) -> str:
-    """Write a condition as in paths and targets: `contrast=0.5,duration=20`."""
-    return ",".join(f"{parameter}={level}" for parameter, level in condition.items())
+def condition_text(condition: Mapping[str, str]) -> str:
+    """Write the level of each parameter as paths and targets have it: `contrast=0.5,duration=20`."""
+    return str(Condition(condition))
 
 
 def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") -> Condition:
-    """Read `contrast=0.5,duration=20`, in any order, or a bare level where one parameter is swept.
+    """Read `contrast=0.5,duration=20`, in any order, or a bare level if one parameter is swept.
+
+    Args:
+        experiment: The experiment whose parameters and levels are valid.
+        text: The text.
+        where: What named the condition, for the message.
 
     Raises:
-        UnknownNameError: A parameter or level does not exist; the message names the nearest.
+        UnknownNameError: If a parameter or level does not exist, or a parameter is missing or given twice. The message
+            names the nearest valid name.
     """
     levels = experiment.levels()
     parts = text.split(",")
     if len(levels) == 1 and len(parts) == 1 and "=" not in text:
         parts = [f"{next(iter(levels))}={text}"]
-    given: Condition = {}
+    given: dict[str, str] = {}
     for part in parts:
         parameter, _, level = part.partition("=")
         if parameter not in levels:
@@ -46,18 +53,23 @@ def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") ->
             raise UnknownNameError(f"{where}: '{text}' gives '{parameter}' twice")
         given[parameter] = level
     if missing := [p for p in levels if p not in given]:
-        example = condition_text({p: values[0] for p, values in levels.items()})
+        example = Condition({p: values[0] for p, values in levels.items()})
         raise UnknownNameError(f"{where}: '{text}' gives no level for '{missing[0]}'. Write it like '{example}'.")
-    return {parameter: given[parameter] for parameter in levels}
+    return Condition({parameter: given[parameter] for parameter in levels})
 
 
-def presentation_of(experiment: ExperimentConfig, condition: Condition, subject: Subject | None = None) -> Presentation:
-    """The presentation of one condition, without the idle steps that come before it.
+def presentation_of(
+    experiment: ExperimentConfig, condition: Mapping[str, str], subject: Subject | None = None
+) -> Presentation:
+    """Return the presentation of one condition, without the idle steps before it.
 
     Args:
         experiment: The experiment.
         condition: The level of each swept parameter.
-        subject: Whose sensor noise is added, unless the experiment sets its own.
+        subject: Its sensor noise is added, unless the experiment sets its own.
+
+    Raises:
+        ValueError: If the settings make no presentation.
     """
     arguments = experiment.arguments(condition)
     if subject is not None:

@@ -36,6 +36,9 @@ Name = Annotated[str, BeforeValidator(_check_name)]
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
+ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""The import path of a class or function, written `module:Name`."""
+
 
 class Section(BaseModel):
     """A part of the configuration. Unknown keys are errors, and values cannot be changed."""
@@ -50,7 +53,7 @@ class DataSource(Section):
     Or a dataset class by import path, with further arguments for it; see `dynvision.data.sources.class_path`.
     """
 
-    class_path: str | None = Field(None, alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    class_path: ImportPath | None = Field(None, alias="class")
     args: dict[str, Any] = Field(default_factory=dict)
     url: str | None = None
     md5: Checksum | None = None

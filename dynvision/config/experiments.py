@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dynvision.config.data import Name, Section
 from dynvision.config.recording import RecordConfig, RunConfig
-from dynvision.config.sweeps import fill_places, find_places, levels_of, pick_level
+from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
 
@@ -21,22 +22,22 @@ __all__ = [
 
 
 class Subject(Section):
-    """Which network looks at which images."""
+    """A network, and the images that it is shown."""
 
     model: Name
     dataset: Name
     trained_on: Name = "all"
     group: Name = "all"
     seed: int = Field(0, ge=0)
-    sensor_noise: float = Field(0.0, ge=0, description="of presentations that do not set their own")
+    sensor_noise: float = Field(0.0, ge=0, description="of presentations that set none of their own")
 
 
 class Readout(Section):
     """How predictions over time become one accuracy.
 
-    `choices: group` is a forced choice among the classes that are shown, so that chance is one over
-    their number; `all` lets the network answer with any class that it knows. Where a trial shows several images,
-    `image` is the one whose class is right, and windows are those of that image.
+    `choices: group` is a forced choice among the classes of the group, so that chance is one over their number; with
+    `all` the network may answer with any class that it knows. If a trial shows several images, `image` says which one
+    is to be named; windows are those of that image.
     """
 
     window: Literal["stimulus", "outro", "all", "late"] | tuple[int, int] = "late"
@@ -55,8 +56,8 @@ class Readout(Section):
 class ExperimentConfig(Section):
     """An experiment: a presentation with one or two swept parameters.
 
-    A list in `data_args` is a sweep. A program is swept by the settings that its places `$name` stand for, or, as
-    `parameter: program`, by giving each of several programs a name.
+    A list in `data_args` is a sweep. A program is swept through the settings that its placeholders `$name` stand for.
+    With `parameter: program` several programs are swept, each of them under a name.
     """
 
     parameter: Name | list[Name]
@@ -64,16 +65,16 @@ class ExperimentConfig(Section):
     data_args: dict[str, Any]
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
-    idle: int = Field(0, ge=0, description="void steps before the trial that are not recorded")
+    idle: int = Field(0, ge=0, description="void steps before the trial, which are not recorded")
     readout: Readout = Readout()
-    record: dict[str, Any] = Field(default_factory=dict, description="over the model's own")
-    run: dict[str, Any] = Field(default_factory=dict, description="over the model's own")
+    record: dict[str, Any] = Field(default_factory=dict, description="replaces settings of the model")
+    run: dict[str, Any] = Field(default_factory=dict, description="replaces settings of the model")
 
     @field_validator("record")
     @classmethod
     def _record_is_known(cls, record: dict[str, Any]) -> dict[str, Any]:
         _check_keys(record, RecordConfig)
-        # Alone it may be half a setting (units without resolution); the two together are checked with the names.
+        # Only a part of the settings may be here (units, but the resolution in the model): `Config` checks the whole.
         RecordConfig(**{**({"resolution": "unit"} if "units" in record else {}), **record})
         return record
 
@@ -102,8 +103,8 @@ class ExperimentConfig(Section):
         wanted = {canonical_argument(p) for p in names}
         swept = {canonical_argument(k) for k, v in self.data_args.items() if _is_sweep(k, v)}
         if missing := wanted - swept:
-            kind = "several programs by name" if missing == {"program"} else "a list of levels"
-            raise ValueError(f"data_args needs {kind} for {', '.join(sorted(missing))}")
+            needed = "several programs by name" if missing == {"program"} else "a list of levels"
+            raise ValueError(f"data_args needs {needed} for {', '.join(sorted(missing))}")
         if extra := swept - wanted:
             raise ValueError(f"a list in data_args is a sweep: name {', '.join(sorted(extra))} in 'parameter'")
         self._check_levels()
@@ -119,39 +120,39 @@ class ExperimentConfig(Section):
 
     @property
     def parameters(self) -> list[str]:
-        """The swept parameters, as `parameter` names them."""
+        """The swept parameters, under the names that `parameter` gives."""
         return [self.parameter] if isinstance(self.parameter, str) else list(self.parameter)
 
     def levels(self) -> dict[str, list[str]]:
-        """The levels of each swept parameter, written as in partition keys."""
+        """Return the levels of each swept parameter, written as in partition keys."""
         by_name = {canonical_argument(k): v for k, v in self.data_args.items()}
         return {p: levels_of(by_name[canonical_argument(p)]) for p in self.parameters}
 
-    def arguments(self, condition: dict[str, str]) -> dict[str, Any]:
-        """The presentation's settings in one condition, under their full names.
+    def arguments(self, condition: Mapping[str, str]) -> dict[str, Any]:
+        """Return the settings of the presentation in one condition, under their full names.
 
         Args:
             condition: The level of each swept parameter, as in the partition key.
 
         Raises:
-            ValueError: A place of the program has no value.
+            ValueError: If a placeholder of the program has no value.
         """
         settings = self.values(condition)
         if "program" in settings:
-            places = {canonical_argument(name): name for name in find_places(settings["program"])}
-            values = {places.get(name, name): value for name, value in settings.items()}
-            settings["program"] = fill_places(settings["program"], values)
-            settings = {name: value for name, value in settings.items() if name not in places}
+            names = {canonical_argument(name): name for name in find_placeholders(settings["program"])}
+            values = {names.get(name, name): value for name, value in settings.items()}
+            settings["program"] = fill_placeholders(settings["program"], values)
+            settings = {name: value for name, value in settings.items() if name not in names}
         return settings
 
-    def level_values(self, condition: dict[str, str]) -> dict[str, Any]:
-        """The levels of a condition as the numbers or names that they are."""
+    def level_values(self, condition: Mapping[str, str]) -> dict[str, Any]:
+        """Return the levels of a condition as numbers, or as names if they are names."""
         values = self.values(condition)
-        held = {parameter: values[canonical_argument(parameter)] for parameter in condition}
-        return {name: condition[name] if isinstance(value, list) else value for name, value in held.items()}
+        levels = {parameter: values[canonical_argument(parameter)] for parameter in condition}
+        return {name: condition[name] if isinstance(value, list) else value for name, value in levels.items()}
 
-    def values(self, condition: dict[str, str]) -> dict[str, Any]:
-        """The values of all settings in one condition, those of the program's places among them, under full names."""
+    def values(self, condition: Mapping[str, str]) -> dict[str, Any]:
+        """Return all settings in one condition under full names, also those of the program's placeholders."""
         settings = {canonical_argument(k): v for k, v in self.data_args.items()}
         for parameter, level in condition.items():
             name = canonical_argument(parameter)
@@ -159,10 +160,10 @@ class ExperimentConfig(Section):
         return settings
 
 
-def _check_keys(settings: dict[str, Any], kind: type[Section]) -> None:
+def _check_keys(settings: dict[str, Any], section: type[Section]) -> None:
     for name in settings:
-        if name not in kind.model_fields:
-            raise ValueError(f"unknown key '{name}'. {nearest_name(name, kind.model_fields)}")
+        if name not in section.model_fields:
+            raise ValueError(f"unknown key '{name}'. {nearest_name(name, section.model_fields)}")
 
 
 def _is_number(text: str) -> bool:
@@ -174,5 +175,5 @@ def _is_number(text: str) -> bool:
 
 
 def _is_sweep(name: str, value: Any) -> bool:
-    """A list is a sweep, but a program is one itself; several programs are named."""
+    """Whether a setting is swept: it is a list, or, because a program is a list itself, several named programs."""
     return isinstance(value, dict) if name == "program" else isinstance(value, list)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from dynvision.config.data import Name, Section
+from dynvision.config.data import ImportPath, Name, Section
 from dynvision.config.recording import RecordConfig, RunConfig
 
 __all__ = ["ModelConfig", "TrainingConfig"]
@@ -40,26 +40,26 @@ class TrainingConfig(Section):
             raise ValueError("contrast_range is [lowest, highest] within (0, 1]")
         for name, changes in self.datasets.items():
             if "datasets" in changes:
-                raise ValueError(f"'datasets.{name}' cannot hold 'datasets' again")
+                raise ValueError(f"'datasets.{name}' cannot contain 'datasets' again")
             TrainingConfig(**{**self.model_dump(exclude={"datasets"}), **changes})
         return self
 
     def for_dataset(self, dataset: str) -> TrainingConfig:
-        """The settings for one dataset: the general ones with its own over them."""
+        """Return the settings for one dataset: its own, and the general ones for everything else."""
         return TrainingConfig(**{**self.model_dump(exclude={"datasets"}), **self.datasets.get(dataset, {})})
 
 
 class ModelConfig(Section):
-    """A network: the class by import path, its arguments, its training, or the weights that it has already.
+    """A network: its class by import path, the class's arguments, and its training or existing weights.
 
-    `training: null` leaves the network as it is made; `checkpoint` names weights (safetensors, or a state dict that
-    `torch.load(weights_only=True)` reads), with `{dataset}`, `{group}` and `{seed}` where they differ. A checkpoint is
-    not trained further unless `training` is given too.
+    With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or a state
+    dict that `torch.load(weights_only=True)` reads); it may contain `{dataset}`, `{group}` and `{seed}` if there is one
+    file for each. A checkpoint is not trained further unless `training` is given too.
     """
 
-    class_path: str = Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    class_path: ImportPath = Field(alias="class")
     args: dict[str, Any] = Field(default_factory=dict)
-    checkpoint: str | None = Field(None, description="weights to begin with; relative to the root")
+    checkpoint: str | None = Field(None, description="weights to start from; relative to the root")
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     record: RecordConfig = RecordConfig()
     run: RunConfig = RunConfig()
@@ -73,12 +73,12 @@ class ModelConfig(Section):
 
     @field_validator("checkpoint")
     @classmethod
-    def _places_are_known(cls, checkpoint: str | None) -> str | None:
+    def _placeholders_are_known(cls, checkpoint: str | None) -> str | None:
         if checkpoint is not None:
             try:
                 checkpoint.format(dataset="", group="", seed="")
             except (LookupError, ValueError) as error:
                 raise ValueError(
-                    f"'{checkpoint}' may hold {{dataset}}, {{group}} and {{seed}}, nothing else"
+                    f"'{checkpoint}' may contain {{dataset}}, {{group}} and {{seed}}, nothing else"
                 ) from error
         return checkpoint

@@ -1,4 +1,4 @@
-"""Finding and reading the config files; every error names the file and the place in it."""
+"""Finding and reading the config files; every error names the file and the key or line in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def find_config_folder(root: Path | None = None) -> Path:
-    """Find the config folder: `$DYNVISION_CONFIG`, else `<root>/config`, else the packaged copy."""
+    """Find the config folder: `$DYNVISION_CONFIG`, otherwise `<root>/config`, otherwise the packaged copy.
+
+    Args:
+        root: The root of the data; by default the current folder.
+    """
     chosen = os.environ.get("DYNVISION_CONFIG")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -32,7 +36,7 @@ def find_config_folder(root: Path | None = None) -> Path:
 
 
 def packaged_config() -> Path:
-    """The default config that comes with the package, or with the checkout that it is run from."""
+    """Return the folder of the default config: that of the installed package, or that of the checkout."""
     package = Path(__file__).resolve().parent.parent
     shipped = package / "default_config"
     return shipped if shipped.is_dir() else package.parent / "config"
@@ -42,18 +46,18 @@ def load_config(folder: Path | str | None = None) -> Config:
     """Read and validate the three files of a config folder.
 
     Args:
-        folder: The folder; by default the one that `find_config_folder` finds.
+        folder: The folder; by default the one that `find_config_folder` returns.
 
     Raises:
-        ConfigError: A file is missing, is not YAML, or has a wrong value; the message names the
-            file, the line or key path, and the nearest valid name.
+        ConfigError: If a file is missing, is not YAML, or has a wrong value. The message names the file, the line or
+            key path, and the nearest valid name.
     """
-    place = Path(folder).absolute() if folder is not None else find_config_folder()
-    data = _read(place / FILES[0], DataConfig)
-    models = _read(place / FILES[1], ModelsFile)
-    experiments = _read(place / FILES[2], ExperimentsFile)
+    path = Path(folder).absolute() if folder is not None else find_config_folder()
+    data = _read(path / FILES[0], DataConfig)
+    models = _read(path / FILES[1], ModelsFile)
+    experiments = _read(path / FILES[2], ExperimentsFile)
     config = Config(
-        folder=place,
+        folder=path,
         data=data,
         models=models.models,
         subjects=experiments.subjects,
@@ -67,7 +71,7 @@ def _read(path: Path, schema: type[_Model]) -> _Model:
     if not path.is_file():
         raise ConfigError(
             f"the config file {path} does not exist. Copy the default from {packaged_config() / path.name}, "
-            "or point DYNVISION_CONFIG at the folder that holds it."
+            "or set DYNVISION_CONFIG to the folder that contains it."
         )
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
@@ -78,7 +82,7 @@ def _read(path: Path, schema: type[_Model]) -> _Model:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if content is not None and not isinstance(content, dict):
-        raise ConfigError(f"{path}: the file must hold keys and values, not a {type(content).__name__}")
+        raise ConfigError(f"{path}: the file must contain keys and values, not a {type(content).__name__}")
     try:
         return schema.model_validate(content or {})
     except ValidationError as error:
@@ -88,19 +92,19 @@ def _read(path: Path, schema: type[_Model]) -> _Model:
 def _explain(path: Path, error: ValidationError, schema: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors():
-        place = [p for p in problem["loc"] if p != "[key]"]
+        location = [p for p in problem["loc"] if p != "[key]"]
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            message = f"unknown key. {nearest_name(place[-1], _keys_at(schema, place[:-1]))}"
-        key = ".".join(str(part) for part in place)
+            message = f"unknown key. {nearest_name(location[-1], _keys_at(schema, location[:-1]))}"
+        key = ".".join(str(part) for part in location)
         lines.append(f"{path}: {key}: {message}" if key else f"{path}: {message}")
     return "\n".join(lines)
 
 
-def _keys_at(schema: type[BaseModel], place: list[Any]) -> list[str]:
-    """The keys that the section at `place` may have; dictionaries pass one name through."""
+def _keys_at(schema: type[BaseModel], location: list[Any]) -> list[str]:
+    """Return the valid keys of the section at a location; the names inside a dictionary are skipped."""
     current: Any = schema
-    for part in place:
+    for part in location:
         fields = getattr(current, "model_fields", None)
         if fields is None or part not in fields:
             continue
@@ -113,14 +117,14 @@ def _section_inside(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = _section_inside(inner)
-        if found is not None:
-            return found
+        section = _section_inside(inner)
+        if section is not None:
+            return section
     return None
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error; plain YAML keeps the last one silently."""
+    """YAML in which a repeated key is an error; plain YAML silently keeps the last one."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -128,7 +132,7 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)

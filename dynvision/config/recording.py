@@ -1,4 +1,4 @@
-"""Schema of `record` and `run`: what is recorded of responses, and how they are computed."""
+"""Schema of `record` and `run`: which responses are recorded, and how they are computed."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ DeviceName = Annotated[str, AfterValidator(check_device)]
 
 
 class RecordConfig(Section):
-    """What is recorded of the responses."""
+    """Which responses are recorded: of which layers, how finely, for how many images."""
 
     layers: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
     resolution: Literal["unit", "channel", "layer"] = "channel"
-    units: int | None = Field(None, ge=1, description="with resolution unit: how many units of a layer, at random")
+    units: int | None = Field(
+        None, ge=1, description="with resolution unit: how many units of each layer, chosen at random"
+    )
     unit_seed: int = Field(0, ge=0, description="seeds the choice of units")
     samples: int | None = Field(None, ge=1, description="how many images, spread over the classes")
     dtype: Literal["float16", "float32"] = "float32"
-    batch_size: int | None = Field(None, ge=1, description="by default 100, or fewer to fit into memory_budget")
-    allow_nonfinite: bool = Field(False, description="record responses that are not finite instead of stopping")
+    batch_size: int | None = Field(None, ge=1, description="by default 100, or fewer if memory_budget demands it")
+    allow_nonfinite: bool = Field(False, description="record responses that are not finite, instead of stopping")
 
     @model_validator(mode="after")
     def _units_are_units(self) -> RecordConfig:
         if self.units is not None and self.resolution != "unit":
-            raise ValueError(f"units: {self.units} are chosen of 'resolution: unit', not of '{self.resolution}'")
+            raise ValueError(f"units: {self.units} can be chosen with 'resolution: unit', not with '{self.resolution}'")
         return self
 
 
 class RunConfig(Section):
     """How an experiment is computed.
 
-    `dtype` and `mixed_precision` belong to the result. Device and threads change numbers in their last digits at
-    most, and are noted in the store; the others change none.
+    `dtype` and `mixed_precision` change the result. The device and the number of threads change the last digits of
+    numbers at most, and are noted in the store. The other settings change no number.
     """
 
     device: DeviceName = Field("auto", description="auto: the first CUDA GPU, or the CPU if there is none")
-    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames that are shown")
-    mixed_precision: bool = Field(False, description="let the network compute in half precision where it can")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames")
+    mixed_precision: bool = Field(False, description="let the network compute in half precision if it can")
     store_responses_on_cpu: bool = Field(True, description="fetch responses from the GPU at every step")
     memory_budget: float = Field(2.0, ge=1.2, description="peak memory of the run in GB, libraries included")
     workers: int | None = Field(None, ge=1, description="of the image loader; raw .beton files need none")

@@ -1,4 +1,4 @@
-"""Sweeps: the levels of a setting, and programs whose durations and contrasts are swept."""
+"""Sweeps: the levels of a setting, and the placeholders of a program whose values are swept."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any
 from dynvision.errors import nearest_name
 from dynvision.keys import level_text
 
-__all__ = ["fill_places", "find_places", "levels_of", "pick_level"]
+__all__ = ["fill_placeholders", "find_placeholders", "levels_of", "pick_level"]
 
 
 def levels_of(value: list[Any] | Mapping[str, Any]) -> list[str]:
-    """The levels of a swept setting: those of a list, or the names of a mapping."""
+    """Return the levels of a swept setting as text: the values of a list, or the names of a mapping."""
     return [level_text(level) for level in value]
 
 
 def pick_level(value: list[Any] | Mapping[str, Any], level: str) -> Any:
-    """The value that a level means."""
+    """Return the value of a level: the value of a list that is written so, or the named one of a mapping."""
     if isinstance(value, Mapping):
         return next(chosen for name, chosen in value.items() if level_text(name) == level)
     return next(v for v in value if level_text(v) == level)
 
 
-def find_places(program: Any) -> Iterator[str]:
-    """The names of a program's places, `$name`, which the settings of that name fill."""
+def find_placeholders(program: Any) -> Iterator[str]:
+    """Yield the names of a program's placeholders: `name` for each `$name`."""
     if isinstance(program, str) and program.startswith("$"):
         yield program[1:]
     elif isinstance(program, Mapping):
         for value in program.values():
-            yield from find_places(value)
+            yield from find_placeholders(value)
     elif isinstance(program, list):
         for value in program:
-            yield from find_places(value)
+            yield from find_placeholders(value)
 
 
-def fill_places(program: Any, values: Mapping[str, Any]) -> Any:
-    """Put values in a program's places: `{void: $gap}` with `gap: 10` is `{void: 10}`.
+def fill_placeholders(program: Any, values: Mapping[str, Any]) -> Any:
+    """Return a program with values for its placeholders: `{void: $gap}` with `gap: 10` becomes `{void: 10}`.
 
     Raises:
-        ValueError: A place has no value; the message names the nearest.
+        ValueError: If a placeholder has no value; the message names the nearest setting.
     """
     if isinstance(program, str) and program.startswith("$"):
         if program[1:] not in values:
@@ -48,7 +48,7 @@ def fill_places(program: Any, values: Mapping[str, Any]) -> Any:
             )
         return values[program[1:]]
     if isinstance(program, Mapping):
-        return {key: fill_places(value, values) for key, value in program.items()}
+        return {key: fill_placeholders(value, values) for key, value in program.items()}
     if isinstance(program, list):
-        return [fill_places(value, values) for value in program]
+        return [fill_placeholders(value, values) for value in program]
     return program

@@ -26,7 +26,8 @@ from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
-from dynvision.models.loading import check_network, match_layers, rebuild_network
+from dynvision.models.checking import check_network
+from dynvision.models.loading import match_layers, rebuild_network
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say

@@ -1,4 +1,4 @@
-"""Networks: the reference recurrent network, and how any network is loaded and stepped."""
+"""Networks: the reference recurrent network, and how any network is built, loaded, stepped, trained and checked."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["RCNN"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on demand: reading what a weights file says of itself must not need torch.
+    # Imported on demand, because reading the header of a weights file must not import torch.
     if name == "RCNN":
         from dynvision.models.rcnn import RCNN
 

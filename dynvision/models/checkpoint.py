@@ -1,4 +1,4 @@
-"""Weights that somebody else trained: reading a checkpoint, and which class each output stands for."""
+"""Weights that were trained elsewhere: reading a checkpoint, and finding the class of each output."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
-from dynvision.models.loading import step_network
 
-__all__ = ["count_outputs", "load_checkpoint", "match_outputs"]
+__all__ = ["load_checkpoint", "match_outputs"]
 
 
 def load_checkpoint(path: Path, network: nn.Module) -> None:
     """Load a checkpoint into a network: safetensors, or a state dict that `torch.load(weights_only=True)` reads.
 
-    A state dict may lie under the key `state_dict`, and its names may share a prefix such as `module.` or `model.`.
+    The state dict may be stored under the key `state_dict`, and its names may share a prefix such as `module.` or
+    `model.`.
+
+    Args:
+        path: The file. One that ends in `.safetensors` is read as such, any other with torch.
+        network: Its weights are replaced.
 
     Raises:
-        MissingError: The file is not there.
-        DamagedFileError: It cannot be read, or holds more than tensors.
-        ConfigError: Its weights are not those of the network; names the first that differ.
+        MissingError: If the file does not exist.
+        DamagedFileError: If the file cannot be read, or contains more than tensors.
+        ConfigError: If the weights do not fit the network; the message names the first that differ.
     """
     if not path.is_file():
         raise MissingError(
@@ -33,46 +37,26 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        told = " ".join(str(error).split()).rstrip(". ")
+        reason = " ".join(str(error).split()).rstrip(". ")
         raise ConfigError(
-            f"the weights in {path} are not those of {type(network).__name__}: {told}. Change 'class' and 'args', or "
+            f"the weights in {path} are not those of {type(network).__name__}: {reason}. Change 'class' and 'args', or "
             "'checkpoint', in config_models.yaml."
         ) from error
-
-
-@torch.no_grad()
-def count_outputs(network: nn.Module, channels: int, resolution: int) -> int:
-    """How many scores a network gives for a frame."""
-    was_training = network.training
-    try:
-        scores, _ = step_network(network.eval(), torch.zeros(2, channels, resolution, resolution), None)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{type(network).__name__} cannot be shown frames of {channels} channels and {resolution} pixels "
-            f"({error}). Change its args in config_models.yaml."
-        ) from error
-    finally:
-        network.train(was_training)
-    if scores.dim() != 2:
-        raise ConfigError(
-            f"{type(network).__name__} gives an output of shape {list(scores.shape)} where [images, classes] is needed"
-        )
-    return scores.shape[1]
 
 
 def match_outputs(
     outputs: int, group: Sequence[Mapping[str, Any]], dataset: Sequence[Mapping[str, Any]], where: str
 ) -> list[dict[str, Any]]:
-    """Which class each output stands for: those of the group, or of the whole dataset, by their number.
+    """Return the class of each output: those of the group, or else of the dataset, if they are as many as the outputs.
 
     Args:
-        outputs: How many outputs there are.
+        outputs: The number of outputs.
         group: The classes of the group that the network belongs to, in order.
         dataset: All classes of the dataset, in order.
         where: The model and dataset, for the message.
 
     Raises:
-        ConfigError: Neither has as many.
+        ConfigError: If neither the group nor the dataset has as many classes.
     """
     for classes in (group, dataset):
         if len(classes) == outputs:
@@ -97,7 +81,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         if type(error).__name__ != "UnpicklingError":
             raise
         raise DamagedFileError(
-            f"the checkpoint {path} holds more than tensors, and running what is in a pickle is not safe: save "
+            f"the checkpoint {path} holds more than tensors, and it is not safe to run code from a pickle: save "
             "network.state_dict(), or safetensors, and name that file"
         ) from error
     weights = content.get("state_dict", content) if isinstance(content, dict) else None

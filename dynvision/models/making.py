@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from dynvision.config.models import ModelConfig, TrainingConfig
 from dynvision.data.image_source import ImageSource
 from dynvision.errors import ConfigError
-from dynvision.models.checkpoint import count_outputs, load_checkpoint, match_outputs
-from dynvision.models.loading import build_network, check_network, match_layers
+from dynvision.models.checking import check_network, count_outputs
+from dynvision.models.checkpoint import load_checkpoint, match_outputs
+from dynvision.models.loading import build_network, match_layers
 from dynvision.models.training import train_network
 
 __all__ = ["MadeNetwork", "NetworkOrder", "take_network", "train_order"]

@@ -12,16 +12,16 @@ from dynvision.models.stability import clip_gain
 __all__ = ["RCNN", "Area"]
 
 State = dict[str, Tensor]
+"""The rates of each area, shape `[B, C, H, W]`."""
 
 
 class Area(nn.Module):
-    """A cortical area: rates x that follow ``tau dx/dt = -x + f(W x_below + R x)``, f = ReLU.
+    """A cortical area, whose rates x follow ``tau dx/dt = -x + f(W x_below + R x)`` with f = ReLU.
 
-    One step is forward Euler, ``x ← x + dt/tau · (f(W x_below + R x) − x)``. With dt ≤ tau, rates
-    stay at or above zero. Where the lateral recurrence R has a gain ‖R‖ < 1, the map is a contraction
-    for any fixed input: activity has one fixed point, reaches it from everywhere, and is bounded by
-    ``‖W x_below + b‖ / (1 − ‖R‖)`` however long the stimulus lasts (Miller & Hardt, Stable recurrent
-    models, ICLR 2019).
+    One step is forward Euler, ``x ← x + dt/tau · (f(W x_below + R x) − x)``. With dt ≤ tau, rates never fall below
+    zero. If the lateral recurrence R has a gain ‖R‖ < 1, the map is a contraction for any fixed input: activity has one
+    fixed point, converges to it from any state, and stays below ``‖W x_below + b‖ / (1 − ‖R‖)`` however long the
+    stimulus lasts (Miller & Hardt, Stable recurrent models, ICLR 2019).
 
     Args:
         channels_in: Channels of the input.
@@ -55,8 +55,8 @@ class Area(nn.Module):
 class RCNN(nn.Module):
     """A recurrent convolutional network: V1, V2, V4, IT and a classifier.
 
-    The image drives V1, each area drives the next within the same step, every area feeds back on
-    itself through its lateral connections, and the classifier reads the spatial average of IT.
+    The image drives V1, and each area drives the next within the same step. Every area also drives itself through its
+    lateral connections. The classifier reads the spatial average of IT.
 
     Args:
         n_classes: Outputs of the classifier.
@@ -64,12 +64,15 @@ class RCNN(nn.Module):
         channels_in: Channels of the images.
         channels: Channels of V1, V2, V4 and IT.
         strides: Strides of their feedforward convolutions.
-        tau: Time constant, in units of `dt`'s (milliseconds, say).
-        dt: Duration of a step.
-        max_gain: Upper bound of the gain of each area's lateral recurrence, below 1; see `Area`.
+        tau: Time constant, in the same unit as `dt`, such as milliseconds.
+        dt: Duration of a step, above 0 and at most `tau`.
+        max_gain: Upper bound of the gain of each area's lateral recurrence, from 0 and below 1; see `Area`.
 
     Shape:
         Input `[B, T, C, H, W]` or `[B, C, H, W]`; output `[B, T, n_classes]` or `[B, n_classes]`.
+
+    Raises:
+        ValueError: If `dt` or `max_gain` is out of its bounds, or `channels` or `strides` do not have four entries.
     """
 
     areas = ("V1", "V2", "V4", "IT")
@@ -104,11 +107,11 @@ class RCNN(nn.Module):
 
     @property
     def alpha(self) -> float:
-        """Dt / tau: how far rates move towards their target in one step."""
+        """The share of the way to their target that rates move in one step: dt / tau."""
         return self.dt / self.tau
 
     def initial_state(self, batch_size: int) -> State:
-        """Silence: zero rates, shape `[B, C, H, W]` for each area."""
+        """Return silence: zero rates, shape `[B, C, H, W]` for each area."""
         weight = self.classifier.weight
         return {
             name: weight.new_zeros(batch_size, area.lateral.in_channels, area.size, area.size)
@@ -126,7 +129,7 @@ class RCNN(nn.Module):
             The classifier's output, shape `[B, n_classes]`, and the new state.
 
         Raises:
-            ValueError: The frame is not of the size that the network was made for.
+            ValueError: If the frame does not have the size that the network was made for.
         """
         if x_t.shape[1:] != self.frame_shape:
             raise ValueError(
@@ -140,7 +143,17 @@ class RCNN(nn.Module):
         return self.classifier(below.mean(dim=(2, 3))), new
 
     def forward(self, x: Tensor) -> Tensor:
-        """Show a sequence of frames, from silence."""
+        """Show a sequence of frames, starting from silence.
+
+        Args:
+            x: Shape `[B, T, C, H, W]`, or `[B, C, H, W]` for a single step.
+
+        Returns:
+            The classifier's output, shape `[B, T, n_classes]` or `[B, n_classes]`.
+
+        Raises:
+            ValueError: If the frames do not have the size that the network was made for.
+        """
         if x.dim() == 4:
             return self.step(x)[0]
         state, outputs = None, []
@@ -150,7 +163,7 @@ class RCNN(nn.Module):
         return torch.stack(outputs, dim=1)
 
     def constrain(self) -> None:
-        """Bring every lateral gain to at most `max_gain`; training calls it after its updates."""
+        """Scale lateral kernels down, in place, so that no gain is above `max_gain`; training calls it."""
         for _, area in self._areas():
             clip_gain(area.lateral.weight, area.size, self.max_gain)
 

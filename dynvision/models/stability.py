@@ -1,4 +1,4 @@
-"""The gain of a convolution, and keeping a recurrence stable by bounding it."""
+"""The gain of a convolution, and how a bound on it keeps a recurrence stable."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ __all__ = ["clip_gain", "convolution_gain"]
 
 
 def convolution_gain(weight: Tensor, size: int) -> Tensor:
-    """Largest factor by which a convolution can stretch its input: its spectral norm, bounded from above.
+    """Return an upper bound of a convolution's spectral norm, the largest factor by which it stretches its input.
 
-    A circular convolution is diagonal in the Fourier basis, so that its singular values are those
-    of the channel matrices of the kernel's transform (Sedghi, Gupta & Long, The singular values of
-    convolutional layers, ICLR 2019). The zero-padded convolution on `size` pixels is a part of the
-    circular one on `size + k - 1` pixels, so its norm is at most as large.
+    A circular convolution is diagonal in the Fourier basis, so its singular values are those of the channel matrices of
+    the kernel's transform (Sedghi, Gupta & Long, The singular values of convolutional layers, ICLR 2019). The
+    zero-padded convolution on `size` pixels is a part of the circular one on `size + k - 1` pixels, so its norm is at
+    most as large.
 
     Args:
         weight: Kernel of a stride-1 convolution, shape `[out, in, k, k]`.
         size: Width and height of the input in pixels.
 
     Returns:
-        A scalar.
+        A scalar, float64, on the CPU.
     """
     extent = size + weight.shape[-1] - 1
     transform = torch.fft.rfft2(weight.detach().cpu().double(), s=(extent, extent)).permute(2, 3, 0, 1)
@@ -31,10 +31,15 @@ def convolution_gain(weight: Tensor, size: int) -> Tensor:
 
 @torch.no_grad()
 def clip_gain(weight: Tensor, size: int, limit: float) -> None:
-    """Scale a kernel down, in place, where its gain is above `limit`.
+    """Scale a kernel down, in place, if its gain is above `limit`.
 
-    The projection of Gouk et al. (Regularisation of neural networks by enforcing Lipschitz
-    continuity, Machine Learning 110, 2021).
+    This is the projection of Gouk et al. (Regularisation of neural networks by enforcing Lipschitz continuity, Machine
+    Learning 110, 2021).
+
+    Args:
+        weight: Kernel of a stride-1 convolution, shape `[out, in, k, k]`.
+        size: Width and height of the input in pixels.
+        limit: The largest gain that is left as it is, from 0.
     """
     gain = float(convolution_gain(weight, size))
     if gain > limit:

@@ -1,15 +1,17 @@
-"""The subjects of one experiment side by side: one table, one picture."""
+"""The subjects of one experiment compared: in one table, and in one figure."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dynvision.analysis.figures.panels import draw_marks, draw_tuned
 from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, styled, tag_level
 from dynvision.analysis.figures.time_courses import draw_level_legend
-from dynvision.analysis.figures.tuning import draw_marks, draw_tuned
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
@@ -30,14 +32,17 @@ def compare_subjects(
     presentations: dict[str, Presentation],
     dt: float | None = None,
 ) -> ExperimentAnalysis:
-    """Put the subjects of an experiment side by side, as if the subject were a second parameter.
+    """Join the tables of all subjects of an experiment, as if the subject were a second parameter.
 
     Args:
-        tunings: The tuning table of each subject; a layer that a subject lacks is NaN.
-        fits: The table of fits of each.
+        tunings: The tuning table of each subject. Numbers of a layer that a subject lacks become NaN.
+        fits: The table of fits of each subject.
         parameters: The swept parameters.
-        presentations: What was shown in each condition.
-        dt: Milliseconds a step, where it is the same for all.
+        presentations: The presentation of each condition.
+        dt: Milliseconds a step, if it is the same for all subjects.
+
+    Returns:
+        An analysis without `table` and `courses`, whose other tables begin with the column `subject`.
     """
     analysis, along, _ = choose_analysis(parameters)
     tuning, fitted = (
@@ -45,15 +50,15 @@ def compare_subjects(
         for tables in (tunings, fits)
     )
     tuning, fitted = (t[[SUBJECT, *(c for c in t.columns if c != SUBJECT)]] for t in (tuning, fitted))
-    nothing = pd.DataFrame()
-    return ExperimentAnalysis(nothing, tuning, fitted, nothing, analysis, along, SUBJECT, dt, presentations)
+    empty = pd.DataFrame()
+    return ExperimentAnalysis(empty, tuning, fitted, empty, analysis, along, SUBJECT, dt, presentations)
 
 
 @styled
 def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Figure:
-    """Accuracy, the marks of fitted curves, and each layer's number against the swept parameter, a colour a subject.
+    """Draw accuracy, the marks of fitted curves, and each layer's main number, in one colour for each subject.
 
-    With two parameters, accuracy only: a panel for each level of the second.
+    With two parameters only accuracy is drawn, in a panel for each level of the second.
     """
     colors = color_levels(result.tuning[SUBJECT])
     _, _, across = choose_analysis(parameters)
@@ -67,13 +72,7 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
             draw_tuned(axes, _at_level(result, across, panel), OUTPUT, "accuracy", colors)
             axes.set_title(tag_level(across, panel, result.has_times_in_ms))
         elif panel in ("layers", "accuracy_mark"):
-            kind = "layers" if panel == "layers" else "accuracy"
-            curve = result.analysis.curve_of(kind)  # type: ignore[arg-type]
-            assert curve is not None
-            draw_marks(axes, result.fits, curve, result.layers if kind == "layers" else [OUTPUT], colors, SUBJECT)
-            axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
-            if kind == "accuracy":
-                axes.set(title=f"{curve.mark_label} of accuracy", xticks=[])
+            _draw_marks_of(axes, result, "layers" if panel == "layers" else "accuracy", colors)
         else:
             layer = OUTPUT if panel == "accuracy" else panel.removeprefix("layer/")
             draw_tuned(axes, result, layer, "accuracy" if layer == OUTPUT else result.analysis.main, colors)
@@ -84,18 +83,28 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
     return figure
 
 
+def _draw_marks_of(
+    axes: Any, result: ExperimentAnalysis, fitted: Literal["layers", "accuracy"], colors: Mapping[Any, Any]
+) -> None:
+    curve = result.analysis.curve_of(fitted)
+    assert curve is not None
+    draw_marks(axes, result.fits, curve, result.layers if fitted == "layers" else [OUTPUT], colors, SUBJECT)
+    axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
+    if fitted == "accuracy":
+        axes.set(title=f"{curve.mark_label} of accuracy", xticks=[])
+
+
 def _panels(result: ExperimentAnalysis) -> list[str]:
     marked = set(result.fits.loc[result.fits["value"].notna(), "parameter"])
     panels = ["accuracy"]
-    for kind, name in (("accuracy", "accuracy_mark"), ("layers", "layers")):
-        curve = result.analysis.curve_of(kind)  # type: ignore[arg-type]
+    marks: tuple[tuple[Literal["layers", "accuracy"], str], ...] = (("accuracy", "accuracy_mark"), ("layers", "layers"))
+    for fitted, name in marks:
+        curve = result.analysis.curve_of(fitted)
         if curve is not None and curve.mark in marked:
             panels.append(name)
     return panels + [f"layer/{layer}" for layer in result.layers]
 
 
 def _at_level(result: ExperimentAnalysis, across: str, level: object) -> ExperimentAnalysis:
-    import dataclasses
-
     fits = result.fits[result.fits[across] == level] if across in result.fits else result.fits
     return dataclasses.replace(result, tuning=result.tuning[result.tuning[across] == level], fits=fits)

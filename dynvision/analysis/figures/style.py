@@ -1,4 +1,4 @@
-"""How pictures look: colours that everyone can tell apart, sizes that can be read, files that come out alike."""
+"""The look of figures: colours that everyone can tell apart, readable sizes, reproducible files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dynvision.stimuli.names import canonical_argument
+from dynvision.system.files import write_bytes
 
 __all__ = [
     "GREY",
@@ -27,12 +28,12 @@ __all__ = [
 ]
 
 WIDTH = 8.0
-"""Inches: text of 9 points is 11 pixels high where a picture is 700 pixels wide."""
+"""The width of a figure in inches; if it is shown 700 pixels wide, text of 9 points is 11 pixels high."""
 
 GREY = "0.35"
 
 _DISTINCT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe & Ito's palette, without the yellow that is too light for lines."""
+"""The palette of Okabe & Ito (Color universal design, 2008), without yellow, which is too light for lines."""
 
 _STYLE = {
     "font.size": 9.0,
@@ -66,7 +67,7 @@ Draw = TypeVar("Draw", bound=Callable[..., Figure])
 
 
 def styled(draw: Draw) -> Draw:
-    """Draw in the style of this project, whatever the settings of matplotlib are."""
+    """Make a function draw in the style of this project, whatever the settings of matplotlib are."""
 
     @functools.wraps(draw)
     def wrapped(*args: Any, **kwargs: Any) -> Figure:
@@ -79,52 +80,58 @@ def styled(draw: Draw) -> Draw:
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Save a figure as PNG and as SVG; the same figure gives the same bytes.
 
+    Args:
+        figure: The figure.
+        folder: Where the files are written; existing ones are replaced.
+        name: The name of both files, without the ending.
+
     Returns:
         The files: `<name>.png`, 200 pixels an inch, and `<name>.svg`, with letters as outlines.
-    """
-    from dynvision.system.files import write_bytes
 
+    Raises:
+        OSError: If a file cannot be written.
+    """
     paths = []
-    # The date would make every file another one.
-    for kind, settings in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
+    # Without a date, so that the same figure gives the same bytes.
+    for ending, settings in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         buffer = io.BytesIO()
         with mpl.rc_context(_STYLE):
-            figure.savefig(buffer, format=kind, facecolor="white", **settings)
-        write_bytes(folder / f"{name}.{kind}", buffer.getvalue())
-        paths.append(folder / f"{name}.{kind}")
+            figure.savefig(buffer, format=ending, facecolor="white", **settings)
+        write_bytes(folder / f"{name}.{ending}", buffer.getvalue())
+        paths.append(folder / f"{name}.{ending}")
     return paths
 
 
 def color_levels(levels: Iterable[Any], second: bool = False) -> dict[Any, Any]:
-    """A colour for each level of a parameter, dark to light in their order; names get colours without an order.
+    """Return a colour for each level of a parameter, from dark to light; levels that are names get distinct colours.
 
     Args:
-        levels: In the order of the experiment.
-        second: Of the second parameter, which has other colours.
+        levels: The levels in the order of the experiment; repeated ones count once.
+        second: Whether it is the second parameter, which has another range of colours.
     """
-    found = list(dict.fromkeys(levels))
-    if any(isinstance(level, str) for level in found) and len(found) <= len(_DISTINCT):
-        return dict(zip(found, _DISTINCT, strict=False))
-    spread = mpl.colormaps["plasma" if second else "viridis"](np.linspace(0.0, 0.85, max(len(found), 2)))
-    return dict(zip(found, spread, strict=False))
+    distinct = list(dict.fromkeys(levels))
+    if any(isinstance(level, str) for level in distinct) and len(distinct) <= len(_DISTINCT):
+        return dict(zip(distinct, _DISTINCT, strict=False))
+    spread = mpl.colormaps["plasma" if second else "viridis"](np.linspace(0.0, 0.85, max(len(distinct), 2)))
+    return dict(zip(distinct, spread, strict=False))
 
 
 def color_layers(layers: Sequence[str]) -> dict[str, Any]:
-    """A colour for each layer; by depth where there are more than can be told apart."""
+    """Return a colour for each layer: a distinct one, or one by depth if there are too many layers."""
     if len(layers) <= len(_DISTINCT):
         return dict(zip(layers, _DISTINCT, strict=False))
     return dict(zip(layers, mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(layers))), strict=True))
 
 
 def label_parameter(parameter: str, times_in_ms: bool) -> str:
-    """What an axis along a parameter says: its name and unit."""
+    """Return the label of an axis along a parameter: its name, and for a duration the unit."""
     full = canonical_argument(parameter)
     title = _TITLES.get(full, parameter.replace("_", " "))
     return f"{title} ({'ms' if times_in_ms else 'steps'})" if full.endswith("_duration") else title
 
 
 def tag_level(parameter: str, level: Any, times_in_ms: bool) -> str:
-    """A level with its parameter, for a title: `duration 20 steps`."""
+    """Return a level with its parameter for a title, such as `duration 20 steps`."""
     if isinstance(level, str):
         return level.replace("_", " ")
     if not canonical_argument(parameter).endswith("_duration"):
@@ -133,7 +140,7 @@ def tag_level(parameter: str, level: Any, times_in_ms: bool) -> str:
 
 
 def pick_levels(levels: Sequence[Any], most: int = 12) -> list[Any]:
-    """The levels that a legend names: all, or evenly some of many with the first and the last."""
+    """Return the levels that a legend names: all, or `most` of them, evenly spread from the first to the last."""
     if len(levels) <= most:
         return list(levels)
     return [levels[i] for i in np.unique(np.linspace(0, len(levels) - 1, most).round().astype(int))]

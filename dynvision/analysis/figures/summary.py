@@ -1,4 +1,4 @@
-"""The summary of an experiment in one picture, and the map of two parameters."""
+"""The summary of an experiment in one figure, and the heat map of two parameters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from dynvision.analysis.figures.panels import choose_layer, draw_tuned, label_number
 from dynvision.analysis.figures.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_level
-from dynvision.analysis.figures.time_courses import draw_course_panel, draw_level_legend, strip_height
-from dynvision.analysis.figures.tuning import choose_layer, draw_tuned, label_number
+from dynvision.analysis.figures.time_courses import (
+    draw_course_panel,
+    draw_level_legend,
+    draw_time_courses,
+    strip_height,
+)
+from dynvision.analysis.figures.tuning import draw_tuning
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 
@@ -17,29 +23,26 @@ __all__ = ["draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
 
 
 def name_figures(parameters: list[str]) -> list[str]:
-    """The names of an experiment's pictures, without their endings."""
+    """Return the names of an experiment's figures, which are those of their files without the ending."""
     return ["summary", "time_courses", "tuning", *(["heat_map"] if len(parameters) > 1 else [])]
 
 
 def draw_figures(result: ExperimentAnalysis) -> dict[str, Figure]:
-    """All pictures of an experiment, by name."""
-    from dynvision.analysis.figures.time_courses import draw_time_courses
-    from dynvision.analysis.figures.tuning import draw_tuning
-
-    kinds = {
+    """Draw all figures of an experiment, by name."""
+    draw = {
         "summary": draw_summary,
         "time_courses": draw_time_courses,
         "tuning": draw_tuning,
         "heat_map": draw_heat_map,
     }
-    return {name: kinds[name](result) for name in name_figures([result.along, *filter(None, [result.across])])}
+    return {name: draw[name](result) for name in name_figures([result.along, *filter(None, [result.across])])}
 
 
 @styled
 def draw_summary(result: ExperimentAnalysis) -> Figure:
-    """A triptych: presentation and time course of the layer that tells most, its tuning, and accuracy.
+    """Draw a triptych: time courses of the most telling layer over the presentation, its tuning, and accuracy.
 
-    With two parameters the time courses are those at the last level of the second.
+    With two parameters the time courses are those at the last level of the second. See `choose_layer`.
     """
     layer = choose_layer(result)
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
@@ -71,10 +74,10 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
 
 @styled
 def draw_heat_map(result: ExperimentAnalysis) -> Figure:
-    """Accuracy, and the main number of the layer that tells most, over both parameters.
+    """Draw accuracy, and the main number of the most telling layer, over both parameters.
 
     Raises:
-        ValueError: The experiment sweeps one parameter only.
+        ValueError: If the experiment sweeps one parameter only.
     """
     if result.across is None:
         raise ValueError("a heat map needs two swept parameters")
@@ -109,7 +112,7 @@ def _write_values(axes: Any, values: Any, image: Any) -> None:
 
 
 def _color_points(axes: Any, result: ExperimentAnalysis, column: str, colors: Any) -> None:
-    """Give each point the colour of its condition, over the grey ones."""
+    """Draw each point again in the colour of its condition, over the grey one."""
     levels = list(dict.fromkeys(result.tuning[result.along]))
     is_number = not any(isinstance(level, str) for level in levels)
     for row, level in enumerate(result.tuning[result.along]):

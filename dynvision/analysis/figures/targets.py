@@ -1,4 +1,4 @@
-"""Small pictures of single targets: contact sheets of images, training, kernels, one condition."""
+"""Figures of single targets: contact sheets of images, training, kernels, one condition."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = [
 
 
 def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) -> Figure:
-    """A few images of each class, one row a class.
+    """Draw a few images of each class, one row for each class.
 
     Args:
         rows: The class's name and its images, `[H, W]` or `[H, W, 3]`, uint8.
-        title: What the sheet shows.
+        title: The title of the figure.
     """
     columns = max(1, *(len(images) for _, images in rows))
     figure = Figure(figsize=(0.9 * columns + 1.2, 0.85 * len(rows) + 0.4), layout="constrained")
@@ -37,7 +37,7 @@ def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) ->
 
 
 def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: str) -> Figure:
-    """Training loss and validation accuracy over epochs."""
+    """Draw training loss (nats) and validation accuracy (0 to 1), each with one value for each epoch."""
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(loss) + 1)
@@ -50,11 +50,11 @@ def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: s
 
 
 def draw_kernels(kernels: Any, title: str) -> Figure:
-    """The first kernels of a convolution, each in its own range.
+    """Draw the first 32 kernels of a convolution, each scaled to its own range.
 
     Args:
-        kernels: Shape `[C_out, C_in, k, k]`; three input channels are shown as colour, others as their mean.
-        title: What they are of.
+        kernels: Shape `[C_out, C_in, k, k]`; three input channels are drawn as colour, others as their mean.
+        title: The title of the figure.
     """
     shown = kernels[:32].astype(np.float64)
     columns = min(8, len(shown))
@@ -72,7 +72,7 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
 
 
 def draw_condition(mean_response: dict[str, Sequence[float]], accuracy: Sequence[float], title: str) -> Figure:
-    """One condition: each layer's mean response over time, relative to its maximum, and accuracy."""
+    """Draw one condition: each layer's mean response at each step, relative to its maximum, and the accuracy."""
     figure = Figure(figsize=(7.6, 2.6))
     # Placed by hand: it is drawn for every condition, and a layout engine draws everything twice.
     place = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}

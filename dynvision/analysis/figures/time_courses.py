@@ -1,4 +1,4 @@
-"""Time courses: the response of each layer in each condition, over the presentation drawn as bars."""
+"""The figure of time courses: each layer's response in each condition, above bars that show the presentation."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _COLUMNS = 3
 
 @styled
 def draw_time_courses(result: ExperimentAnalysis) -> Figure:
-    """Mean response over time for each layer, and accuracy: one line a condition, its colour the level.
+    """Draw the mean response of each layer and the accuracy over time, with one line for each condition.
 
-    Shaded is the standard error over samples. The bars under the axes show when an image is there: one bar where all
-    conditions have the same timing, else one each in its colour. With two parameters there is a column for each level
-    of the second.
+    The colour of a line is the level of its condition, and the shade around it the standard error over samples. The
+    bars under the axes show when an image is shown: one bar if all conditions have the same timing, otherwise one for
+    each timing in the colour of its condition. With two parameters there is a column for each level of the second.
     """
     colors = color_levels(result.tuning[result.along])
     figure = _draw_layers(result, colors) if result.across is None else _draw_table(result, result.across, colors)
@@ -50,13 +50,16 @@ def draw_course_panel(
     """Draw a layer's time courses in some conditions, with the presentation under the axis.
 
     Args:
-        cells: Where in the figure: the panel's place, and that of the strip under it.
+        cells: The cells of the figure for the panel and for the strip of bars under it.
         result: The experiment.
-        conditions: Rows of the tuning table.
-        layer: The layer, or the output for accuracy.
+        conditions: The conditions, as rows of the tuning table.
+        layer: The layer, or `OUTPUT` for accuracy.
         colors: The colour of each level.
-        is_bottom: Name the time axis.
-        sharey: Another panel with the same vertical axis.
+        is_bottom: Whether to label the time axis.
+        sharey: Another panel, whose vertical axis is shared.
+
+    Returns:
+        The axes of the panel.
     """
     measure = "accuracy" if layer == OUTPUT else "mean"
     scale = result.dt or 1.0
@@ -87,24 +90,24 @@ def draw_level_legend(
     parameter: str,
     colors: Mapping[Any, Any],
     times_in_ms: bool,
-    place: str = "outside upper center",
+    location: str = "outside upper center",
     columns: int = 8,
 ) -> None:
     """Name the colour of each level above the panels.
 
     Args:
-        figure: The picture.
-        parameter: Whose levels they are.
+        figure: The figure.
+        parameter: The parameter of the levels.
         colors: The colour of each level.
         times_in_ms: Whether durations are in ms.
-        place: Where; another than the middle leaves room for a second legend.
-        columns: How many names stand side by side.
+        location: Where the legend is; at the left or right it leaves room for a second one.
+        columns: How many names a row has.
     """
     named = pick_levels(list(colors))
     handles = [Line2D([], [], color=colors[level], lw=2.5, label=str(level)) for level in named]
     figure.legend(
         handles=handles,
-        loc=place,
+        loc=location,
         ncols=min(len(handles), columns),
         title=label_parameter(parameter, times_in_ms),
         handlelength=1.2,
@@ -114,26 +117,26 @@ def draw_level_legend(
 
 
 def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figure:
-    """A panel for each layer."""
+    """Draw a panel for each layer."""
     names = [*result.layers, OUTPUT]
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     strip = strip_height(result.presentations.values())
     figure = Figure(figsize=(WIDTH, 0.6 + (1.9 + 1.4 * strip) * rows), layout="constrained")
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[1, strip] * rows)
-    for place, name in enumerate(names):
-        row, column = divmod(place, columns)
+    for position, name in enumerate(names):
+        row, column = divmod(position, columns)
         cells = (grid[2 * row, column], grid[2 * row + 1, column])
-        is_bottom = place + columns >= len(names)
+        is_bottom = position + columns >= len(names)
         axes = draw_course_panel(cells, result, result.tuning, name, colors, is_bottom)
         axes.set_title("accuracy" if name == OUTPUT else name)
-        if place % columns == 0:
+        if position % columns == 0:
             axes.set_ylabel("accuracy" if name == OUTPUT else "mean response")
     return figure
 
 
 def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, Any]) -> Figure:
-    """A row for each layer, a column for each level of the second parameter."""
+    """Draw a row for each layer, and a column for each level of the second parameter."""
     names, levels = [*result.layers, OUTPUT], list(dict.fromkeys(result.tuning[across]))
     size = (max(WIDTH, 0.7 + 1.6 * len(levels)), 0.8 + 1.45 * len(names))
     figure = Figure(figsize=size, layout="constrained")
@@ -141,9 +144,9 @@ def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, An
     grid = figure.add_gridspec(2 * len(names), len(levels), height_ratios=[1, strip] * len(names))
     for row, name in enumerate(names):
         first: Axes | None = None
-        for place, level in enumerate(levels):
+        for column, level in enumerate(levels):
             part = result.tuning[result.tuning[across] == level]
-            cells = (grid[2 * row, place], grid[2 * row + 1, place])
+            cells = (grid[2 * row, column], grid[2 * row + 1, column])
             axes = draw_course_panel(cells, result, part, name, colors, name == OUTPUT, first)
             if row == 0:
                 axes.set_title(tag_level(across, level, result.has_times_in_ms))
@@ -156,7 +159,7 @@ def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, An
 
 
 def strip_height(presentations: Iterable[Presentation]) -> float:
-    """The height of the strip of bars, as a share of its panel's: a bar for each timing."""
+    """Return the height of the strip of bars relative to that of its panel; there is a bar for each timing."""
     return min(0.32, 0.07 + 0.03 * (len({tuple(p.frames.tolist()) for p in presentations}) - 1))
 
 
@@ -166,7 +169,7 @@ def _by_level(result: ExperimentAnalysis, across: str) -> dict[Any, list[Present
 
 
 def _add_axes(cells: tuple[SubplotSpec, SubplotSpec], sharey: Axes | None) -> tuple[Axes, Axes]:
-    """A panel, and the strip under it that carries the time axis."""
+    """Add a panel, and the strip under it that has the time axis."""
     figure: Any = cells[0].get_gridspec().figure  # type: ignore[attr-defined]  # it is a GridSpec of a figure
     axes = figure.add_subplot(cells[0], sharey=sharey)
     strip = figure.add_subplot(cells[1], sharex=axes)

@@ -1,4 +1,4 @@
-"""Which analysis belongs to which swept parameter: one file each, and one line here."""
+"""The analysis of a sweep: one file for each swept parameter, and one line of the table here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANALYSES: Mapping[str, SweepAnalysis] = {
     "interval_duration": INTERVAL,
     "ssnr": NOISE,
 }
-"""The analyses by the full name of the parameter that is swept."""
+"""The analysis of each swept parameter, by its full name."""
 
 
 def choose_analysis(parameters: Sequence[str]) -> tuple[SweepAnalysis, str, str | None]:
@@ -30,8 +30,9 @@ def choose_analysis(parameters: Sequence[str]) -> tuple[SweepAnalysis, str, str 
         parameters: The one or two swept parameters, under any of their names.
 
     Returns:
-        The analysis, the parameter along which it goes (the first that has one, else the first), and the other one,
-        for each level of which it is repeated.
+        The analysis; the parameter along which it is done, which is the first one that has an analysis of its own, or
+        otherwise the first one; and the other parameter or `None`. The analysis is repeated for each level of the
+        other.
     """
     along = next((p for p in parameters if canonical_argument(p) in ANALYSES), parameters[0])
     across = next((p for p in parameters if p != along), None)

@@ -1,4 +1,4 @@
-"""What an analysis of a sweep is."""
+"""The description of how a sweep is analysed: which numbers, which fitted curves, which axis."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Curve:
     """A curve that is fitted along a sweep.
 
     Attributes:
-        fit: Fits it to levels and values; gets the rows of the tuning table too.
+        fit: Fits the curve; takes the levels `[N]`, the values `[N]` and the rows of the tuning table.
         function: The curve itself; takes x and the parameters by name.
-        of: What it is fitted to: each layer's main number, or accuracy.
-        mark: The parameter, in units of the swept one, that pictures mark.
-        mark_label: What pictures call it.
+        of: What the curve is fitted to: the main number of each layer, or accuracy.
+        mark: The parameter that figures mark; it has the unit of the swept parameter.
+        mark_label: Its name in figures.
     """
 
     fit: Callable[[Values, Values, pd.DataFrame], Fit]
@@ -38,9 +38,9 @@ class SweepAnalysis:
 
     Attributes:
         main: The number (`dynvision.analysis.courses.NUMBERS`) that is drawn for each layer.
-        shared: Numbers that all layers can be compared in.
-        curves: What is fitted.
-        is_log: Its levels are drawn on a logarithmic axis.
+        shared: Numbers that are drawn for all layers together.
+        curves: The curves that are fitted.
+        is_log: Whether levels are drawn on a logarithmic axis.
     """
 
     main: str = "response"
@@ -48,9 +48,9 @@ class SweepAnalysis:
     curves: tuple[Curve, ...] = ()
     is_log: bool = False
 
-    def curve_of(self, kind: Literal["layers", "accuracy"]) -> Curve | None:
-        """What is fitted to the layers, or to accuracy."""
-        return next((curve for curve in self.curves if curve.of == kind), None)
+    def curve_of(self, fitted: Literal["layers", "accuracy"]) -> Curve | None:
+        """Return the curve that is fitted to the layers, or to accuracy; `None` if there is none."""
+        return next((curve for curve in self.curves if curve.of == fitted), None)
 
     @property
     def numbers(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Contrast: the response function of each layer, how latency shortens, and the psychometric function."""
+"""Contrast: the response function of each layer, its latency, and the psychometric function."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ _RESPONSE = Curve(
 )
 
 CONTRAST = SweepAnalysis(main="response", shared=("latency",), curves=(_RESPONSE, ACCURACY), is_log=True)
-"""Naka–Rushton function of the peak response above baseline; latency to half of each condition's own peak; the
-psychometric function of accuracy."""
+"""The Naka–Rushton function of the peak response above baseline, the latency to half of each condition's own peak, and
+the psychometric function of accuracy."""

@@ -9,6 +9,6 @@ __all__ = ["DURATION"]
 DURATION = SweepAnalysis(main="integral")
 """The response above baseline, summed from onset to the end of the trial, against the stimulus's duration.
 
-A response that is proportional to duration adds up linearly; one that is briefer than its stimulus, less (temporal
-summation; Zhou, Benson, Kay & Winawer, J. Neurosci. 38, 2018).
+A sum in proportion to the duration is linear temporal summation; a smaller one, of a response that decays while the
+stimulus lasts, is subadditive (Zhou, Benson, Kay & Winawer, J. Neurosci. 38, 2018).
 """

@@ -1,4 +1,4 @@
-"""The analysis of a whole experiment: tables from its stores."""
+"""The analysis of a whole experiment: from the stores of its conditions to tables."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep"]
 
 @dataclass(frozen=True)
 class ExperimentAnalysis:
-    """What an experiment says of one subject.
+    """The results of an experiment with one subject.
 
     Attributes:
-        table: `condition, <parameters>, time, layer, measure, value`, all measures.
-        tuning: One row a condition: accuracy, and `<number>/<layer>` for what the analysis reads from time courses.
+        table: All measures: `condition, <parameters>, time, layer, measure, value`, with the time in steps.
+        tuning: One row for each condition: accuracy, and `<number>/<layer>` for each number read from time courses.
         fits: One row for each fitted parameter: `layer, measure, [<second parameter>,] parameter, value, low, high, …`.
-        courses: What pictures of time courses show: mean response and accuracy with the time in ms and what is shown.
-        analysis: How it was analysed.
-        along: The parameter along which.
+        courses: The time courses that figures draw: mean response and accuracy, with the time in ms and the frame.
+        analysis: How the sweep was analysed.
+        along: The swept parameter along which it was analysed.
         across: The other swept parameter, or `None`.
-        dt: Milliseconds a step, where known.
-        presentations: What was shown in each condition.
+        dt: Milliseconds a step, or `None` if unknown.
+        presentations: The presentation of each condition, by the condition's text.
     """
 
     table: pd.DataFrame
@@ -59,11 +59,14 @@ class ExperimentAnalysis:
 def analyse_experiment(
     stores: Sequence[tuple[Mapping[str, str], Path, Presentation]], readout: Readout
 ) -> ExperimentAnalysis:
-    """Measure all conditions of an experiment and do what its swept parameter asks for.
+    """Measure all conditions of an experiment and analyse them along the swept parameter.
 
     Args:
-        stores: The level of each parameter, the store, and what was shown.
+        stores: For each condition the level of each parameter, the store, and the presentation.
         readout: How predictions become one accuracy.
+
+    Raises:
+        MissingError: If a store does not exist.
     """
     table, tuning = measure_tuning(stores, readout)
     presentations = dict(zip(tuning["condition"], (p for _, _, p in stores), strict=True))
@@ -78,13 +81,16 @@ def analyse_experiment(
 
 
 def fit_sweep(tuning: pd.DataFrame, analysis: SweepAnalysis, along: str, across: str | None) -> pd.DataFrame:
-    """Fit the analysis's curves along one parameter, for each level of the other.
+    """Fit the curves of an analysis along one parameter, for each level of the other.
 
     Args:
-        tuning: One row a condition.
-        analysis: What is fitted.
-        along: The parameter along which.
-        across: The other one.
+        tuning: The tuning table, one row for each condition.
+        analysis: Which curves are fitted.
+        along: The parameter along which they are fitted; nothing is fitted if its levels are names.
+        across: The other parameter, or `None`.
+
+    Returns:
+        One row for each fitted parameter; see `ExperimentAnalysis.fits`.
     """
     columns = ["layer", "measure", *([across] if across else []), "model", "parameter", "value", "low", "high"]
     rows: list[dict[str, Any]] = []
@@ -100,7 +106,7 @@ def fit_sweep(tuning: pd.DataFrame, analysis: SweepAnalysis, along: str, across:
 
 
 def _fitted(tuning: pd.DataFrame, analysis: SweepAnalysis, curve: Curve) -> list[tuple[str, str, str]]:
-    """What a curve is fitted to: layer, measure, column."""
+    """Return what a curve is fitted to: layer, measure, column of the tuning table."""
     if curve.of == "accuracy":
         return [(OUTPUT, "accuracy", "accuracy")]
     columns = [name for name in tuning.columns if name.startswith(f"{analysis.main}/")]
@@ -114,7 +120,7 @@ def _add_numbers(
     analysis: SweepAnalysis,
     dt: float | None,
 ) -> pd.DataFrame:
-    """Add what the analysis reads from each layer's mean response: `<number>/<layer>`, durations in ms too."""
+    """Add the numbers of each layer's mean response: `<number>/<layer>`, and `<number>_ms/<layer>` for durations."""
     layers = [name for name in table["layer"].unique() if name != OUTPUT]
     values = {
         key: rows["value"].to_numpy()
@@ -143,13 +149,13 @@ def _time_courses(table: pd.DataFrame, presentations: Mapping[str, Presentation]
         (table["layer"] != OUTPUT) & (table["measure"].isin(["mean", "sem"]))
     )
     courses = table[drawn].reset_index(drop=True)
-    place = list(courses.columns).index("time") + 1
+    position = list(courses.columns).index("time") + 1
     shown = {name: (p.frames, p.contrasts) for name, p in presentations.items()}
     pairs = list(zip(courses["condition"], courses["time"], strict=True))
-    courses.insert(place, "shown", [int(shown[c][0][t]) for c, t in pairs])
+    courses.insert(position, "shown", [int(shown[c][0][t]) for c, t in pairs])
     courses.insert(
-        place + 1, "contrast_shown", [float(shown[c][1][t]) if shown[c][0][t] >= 0 else 0.0 for c, t in pairs]
+        position + 1, "contrast_shown", [float(shown[c][1][t]) if shown[c][0][t] >= 0 else 0.0 for c, t in pairs]
     )
     if dt is not None:
-        courses.insert(place, "time_ms", courses["time"] * dt)
+        courses.insert(position, "time_ms", courses["time"] * dt)
     return courses

@@ -1,4 +1,4 @@
-"""Any other parameter: accuracy and peak responses, nothing fitted."""
+"""Any other parameter: accuracy and peak responses, without a fit."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from dynvision.analysis.sweeps.base import SweepAnalysis
 __all__ = ["GENERIC"]
 
 GENERIC = SweepAnalysis(main="response")
-"""Accuracy and each layer's peak response above baseline against the levels, numbers or names."""
+"""Accuracy and each layer's peak response above baseline against the levels, which may be numbers or names."""

@@ -1,4 +1,4 @@
-"""Interval: how a response recovers from the one before."""
+"""Interval: how the response to an image recovers after the image before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise: accuracy against the signal's share."""
+"""Noise: accuracy against the share of the signal (ssnr)."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def _fit(x: Values, accuracy: Values, rows: pd.DataFrame) -> Fit:
 ACCURACY = Curve(fit=_fit, function=psychometric, of="accuracy", mark="half_point", mark_label="half point")
 
 NOISE = SweepAnalysis(main="response", curves=(ACCURACY,))
-"""The psychometric function of accuracy, from chance at no signal, and its half point."""
+"""The psychometric function of accuracy, which rises from chance without a signal, and its half point."""

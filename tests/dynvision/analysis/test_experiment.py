@@ -118,16 +118,16 @@ def test_a_noise_sweep_gives_the_half_point_of_accuracy_for_each_kind_of_noise(t
     show = Presentation.duration(12, 6, 2)
     signals, halves = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], {"gaussian": 0.2, "uniform": 0.4}
     conditions = [
-        ({"noise_type": kind, "ssnr": str(s)}, show, 1.0, float(psychometric(np.array(s), half, 2.0, 0.0, 0.25)))
-        for kind, half in halves.items()
+        ({"noise_type": name, "ssnr": str(s)}, show, 1.0, float(psychometric(np.array(s), half, 2.0, 0.0, 0.25)))
+        for name, half in halves.items()
         for s in signals
     ]
     result = analyse(tmp_path, conditions)
     assert (result.along, result.across) == ("ssnr", "noise_type")
-    found = result.fits[result.fits["parameter"] == "half_point"].set_index("noise_type")
-    for kind, half in halves.items():
-        assert found.loc[kind, "value"] == pytest.approx(half, rel=0.1)
-        assert found.loc[kind, "low"] < half < found.loc[kind, "high"]
+    fits = result.fits[result.fits["parameter"] == "half_point"].set_index("noise_type")
+    for name, half in halves.items():
+        assert fits.loc[name, "value"] == pytest.approx(half, rel=0.1)
+        assert fits.loc[name, "low"] < half < fits.loc[name, "high"]
 
 
 def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(tmp_path):
@@ -137,13 +137,13 @@ def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(
         for d, h in ((5, 0.2), (20, 0.4))
     ]
     result = analyse(tmp_path, conditions)
-    found = result.fits.query("parameter == 'c50' and layer == 'V1'").set_index("duration")["value"]
-    assert found.to_dict() == pytest.approx({5: 0.2, 20: 0.4}, rel=0.01)
+    fits = result.fits.query("parameter == 'c50' and layer == 'V1'").set_index("duration")["value"]
+    assert fits.to_dict() == pytest.approx({5: 0.2, 20: 0.4}, rel=0.01)
 
 
 def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
     show = Presentation.duration(10, 4, 2)
-    conditions = [({"temporal": kind}, show, 1.0, 0.5) for kind in ("static", "dynamic")]
+    conditions = [({"temporal": name}, show, 1.0, 0.5) for name in ("static", "dynamic")]
     result = analyse(tmp_path, conditions)
     assert result.tuning["temporal"].tolist() == ["static", "dynamic"]
     assert result.fits.empty
@@ -151,7 +151,7 @@ def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
 
 def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
     show = Presentation.duration(10, 4, 2)
-    result = analyse(tmp_path, [({"program": kind}, show, 1.0, 0.5) for kind in ("1", "mask", "2")])
+    result = analyse(tmp_path, [({"program": name}, show, 1.0, 0.5) for name in ("1", "mask", "2")])
     assert result.tuning["program"].tolist() == ["1", "mask", "2"]
     result.tuning.to_parquet(tmp_path / "tuning.parquet")
 

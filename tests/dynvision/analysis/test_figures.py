@@ -26,7 +26,7 @@ from tests.dynvision.analysis.test_experiment import LEVELS, simulate
 LAYERS = ("V1", "V2", "V4", "IT", "classifier")
 
 
-def make_experiment(folder: Path, kind: str) -> ExperimentAnalysis:
+def make_experiment(folder: Path, sweep: str) -> ExperimentAnalysis:
     show = Presentation.duration(24, 10, 2)
     conditions = {
         "contrast": [({"contrast": str(c)}, show, c**2 / (c**2 + 0.1), 0.25 + 0.7 * c) for c in (*LEVELS, 0.05 / 2)],
@@ -41,23 +41,23 @@ def make_experiment(folder: Path, kind: str) -> ExperimentAnalysis:
         ],
         "names": [({"temporal": name}, show, 1.0, 0.5) for name in ("static", "dynamic", "correlated")],
     }
-    return analyse_experiment(simulate(folder, conditions[kind], LAYERS), Readout())
+    return analyse_experiment(simulate(folder, conditions[sweep], LAYERS), Readout())
 
 
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory):
-    kinds = ("contrast", "duration", "interval", "grid", "names")
-    return {kind: make_experiment(tmp_path_factory.mktemp(kind), kind) for kind in kinds}
+    sweeps = ("contrast", "duration", "interval", "grid", "names")
+    return {sweep: make_experiment(tmp_path_factory.mktemp(sweep), sweep) for sweep in sweeps}
 
 
 def legends_of(figure: Figure) -> list[Legend]:
     return [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend() is not None)]
 
 
-@pytest.mark.parametrize("kind", ["contrast", "duration", "interval", "grid", "names"])
-def test_pictures_name_their_axes_and_nothing_lies_over_another_or_outside(experiments, kind):
-    figures = draw_figures(experiments[kind])
-    assert list(figures) == ["summary", "time_courses", "tuning", *(["heat_map"] if kind == "grid" else [])]
+@pytest.mark.parametrize("sweep", ["contrast", "duration", "interval", "grid", "names"])
+def test_figures_name_their_axes_and_nothing_lies_over_another_or_outside(experiments, sweep):
+    figures = draw_figures(experiments[sweep])
+    assert list(figures) == ["summary", "time_courses", "tuning", *(["heat_map"] if sweep == "grid" else [])]
     for name, figure in figures.items():
         figure.draw_without_rendering()
         figure.draw_without_rendering()
@@ -74,13 +74,13 @@ def test_pictures_name_their_axes_and_nothing_lies_over_another_or_outside(exper
             assert not any(box.overlaps(axes.bbox) for axes in drawn), name
 
 
-def test_a_picture_is_the_same_bytes_each_time_and_1600_pixels_wide(experiments, tmp_path):
+def test_a_figure_is_the_same_bytes_each_time_and_1600_pixels_wide(experiments, tmp_path):
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
         for name, figure in draw_figures(experiments["contrast"]).items():
             save_figure(figure, folder, name)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted(f"{n}.{kind}" for n in ("summary", "time_courses", "tuning") for kind in ("png", "svg"))
+    assert names == sorted(f"{n}.{ending}" for n in ("summary", "time_courses", "tuning") for ending in ("png", "svg"))
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     with Image.open(tmp_path / "a" / "summary.png") as image:
@@ -122,7 +122,7 @@ def test_a_fitted_curve_is_marked_at_c50_with_its_value(experiments):
     assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [fit["value"]]
 
 
-def test_subjects_are_compared_in_one_table_and_one_picture(experiments, tmp_path):
+def test_subjects_are_compared_in_one_table_and_one_figure(experiments, tmp_path):
     first, second = experiments["contrast"], make_experiment(tmp_path, "contrast")
     fewer = second.tuning[[name for name in second.tuning.columns if not name.endswith("/IT")]]
     result = compare_subjects(

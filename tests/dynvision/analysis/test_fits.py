@@ -29,11 +29,11 @@ def test_half_of_the_response_is_reached_at_c50():
 @settings(max_examples=40)
 def test_parameters_of_a_curve_without_noise_are_recovered(r_max, c50, n, b):
     fit = fit_naka_rushton(CONTRASTS, naka_rushton(CONTRASTS, r_max, c50, n, b))
-    found = {name: estimate.value for name, estimate in fit.parameters.items()}
-    assert found["r_max"] == pytest.approx(r_max, rel=0.01)
-    assert found["c50"] == pytest.approx(c50, rel=0.01)
-    assert found["n"] == pytest.approx(n, rel=0.01)
-    assert found["b"] == pytest.approx(b, abs=0.01 * r_max)
+    fitted = {name: estimate.value for name, estimate in fit.parameters.items()}
+    assert fitted["r_max"] == pytest.approx(r_max, rel=0.01)
+    assert fitted["c50"] == pytest.approx(c50, rel=0.01)
+    assert fitted["n"] == pytest.approx(n, rel=0.01)
+    assert fitted["b"] == pytest.approx(b, abs=0.01 * r_max)
     assert fit.r2 > 0.9999
 
 
@@ -41,13 +41,13 @@ def test_parameters_of_a_curve_without_noise_are_recovered(r_max, c50, n, b):
 def test_confidence_intervals_hold_the_parameters_as_often_as_they_say(noise):
     """95 % intervals: of 200 simulated experiments, between 88 % and 99.5 % hold the truth."""
     rng, truth = np.random.default_rng(0), {"r_max": 5.0, "c50": 0.2, "n": 2.0, "b": 1.0}
-    held = dict.fromkeys(truth, 0)
+    covered = dict.fromkeys(truth, 0)
     curve = naka_rushton(CONTRASTS, *truth.values())
     for _ in range(200):
         fit = fit_naka_rushton(CONTRASTS, curve + rng.normal(0, noise, len(CONTRASTS)))
         for name, estimate in fit.parameters.items():
-            held[name] += estimate.low <= truth[name] <= estimate.high
-    assert all(0.88 * 200 <= count <= 0.995 * 200 for count in held.values()), held
+            covered[name] += estimate.low <= truth[name] <= estimate.high
+    assert all(0.88 * 200 <= count <= 0.995 * 200 for count in covered.values()), covered
 
 
 def test_intervals_widen_with_the_noise():
@@ -108,14 +108,14 @@ def test_parameters_of_accuracies_without_scatter_are_recovered(half, slope, lap
 
 def test_intervals_of_binomial_accuracies_hold_the_half_point_as_often_as_they_say():
     """95 % intervals: of 200 simulated experiments of 200 trials a level, between 88 % and 99.5 % hold the truth."""
-    rng, held = np.random.default_rng(3), {"half_point": 0, "slope": 0}
+    rng, covered = np.random.default_rng(3), {"half_point": 0, "slope": 0}
     truth = {"half_point": 0.25, "slope": 2.0}
     p = psychometric(SIGNALS, *truth.values(), 0.08, 0.125)
     for _ in range(200):
         fit = fit_psychometric(SIGNALS, rng.binomial(200, p) / 200, np.full(len(SIGNALS), 200), 0.125)
-        for name in held:
-            held[name] += fit.parameters[name].low <= truth[name] <= fit.parameters[name].high
-    assert all(0.88 * 200 <= count <= 0.995 * 200 for count in held.values()), held
+        for name in covered:
+            covered[name] += fit.parameters[name].low <= truth[name] <= fit.parameters[name].high
+    assert all(0.88 * 200 <= count <= 0.995 * 200 for count in covered.values()), covered
 
 
 def test_more_trials_give_a_narrower_interval():

@@ -76,8 +76,8 @@ def test_every_resolution_gives_the_same_measures(tmp_path, units, scores):
     tokens = units.reshape(N, T, 4, 15)
     whole = measure(tmp_path / "unit.zarr", {"response": (SPATIAL, r)}, scores)
     for name, variables in {"channel": channel, "layer": layer, "token": {"response": (TOKEN, tokens)}}.items():
-        found = measure(tmp_path / f"{name}.zarr", variables, scores)
-        pd.testing.assert_frame_equal(whole, found, rtol=1e-7, obj=name)
+        measured = measure(tmp_path / f"{name}.zarr", variables, scores)
+        pd.testing.assert_frame_equal(whole, measured, rtol=1e-7, obj=name)
 
 
 def test_what_a_resolution_cannot_give_is_left_out(tmp_path, units, scores):

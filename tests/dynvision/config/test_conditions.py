@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
+from dynvision.config.conditions import all_conditions, parse_condition, presentation_of
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError
 
@@ -29,9 +29,9 @@ def test_text_of_a_condition_is_read_back_in_any_order(contrasts, durations, ord
     experiment = make_experiment(contrasts, durations)
     conditions = all_conditions(experiment)
     assert len(conditions) == len(contrasts) * len(durations)
-    assert len({condition_text(c) for c in conditions}) == len(conditions)
+    assert len({str(c) for c in conditions}) == len(conditions)
     for condition in conditions:
-        text = condition_text(condition)
+        text = str(condition)
         assert parse_condition(experiment, text) == condition
         parts = text.split(",")
         order.shuffle(parts)
@@ -42,7 +42,7 @@ def test_text_of_a_condition_is_read_back_in_any_order(contrasts, durations, ord
 
 
 def test_first_parameter_varies_slowest():
-    texts = [condition_text(c) for c in all_conditions(TWO)]
+    texts = [str(c) for c in all_conditions(TWO)]
     assert texts[:4] == [f"contrast=0.1,duration={d}" for d in (1, 5, 20)] + ["contrast=0.2,duration=1"]
 
 

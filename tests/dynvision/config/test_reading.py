@@ -133,7 +133,7 @@ def test_tab_in_yaml_names_its_line(small_config):
 def test_key_that_occurs_twice_is_an_error_with_its_line(small_config):
     path = small_config / DATA
     path.write_text("train_ratio: 0.9\nuse_ffcv: true\ntrain_ratio: 0.5\n")
-    expected = rf"^{re.escape(str(path))}, line 3, column 1: not valid YAML: the key 'train_ratio' stands twice"
+    expected = rf"^{re.escape(str(path))}, line 3, column 1: not valid YAML: the key 'train_ratio' is given twice"
     with pytest.raises(ConfigError, match=expected):
         load_config(small_config)
 
@@ -141,13 +141,13 @@ def test_key_that_occurs_twice_is_an_error_with_its_line(small_config):
 def test_key_that_occurs_twice_deep_inside_is_an_error(small_config):
     path = small_config / EXPERIMENTS
     path.write_text("subjects:\n  one: {model: rcnn, dataset: mnist}\n  one: {model: rcnn, dataset: gratings}\n")
-    with pytest.raises(ConfigError, match=r"line 3, column 3: not valid YAML: the key 'one' stands twice"):
+    with pytest.raises(ConfigError, match=r"line 3, column 3: not valid YAML: the key 'one' is given twice"):
         load_config(small_config)
 
 
 def test_file_that_is_a_list_is_an_error(small_config):
     (small_config / MODELS).write_text("- models\n")
-    with pytest.raises(ConfigError, match=r"config_models\.yaml: the file must hold keys and values, not a list"):
+    with pytest.raises(ConfigError, match=r"config_models\.yaml: the file must contain keys and values, not a list"):
         load_config(small_config)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dynvision.config import load_config
 from dynvision.config.conditions import all_conditions, presentation_of
-from dynvision.config.sweeps import fill_places, find_places
+from dynvision.config.sweeps import fill_placeholders, find_placeholders
 from dynvision.errors import ConfigError
 from dynvision.stimuli.presentation import Presentation
 from tests.support import edit_yaml, set_at
@@ -74,8 +74,8 @@ def test_name_that_yaml_reads_as_nothing_says_to_quote_it(small_config):
 @given(st.recursive(st.integers() | st.sampled_from(["$a", "$b"]), lambda inner: st.lists(inner) | st.dictionaries(
     st.text(max_size=3), inner)))  # fmt: skip
 def test_filled_program_has_no_places(program):
-    filled = fill_places(program, {"a": 1, "b": 2})
-    assert not list(find_places(filled))
+    filled = fill_placeholders(program, {"a": 1, "b": 2})
+    assert not list(find_placeholders(filled))
 
 
 def test_units_of_a_model_are_dropped_where_an_experiment_records_channels(small_config):
@@ -103,10 +103,10 @@ def test_levels_that_are_one_number_are_an_error(small_config):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "near"),
+    ("key", "value", "near"),
     [("record", {"resolutoin": "unit"}, "resolution"), ("run", {"memory_budgett": 3}, "memory_budget")],
 )
-def test_typing_error_in_what_an_experiment_changes_names_the_nearest(small_config, place, value, near):
-    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.contrast.{place}", value))
-    with pytest.raises(ConfigError, match=rf"contrast\.{place}: unknown key .* Did you mean '{near}'"):
+def test_typing_error_in_what_an_experiment_changes_names_the_nearest(small_config, key, value, near):
+    edit_yaml(small_config / EXPERIMENTS, set_at(f"experiment_config.contrast.{key}", value))
+    with pytest.raises(ConfigError, match=rf"contrast\.{key}: unknown key .* Did you mean '{near}'"):
         load_config(small_config)

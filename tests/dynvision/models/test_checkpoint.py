@@ -23,13 +23,13 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
 
 
-def save(network: nn.Module, path: Path, kind: str) -> Path:
+def save(network: nn.Module, path: Path, form: str) -> Path:
     weights = {name: torch.full_like(value, 0.5) for name, value in network.state_dict().items()}
-    if kind == "safetensors":
+    if form == "safetensors":
         save_file(weights, path)
-    elif kind == "prefixed":
+    elif form == "prefixed":
         torch.save({f"module.{name}": value for name, value in weights.items()}, path)
-    elif kind == "nested":
+    elif form == "nested":
         torch.save({"state_dict": {f"model.{n}": v for n, v in weights.items()}, "epoch": 3}, path)
     else:
         torch.save(weights, path)
@@ -37,11 +37,11 @@ def save(network: nn.Module, path: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"),
+    ("form", "name"),
     [("safetensors", "w.safetensors"), ("plain", "w.pt"), ("prefixed", "w.pth"), ("nested", "w.ckpt")],
 )
-def test_checkpoint_is_loaded_whatever_its_form(network, tmp_path, kind, name):
-    load_checkpoint(save(network, tmp_path / name, kind), network)
+def test_checkpoint_is_loaded_whatever_its_form(network, tmp_path, form, name):
+    load_checkpoint(save(network, tmp_path / name, form), network)
     assert all((value == 0.5).all() for value in network.state_dict().values())
 
 
@@ -123,12 +123,12 @@ def test_a_changed_checkpoint_makes_the_network_stale(root):
     edit_yaml(root / "config" / "config_models.yaml", set_at("models.own", own))
     name = "models/own/gratings:all_s0"
     build_chain(root, root / "config", name)
-    place = {"root": str(root), "config": str(root / "config")}
-    (record,) = build_targets([name], **place)
+    folders = {"root": str(root), "config": str(root / "config")}
+    (record,) = build_targets([name], **folders)
     from safetensors.torch import load_file
 
     weights = load_file(root / "data/models/own/gratings/all_s0/trained.safetensors")
     assert all((value == 0.5).all() for value in weights.values())
     save_file({key: value + 1 for key, value in weights.items()}, root / "w.safetensors")
-    (again,) = build_targets([name], **place)
+    (again,) = build_targets([name], **folders)
     assert again["data_version"] != record["data_version"]

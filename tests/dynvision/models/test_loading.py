@@ -9,9 +9,9 @@ from torch import nn
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError
 from dynvision.models import RCNN
+from dynvision.models.checking import check_network
 from dynvision.models.loading import (
     build_network,
-    check_network,
     load_weights,
     match_layers,
     record_layers,
@@ -220,7 +220,7 @@ def test_network_that_cannot_be_used_is_refused_before_training(network, classes
 
 
 class Hidden(nn.Module):
-    """A network that keeps a part of its state to itself, and begins anew where none is given."""
+    """A network that hides a part of its state, and starts anew if it is given none."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ def draw_frames(*shape: int) -> torch.Tensor:
 
 @torch.no_grad()
 def push_recurrence(network: RCNN, factor: float) -> None:
-    """Make every lateral connection strong and positive, so that activity feeds on itself."""
+    """Make every lateral connection strong and positive, so that activity excites itself."""
     for name in network.areas:
         network.get_submodule(name).lateral.weight.abs_().mul_(factor)
 

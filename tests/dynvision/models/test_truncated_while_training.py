@@ -23,7 +23,7 @@ PROCESSED = Target(("processed", "gratings"), "train_all")
 def reads(process: psutil.Process, path: Path) -> bool:
     """Whether a process has the file mapped."""
     try:
-        return any(place.path == str(path) for place in process.memory_maps())
+        return any(mapped.path == str(path) for mapped in process.memory_maps())
     except psutil.Error:
         return False
 
@@ -38,7 +38,7 @@ def truncate_in_the_middle(path: Path, done: threading.Event) -> None:
 
 
 def test_training_ends_with_a_damaged_file_nothing_is_recorded_and_a_rebuilt_file_cures_it(chain_copy):
-    place = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
+    folders = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
     beton = chain_copy.root / "data/processed/gratings/train_all/train.beton"
     folder = chain_copy.root / "data/models/rcnn/gratings/all_s0"
 
@@ -56,15 +56,15 @@ def test_training_ends_with_a_damaged_file_nothing_is_recorded_and_a_rebuilt_fil
     saboteur.start()
     try:
         with pytest.raises(DamagedFileError, match=r"memory fault \(SIG|changed or replaced while it was read"):
-            process.call("dynvision.workspace.building:build_targets", targets=[str(MODEL)], **place)
+            process.call("dynvision.workspace.building:build_targets", targets=[str(MODEL)], **folders)
         assert beton.stat().st_size == 0
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
         train_for(1)
         assert chain_copy.open().status(PROCESSED).state == "missing"
         with pytest.raises(MissingError, match=r"Make it: dynvision make processed/gratings:train_all"):
-            build_targets([str(MODEL)], force=True, **place)
-        build_targets([str(PROCESSED)], **place)
-        (record,) = build_targets([str(MODEL)], force=True, **place)
+            build_targets([str(MODEL)], force=True, **folders)
+        build_targets([str(PROCESSED)], **folders)
+        (record,) = build_targets([str(MODEL)], force=True, **folders)
     finally:
         done.set()
         saboteur.join()

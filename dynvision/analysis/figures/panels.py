@@ -1,0 +1,190 @@
+"""Panels of tuning curves: points with error bars, fitted curves, and the mark of each with its confidence interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from dynvision.analysis.courses import NUMBERS
+from dynvision.analysis.figures.style import GREY, label_parameter
+from dynvision.analysis.measures import OUTPUT
+from dynvision.analysis.sweeps import Curve
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
+
+__all__ = ["choose_layer", "draw_marks", "draw_tuned", "draw_unity", "label_number", "set_levels"]
+
+
+def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, colors: Any) -> None:
+    """Draw one number against the swept parameter, with the curve that was fitted to it.
+
+    Args:
+        axes: The axes to draw in.
+        result: The experiment.
+        layer: The layer, or `OUTPUT`.
+        measure: `accuracy` for the output, a number of `NUMBERS` for a layer.
+        colors: One colour, or one for each level of the second parameter.
+    """
+    tuning = result.tuning
+    column = "accuracy" if layer == OUTPUT else f"{measure}/{layer}"
+    errors = "accuracy_sem" if layer == OUTPUT else f"{measure}_sem/{layer}"
+    curve = result.analysis.curve_of("accuracy" if layer == OUTPUT else "layers")
+    groups: list[tuple[Any, pd.DataFrame, Any]] = [(None, tuning, colors)]
+    if result.across is not None and isinstance(colors, Mapping):
+        groups = [(level, part, colors[level]) for level, part in tuning.groupby(result.across, sort=False)]
+    positions = set_levels(axes, result)
+    for level, part, color in groups:
+        fits = result.fits[(result.fits["layer"] == layer) & (result.fits["measure"] == measure)]
+        if level is not None:
+            fits = fits[fits[result.across] == level]
+        x = np.array([positions[v] for v in part[result.along]], dtype=np.float64)
+        is_fitted = curve is not None and fits["value"].notna().any()
+        error = part.get(errors)
+        axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
+        if is_fitted and curve is not None:
+            _draw_fit(axes, curve, fits, x, color, is_named=level is None)
+    if not np.isfinite(tuning[column].to_numpy(np.float64)).any():
+        axes.text(0.5, 0.6, "no response above baseline", transform=axes.transAxes, ha="center", color=GREY, fontsize=8)
+    if layer == OUTPUT:
+        for chance in tuning["chance"].unique():
+            axes.axhline(chance, color="0.5", ls=":", lw=1)
+        axes.set_ylim(0, 1.04)
+        axes.set_ylabel("accuracy")
+    else:
+        axes.set_ylabel(label_number(measure, result))
+        draw_unity(axes, measure)
+
+
+def draw_marks(
+    axes: Any,
+    fits: pd.DataFrame,
+    curve: Curve,
+    layers: Sequence[str],
+    colors: Mapping[Any, Any],
+    group: str | None,
+) -> None:
+    """Draw a fitted parameter of each layer with its confidence interval.
+
+    Args:
+        axes: The axes to draw in.
+        fits: The table of fits.
+        curve: The curve whose mark is drawn.
+        layers: The layers, in order; those without a fit are left out.
+        colors: The colour of each layer, or of each level of `group`.
+        group: A column of the fits, whose levels are drawn next to each other.
+    """
+    marks = fits[fits["parameter"] == curve.mark]
+    levels = list(colors) if group else [None]
+    fitted = [layer for layer in layers if layer in set(marks["layer"])]
+    for position, layer in enumerate(fitted):
+        for number, level in enumerate(levels):
+            rows = marks[(marks["layer"] == layer) & ((marks[group] == level) if group else True)]
+            for value, low, high in rows[["value", "low", "high"]].to_numpy(np.float64):
+                x = position + 0.5 * ((number + 0.5) / len(levels) - 0.5)
+                interval = np.nan_to_num([[value - low], [high - value]])
+                axes.errorbar(x, value, interval, fmt="o", color=colors[level if group else layer])
+    axes.set_xticks(range(len(fitted)), fitted, rotation=30 if len(fitted) > 4 else 0)
+    axes.set_xlim(-0.6, len(fitted) - 0.4)
+    axes.set_ylim(0, None)
+    axes.set_title(f"{curve.mark_label} of each layer")
+    axes.set_ylabel(curve.mark_label)
+
+
+def label_number(name: str, result: ExperimentAnalysis) -> str:
+    """Return the label of an axis for a number read from time courses, with its unit."""
+    number = NUMBERS[name]
+    if not number.per_step:
+        return number.label
+    return f"{number.label} ({'steps' if result.dt is None else 'ms'})"
+
+
+def set_levels(axes: Any, result: ExperimentAnalysis) -> dict[Any, float]:
+    """Prepare the axis of the swept parameter.
+
+    Returns:
+        The position of each level on the axis: its value, or its number if levels are names.
+    """
+    levels = list(dict.fromkeys(result.tuning[result.along]))
+    axes.set_xlabel(label_parameter(result.along, result.has_times_in_ms))
+    if not pd.api.types.is_numeric_dtype(result.tuning[result.along]):
+        axes.set_xticks(range(len(levels)), [str(v) for v in levels], rotation=30 if len(levels) > 3 else 0)
+        return {level: float(position) for position, level in enumerate(levels)}
+    if len(levels) == 1:
+        axes.set_xticks(levels)
+    elif result.analysis.is_log and min(levels) > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return {level: float(level) for level in levels}
+
+
+def choose_layer(result: ExperimentAnalysis) -> str:
+    """Return the layer in which conditions differ most: with the largest range of its main number, in standard errors.
+
+    Both are relative: the range to the mean of the number, the standard error over samples to the peak response.
+    Layers whose mean response falls below 0 (class scores, not rates) are left out if there are others. Of equal
+    layers the deepest one is returned.
+    """
+    least = result.courses[result.courses["measure"] == "mean"].groupby("layer", sort=False)["value"].min()
+    rates = [layer for layer in result.layers if least[layer] >= 0] or result.layers
+
+    def contrast_of(layer: str) -> float:
+        names = (f"{name}/{layer}" for name in (result.analysis.main, "response", "response_sem"))
+        main, response, error = (result.tuning[name].to_numpy(np.float64) for name in names)
+        if not (np.isfinite(main).all() and np.isfinite(response).all() and np.nanmean(error**2) > 0):
+            return 0.0
+        relative_error = np.sqrt(np.nanmean(error**2)) / max(float(np.abs(response).mean()), 1e-12)
+        return float(np.ptp(main) / max(float(np.abs(main).mean()), 1e-12) / relative_error)
+
+    return max(reversed(rates), key=contrast_of)
+
+
+def draw_unity(axes: Any, name: str) -> None:
+    """Draw a dotted line at 1, if that is the neutral value of a number."""
+    if name == "adaptation":
+        axes.axhline(1, color="0.5", ls=":", lw=1)
+
+
+def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, is_named: bool) -> None:
+    rows = {str(row["parameter"]): row for row in fits.to_dict(orient="records")}
+    parameters = {name: float(row["value"]) for name, row in rows.items()}
+    value, low, high = (float(rows[curve.mark][name]) for name in ("value", "low", "high"))
+    is_log = axes.get_xscale() == "log"
+    fine = np.geomspace(x.min(), x.max(), 200) if is_log else np.linspace(x.min(), x.max(), 200)
+    axes.plot(fine, curve.function(fine, **parameters), color=color)
+    is_inside = x.min() <= value <= x.max()
+    if is_inside:
+        _draw_mark(axes, curve, parameters, (value, low, high), x, color)
+    if is_named:
+        interval = "" if np.isnan(low) else f"\n[{low:.3g}, {high:.3g}]"
+        warning = "" if is_inside else "\n(extrapolated)"
+        text = f"{curve.mark_label} = {value:.3g}{interval}{warning}"
+        drawn = curve.function(fine, **parameters)
+        if drawn[len(drawn) // 3] - drawn[0] < (drawn[-1] - drawn[0]) / 2:
+            axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)
+        else:  # The curve rises early, so there is room below it.
+            axes.text(0.97, 0.18, text, transform=axes.transAxes, ha="right", fontsize=7.5)
+
+
+def _draw_mark(
+    axes: Any,
+    curve: Curve,
+    parameters: Mapping[str, float],
+    estimate: tuple[float, float, float],
+    x: Any,
+    color: Any,
+) -> None:
+    """Draw the mark of a curve as a dashed line and a triangle at the axis, and its interval as a bar."""
+    value, low, high = estimate
+    under = axes.get_xaxis_transform()
+    height = float(curve.function(np.array([value]), **parameters)[0])
+    bottom, top = axes.get_ylim()  # The axis may still grow, so the line begins far below it.
+    line = {"color": color, "lw": 0.8, "ls": "--", "scalex": False, "scaley": False}
+    axes.plot([value] * 2, [bottom - 5 * (top - bottom), height], **line)
+    axes.plot(value, 0.03, "^", color=color, transform=under, ms=6, zorder=5)
+    ends = np.clip(np.where(np.isnan([low, high]), value, [low, high]), x.min(), x.max())
+    axes.plot(ends, [0.03, 0.03], color=color, transform=under, lw=3.5, alpha=0.4, solid_capstyle="butt")
