@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser lint style ui docs bench clean
+.PHONY: help setup demo test test-fast test-browser lint style ui docs bench clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,10 @@ demo: $(READY)  ## Build the whole chain on the embedded gratings
 
 test: $(READY)  ## Run the tests (not those in the browser)
 	@$(BIN)/python -m pytest
+
+# One thread: the arrays of these tests are so small that more threads only wait for each other.
+test-fast: $(READY)  ## Run the tests without processes and training, in under a minute
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" --durations=5
 
 test-browser: $(READY)  ## Run the tests of the UI in headless Chromium
 	@sh scripts/install_chromium.sh

@@ -9,6 +9,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 def test_no_source_file_is_ignored_by_git():
     if shutil.which("git") is None or not (PROJECT / ".git").exists():
         pytest.skip("this is no git checkout, so there is nothing to ignore")
@@ -29,6 +30,7 @@ def test_no_source_file_is_ignored_by_git():
     assert found.stdout.splitlines() == []
 
 
+@pytest.mark.slow
 def test_outputs_are_ignored_by_git():
     if shutil.which("git") is None or not (PROJECT / ".git").exists():
         pytest.skip("this is no git checkout, so there is nothing to ignore")

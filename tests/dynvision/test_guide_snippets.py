@@ -68,6 +68,7 @@ def assert_shown(loader: Any, held: tuple[np.ndarray, np.ndarray], contrasts: li
     assert start == len(pixels)
 
 
+@pytest.mark.slow
 def test_standard_data_loader(cifar100):
     from torchvision.datasets import CIFAR100
 
@@ -246,6 +247,7 @@ def written(archive, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_ffcv_data_loader(archive, written, monkeypatch):
     pixels, labels = archive[1]["train"]
     monkeypatch.chdir(written)
@@ -275,6 +277,7 @@ def test_ffcv_data_loader(archive, written, monkeypatch):
             assert min(np.abs(image - wanted).max() for wanted in by_label[label]) < 2e-3
 
 
+@pytest.mark.slow
 def test_worker_processes_start_safely_after_ffcv_had_threads(written):
     from dynvision.data.dataloader import get_data_loader
     from dynvision.data.ffcv_dataloader import get_ffcv_dataloader

@@ -74,6 +74,7 @@ def test_the_swept_parameter_chooses_the_analysis(parameters, analysis, along, a
     assert choose_analysis(parameters) == (wanted, along, across)
 
 
+@pytest.mark.slow
 def test_a_contrast_sweep_gives_back_the_response_function_of_each_layer(tmp_path):
     show = Presentation.duration(40, 30, 2)
     gains = {"V1": leaky_response(show.frames >= 0, 0.5).max(), "IT": leaky_response(show.frames >= 0, 0.25).max()}
@@ -89,6 +90,7 @@ def test_a_contrast_sweep_gives_back_the_response_function_of_each_layer(tmp_pat
     assert (result.fits.query("layer == 'output'")["note"].str.contains("not fitted")).all()
 
 
+@pytest.mark.slow
 def test_latency_is_given_in_steps_and_ms_and_does_not_depend_on_the_strength(tmp_path):
     result = analyse(tmp_path, contrast_conditions(LEVELS[:5], lambda c: c))
     half = np.interp(0.5, 1 - 0.5 ** np.arange(31), np.arange(31))
@@ -97,6 +99,7 @@ def test_latency_is_given_in_steps_and_ms_and_does_not_depend_on_the_strength(tm
     assert (result.tuning["latency/IT"] > result.tuning["latency/V1"]).all()
 
 
+@pytest.mark.slow
 def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
     """A leaky integrator's response adds up to its drive: ``Σ x = drive · duration``, when the trial is long enough."""
     shows = {d: Presentation.duration(120, d, 2) for d in (1, 2, 5, 10)}
@@ -106,6 +109,7 @@ def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
     assert list(result.fits.columns[:2]) == ["layer", "measure"]
 
 
+@pytest.mark.slow
 def test_an_interval_sweep_gives_the_adaptation_index(tmp_path):
     shows = {i: Presentation.interval(80, 10, 2, i) for i in (1, 5, 50)}
     result = analyse(tmp_path, [({"interval": str(i)}, show, 2.0, 0.5) for i, show in shows.items()])
@@ -114,6 +118,7 @@ def test_an_interval_sweep_gives_the_adaptation_index(tmp_path):
     assert index[-1] == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_noise_sweep_gives_the_half_point_of_accuracy_for_each_kind_of_noise(tmp_path):
     show = Presentation.duration(12, 6, 2)
     signals, halves = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], {"gaussian": 0.2, "uniform": 0.4}
@@ -130,6 +135,7 @@ def test_a_noise_sweep_gives_the_half_point_of_accuracy_for_each_kind_of_noise(t
         assert found.loc[kind, "low"] < half < found.loc[kind, "high"]
 
 
+@pytest.mark.slow
 def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(tmp_path):
     conditions = [
         ({"contrast": str(c), "duration": str(d)}, Presentation.duration(30, d, 2), float(c**2 / (c**2 + h**2)), 0.5)
@@ -156,6 +162,7 @@ def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
     result.tuning.to_parquet(tmp_path / "tuning.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["0.0", "1.0"])
 def test_an_experiment_of_one_condition_is_measured_and_not_fitted(tmp_path, level):
     result = analyse(tmp_path, contrast_conditions([float(level)], lambda c: c))

@@ -143,6 +143,7 @@ def peak_memory(folder: Path, samples: int) -> float:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "BLOCK_BYTES", 1 << 20)
     few, many = peak_memory(tmp_path / "few.zarr", 200), peak_memory(tmp_path / "many.zarr", 1600)

@@ -16,6 +16,8 @@ from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
 from tests.dynvision.analysis.test_experiment import LEVELS, simulate
 
+pytestmark = pytest.mark.slow
+
 LAYERS = ("V1", "V2", "V4", "IT", "classifier")
 
 

@@ -71,6 +71,7 @@ def test_name_that_yaml_reads_as_nothing_says_to_quote_it(small_config):
         load_config(small_config)
 
 
+@pytest.mark.slow
 @given(st.recursive(st.integers() | st.sampled_from(["$a", "$b"]), lambda inner: st.lists(inner) | st.dictionaries(
     st.text(max_size=3), inner)))  # fmt: skip
 def test_filled_program_has_no_places(program):

@@ -19,6 +19,8 @@ from dynvision.experiments.store import partial_path
 from tests.dynvision.experiments.test_recording import change_record, read_files, store
 from tests.support import build_chain, edit_yaml, write_small_config
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 LEVELS = ("0.1", "0.5", "1.0")
 

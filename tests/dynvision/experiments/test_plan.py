@@ -103,6 +103,7 @@ def test_settings_that_do_not_act_part_nothing():
     assert plan_sweep(greys).n_steps == 10
 
 
+@pytest.mark.slow
 def test_tree_deeper_than_python_recurses_can_be_planned():
     shown = [Presentation.duration(1500, stim) for stim in range(1, 1400)]
     plan = plan_sweep(shown)

@@ -16,6 +16,8 @@ from dynvision.experiments.store import partial_path
 from dynvision.workspace.building import build_targets
 from tests.support import build_chain, edit_yaml, write_small_config
 
+pytestmark = pytest.mark.slow
+
 KEY = "responses/contrast/rcnn_gratings"
 
 

@@ -51,6 +51,7 @@ def assert_same_bits(one, other, condition: int, alone: int) -> None:
             assert value[condition].tobytes() == other.layers[layer][name][alone].tobytes(), (layer, name)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(sweeps(), st.integers(0, 3), st.sampled_from(["unit", "channel"]))
 def test_sweep_gives_the_same_bits_as_showing_each_condition_alone(network, images, shown, idle, resolution):
@@ -91,6 +92,7 @@ def test_what_begins_alike_is_computed_once(network):
     assert (runner.steps_computed, runner.steps_naive) == (1 + 1 + 2 + 3 + 3 + 3, 18)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(sweeps(), st.integers(0, 3), st.integers(1, STEPS))
 def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle, block_steps):
@@ -140,6 +142,7 @@ def test_steps_are_counted_as_the_network_makes_them(network, images):
     assert counted == len(made) == runner.steps_computed == 13
 
 
+@pytest.mark.slow
 def test_memory_of_blocks_does_not_grow_with_time(network, images):
     shown = [Presentation.contrast(40, 30, 1, contrast) for contrast in (0.2, 0.5, 1.0)]
     held = []

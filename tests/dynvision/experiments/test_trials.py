@@ -53,6 +53,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Any]:
     return made
 
 
+@pytest.mark.slow
 def test_several_images_a_trial_are_the_same_with_and_without_ffcv(stores):
     with_ffcv, without = stores[True], stores[False]
     assert np.array_equal(with_ffcv["image_label"], without["image_label"])
@@ -60,6 +61,7 @@ def test_several_images_a_trial_are_the_same_with_and_without_ffcv(stores):
     np.testing.assert_array_equal(with_ffcv["V1"]["mean"], without["V1"]["mean"])
 
 
+@pytest.mark.slow
 def test_every_image_of_a_trial_can_be_traced_to_its_file(stores):
     root = stores[True].to_dataset()
     trials = choose_trials(root.sizes["sample"], 2)

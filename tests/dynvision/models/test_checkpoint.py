@@ -98,6 +98,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_network_of_torchvision_is_a_subject_without_training(root):
     build_chain(root, root / "config", "summary/contrast/resnet")
     assert (root / "data/reports/contrast/resnet/summary.png").is_file()

@@ -130,6 +130,7 @@ def test_image_that_is_gone_from_an_export_is_noticed_before_it_is_linked(tmp_pa
         build(workspace, "interim/gratings:test_pair")
 
 
+@pytest.mark.slow
 def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
     """Where class folders are remembered, a change in place leaves no trace in them."""
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
@@ -146,6 +147,7 @@ def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own
     build(own, "raw/own:test", "interim/own:test_all", "processed/own:test_all")
 
 
+@pytest.mark.slow
 def test_what_is_no_image_is_left_out_and_said(own):
     folder = own.paths.raw("own", "test") / "a"
     (folder / "notes.txt").write_text("taken in May")

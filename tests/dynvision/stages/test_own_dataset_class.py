@@ -17,6 +17,8 @@ from dynvision.errors import ConfigError, DataError
 from dynvision.workspace import Workspace
 from tests.support import build_chain, edit_yaml
 
+pytestmark = pytest.mark.slow
+
 SOURCE = """
     import numpy as np
     import torch

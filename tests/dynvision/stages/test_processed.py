@@ -50,6 +50,7 @@ def damage(root: Path) -> list[Path]:
     return bad
 
 
+@pytest.mark.slow
 def test_images_left_out_are_in_record_and_sidecar_and_make_another_version(linked):
     clean = build(linked, TEST)
     assert clean["details"]["bad_images"] == []

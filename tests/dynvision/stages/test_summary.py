@@ -19,6 +19,8 @@ from dynvision.workspace.verifying import verify_targets
 from tests.dynvision.conftest import Chain
 from tests.support import build_chain, edit_yaml, write_small_config
 
+pytestmark = pytest.mark.slow
+
 ALL = Target(("summary", "contrast"))
 ONE, TWO = (Target(("summary", "contrast", name)) for name in ("rcnn_gratings", "twin"))
 

@@ -20,6 +20,8 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from tests.support import edit_yaml, find_leftovers
 
+pytestmark = pytest.mark.slow
+
 RAW = Target(("raw", "gratings"), "train")
 INTERIM = Target(("interim", "gratings"), "test_all")
 PROCESSED = Target(("processed", "gratings"), "test_all")

@@ -125,6 +125,7 @@ def test_what_a_caller_wrote_never_shows_in_a_later_batch(write, show):
 PARTS = st.lists(st.tuples(st.booleans(), st.integers(1, 40)), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(PARTS, st.integers(33, 71), st.sampled_from([torch.float32, torch.float16]))
 @settings(max_examples=40)
 def test_wherever_void_begins_and_ends_between_pages_it_is_void_again(parts, width, dtype):
@@ -287,6 +288,7 @@ def spoil(batch: torch.Tensor) -> None:
     batch.numpy()[...] = 7
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not forked")
 def test_forked_process_cannot_write_into_its_parents_batches():
     batch, _ = next(iter(open_loader()))
@@ -297,6 +299,7 @@ def test_forked_process_cannot_write_into_its_parents_batches():
     assert torch.equal(batch, expected()[0])
 
 
+@pytest.mark.slow
 def test_batch_that_no_memory_can_hold_says_what_to_do():
     sequence = StimulusSequence(torch.zeros(1).expand(200, 3, 512, 512), Presentation.duration(10**6, 1))
     message = r"a dense batch of \d+ MB does not fit into memory .*Use lazy=True, a smaller batch_size, or fewer time"

@@ -255,6 +255,7 @@ print(export_images(images, ["ant", "bee", "cat"], folder, 6000, "raw/x:train").
 """
 
 
+@pytest.mark.slow
 def test_killed_export_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     def start(name: str) -> subprocess.Popen[str]:
         arguments = [sys.executable, "-c", LARGE, str(tmp_path / name)]
