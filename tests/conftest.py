@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dynvision.workspace import Workspace
+from tests.helpers.configuration import write_small_config
 from tests.helpers.fast_tests import ADVICE, SLOW_FOLDERS, Guard, deselects_slow, is_slow, mark_slow
-from tests.support import write_small_config
 
 settings.register_profile(
     "dynvision",
@@ -69,7 +69,7 @@ def small_config(tmp_path: Path) -> Path:
 
     Gratings: 3 orientations, 16 pixels, 12 training and 4 test images a class, groups `all` and `pair`
     ([2, 0]). Training: 1 epoch. Experiments: 6 steps, contrast 0.1, 0.5, 1.0; duration 1, 3;
-    contrast_duration 0.5, 1.0 × 1, 3. Change it with `tests.support.edit_yaml`.
+    contrast_duration 0.5, 1.0 × 1, 3. Change it with `tests.helpers.configuration.edit_yaml`.
     """
     return write_small_config(tmp_path / "config")
 

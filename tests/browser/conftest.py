@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.dynvision_assets.helpers import environment, write_config
+from tests.helpers.commands import environment
+from tests.helpers.configuration import write_config
 
 ARGUMENTS = [
     "--headless",

@@ -15,7 +15,7 @@ import pytest
 
 from dynvision.targets import STAGES
 from tests.browser.conftest import Backfill, Dagster, launch_backfill, wait_for
-from tests.dynvision_assets.helpers import states
+from tests.helpers.chains import states
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from tests.documentation.running import Page
-from tests.dynvision_assets.helpers import copy_root, run_dynvision
-from tests.support import PROJECT_CONFIG, edit_yaml, write_cifar100_archive, write_small_config
+from tests.helpers.archives import write_cifar100_archive
+from tests.helpers.chains import copy_root
+from tests.helpers.commands import run_dynvision
+from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, write_small_config
 
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]
 """The contrasts of the project's own configuration: enough for a fit, and those that pages name."""

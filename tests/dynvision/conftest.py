@@ -15,8 +15,8 @@ from PIL import Image
 from dynvision.data.betons.spec import BetonFile
 from dynvision.data.betons.writing import write_betons
 from dynvision.data.images.samples import Sample
-from dynvision.workspace import Workspace
-from tests.support import build_chain, write_small_config
+from tests.helpers.chains import Chain, build_chain
+from tests.helpers.configuration import write_small_config
 
 
 @dataclass
@@ -59,18 +59,6 @@ def beton_copy(betons: Betons, tmp_path: Path) -> Path:
     for name in ("rgb.beton", "rgb.beton.json"):
         shutil.copy(betons.folder / name, tmp_path / name)
     return tmp_path / "rgb.beton"
-
-
-@dataclass
-class Chain:
-    """A root in which everything is built for `summary/contrast/rcnn_gratings`."""
-
-    root: Path
-    config: Path
-
-    def open(self) -> Workspace:
-        """A fresh workspace over it."""
-        return Workspace.open(self.root, self.config)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.dynvision_assets.helpers import copy_root, run_dynvision, write_config
+from tests.helpers.chains import copy_root
+from tests.helpers.commands import run_dynvision
+from tests.helpers.configuration import write_config
 
 CHAIN = (
     "summary/contrast/rcnn_gratings",

@@ -70,7 +70,7 @@ class Guard:
             return
         if event in FORBIDDEN_EVENTS:
             self._refuse(f"started a process ({event} {arguments!r:.200})")
-        elif event == "import" and arguments[0] == "ffcv":
+        elif event == "import" and str(arguments[0]).partition(".")[0] == "ffcv":
             self._refuse("imported ffcv")
 
     def _on_optimizer_step(self, *arguments: Any) -> None:

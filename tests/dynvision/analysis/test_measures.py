@@ -13,7 +13,7 @@ from dynvision.analysis.measures import measure_condition, measure_tuning, read_
 from dynvision.config.experiments import Readout
 from dynvision.experiments.reading import open_store
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.analysis.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store
+from tests.helpers.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store
 
 N, T = 6, 8
 SHOW = Presentation.duration(T, 4, 1)

@@ -14,7 +14,7 @@ from dynvision.analysis.style import color_layers, color_levels, label_parameter
 from dynvision.analysis.summary_figures import draw_figures
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.analysis.test_experiment import LEVELS, simulate
+from tests.helpers.simulations import LEVELS, simulate
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.sweeps import fill_places, find_places
 from dynvision.errors import ConfigError
 from dynvision.stimuli.presentation import Presentation
-from tests.support import edit_yaml, set_at
+from tests.helpers.configuration import edit_yaml, set_at
 
 EXPERIMENTS = "config_experiments.yaml"
 PROGRAM = [{"void": 1}, {"image": 2}, {"void": "$gap"}, {"image": 3, "which": "next", "contrast": "$strength"}]

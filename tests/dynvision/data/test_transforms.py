@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from dynvision.config import load_config
 from dynvision.data.transforms import TargetTransform, get_data_transform, get_target_transform, parse_transform
 from dynvision.errors import ConfigError, DynvisionError, UnknownNameError
-from tests.support import PROJECT_CONFIG, edit_yaml
+from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml
 
 
 @pytest.fixture(scope="module")

@@ -9,23 +9,7 @@ from hypothesis import strategies as st
 
 from dynvision.experiments.plan import plan_sweep
 from dynvision.stimuli.presentation import Presentation
-
-STEPS = 8
-
-
-@st.composite
-def presentations(draw):
-    """Presentations of eight steps whose few contrasts and frames make them begin alike often."""
-    program = []
-    for _ in range(draw(st.integers(1, 4))):
-        length = draw(st.integers(1, 2))
-        if draw(st.booleans()):
-            program.append({"void": length})
-        else:
-            program.append(
-                {"image": length, "which": draw(st.sampled_from([0, 1])), "contrast": draw(st.sampled_from([0.5, 1.0]))}
-            )
-    return Presentation.from_program(program, STEPS)
+from tests.helpers.presentations import STEPS, presentations
 
 
 def history_until(presentation: Presentation, t: int) -> tuple:

@@ -16,7 +16,7 @@ from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.walking import _seed
 from dynvision.models import RCNN
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.experiments.test_plan import STEPS, presentations
+from tests.helpers.presentations import STEPS, presentations
 
 LAYERS = ["V1", "V1.lateral", "IT", "classifier"]
 

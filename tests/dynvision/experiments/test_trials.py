@@ -12,7 +12,8 @@ from dynvision.config import load_config
 from dynvision.data.loading.trials import choose_trials
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
-from tests.support import build_chain, edit_yaml, write_small_config
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml, write_small_config
 
 MASKING = {
     "parameter": "sensor_noise",

@@ -15,7 +15,8 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
 from dynvision_assets.pictures import draw_target
-from tests.support import build_chain, edit_yaml, set_at, write_small_config
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml, set_at, write_small_config
 
 
 @pytest.fixture

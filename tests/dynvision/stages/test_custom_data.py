@@ -17,7 +17,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 
 def draw(path: Path, value: int) -> None:

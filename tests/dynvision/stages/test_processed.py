@@ -14,7 +14,8 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.verifying import verify_targets
-from tests.support import edit_yaml, find_leftovers
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import find_leftovers
 
 TEST = Target(("processed", "gratings"), "test_pair")
 

@@ -15,7 +15,8 @@ from dynvision.system.files import OutputBusyError, output_lock
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets, show_stimuli, verify_responses
 from dynvision.workspace.checking import check_targets
-from tests.support import edit_yaml, find_leftovers, flip_byte
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import find_leftovers, flip_byte
 
 RESPONSES = "responses/contrast/rcnn_gratings"
 

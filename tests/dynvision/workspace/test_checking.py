@@ -14,7 +14,7 @@ from PIL import Image
 from dynvision.workspace import checking
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import CHECKS, check_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 BALANCED = "classes_are_balanced"
 DECODED = "a_sample_of_images_can_be_decoded"

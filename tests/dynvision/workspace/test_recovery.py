@@ -14,7 +14,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets, reject_targets, release_responses, show_stimuli
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 MODEL = Target(("models", "rcnn", "gratings"), "all_s0")
 

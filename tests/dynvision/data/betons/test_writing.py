@@ -20,7 +20,7 @@ from dynvision.data.betons.spec import BetonFile, require_ffcv
 from dynvision.data.betons.writing import write_beton, write_betons
 from dynvision.data.images.samples import Sample
 from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError
-from tests.support import flip_byte
+from tests.helpers.files import flip_byte
 
 
 def hide_ffcv(monkeypatch: pytest.MonkeyPatch) -> None:
