@@ -120,6 +120,7 @@ def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(
     assert found.to_dict() == pytest.approx({5: 0.2, 20: 0.4}, rel=0.01)
 
 
+@pytest.mark.slow
 def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
     show = Presentation.duration(10, 4, 2)
     conditions = [({"temporal": kind}, show, 1.0, 0.5) for kind in ("static", "dynamic")]
@@ -128,6 +129,7 @@ def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
     assert result.fits.empty
 
 
+@pytest.mark.slow
 def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
     show = Presentation.duration(10, 4, 2)
     result = analyse(tmp_path, [({"program": kind}, show, 1.0, 0.5) for kind in ("1", "mask", "2")])

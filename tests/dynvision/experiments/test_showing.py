@@ -103,6 +103,7 @@ def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle,
         assert_same_bits(whole, blocks, number, number)
 
 
+@pytest.mark.slow
 @given(st.lists(presentations(), min_size=1, max_size=8), st.integers(1, STEPS))
 @settings(max_examples=15)
 def test_every_step_of_every_condition_is_handed_on_once(network, images, shown, block_steps):

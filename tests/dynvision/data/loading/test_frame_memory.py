@@ -68,6 +68,7 @@ def test_batches_of_these_tests_are_big_enough():
     assert all(next(iter(open_loader(show)))[0].nbytes > frame_memory._LEAST_BYTES for show in SHOWS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("show", SHOWS.values(), ids=SHOWS.keys())
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["", "channels last"])
 def test_batches_that_are_held_for_two_epochs_stay_as_they_are_and_apart(show, memory_format):
