@@ -1,4 +1,4 @@
-# Every target does its own set-up; a second call does none.
+# Every target does its own set-up, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(READY)  ## Make .venv with everything that is needed
+setup: $(READY)  ## Make .venv with all dependencies
 
 $(READY): pyproject.toml constraints.txt scripts/setup.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
@@ -30,12 +30,12 @@ test-browser: $(READY)  ## Run the tests of the UI in headless Chromium
 	@sh scripts/install_chromium.sh
 	@$(BIN)/python -m pytest -m browser tests/browser
 
-lint: $(READY)  ## Check style and types; changes nothing
+lint: $(READY)  ## Check style and types without changing anything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-style: $(READY)  ## Bring the code into shape
+style: $(READY)  ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the virtual environment, with the system packages that FFCV is compiled against.
+# Make the virtual environment and install the system packages that FFCV is compiled against.
 # Called by make with PYTHON (an interpreter) and VENV (the folder of the environment).
 set -eu
 

@@ -76,7 +76,7 @@ def small_config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_workspace(tmp_path: Path, small_config: Path) -> Workspace:
-    """A workspace over `small_config` whose root is `tmp_path`; nothing is built in it.
+    """A workspace over `small_config` whose root is `tmp_path`. Nothing is built in it.
 
     A test that changes the config afterwards opens another one: `Workspace.open(tmp_path, small_config)`.
     """
