@@ -1,16 +1,16 @@
-# Every target does its own set-up; a second call does none.
+# Every target does its own set-up, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser lint style ui docs bench clean
+.PHONY: help setup demo test test-fast test-browser lint style ui docs bench clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(READY)  ## Make .venv with everything that is needed
+setup: $(READY)  ## Make .venv with all dependencies
 
 $(READY): pyproject.toml constraints.txt scripts/setup.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
@@ -19,19 +19,23 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 demo: $(READY)  ## Build the whole chain on the embedded gratings
 	@$(BIN)/dynvision demo
 
-test: $(READY)  ## Run the tests (not those in the browser)
+test: $(READY)  ## Run all tests but those in the browser (9 minutes)
 	@$(BIN)/python -m pytest
+
+# One thread: the arrays of these tests are so small that more threads only wait for each other.
+test-fast: $(READY)  ## Run the tests without processes and training, in under a minute
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" --durations=5
 
 test-browser: $(READY)  ## Run the tests of the UI in headless Chromium
 	@sh scripts/install_chromium.sh
 	@$(BIN)/python -m pytest -m browser tests/browser
 
-lint: $(READY)  ## Check style and types; changes nothing
+lint: $(READY)  ## Check style and types without changing anything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-style: $(READY)  ## Bring the code into shape
+style: $(READY)  ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Chromium for the browser tests if it is missing and apt may be used; otherwise says so.
+# Install Chromium for the browser tests if it is missing and apt can be used. Otherwise say so.
 set -eu
 for name in chromium chromium-browser google-chrome; do
     command -v "$name" >/dev/null 2>&1 && exit 0

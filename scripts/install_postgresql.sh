@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs PostgreSQL for its test if it is missing and apt may be used; otherwise says so.
+# Install PostgreSQL for the test of the instance's database if it is missing and apt can be used. Otherwise say so.
 set -eu
 command -v initdb >/dev/null 2>&1 && exit 0
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0

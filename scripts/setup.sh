@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the virtual environment, and installs the system packages that FFCV is compiled against.
-# make calls it with PYTHON (an interpreter) and VENV (the folder of the environment).
+# Make the virtual environment and install the system packages that FFCV is compiled against.
+# Called by make with PYTHON (an interpreter) and VENV (the folder of the environment).
 set -eu
 
 fail() {

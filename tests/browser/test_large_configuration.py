@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.large_config import EXPERIMENTS, SUBJECTS, write_large_config
 from dynvision.stages.registry import STAGE_NAMES
-from tests.browser.conftest import serve
+from tests.helpers.user_interface import serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

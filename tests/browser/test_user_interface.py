@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from dynvision.stages.registry import STAGE_NAMES
-from tests.browser.conftest import Backfill, Dagster, launch_backfill, wait_for
-from tests.dynvision_assets.helpers import states
+from tests.helpers.chains import states
+from tests.helpers.user_interface import Backfill, Dagster, launch_backfill, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -1,4 +1,4 @@
-"""One root on which everything is built once; each page works on a copy of its own."""
+"""One root in which everything is built once. Each page works on its own copy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from tests.documentation.running import Page
-from tests.dynvision_assets.helpers import copy_root, run_dynvision
-from tests.support import PROJECT_CONFIG, edit_yaml, write_cifar100_archive, write_small_config
+from tests.helpers.archives import write_cifar100_archive
+from tests.helpers.chains import copy_root
+from tests.helpers.commands import run_dynvision
+from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, write_small_config
 
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]
 """The contrasts of the project's own configuration: enough for a fit, and those that pages name."""
@@ -34,7 +36,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _shrink(root: Path) -> None:
-    """The project's names and levels, on images and networks so small that all of it takes seconds."""
+    """Write a configuration with the project's names and levels, and with tiny images and networks."""
     config = write_small_config(root / "config")
 
     def data(content):
@@ -44,14 +46,14 @@ def _shrink(root: Path) -> None:
         content["data_sources"]["cifar100"] = {"md5": md5}
 
     def experiments(content):
-        held = content["experiment_config"]
+        kept = content["experiment_config"]
         own = PROJECT_CONFIG / "config_experiments.yaml"
-        # Those that pages name; each more makes every command on every page slower.
-        held["interval"] = yaml.safe_load(own.read_text())["experiment_config"]["interval"]
-        held["contrast"]["data_args"]["contrast"] = LEVELS
-        held["duration"]["data_args"] |= {"stim": [1, 2, 3, 4, 5]}
-        held["contrast_duration"]["data_args"] |= {"stim": [1, 3], "contrast": [0.1, 0.3, 1.0]}
-        held["interval"]["data_args"] |= {"tsteps": 16, "stim": 3, "interval": [1, 3, 8]}
+        # Only the experiments that pages name: each further one makes every command on every page slower.
+        kept["interval"] = yaml.safe_load(own.read_text())["experiment_config"]["interval"]
+        kept["contrast"]["data_args"]["contrast"] = LEVELS
+        kept["duration"]["data_args"] |= {"stim": [1, 2, 3, 4, 5]}
+        kept["contrast_duration"]["data_args"] |= {"stim": [1, 3], "contrast": [0.1, 0.3, 1.0]}
+        kept["interval"]["data_args"] |= {"tsteps": 16, "stim": 3, "interval": [1, 3, 8]}
 
     edit_yaml(config / "config_data.yaml", data)
     edit_yaml(config / "config_experiments.yaml", experiments)
@@ -62,7 +64,7 @@ def _shrink(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def documented_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root that holds the small configuration and the archive; not to be changed."""
+    """A root with the small configuration and the archive. Tests must not change it."""
     root = tmp_path_factory.mktemp("configured") / "root"
     root.mkdir()
     _shrink(root)
@@ -71,7 +73,7 @@ def documented_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def documented_root(documented_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root on which the demo's chain is built; not to be changed."""
+    """A root in which the demo's chain is built. Tests must not change it."""
     root = Path(shutil.copytree(documented_config, tmp_path_factory.mktemp("documented") / "root"))
     done = run_dynvision(root, "make", *BUILT)
     assert done.returncode == 0, done.stderr
@@ -97,7 +99,7 @@ def page(documented_root: Path, commands: Path, tmp_path: Path) -> Page:
 
 @pytest.fixture
 def light_page(documented_config: Path, commands: Path, tmp_path: Path) -> Page:
-    """The same without anything built: for what is only parsed."""
+    """The same with nothing built, for commands that are only parsed."""
     root = tmp_path / "root"
     shutil.copytree(documented_config, root)
     return Page(root, commands)

@@ -20,7 +20,7 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision_assets.command_line import main
 from tests.documentation.blocks import PROJECT, Block, command_lines
-from tests.dynvision_assets.helpers import call_dynvision, environment
+from tests.helpers.commands import call_dynvision, environment
 
 FILES = {
     "config_data.yaml": DataConfig,

@@ -15,8 +15,8 @@ import pytest
 
 from tests.documentation.blocks import LANGUAGES, PAGES, PROJECT, Block, command_lines, read_blocks, read_commands
 from tests.documentation.running import Page, check_block, check_command
-from tests.dynvision_assets.helpers import environment
-from tests.support import closed_address
+from tests.helpers.commands import environment
+from tests.helpers.servers import closed_address
 
 mpl.use("agg")
 

@@ -14,7 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.documentation.blocks import PROJECT
-from tests.dynvision_assets.helpers import copy_root
+from tests.helpers.chains import copy_root
 
 FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "video": "src"}
 

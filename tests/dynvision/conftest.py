@@ -1,4 +1,4 @@
-"""Fixtures for tests of the library: things that take seconds to make are made once."""
+"""Fixtures for tests of the library. What takes seconds to make is made once a session."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 from dynvision.data.betons.spec import BetonFile
 from dynvision.data.betons.writing import write_betons
 from dynvision.data.images.samples import Sample
-from dynvision.workspace import Workspace
-from tests.support import build_chain, write_small_config
+from tests.helpers.chains import Chain, build_chain
+from tests.helpers.configuration import write_small_config
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Betons:
 
 @pytest.fixture(scope="session")
 def betons(tmp_path_factory: pytest.TempPathFactory) -> Betons:
-    """Three `.beton` files with their sources, written in one child process; not to be changed."""
+    """Three `.beton` files and their source images, written in one child process. Tests must not change them."""
     folder = tmp_path_factory.mktemp("betons")
     rng = np.random.default_rng(0)
     made = Betons(folder, labels=[7] * 6 + [3] * 6, group_labels=[0] * 6 + [1] * 6)
@@ -55,27 +55,15 @@ def betons(tmp_path_factory: pytest.TempPathFactory) -> Betons:
 
 @pytest.fixture
 def beton_copy(betons: Betons, tmp_path: Path) -> Path:
-    """A copy of `rgb.beton` with its sidecar, to be damaged."""
+    """A copy of `rgb.beton` with its sidecar, which a test may damage."""
     for name in ("rgb.beton", "rgb.beton.json"):
         shutil.copy(betons.folder / name, tmp_path / name)
     return tmp_path / "rgb.beton"
 
 
-@dataclass
-class Chain:
-    """A root in which everything is built for `summary/contrast/rcnn_gratings`."""
-
-    root: Path
-    config: Path
-
-    def open(self) -> Workspace:
-        """A fresh workspace over it."""
-        return Workspace.open(self.root, self.config)
-
-
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    """The whole chain on tiny gratings, built once; not to be changed."""
+    """The whole chain on tiny gratings, built once. Tests must not change it."""
     root = tmp_path_factory.mktemp("chain")
     config = write_small_config(root / "config")
     build_chain(root, config, "summary/contrast/rcnn_gratings")
@@ -84,7 +72,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture
 def chain_copy(chain: Chain, tmp_path: Path) -> Chain:
-    """A copy of the built chain, to be changed."""
+    """A copy of the built chain, which a test may change."""
     root = tmp_path / "root"
     shutil.copytree(chain.root, root, symlinks=True)
     return Chain(root, root / "config")
@@ -92,10 +80,10 @@ def chain_copy(chain: Chain, tmp_path: Path) -> Chain:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real images; tests that need it are skipped where it is not given."""
+    """The folder of real images. Tests that need it are skipped if it is not given."""
     folder = os.environ.get("DYNVISION_REAL_DATA")
     if not folder:
         pytest.skip("DYNVISION_REAL_DATA is unset: it names the folder of real images (CIFAR-100, MNIST, ImageNet)")
-    place = Path(folder)
-    assert place.is_dir(), f"DYNVISION_REAL_DATA names {place}, which is no folder"
-    return place
+    path = Path(folder)
+    assert path.is_dir(), f"DYNVISION_REAL_DATA names {path}, which is not a folder"
+    return path

@@ -17,7 +17,8 @@ from torchvision.datasets import CIFAR100
 from dynvision.data.betons.spec import BetonFile
 from dynvision.data.betons.writing import write_betons
 from dynvision.data.images.samples import Sample
-from tests.support import serve_folder, write_cifar100_archive
+from tests.helpers.archives import write_cifar100_archive
+from tests.helpers.servers import serve_folder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*pin_memory.*no accelerator"),
@@ -68,6 +69,7 @@ def assert_shown(loader: Any, held: tuple[np.ndarray, np.ndarray], contrasts: li
     assert start == len(pixels)
 
 
+@pytest.mark.slow
 def test_standard_data_loader(cifar100):
     from torchvision.datasets import CIFAR100
 
@@ -160,7 +162,10 @@ def test_custom_data_transforms(tmp_path, monkeypatch):
         assert (images != images[0]).any()
 
 
-@pytest.mark.parametrize("preset", ["train", "test", "ffcv_train", "ffcv_test", "mnist", "imagenet"])
+FFCV_PRESETS = [pytest.param(name, marks=pytest.mark.slow) for name in ("ffcv_train", "ffcv_test")]
+
+
+@pytest.mark.parametrize("preset", ["train", "test", *FFCV_PRESETS, "mnist", "imagenet"])
 def test_every_preset_that_the_guide_names_is_there(preset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from dynvision.data.transforms import get_data_transform
@@ -213,6 +218,7 @@ def test_custom_dataset_integration(tmp_path, monkeypatch):
     assert all(torch.equal(images[:, 0], images[:, 19]) for images, _ in batches)
 
 
+@pytest.mark.slow
 def test_automatic_optimization():
     from ffcv.loader import OrderOption
 
@@ -246,6 +252,7 @@ def written(archive, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_ffcv_data_loader(archive, written, monkeypatch):
     pixels, labels = archive[1]["train"]
     monkeypatch.chdir(written)
@@ -275,6 +282,7 @@ def test_ffcv_data_loader(archive, written, monkeypatch):
             assert min(np.abs(image - wanted).max() for wanted in by_label[label]) < 2e-3
 
 
+@pytest.mark.slow
 def test_worker_processes_start_safely_after_ffcv_had_threads(written):
     from dynvision.data.dataloader import get_data_loader
     from dynvision.data.ffcv_dataloader import get_ffcv_dataloader

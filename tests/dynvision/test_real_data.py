@@ -17,7 +17,11 @@ from dynvision.data.sources.mnist import Mnist
 from dynvision.errors import DataError
 from dynvision.paths import Paths
 from dynvision.workspace.building import build_targets
-from tests.support import MNIST_FILES, build_chain, edit_yaml, md5, serve_folder, write_small_config
+from tests.helpers.archives import MNIST_FILES
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml, write_small_config
+from tests.helpers.files import md5
+from tests.helpers.servers import serve_folder
 
 INVERTEBRATES = [6, 7, 14, 18, 24, 26, 45, 77, 79, 99]
 ARCHIVE = "cifar-100-python.tar.gz"

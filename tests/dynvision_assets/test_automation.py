@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from dynvision_assets.definitions import make_definitions
-from tests.dynvision_assets.helpers import call_dynvision, edit_config, open_instance, open_workspace
+from tests.helpers.chains import open_workspace
+from tests.helpers.commands import call_dynvision
+from tests.helpers.configuration import edit_config
+from tests.helpers.instances import open_instance
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import pytest
 
 import dynvision_assets as dva
 from dynvision.errors import UnknownNameError
-from tests.dynvision_assets.helpers import edit_config, records, run_python, states
+from tests.helpers.chains import records, states
+from tests.helpers.commands import run_python
+from tests.helpers.configuration import edit_config
 
 
 def test_the_catalog_lists_what_exists_with_its_state_version_and_size(chain: Path) -> None:

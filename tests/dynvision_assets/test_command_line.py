@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.dynvision_assets.helpers import call_dynvision, edit_config, records, run_dynvision
+from tests.helpers.chains import records
+from tests.helpers.commands import call_dynvision, run_dynvision
+from tests.helpers.configuration import edit_config
 
 # Starting
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dynvision_assets.helpers import call_dynvision, environment
+from tests.helpers.commands import call_dynvision, environment
 
 SCRIPT = """\
 source "$1"

@@ -12,7 +12,10 @@ from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import config_version, observe_config
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.partitions import asset_key
-from tests.dynvision_assets.helpers import call_dynvision, edit_config, open_instance, open_workspace
+from tests.helpers.chains import open_workspace
+from tests.helpers.commands import call_dynvision
+from tests.helpers.configuration import edit_config
+from tests.helpers.instances import open_instance
 
 KEY = asset_key(("config", "gratings"))
 PARTITIONS = ["train_all", "train_ends", "test_all", "test_ends"]

@@ -9,8 +9,9 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.partitions import asset_key, partition_key, target_of
-from tests.dynvision_assets.helpers import edit_config, open_workspace, run_python
-from tests.support import edit_yaml
+from tests.helpers.chains import open_workspace
+from tests.helpers.commands import run_python
+from tests.helpers.configuration import edit_config, edit_yaml
 
 SPLITS_AND_GROUPS = ["train_all", "train_ends", "test_all", "test_ends"]
 LEVELS = ["0.1", "0.5", "0.8", "1.0"]

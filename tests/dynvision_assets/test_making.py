@@ -20,19 +20,11 @@ from dynvision.targets import Target
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.making import partition_ranges
 from dynvision_assets.partitions import asset_key, make_partitions, partition_key
-from tests.dynvision_assets.helpers import (
-    call_dynvision,
-    edit_config,
-    latest_check,
-    materializations,
-    open_instance,
-    open_workspace,
-    records,
-    run_dynvision,
-    run_python,
-    states,
-)
-from tests.stores import damage_before_verifying
+from tests.helpers.chains import open_workspace, records, states
+from tests.helpers.commands import call_dynvision, run_dynvision, run_python
+from tests.helpers.configuration import edit_config
+from tests.helpers.instances import latest_check, materializations, open_instance
+from tests.helpers.stores import damage_before_verifying
 
 CONTRAST = ("responses", "contrast", "rcnn_gratings")
 CHECKS = {

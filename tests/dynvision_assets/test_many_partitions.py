@@ -14,7 +14,9 @@ from dynvision.stages.processed import ProcessedStage
 from dynvision.system.files import write_json
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from tests.dynvision_assets.helpers import edit_config, open_workspace, run_dynvision, write_config
+from tests.helpers.chains import open_workspace
+from tests.helpers.commands import run_dynvision
+from tests.helpers.configuration import edit_config, write_config
 
 GROUPS = 122
 LARGE = 12

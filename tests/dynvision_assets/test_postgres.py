@@ -21,7 +21,7 @@ import pytest
 from dynvision.errors import ConfigError
 from dynvision.paths import Paths
 from dynvision_assets.instance import POSTGRES, SETTINGS, open_instance, prepare_home
-from tests.dynvision_assets.helpers import environment
+from tests.helpers.commands import environment
 
 pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed: the extra 'postgres' has it")
 

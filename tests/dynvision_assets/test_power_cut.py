@@ -15,7 +15,9 @@ import pytest
 from dynvision.paths import Paths
 from dynvision_assets.instance import prepare_home
 from dynvision_assets.run_processes import PID_TAG, RUN_TAG, fail_dead_runs
-from tests.dynvision_assets.helpers import edit_config, environment, open_instance, run_dynvision
+from tests.helpers.commands import environment, run_dynvision
+from tests.helpers.configuration import edit_config
+from tests.helpers.instances import open_instance
 
 
 def test_a_run_that_dagster_itself_started_is_found_dead_and_made_again(empty_root: Path) -> None:

@@ -15,7 +15,8 @@ from dynvision.system.machine import DEVICES
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.run_config import Device, ModelsConfig, RawConfig, Resolution, ResponsesConfig
 from dynvision_assets.run_processes import PID_TAG, RUN_TAG
-from tests.dynvision_assets.helpers import open_instance, open_workspace, records
+from tests.helpers.chains import open_workspace, records
+from tests.helpers.instances import open_instance
 
 
 def materialize(root: Path, key: list[str], partition: str, config: dict[str, Any]) -> dg.ExecuteInProcessResult:

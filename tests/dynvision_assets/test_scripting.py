@@ -15,15 +15,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from tests.dynvision_assets.helpers import (
-    call_dynvision,
-    edit_config,
-    environment,
-    open_instance,
-    records,
-    run_dynvision,
-    states,
-)
+from tests.helpers.chains import records, states
+from tests.helpers.commands import call_dynvision, environment, run_dynvision
+from tests.helpers.configuration import edit_config
+from tests.helpers.instances import open_instance
 
 # JSON
 

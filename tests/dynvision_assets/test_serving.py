@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.dynvision_assets.helpers import environment
+from tests.helpers.commands import environment
 
 LAUNCH = """mutation {
   launchPartitionBackfill(backfillParams: {assetSelection: [{path: ["raw", "gratings"]}], partitionNames: ["test"]}) {

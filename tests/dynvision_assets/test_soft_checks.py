@@ -6,7 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from tests.dynvision_assets.helpers import call_dynvision, edit_config, latest_check, open_instance, states
+from tests.helpers.chains import states
+from tests.helpers.commands import call_dynvision
+from tests.helpers.configuration import edit_config
+from tests.helpers.instances import latest_check, open_instance
 
 RAW = ("raw", "gratings")
 CHECKS = {

@@ -12,16 +12,9 @@ import dynvision_assets as dva
 from dynvision.errors import MissingError, UnknownNameError
 from dynvision.targets import Target
 from dynvision_assets.definitions import make_definitions
-from tests.dynvision_assets.helpers import (
-    call_dynvision,
-    copy_root,
-    latest_check,
-    materializations,
-    open_instance,
-    open_workspace,
-    run_python,
-    states,
-)
+from tests.helpers.chains import copy_root, open_workspace, states
+from tests.helpers.commands import call_dynvision, run_python
+from tests.helpers.instances import latest_check, materializations, open_instance
 
 KEY = ("summary", "contrast")
 

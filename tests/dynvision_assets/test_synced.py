@@ -10,7 +10,8 @@ from dagster._core.loader import LoadingContextForTest
 
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.partitions import asset_key, partition_key
-from tests.dynvision_assets.helpers import open_instance, open_workspace
+from tests.helpers.chains import open_workspace
+from tests.helpers.instances import open_instance
 
 
 def test_nothing_that_is_up_to_date_is_unsynced_in_the_ui(made_root: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dynvision.analysis.courses import Course, find_onsets
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.analysis.stores import leaky_response
+from tests.helpers.stores import leaky_response
 
 
 def course_of(show: Presentation, gain: float = 1.0, offset: float = 0.0, alpha: float = 0.25) -> Course:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,31 +14,8 @@ from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.analysis.stores import SPATIAL, leaky_response, write_store
-
-N, CLASSES = 40, [0, 1, 2, 3]
-LABELS = np.resize(CLASSES, N)
-Condition = tuple[dict[str, str], Presentation, float, float]
-"""Levels, presentation, how strongly the layers are driven, and the accuracy."""
-
-
-def simulate(folder: Path, conditions: Sequence[Condition], layers: Sequence[str] = ("V1", "IT")) -> Any:
-    """Stores of a network whose layers are leaky integrators of known drive, and whose accuracy is known."""
-    rng, stores = np.random.default_rng(0), []
-    for number, (levels, show, drive, accuracy) in enumerate(conditions):
-        variables = {}
-        for depth, layer in enumerate(layers):
-            course = 2.0 + leaky_response(drive * (show.frames >= 0), 0.5 / (depth + 1))
-            units = course[None, :, None, None, None] * rng.normal(1, 0.02, (N, 1, 3, 4, 4))
-            units += course[None, :, None, None, None] - units.mean(axis=(0, 2, 3, 4), keepdims=True)
-            variables[layer] = {"response": (SPATIAL, units.astype(np.float64))}
-        right = np.arange(N) < round(accuracy * N)
-        answers = np.where(right, LABELS, (LABELS + 1) % 4)
-        scores = np.repeat(np.eye(4)[answers][:, None], show.n_timesteps, axis=1)
-        stores.append(
-            (levels, write_store(folder / f"{number}.zarr", variables, scores, LABELS, CLASSES, dt=5.0), show)
-        )
-    return stores
+from tests.helpers.simulations import LEVELS, Condition, simulate
+from tests.helpers.stores import leaky_response
 
 
 def analyse(folder: Path, conditions: Sequence[Condition]) -> ExperimentAnalysis:
@@ -49,9 +25,6 @@ def analyse(folder: Path, conditions: Sequence[Condition]) -> ExperimentAnalysis
 def contrast_conditions(levels: Sequence[float], drive: Callable[[float], float]) -> list[Condition]:
     show = Presentation.duration(40, 30, 2)
     return [({"contrast": str(c)}, show, drive(c), 0.5) for c in levels]
-
-
-LEVELS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +47,7 @@ def test_the_swept_parameter_chooses_the_analysis(parameters, analysis, along, a
     assert choose_analysis(parameters) == (wanted, along, across)
 
 
+@pytest.mark.slow
 def test_a_contrast_sweep_gives_back_the_response_function_of_each_layer(tmp_path):
     show = Presentation.duration(40, 30, 2)
     gains = {"V1": leaky_response(show.frames >= 0, 0.5).max(), "IT": leaky_response(show.frames >= 0, 0.25).max()}
@@ -89,6 +63,7 @@ def test_a_contrast_sweep_gives_back_the_response_function_of_each_layer(tmp_pat
     assert (result.fits.query("layer == 'output'")["note"].str.contains("not fitted")).all()
 
 
+@pytest.mark.slow
 def test_latency_is_given_in_steps_and_ms_and_does_not_depend_on_the_strength(tmp_path):
     result = analyse(tmp_path, contrast_conditions(LEVELS[:5], lambda c: c))
     half = np.interp(0.5, 1 - 0.5 ** np.arange(31), np.arange(31))
@@ -97,6 +72,7 @@ def test_latency_is_given_in_steps_and_ms_and_does_not_depend_on_the_strength(tm
     assert (result.tuning["latency/IT"] > result.tuning["latency/V1"]).all()
 
 
+@pytest.mark.slow
 def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
     """A leaky integrator's response adds up to its drive: ``Σ x = drive · duration``, when the trial is long enough."""
     shows = {d: Presentation.duration(120, d, 2) for d in (1, 2, 5, 10)}
@@ -106,6 +82,7 @@ def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
     assert list(result.fits.columns[:2]) == ["layer", "measure"]
 
 
+@pytest.mark.slow
 def test_an_interval_sweep_gives_the_adaptation_index(tmp_path):
     shows = {i: Presentation.interval(80, 10, 2, i) for i in (1, 5, 50)}
     result = analyse(tmp_path, [({"interval": str(i)}, show, 2.0, 0.5) for i, show in shows.items()])
@@ -114,6 +91,7 @@ def test_an_interval_sweep_gives_the_adaptation_index(tmp_path):
     assert index[-1] == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_noise_sweep_gives_the_half_point_of_accuracy_for_each_kind_of_noise(tmp_path):
     show = Presentation.duration(12, 6, 2)
     signals, halves = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], {"gaussian": 0.2, "uniform": 0.4}
@@ -130,6 +108,7 @@ def test_a_noise_sweep_gives_the_half_point_of_accuracy_for_each_kind_of_noise(t
         assert fits.loc[name, "low"] < half < fits.loc[name, "high"]
 
 
+@pytest.mark.slow
 def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(tmp_path):
     conditions = [
         ({"contrast": str(c), "duration": str(d)}, Presentation.duration(30, d, 2), float(c**2 / (c**2 + h**2)), 0.5)
@@ -141,6 +120,7 @@ def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(
     assert fits.to_dict() == pytest.approx({5: 0.2, 20: 0.4}, rel=0.01)
 
 
+@pytest.mark.slow
 def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
     show = Presentation.duration(10, 4, 2)
     conditions = [({"temporal": name}, show, 1.0, 0.5) for name in ("static", "dynamic")]
@@ -149,6 +129,7 @@ def test_levels_may_be_names_and_nothing_is_fitted_to_them(tmp_path):
     assert result.fits.empty
 
 
+@pytest.mark.slow
 def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
     show = Presentation.duration(10, 4, 2)
     result = analyse(tmp_path, [({"program": name}, show, 1.0, 0.5) for name in ("1", "mask", "2")])
@@ -156,6 +137,7 @@ def test_levels_of_which_one_is_a_name_are_all_names(tmp_path):
     result.tuning.to_parquet(tmp_path / "tuning.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["0.0", "1.0"])
 def test_an_experiment_of_one_condition_is_measured_and_not_fitted(tmp_path, level):
     result = analyse(tmp_path, contrast_conditions([float(level)], lambda c: c))

@@ -21,7 +21,9 @@ from dynvision.analysis.figures.summary import draw_figures
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.analysis.test_experiment import LEVELS, simulate
+from tests.helpers.simulations import LEVELS, simulate
+
+pytestmark = pytest.mark.slow
 
 LAYERS = ("V1", "V2", "V4", "IT", "classifier")
 

@@ -20,6 +20,7 @@ def test_half_of_the_response_is_reached_at_c50():
     assert naka_rushton(np.array([0.0, 1e9]), 8, 0.3, 2, 1) == pytest.approx([1, 9])
 
 
+@pytest.mark.slow
 @given(
     r_max=st.floats(0.01, 1000),
     c50=st.floats(0.06, 0.6),
@@ -37,6 +38,7 @@ def test_parameters_of_a_curve_without_noise_are_recovered(r_max, c50, n, b):
     assert fit.r2 > 0.9999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 def test_confidence_intervals_hold_the_parameters_as_often_as_they_say(noise):
     """95 % intervals: of 200 simulated experiments, between 88 % and 99.5 % hold the truth."""
@@ -81,6 +83,7 @@ def test_a_semisaturation_beyond_what_was_shown_is_said_to_be_extrapolated():
     assert "extrapolated" in fit.note
 
 
+@pytest.mark.slow
 def test_a_curve_that_the_levels_do_not_determine_has_no_interval():
     fit = fit_naka_rushton(CONTRASTS, CONTRASTS**3)
     assert "at the bound" in fit.note
@@ -95,6 +98,7 @@ def test_accuracy_is_halfway_between_chance_and_ceiling_at_the_half_point():
     np.testing.assert_allclose(psychometric(levels, 0.3, 2.5, 0.1, 0.25), [0.25, (0.25 + 0.9) / 2, 0.9])
 
 
+@pytest.mark.slow
 @given(half=st.floats(0.08, 0.5), slope=st.floats(1, 4), lapse=st.floats(0, 0.3), chance=st.sampled_from([0.1, 0.5]))
 @settings(max_examples=30)
 def test_parameters_of_accuracies_without_scatter_are_recovered(half, slope, lapse, chance):
@@ -106,6 +110,7 @@ def test_parameters_of_accuracies_without_scatter_are_recovered(half, slope, lap
     assert fit.parameters["guess"].value == chance
 
 
+@pytest.mark.slow
 def test_intervals_of_binomial_accuracies_hold_the_half_point_as_often_as_they_say():
     """95 % intervals: of 200 simulated experiments of 200 trials a level, between 88 % and 99.5 % hold the truth."""
     rng, covered = np.random.default_rng(3), {"half_point": 0, "slope": 0}

@@ -13,7 +13,7 @@ from dynvision.analysis.measures import measure_condition, measure_tuning, read_
 from dynvision.config.experiments import Readout
 from dynvision.experiments.reading import open_store
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.analysis.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store
+from tests.helpers.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store
 
 N, T = 6, 8
 SHOW = Presentation.duration(T, 4, 1)
@@ -143,6 +143,7 @@ def peak_memory(folder: Path, samples: int) -> float:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "BLOCK_BYTES", 1 << 20)
     few, many = peak_memory(tmp_path / "few.zarr", 200), peak_memory(tmp_path / "many.zarr", 1600)

@@ -12,7 +12,7 @@ from dynvision.config import find_config_folder, load_config
 from dynvision.config.data import DataConfig
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.paths import Paths
-from tests.support import PROJECT_CONFIG, edit_yaml, set_at
+from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, set_at
 
 DATA, MODELS, EXPERIMENTS = "config_data.yaml", "config_models.yaml", "config_experiments.yaml"
 

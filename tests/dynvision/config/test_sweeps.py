@@ -9,7 +9,7 @@ from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.sweeps import fill_placeholders, find_placeholders
 from dynvision.errors import ConfigError
 from dynvision.stimuli.presentation import Presentation
-from tests.support import edit_yaml, set_at
+from tests.helpers.configuration import edit_yaml, set_at
 
 EXPERIMENTS = "config_experiments.yaml"
 PROGRAM = [{"void": 1}, {"image": 2}, {"void": "$gap"}, {"image": 3, "which": "next", "contrast": "$strength"}]
@@ -71,6 +71,7 @@ def test_name_that_yaml_reads_as_nothing_says_to_quote_it(small_config):
         load_config(small_config)
 
 
+@pytest.mark.slow
 @given(st.recursive(st.integers() | st.sampled_from(["$a", "$b"]), lambda inner: st.lists(inner) | st.dictionaries(
     st.text(max_size=3), inner)))  # fmt: skip
 def test_filled_program_has_no_places(program):

@@ -206,6 +206,7 @@ def test_train_and_validation_loaders_share_no_image_and_keep_the_classes_shares
     assert set(other.dataset.indices) != chosen[0]
 
 
+@pytest.mark.slow
 def test_noise_loader_gives_a_sample_the_same_noise_in_any_order():
     def by_label(**settings) -> dict[int, torch.Tensor]:
         loader = get_data_loader(Labelled(), "StimulusNoise", tsteps=3, stim=2, ssnr=0.3, **settings)

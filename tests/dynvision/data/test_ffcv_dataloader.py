@@ -12,7 +12,7 @@ from dynvision.data.images.normalization import normalize_pixels
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError
 from dynvision.stimuli.presentation import Presentation
-from tests.support import flip_byte
+from tests.helpers.files import flip_byte
 
 NORMALIZE = ([0.5, 0.4, 0.3], [0.2, 0.25, 0.3])
 

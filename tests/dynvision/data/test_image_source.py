@@ -11,7 +11,7 @@ from PIL import Image
 from dynvision.data.image_source import ImageSource
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 
 @pytest.fixture(scope="module")

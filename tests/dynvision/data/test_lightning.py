@@ -82,6 +82,7 @@ def trainer(tmp_path) -> lightning.Trainer:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("lazy", [False, True])

@@ -136,6 +136,7 @@ def test_random_samplers_show_each_image_once(kind):
     assert sorted(order) == ([2, 3, 5, 8] if kind is SubsetRandomSampler else list(range(11)))
 
 
+@pytest.mark.slow
 def test_workers_that_stay_show_the_same_in_every_epoch_also_after_one_that_was_left():
     loader = get_data_loader(Slow(), batch_size=2, presentation=SHOW, num_workers=2, persistent_workers=True)
     assert read_order(loader) == list(range(11))
@@ -198,6 +199,7 @@ def test_pinned_memory_is_used_where_there_is_an_accelerator_and_changes_no_numb
         assert tensor.is_pinned() == torch.accelerator.is_available()
 
 
+@pytest.mark.slow
 def test_torchs_other_arguments_are_kept():
     seen = []
     loader = StimulusDurationDataLoader(

@@ -108,6 +108,7 @@ def trials(draw: Any, whole: bool = False) -> Trial:
     return Trial(name, chosen, timeline, float(void), draw(st.sampled_from([-1, -5, 1000])), grey)
 
 
+@pytest.mark.slow
 @given(trials(), st.sampled_from([None, *FLOATS]), st.integers(1, 8))
 @settings(max_examples=300)
 def test_every_loader_shows_what_the_oracle_says_dense_and_lazy(trial, dtype, size):
@@ -124,6 +125,7 @@ def test_every_loader_shows_what_the_oracle_says_dense_and_lazy(trial, dtype, si
 LARGE = torch.randn(5, 3, 160, 170, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 @given(trials(), st.sampled_from(FLOATS), st.sampled_from([torch.contiguous_format, torch.channels_last]))
 @settings(max_examples=25)
 def test_large_batches_are_what_the_oracle_says_also_in_memory_that_was_used_before(trial, dtype, layout):
@@ -159,6 +161,7 @@ FIXED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize(("trial", "dtype"), list(zip(FIXED, FLOATS, strict=True)))
 def test_worker_processes_change_nothing(trial, dtype, lazy):

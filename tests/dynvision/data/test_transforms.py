@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from dynvision.config import load_config
 from dynvision.data.transforms import TargetTransform, get_data_transform, get_target_transform, parse_transform
 from dynvision.errors import ConfigError, DynvisionError, UnknownNameError
-from tests.support import PROJECT_CONFIG, edit_yaml
+from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,7 @@ def test_own_preset_of_a_dataset_standardizes_as_its_statistics_say(config):
         assert (list(own.mean), list(own.std)) == (statistics.mean, statistics.std)
 
 
+@pytest.mark.slow
 def test_no_preset_of_gratings_or_digits_flips_or_turns_their_class_into_another(config):
     for dataset in ("gratings", "mnist"):
         for preset in ("train", "ffcv_train"):
@@ -122,6 +123,7 @@ def test_unknown_transform_in_a_preset_names_file_preset_and_nearest(small_confi
     assert f"{place}unknown transform 'RandomRotatoin'. Did you mean 'RandomRotation'?" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_ffcv_presets_are_lists_of_operations(config):
     made = get_data_transform("ffcv_train", config=config)
     assert "RandomHorizontalFlip" in [type(step).__name__ for step in made]

@@ -16,8 +16,11 @@ from pathlib import Path
 import pytest
 
 from dynvision.experiments.store import partial_path
-from tests.dynvision.experiments.test_recording import change_record, read_files, store
-from tests.support import build_chain, edit_yaml, write_small_config
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml, write_small_config
+from tests.helpers.recordings import change_record, read_files, store
+
+pytestmark = pytest.mark.slow
 
 KILLS = 20
 LEVELS = ("0.1", "0.5", "1.0")
@@ -26,7 +29,7 @@ STARTER = """
 import os, sys
 from pathlib import Path
 import dynvision.analysis.measures, dynvision.data.dataloader, dynvision.experiments.recording
-from tests.dynvision.experiments.test_recording import show
+from tests.helpers.recordings import show
 for line in sys.stdin:
     child = os.fork()
     if child == 0:

@@ -9,23 +9,7 @@ from hypothesis import strategies as st
 
 from dynvision.experiments.plan import plan_sweep
 from dynvision.stimuli.presentation import Presentation
-
-STEPS = 8
-
-
-@st.composite
-def presentations(draw):
-    """Presentations of eight steps, with so few contrasts and frames that their first steps are often the same."""
-    program = []
-    for _ in range(draw(st.integers(1, 4))):
-        length = draw(st.integers(1, 2))
-        if draw(st.booleans()):
-            program.append({"void": length})
-        else:
-            program.append(
-                {"image": length, "which": draw(st.sampled_from([0, 1])), "contrast": draw(st.sampled_from([0.5, 1.0]))}
-            )
-    return Presentation.from_program(program, STEPS)
+from tests.helpers.presentations import STEPS, presentations
 
 
 def history_until(presentation: Presentation, t: int) -> tuple:
@@ -103,6 +87,7 @@ def test_settings_without_effect_make_no_fork():
     assert plan_sweep(greys).n_steps == 10
 
 
+@pytest.mark.slow
 def test_tree_deeper_than_python_recurses_can_be_planned():
     shown = [Presentation.duration(1500, stim) for stim in range(1, 1400)]
     plan = plan_sweep(shown)

@@ -14,10 +14,12 @@ from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
 from dynvision.workspace.building import build_targets
-from tests.stores import damage_before_verifying
-from tests.support import build_chain, edit_yaml, write_small_config
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import write_small_config
+from tests.helpers.recordings import KEY, change_record, change_run, read_files, show, store
+from tests.helpers.stores import damage_before_verifying
 
-KEY = "responses/contrast/rcnn_gratings"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -35,38 +37,6 @@ def root(chain: Path, tmp_path: Path) -> Path:
     """A copy of the chain, for one test."""
     shutil.copytree(chain, tmp_path / "root", symlinks=True)
     return tmp_path / "root"
-
-
-def change_record(root: Path, **settings: Any) -> None:
-    edit_yaml(
-        root / "config" / "config_models.yaml", lambda content: content["models"]["rcnn"]["record"].update(settings)
-    )
-
-
-def change_run(root: Path, **settings: Any) -> None:
-    edit_yaml(
-        root / "config" / "config_models.yaml",
-        lambda content: content["models"]["rcnn"].setdefault("run", {}).update(settings),
-    )
-
-
-def show(root: Path, *levels: str) -> list[dict[str, Any]]:
-    names = levels or ("0.1", "0.5", "1.0")
-    return build_targets([f"{KEY}:{level}" for level in names], root=str(root), config=str(root / "config"))
-
-
-def store(root: Path, level: str = "0.5") -> Path:
-    return root / "data" / KEY / f"contrast={level}.zarr"
-
-
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Read every file of a store except its record, which says when it was made."""
-    skipped = {"record.json", "pending.json"}
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name not in skipped
-    }
 
 
 def versions(records: list[dict[str, Any]]) -> list[str]:

@@ -15,8 +15,8 @@ from dynvision.errors import ConfigError
 from dynvision.experiments.walking import _seed
 from dynvision.models import RCNN
 from dynvision.stimuli.presentation import Presentation
-from tests.dynvision.experiments.batches import make_runner, show_batch
-from tests.dynvision.experiments.test_plan import STEPS, presentations
+from tests.helpers.batches import make_runner, show_batch
+from tests.helpers.presentations import STEPS, presentations
 
 LAYERS = ["V1", "V1.lateral", "IT", "classifier"]
 
@@ -51,6 +51,7 @@ def assert_same_bits(one, other, condition: int, alone: int) -> None:
             assert value[condition].tobytes() == other.layers[layer][name][alone].tobytes(), (layer, name)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(sweeps(), st.integers(0, 3), st.sampled_from(["unit", "channel"]))
 def test_sweep_gives_the_same_bits_as_showing_each_condition_alone(network, images, shown, idle, resolution):
@@ -91,6 +92,7 @@ def test_shared_first_steps_are_computed_once(network):
     assert (runner.steps_computed, runner.steps_naive) == (1 + 1 + 2 + 3 + 3 + 3, 18)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(sweeps(), st.integers(0, 3), st.integers(1, STEPS))
 def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle, block_steps):
@@ -101,6 +103,7 @@ def test_blocks_of_time_put_together_are_the_whole(network, images, shown, idle,
         assert_same_bits(whole, blocks, number, number)
 
 
+@pytest.mark.slow
 @given(st.lists(presentations(), min_size=1, max_size=8), st.integers(1, STEPS))
 @settings(max_examples=15)
 def test_every_step_of_every_condition_is_handed_on_once(network, images, shown, block_steps):
@@ -140,6 +143,7 @@ def test_steps_are_counted_as_the_network_makes_them(network, images):
     assert counted == len(made) == runner.steps_computed == 13
 
 
+@pytest.mark.slow
 def test_memory_of_blocks_does_not_grow_with_time(network, images):
     most_alive = []
     for steps in (1, 4):

@@ -15,8 +15,8 @@ from dynvision.experiments.reading import combine_conditions, open_store
 from dynvision.experiments.store import RECORD, partial_path, reject_partial, verify_store
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.system.files import write_json
-from tests.stores import layout_of, open_writer, write_batches
-from tests.support import flip_byte
+from tests.helpers.files import flip_byte
+from tests.helpers.stores import layout_of, open_writer, write_batches
 
 TRAILING = {"V1/mean": (4,), "V1/std": (4,), "V2/response": (3, 5, 5), "scores": (2,)}
 N, T, BATCH, BLOCK = 7, 3, 3, 2

@@ -12,7 +12,8 @@ from dynvision.config import load_config
 from dynvision.data.loading.trials import choose_trials
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
-from tests.support import build_chain, edit_yaml, write_small_config
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml, write_small_config
 
 MASKING = {
     "parameter": "sensor_noise",
@@ -53,6 +54,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Any]:
     return made
 
 
+@pytest.mark.slow
 def test_several_images_a_trial_are_the_same_with_and_without_ffcv(stores):
     with_ffcv, without = stores[True], stores[False]
     assert np.array_equal(with_ffcv["image_label"], without["image_label"])
@@ -60,6 +62,7 @@ def test_several_images_a_trial_are_the_same_with_and_without_ffcv(stores):
     np.testing.assert_array_equal(with_ffcv["V1"]["mean"], without["V1"]["mean"])
 
 
+@pytest.mark.slow
 def test_every_image_of_a_trial_can_be_traced_to_its_file(stores):
     root = stores[True].to_dataset()
     trials = choose_trials(root.sizes["sample"], 2)

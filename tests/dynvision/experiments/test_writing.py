@@ -13,7 +13,7 @@ from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.store import verify_store
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.experiments.writing import OUTPUT_ARRAYS, SweepWriter, describe_output, is_finite
-from tests.stores import layout_of, open_writer
+from tests.helpers.stores import layout_of, open_writer
 
 CLASSES = np.array([6, 7, 14])
 small = hnp.arrays(np.float32, (2, 3, 3), elements=st.floats(-5, 5, width=16))

@@ -15,7 +15,8 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
 from dynvision_assets.pictures import draw_target
-from tests.support import build_chain, edit_yaml, set_at, write_small_config
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml, set_at, write_small_config
 
 
 @pytest.fixture
@@ -98,6 +99,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_network_of_torchvision_is_a_subject_without_training(root):
     build_chain(root, root / "config", "summary/contrast/resnet")
     assert (root / "data/reports/contrast/resnet/summary.png").is_file()

@@ -35,6 +35,7 @@ def run(network: RCNN, frames: list[torch.Tensor]) -> list[dict[str, torch.Tenso
     return states
 
 
+@pytest.mark.slow
 def test_activity_stays_bounded_for_500_steps_with_the_recurrence_at_its_limit():
     network = make_network(max_gain=0.9)
     push_recurrence(network, 100.0)
@@ -66,6 +67,7 @@ def test_without_the_constraint_the_same_network_grows_without_bound():
     assert not grown < 1e6
 
 
+@pytest.mark.slow
 def test_network_forgets_where_it_started():
     network = make_network(max_gain=0.9)
     push_recurrence(network, 100.0)

@@ -17,6 +17,8 @@ from dynvision.models.stability import convolution_gain
 from dynvision.models.training import classify, train_network
 from dynvision.stimuli.presentation import Presentation
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainingConfig(
     epochs=3, n_timesteps=3, loss_from=1, batch_size=8, learning_rate=0.02, sensor_noise=0.2, contrast_range=(0.5, 1.0)
 )

@@ -14,7 +14,8 @@ from dynvision.errors import DamagedFileError, MissingError
 from dynvision.system.child_process import ComputeProcess
 from dynvision.targets import Target
 from dynvision.workspace.building import build_targets
-from tests.support import edit_yaml, find_leftovers
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import find_leftovers
 
 MODEL = Target(("models", "rcnn", "gratings"), "all_s0")
 PROCESSED = Target(("processed", "gratings"), "train_all")

@@ -17,7 +17,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 
 def draw(path: Path, value: int) -> None:
@@ -130,6 +130,7 @@ def test_image_that_is_missing_from_an_export_is_noticed_before_it_is_linked(tmp
         build(workspace, "interim/gratings:test_pair")
 
 
+@pytest.mark.slow
 def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
     """If class folders are cached, a change in place leaves no trace in them."""
     monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
@@ -146,6 +147,7 @@ def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own
     build(own, "raw/own:test", "interim/own:test_all", "processed/own:test_all")
 
 
+@pytest.mark.slow
 def test_files_that_are_not_images_are_left_out_and_reported(own):
     folder = own.paths.raw("own", "test") / "a"
     (folder / "notes.txt").write_text("taken in May")

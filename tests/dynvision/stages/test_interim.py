@@ -10,7 +10,8 @@ from dynvision.data.group_folder import GroupFolder
 from dynvision.errors import ConfigError, DataError, MissingError
 from dynvision.paths import Paths
 from dynvision.workspace.building import build_targets
-from tests.support import build_chain, edit_yaml
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml
 
 
 def build(root: Path, config: Path, *targets: str, force: bool = False):

@@ -14,7 +14,7 @@ from dynvision.errors import DataError, DynvisionError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 TRAIN = Target(("raw", "gratings"), "train")
 

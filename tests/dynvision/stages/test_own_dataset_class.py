@@ -15,7 +15,10 @@ from dynvision.config import load_config
 from dynvision.data.sources.class_path import open_own_dataset
 from dynvision.errors import ConfigError, DataError
 from dynvision.workspace import Workspace
-from tests.support import build_chain, edit_yaml
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml
+
+pytestmark = pytest.mark.slow
 
 SOURCE = """
     import numpy as np

@@ -14,7 +14,8 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.verifying import verify_targets
-from tests.support import edit_yaml, find_leftovers
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import find_leftovers
 
 TEST = Target(("processed", "gratings"), "test_pair")
 
@@ -50,6 +51,7 @@ def damage(root: Path) -> list[Path]:
     return bad
 
 
+@pytest.mark.slow
 def test_images_left_out_are_in_record_and_sidecar_and_make_another_version(linked):
     clean = build(linked, TEST)
     assert clean["details"]["bad_images"] == []

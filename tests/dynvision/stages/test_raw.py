@@ -11,15 +11,10 @@ from PIL import Image
 from dynvision.errors import ConfigError, DataError, DynvisionError, MissingError
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
-from tests.support import (
-    closed_address,
-    edit_yaml,
-    find_leftovers,
-    serve_folder,
-    write_cifar100_archive,
-    write_mnist_files,
-    write_small_config,
-)
+from tests.helpers.archives import write_cifar100_archive, write_mnist_files
+from tests.helpers.configuration import edit_yaml, write_small_config
+from tests.helpers.files import find_leftovers
+from tests.helpers.servers import closed_address, serve_folder
 
 
 def build(root: Path, config: Path, *targets: str, force: bool = False):

@@ -16,8 +16,10 @@ from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
 from dynvision.workspace.verifying import verify_targets
-from tests.dynvision.conftest import Chain
-from tests.support import build_chain, edit_yaml, write_small_config
+from tests.helpers.chains import Chain, build_chain
+from tests.helpers.configuration import edit_yaml, write_small_config
+
+pytestmark = pytest.mark.slow
 
 ALL = Target(("summary", "contrast"))
 ONE, TWO = (Target(("summary", "contrast", name)) for name in ("rcnn_gratings", "twin"))

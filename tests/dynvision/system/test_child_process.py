@@ -15,6 +15,8 @@ import pytest
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError
 from dynvision.system.child_process import ComputeProcess
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def process() -> Iterator[ComputeProcess]:

@@ -107,6 +107,7 @@ def test_write_that_cannot_fit_says_how_much_is_needed_and_free(tmp_path):
     check_free_space(tmp_path, 1, "responses/x")
 
 
+@pytest.mark.slow
 def test_output_that_another_process_builds_is_busy_until_it_ends(tmp_path):
     output = tmp_path / "all_s0"
     code = (

@@ -78,6 +78,7 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute
     made.close()
 
 
+@pytest.mark.slow
 def test_the_child_tells_its_progress_before_its_answer(process: ComputeProcess) -> None:
     lines: list[str] = []
     assert process.call("slow_functions_of_a_test:work", lines.append) == "done"

@@ -8,7 +8,7 @@ from dynvision.errors import UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
-from tests.support import write_small_config
+from tests.helpers.configuration import write_small_config
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ from dynvision.system.progress import listen_to_progress
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
-from tests.stores import damage_before_verifying
-from tests.support import edit_yaml, find_leftovers, flip_byte
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import find_leftovers, flip_byte
+from tests.helpers.stores import damage_before_verifying
 
 RESPONSES = "responses/contrast/rcnn_gratings"
 

@@ -15,7 +15,7 @@ from dynvision.stages import raw_checks
 from dynvision.stages.registry import STAGES
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 BALANCED = "classes_are_balanced"
 DECODED = "a_sample_of_images_can_be_decoded"

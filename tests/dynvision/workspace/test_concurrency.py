@@ -18,7 +18,10 @@ from dynvision.errors import DynvisionError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
-from tests.support import edit_yaml, find_leftovers
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import find_leftovers
+
+pytestmark = pytest.mark.slow
 
 RAW = Target(("raw", "gratings"), "train")
 INTERIM = Target(("interim", "gratings"), "test_all")

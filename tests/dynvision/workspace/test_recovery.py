@@ -13,8 +13,8 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets, reject_targets
-from tests.stores import damage_before_verifying
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
+from tests.helpers.stores import damage_before_verifying
 
 MODEL = Target(("models", "rcnn", "gratings"), "all_s0")
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.verifying import Verification, verify_targets
-from tests.support import flip_byte
+from tests.helpers.files import flip_byte
 
 CHAIN = [
     "raw/gratings:test",
@@ -100,7 +100,7 @@ def test_what_has_not_been_made_is_missing(small_workspace):
 def test_observed_images_that_changed_in_place_are_found(small_workspace, tmp_path: Path, small_config: Path):
     from dynvision.workspace import Workspace
     from dynvision.workspace.building import build_targets
-    from tests.support import edit_yaml
+    from tests.helpers.configuration import edit_yaml
 
     for split in ("train", "test"):
         for name in ("cat", "dog"):

@@ -13,7 +13,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 SUMMARY = Target(("summary", "contrast", "rcnn_gratings"))
 MODEL = Target(("models", "rcnn", "gratings"), "all_s0")

@@ -18,6 +18,8 @@ from dynvision.data.betons.sidecars import verify_beton
 from dynvision.data.betons.writing import write_beton
 from dynvision.data.images.samples import Sample
 
+pytestmark = pytest.mark.slow
+
 COUNT = 40
 QUALITY = 90
 

@@ -6,7 +6,7 @@ import torch
 from dynvision.data.betons.raw_images import RawImages
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.errors import DamagedFileError
-from tests.support import flip_byte
+from tests.helpers.files import flip_byte
 
 NORMALIZE = {"rgb": ((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)), "grey": ((0.13,), (0.31,))}
 

@@ -18,6 +18,8 @@ from dynvision.data.images.reading import read_image
 from dynvision.data.images.samples import Sample
 from dynvision.errors import UnknownNameError
 
+pytestmark = pytest.mark.slow
+
 SIZE = 72
 SOURCES = ["wide.jpg", "tall.jpg", "square.jpg", "small.jpg", "grey.jpg", "drawing.png", "cmyk.jpg", "flat.png"]
 LABELS = [5, 5, 2, 2, 9, 9, 0, 0]

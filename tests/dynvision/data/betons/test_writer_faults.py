@@ -30,6 +30,8 @@ from dynvision.data.betons.writing import write_betons
 from dynvision.data.images.samples import Sample
 from dynvision.errors import DamagedFileError, DynvisionError
 
+pytestmark = pytest.mark.slow
+
 WRITE = """
 import resource, sys
 from pathlib import Path

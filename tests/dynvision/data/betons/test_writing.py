@@ -20,7 +20,7 @@ from dynvision.data.betons.spec import BetonFile, require_ffcv
 from dynvision.data.betons.writing import write_beton, write_betons
 from dynvision.data.images.samples import Sample
 from dynvision.errors import DamagedFileError, DataError, DynvisionError, MissingError
-from tests.support import flip_byte
+from tests.helpers.files import flip_byte
 
 
 def hide_ffcv(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +137,7 @@ def test_unreadable_images_are_all_named_and_nothing_is_left(beton_copy, betons)
     assert left == {"rgb.beton", "rgb.beton.json", "broken.png", "empty.png"}
 
 
+@pytest.mark.slow
 def test_writer_that_is_stuck_is_stopped_and_the_image_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(beton_watchdog, "START_TIMEOUT", 4.0)
     os.mkfifo(tmp_path / "never.png")
@@ -147,6 +148,7 @@ def test_writer_that_is_stuck_is_stopped_and_the_image_is_named(tmp_path, monkey
     assert [p.name for p in tmp_path.iterdir()] == ["never.png"]
 
 
+@pytest.mark.slow
 def test_writer_that_dies_is_reported(tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     monkeypatch.setattr(beton_watchdog, "sys", SimpleNamespace(executable=shutil.which("false"), path=sys.path))

@@ -35,7 +35,7 @@ FADED = {"batch_size": 2, "n_timesteps": 3, "stimulus_contrast": 0.5}
     [
         (PICTURES, {}, 1),
         (PICTURES, {"lazy": True}, 1),
-        (PICTURES, {"num_workers": 2}, 1),
+        pytest.param(PICTURES, {"num_workers": 2}, 1, marks=pytest.mark.slow),
         (PICTURES, {"contrast_reference": 0.5}, 0),
         (PICTURES, {"stimulus_contrast": 1.0}, 0),
         (STANDARDIZED, {}, 0),

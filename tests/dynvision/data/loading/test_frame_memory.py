@@ -68,6 +68,7 @@ def test_batches_of_these_tests_are_big_enough():
     assert all(next(iter(open_loader(show)))[0].nbytes > frame_memory._LEAST_BYTES for show in SHOWS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("show", SHOWS.values(), ids=SHOWS.keys())
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["", "channels last"])
 def test_batches_that_are_held_for_two_epochs_stay_as_they_are_and_apart(show, memory_format):
@@ -125,6 +126,7 @@ def test_what_a_caller_wrote_never_shows_in_a_later_batch(write, show):
 PARTS = st.lists(st.tuples(st.booleans(), st.integers(1, 40)), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(PARTS, st.integers(33, 71), st.sampled_from([torch.float32, torch.float16]))
 @settings(max_examples=40)
 def test_wherever_void_begins_and_ends_between_pages_it_is_void_again(parts, width, dtype):
@@ -287,6 +289,7 @@ def spoil(batch: torch.Tensor) -> None:
     batch.numpy()[...] = 7
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not forked")
 def test_forked_process_cannot_write_into_its_parents_batches():
     batch, _ = next(iter(open_loader()))
@@ -297,6 +300,7 @@ def test_forked_process_cannot_write_into_its_parents_batches():
     assert torch.equal(batch, expected()[0])
 
 
+@pytest.mark.slow
 def test_batch_that_no_memory_can_hold_says_what_to_do():
     sequence = StimulusSequence(torch.zeros(1).expand(200, 3, 512, 512), Presentation.duration(10**6, 1))
     message = r"a dense batch of \d+ MB does not fit into memory .*Use lazy=True, a smaller batch_size, or fewer time"

@@ -12,7 +12,9 @@ from dynvision.config.data import DataSource
 from dynvision.data.sources.cifar import Cifar10, Cifar100
 from dynvision.data.sources.mnist import Mnist
 from dynvision.errors import DataError, MissingError
-from tests.support import MNIST_FILES, closed_address, md5, serve_folder, write_cifar100_archive, write_mnist_files
+from tests.helpers.archives import MNIST_FILES, write_cifar100_archive, write_mnist_files
+from tests.helpers.files import md5
+from tests.helpers.servers import closed_address, serve_folder
 
 NAME = "cifar-100-python.tar.gz"
 WRONG = "0" * 32

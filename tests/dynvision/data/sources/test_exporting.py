@@ -258,6 +258,7 @@ print(export_images(images, ["ant", "bee", "cat"], folder, 6000, "raw/x:train").
 """
 
 
+@pytest.mark.slow
 def test_killed_export_is_resumed_and_ends_like_a_whole_one(tmp_path):
     def start(name: str) -> subprocess.Popen[str]:
         arguments = [sys.executable, "-c", LARGE, str(tmp_path / name)]

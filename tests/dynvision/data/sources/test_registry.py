@@ -22,7 +22,8 @@ from dynvision.errors import ConfigError
 from dynvision.paths import Paths
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from tests.support import build_chain, edit_yaml
+from tests.helpers.chains import build_chain
+from tests.helpers.configuration import edit_yaml
 
 
 @pytest.mark.parametrize("dataset", KNOWN_DATASETS)

@@ -20,7 +20,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.verifying import verify_targets
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 TEST = Target(("raw", "pets"), "test")
 

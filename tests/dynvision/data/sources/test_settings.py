@@ -10,7 +10,7 @@ import pytest
 
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from tests.support import edit_yaml
+from tests.helpers.configuration import edit_yaml
 
 MD5 = "0123456789abcdef0123456789abcdef"
 FILES_DIGEST = "b7405c7221bf5c26d4289b38b94e58d7"

@@ -1,0 +1,43 @@
+"""Running Python and the command line on a root, in a process of its own or in this one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click.testing
+
+from dynvision_assets.command_line import main
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The environment of a child process: this root, its own Dagster instance, no other setting of the project."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER_", "DYNVISION_"))}
+    return {**inherited, "DYNVISION_ROOT": str(root), "DAGSTER_HOME": str(root / ".dagster")}
+
+
+def run_python(root: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run Python on a root. The working directory is the root, so the project is imported as it is installed."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=root,
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def run_dynvision(root: Path, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a child process."""
+    return run_python(root, "-m", "dynvision_assets.command_line", *arguments, timeout=timeout)
+
+
+def call_dynvision(root: Path, *arguments: str) -> click.testing.Result:
+    """Run the command line in this process. Unexpected errors are raised."""
+    variables = {"DYNVISION_ROOT": str(root), "DAGSTER_HOME": str(root / ".dagster"), "DYNVISION_CONFIG": None}
+    runner = click.testing.CliRunner(env=variables)
+    return runner.invoke(main, list(arguments), prog_name="dynvision", catch_exceptions=False)
