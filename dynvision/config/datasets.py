@@ -20,25 +20,23 @@ class KnownDataset:
     """The facts about one dataset.
 
     Attributes:
-        source: The class that gives its images, as `module:Class` inside `dynvision.data.sources`.
         channels: The channels of its images.
         class_count: How many classes it has under a configuration.
         n_archives: How many files it is downloaded as; 0 if it is not downloaded.
     """
 
-    source: str
     channels: int
     class_count: Callable[[DataConfig], int]
     n_archives: int = 0
 
 
 KNOWN_DATASETS = {
-    "gratings": KnownDataset("gratings:Gratings", channels=3, class_count=lambda data: data.gratings.orientations),
-    "mnist": KnownDataset("mnist:Mnist", channels=1, class_count=lambda _: 10, n_archives=4),
-    "cifar10": KnownDataset("cifar:Cifar10", channels=3, class_count=lambda _: 10, n_archives=1),
-    "cifar100": KnownDataset("cifar:Cifar100", channels=3, class_count=lambda _: 100, n_archives=1),
+    "gratings": KnownDataset(channels=3, class_count=lambda data: data.gratings.orientations),
+    "mnist": KnownDataset(channels=1, class_count=lambda _: 10, n_archives=4),
+    "cifar10": KnownDataset(channels=3, class_count=lambda _: 10, n_archives=1),
+    "cifar100": KnownDataset(channels=3, class_count=lambda _: 100, n_archives=1),
 }
-"""One line for each dataset; `dynvision.data.sources.registry` finds its source through it."""
+"""The datasets of `dynvision.data.sources` about which the configuration is checked before any image exists."""
 
 
 def count_classes(data: DataConfig, dataset: str) -> int | None:

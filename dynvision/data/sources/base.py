@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,13 @@ class Source(ABC):
 
 
 class ExportedSource(Source):
-    """A source whose images this project writes to `data/raw/<dataset>/<split>`."""
+    """A source whose images this project writes to `data/raw/<dataset>/<split>`.
+
+    Attributes:
+        datasets: The datasets that it gives, by name; none if something else chooses it.
+    """
+
+    datasets: ClassVar[tuple[str, ...]] = ()
 
     @property
     def channels(self) -> int:

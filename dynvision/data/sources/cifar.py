@@ -22,6 +22,7 @@ class Cifar10(ArchiveSource):
     """
 
     name = "cifar10"
+    datasets = (name,)
     torchvision_name: ClassVar[str] = "CIFAR10"
 
     @classmethod
@@ -58,4 +59,5 @@ class Cifar100(Cifar10):
     """A hundred classes, 32 × 32 pixels."""
 
     name = "cifar100"
+    datasets = (name,)
     torchvision_name = "CIFAR100"

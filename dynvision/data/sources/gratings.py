@@ -20,6 +20,8 @@ _SPLIT_SEED = {"train": 0, "test": 1}
 class Gratings(ExportedSource):
     """Gratings that are drawn as the section `gratings` of `config_data.yaml` says."""
 
+    datasets = ("gratings",)
+
     def settings(self, split: str) -> dict[str, Any]:
         """Return the section without the number of images in the other split, and the size in pixels."""
         other_split = "test_per_class" if split == "train" else "train_per_class"

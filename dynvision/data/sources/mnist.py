@@ -23,6 +23,7 @@ class Mnist(ArchiveSource):
     """The digits 0 to 9, 28 × 28 pixels, one channel."""
 
     name = "mnist"
+    datasets = (name,)
 
     @classmethod
     def files(cls, given: DataSource) -> list[ArchiveFile]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
+from functools import cache
 
 from dynvision.config import Config
 from dynvision.config.data import DataConfig
-from dynvision.config.datasets import KNOWN_DATASETS
+from dynvision.data import sources
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.class_path import ImportedClass
 from dynvision.data.sources.found_folders import FoundFolders
 from dynvision.paths import Paths
 
-__all__ = ["find_source"]
+__all__ = ["find_source", "named_sources"]
 
 
 def find_source(dataset: str, config: Config, paths: Paths) -> ExportedSource | FoundFolders:
     """Make the source of a dataset.
 
     A mounted dataset is found where it is mounted. Otherwise the images come from the class that `data_sources` names,
-    or from the source in `KNOWN_DATASETS`. All other datasets are folders of the user's own.
+    or from the source that names the dataset itself. All other datasets are folders of the user's own.
 
     Args:
         dataset: The name of the dataset.
@@ -29,15 +31,21 @@ def find_source(dataset: str, config: Config, paths: Paths) -> ExportedSource | 
     return _source_class(dataset, config.data)(dataset, config, paths)
 
 
+@cache
+def named_sources() -> dict[str, type[ExportedSource]]:
+    """Import every module of this folder, and return the sources by the datasets that they name."""
+    found: dict[str, type[ExportedSource]] = {}
+    for module in pkgutil.iter_modules(sources.__path__):
+        for value in vars(importlib.import_module(f"{sources.__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, ExportedSource):
+                found |= dict.fromkeys(value.datasets, value)
+    return found
+
+
 def _source_class(dataset: str, data: DataConfig) -> type[ExportedSource] | type[FoundFolders]:
     if dataset in data.mounts():
         return FoundFolders
     given = data.data_sources.get(dataset)
     if given is not None and given.class_path is not None:
         return ImportedClass
-    known = KNOWN_DATASETS.get(dataset)
-    if known is None:
-        return FoundFolders
-    # The table is on a lower floor, so it names the class as text.
-    cls: type[ExportedSource] = pkgutil.resolve_name(f"{__package__}.{known.source}")
-    return cls
+    return named_sources().get(dataset, FoundFolders)

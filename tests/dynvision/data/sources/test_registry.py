@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from dynvision.config import load_config
 from dynvision.config.datasets import KNOWN_DATASETS, KnownDataset
-from dynvision.data.sources.archives import ArchiveSource, ImageSplit
+from dynvision.data import sources
+from dynvision.data.sources.archives import ArchiveSource
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.class_path import ImportedClass
 from dynvision.data.sources.found_folders import FoundFolders
-from dynvision.data.sources.registry import find_source
+from dynvision.data.sources.registry import find_source, named_sources
 from dynvision.errors import ConfigError
 from dynvision.paths import Paths
 from dynvision.targets import Target
@@ -31,7 +31,7 @@ def test_every_line_of_the_table_names_a_source_that_agrees_with_it(tmp_path, sm
     source = find_source(dataset, load_config(small_config), Paths(tmp_path))
     known = KNOWN_DATASETS[dataset]
     assert isinstance(source, ExportedSource)
-    assert type(source).__module__ == f"dynvision.data.sources.{known.source.partition(':')[0]}"
+    assert dataset in type(source).datasets
     assert (source.channels, source.class_count) == (known.channels, known.class_count(source.config.data))
     assert isinstance(source, ArchiveSource) == (known.n_archives > 0)
 
@@ -57,6 +57,7 @@ def test_mount_comes_before_a_class_and_a_class_before_the_known_datasets(tmp_pa
     assert sources == {"own": FoundFolders, "imported": ImportedClass, "gratings": FoundFolders}
 
 
+@pytest.mark.slow
 def test_known_dataset_that_is_mounted_depends_on_the_files_there_and_can_be_processed(tmp_path, small_config):
     for split in ("train", "test"):
         for index in range(3):
@@ -72,33 +73,54 @@ def test_known_dataset_that_is_mounted_depends_on_the_files_there_and_can_be_pro
     assert status.reason == f"images or classes in {tmp_path / 'disk' / 'test'} changed"
 
 
-class Squares(ExportedSource):
-    """A kind of dataset that the project does not know."""
+SQUARES = """
+import numpy as np
+from dynvision.data.sources.archives import ImageSplit
+from dynvision.data.sources.base import ExportedSource
 
-    def settings(self, split: str) -> dict[str, Any]:
+class Squares(ExportedSource):
+    datasets = ("squares",)
+
+    def settings(self, split):
         return {"shade": 100}
 
-    def open(self, split: str) -> ImageSplit:
+    def open(self, split):
         return ImageSplit(np.full((4, 8, 8), 100, np.uint8), np.array([0, 1, 1, 0]), ["dark", "light"])
+"""
 
 
 @pytest.fixture
-def with_squares(monkeypatch: pytest.MonkeyPatch, small_config: Path) -> Path:
-    """A configuration with a dataset of a new kind: a module among the sources, and a line of the table."""
-    module = types.ModuleType("dynvision.data.sources.squares")
-    module.Squares = Squares
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(KNOWN_DATASETS, "squares", KnownDataset("squares:Squares", 1, lambda _: 2))
+def with_squares(monkeypatch: pytest.MonkeyPatch, small_config: Path, tmp_path: Path) -> Iterator[Path]:
+    """A configuration with a dataset of a new kind: a module among the sources, and nothing else."""
+    folder = tmp_path / "more_sources"
+    folder.mkdir()
+    (folder / "squares.py").write_text(SQUARES)
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(folder)])
+    named_sources.cache_clear()
     edit_yaml(small_config / "config_data.yaml", lambda content: content["data_resolution"].update(squares=8))
-    return small_config
+    yield small_config
+    named_sources.cache_clear()
+    sys.modules.pop("dynvision.data.sources.squares", None)
 
 
-def test_new_kind_is_one_module_and_one_line(with_squares, tmp_path):
+@pytest.fixture
+def with_known_squares(monkeypatch: pytest.MonkeyPatch, with_squares: Path) -> Path:
+    """The same, with the facts against which the configuration is checked."""
+    monkeypatch.setitem(KNOWN_DATASETS, "squares", KnownDataset(1, lambda _: 2))
+    return with_squares
+
+
+def test_new_kind_is_one_module(with_squares, tmp_path):
     build_chain(tmp_path, with_squares, "interim/squares:test_all")
     workspace = Workspace.open(tmp_path, with_squares)
     record = workspace.read_record(Target(("raw", "squares"), "test"))
     assert record.config == {"shade": 100}
     assert [(c["name"], c["count"]) for c in record.details["classes"]] == [("dark", 2), ("light", 2)]
+    assert record.details["channels"] == 1
+
+
+def test_facts_about_a_new_kind_are_known_before_it_is_made(with_known_squares, tmp_path):
+    workspace = Workspace.open(tmp_path, with_known_squares)
     assert workspace.config.class_count("squares") == 2
     processed = Target(("processed", "squares"), "test_all")
     assert workspace.stage(processed).settings(processed)["write_mode"] == "raw"
@@ -113,7 +135,7 @@ def test_new_kind_is_one_module_and_one_line(with_squares, tmp_path):
         ({"data_sources": {"squares": {"class": "a:B"}}}, "'squares' has its own images; give the class another"),
     ],
 )
-def test_configuration_of_a_new_kind_is_checked_when_it_is_read(with_squares, change, message):
-    edit_yaml(with_squares / "config_data.yaml", lambda content: content.update(change))
+def test_configuration_of_a_new_kind_is_checked_when_it_is_read(with_known_squares, change, message):
+    edit_yaml(with_known_squares / "config_data.yaml", lambda content: content.update(change))
     with pytest.raises(ConfigError, match=message):
-        load_config(with_squares)
+        load_config(with_known_squares)
