@@ -14,8 +14,7 @@ from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
 from dynvision.workspace.building import build_targets
-from tests.helpers.chains import build_chain
-from tests.helpers.configuration import write_small_config
+from tests.helpers.chains import Chain
 from tests.helpers.recordings import KEY, change_record, change_run, read_files, show, store
 from tests.helpers.stores import damage_before_verifying
 
@@ -23,19 +22,20 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root in which everything upstream of responses is built; the configuration is in `config`."""
-    root = tmp_path_factory.mktemp("recording")
-    config = write_small_config(root / "config")
+def recordable(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root in which everything that responses are made from is built; the configuration is in `config`."""
+    root = tmp_path_factory.mktemp("recording") / "root"
+    shutil.copytree(chain.root, root, symlinks=True)
+    for folder in ("responses", "reports"):
+        shutil.rmtree(root / "data" / folder)
     change_record(root, batch_size=3)
-    build_chain(root, config, "models/rcnn/gratings:all_s0", "processed/gratings:test_all")
     return root
 
 
 @pytest.fixture
-def root(chain: Path, tmp_path: Path) -> Path:
-    """A copy of the chain, for one test."""
-    shutil.copytree(chain, tmp_path / "root", symlinks=True)
+def root(recordable: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    shutil.copytree(recordable, tmp_path / "root", symlinks=True)
     return tmp_path / "root"
 
 

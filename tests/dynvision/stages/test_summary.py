@@ -17,7 +17,7 @@ from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
 from dynvision.workspace.verifying import verify_targets
 from tests.helpers.chains import Chain, build_chain
-from tests.helpers.configuration import edit_yaml, write_small_config
+from tests.helpers.configuration import edit_yaml
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,11 @@ ONE, TWO = (Target(("summary", "contrast", name)) for name in ("rcnn_gratings", 
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory) -> Chain:
-    """A root in which two subjects are compared; not to be changed."""
-    root = tmp_path_factory.mktemp("compared")
-    config = write_small_config(root / "config")
+def compared(chain, tmp_path_factory) -> Chain:
+    """The built chain with a second subject and the comparison of both; not to be changed."""
+    root = tmp_path_factory.mktemp("compared") / "root"
+    shutil.copytree(chain.root, root, symlinks=True)
+    config = root / "config"
 
     def add_twin(content) -> None:
         content["subjects"]["twin"] = {**content["subjects"]["rcnn_gratings"], "sensor_noise": 0.5}
