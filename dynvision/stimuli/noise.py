@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import unknown_name
+from dynvision.errors import check_number, unknown_name
 
 __all__ = ["NOISE_KINDS", "NOISE_TEMPORAL", "Noise", "add_noise", "sensor_noise"]
 
@@ -58,11 +57,8 @@ class Noise:
         if self.temporal not in NOISE_TEMPORAL:
             raise unknown_name("temporal noise", self.temporal, NOISE_TEMPORAL)
         for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.99), ("spatial_scale", 0, np.inf)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
-                raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**64:
-            raise ValueError(f"the seed of noise is a whole number from 0, not {self.seed!r}")
+            check_number(name, getattr(self, name), low, high)
+        check_number("the seed of noise", self.seed, 0, 2**64 - 1, whole=True)
         if self.kind == "phase_scrambled" and self.spatial_scale > 0:
             raise ValueError("phase-scrambled noise has the image's own spatial spectrum; leave spatial_scale at 0")
 

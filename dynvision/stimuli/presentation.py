@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.errors import check_number
 from dynvision.stimuli.noise import Noise
 from dynvision.stimuli.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
 from dynvision.stimuli.timeline import describe_timeline, draw_presentation, find_showings, find_window
@@ -63,16 +62,11 @@ class Presentation:
     def __post_init__(self) -> None:
         if not self.segments or self.n_timesteps == 0:
             raise ValueError("a presentation needs at least one time step")
-        for name in ("void_value", "contrast_reference", "sensor_noise"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
-        if self.sensor_noise < 0:
-            raise ValueError(f"sensor_noise is a standard deviation and cannot be {self.sensor_noise}")
-        for name in ("noise_seed", "non_label_index"):
-            value, least = getattr(self, name), 0 if name == "noise_seed" else -(2**63)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**63:
-                raise ValueError(f"{name} must be a whole number{' from 0' if least == 0 else ''}, not {value!r}")
+        check_number("void_value", self.void_value)
+        check_number("contrast_reference", self.contrast_reference)
+        check_number("sensor_noise (a standard deviation)", self.sensor_noise, 0)
+        check_number("noise_seed", self.noise_seed, 0, 2**63 - 1, whole=True)
+        check_number("non_label_index", self.non_label_index, -(2**63), 2**63 - 1, whole=True)
         if self.dt is not None:
             count_steps("dt", 0, self.dt)
 
@@ -147,7 +141,7 @@ class Presentation:
         **settings: Any,
     ) -> Presentation:
         """Show the image `repetitions` times with `interval_duration` void steps between."""
-        check_steps("repetitions", repetitions, least=1)
+        check_number("repetitions", repetitions, 1, whole=True)
         image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
         gap = Segment(count_steps("interval_duration", interval_duration, dt))
         intro = Segment(count_steps("intro_duration", intro_duration, dt))

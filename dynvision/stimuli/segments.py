@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import nearest_name
+from dynvision.errors import check_number, nearest_name
 from dynvision.stimuli.noise import Noise
 
 __all__ = ["VOID", "Segment", "check_steps", "count_steps", "fill_trial", "read_program"]
@@ -45,10 +45,9 @@ class Segment:
 
     def __post_init__(self) -> None:
         check_steps("a segment's duration", self.steps)
-        if isinstance(self.frame, bool) or not isinstance(self.frame, (int, np.integer)) or self.frame < VOID:
-            raise ValueError(f"a segment shows an image, counted from 0, or void ({VOID}), not {self.frame!r}")
+        check_number(f"a segment's frame (an image, counted from 0, or {VOID} for void)", self.frame, VOID, whole=True)
         for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
-            _check_contrast(value)
+            check_number("contrast", value, 0, 1)
 
     def contrasts(self) -> npt.NDArray[np.float64]:
         """The contrast at each step of the segment: shape `[steps]`."""
@@ -109,8 +108,7 @@ def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 
         return int(duration)
     if isinstance(dt, bool) or not isinstance(dt, numbers.Real) or not 0 < dt < math.inf:
         raise ValueError(f"dt is the length of a time step in milliseconds, a number above 0, not {dt!r}")
-    if isinstance(duration, bool) or not isinstance(duration, numbers.Real) or not math.isfinite(duration):
-        raise ValueError(f"{name} is a duration in milliseconds, as dt is given, not {duration!r}")
+    check_number(f"{name} (a duration in milliseconds, because dt is given)", duration)
     steps = round(duration / dt)
     if abs(duration / dt - steps) > 1e-6:
         below = math.floor(duration / dt) * dt
@@ -128,8 +126,7 @@ def check_steps(name: str, steps: Any, least: int = 0) -> None:
     Raises:
         ValueError: It is no whole number, or smaller than `least`.
     """
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < least:
-        raise ValueError(f"{name} is a number of time steps, a whole number from {least}, not {steps!r}")
+    check_number(f"{name} (in time steps)", steps, least, whole=True)
     if steps > _MOST_STEPS:
         raise ValueError(f"{name} of {steps} time steps is longer than any trial ({_MOST_STEPS} at most)")
 
@@ -143,7 +140,8 @@ def _read_into(segments: list[Segment], program: Any, where: str, dt: float | No
             raise ValueError(f"{here}: a segment is {{void: steps}} or {{image: steps}}, not {entry!r}")
         if "repeat" in entry:
             _check_keys(here, entry, ("repeat", "program"))
-            times = count_steps(f"{here}: repeat", entry["repeat"], least=1)
+            times = entry["repeat"]
+            check_number(f"{here}: repeat", times, 1, whole=True)
             if "program" not in entry:
                 raise ValueError(f"{here}: what is repeated is missing: {{repeat: {times}, program: [...]}}")
             for _ in range(times):
@@ -187,8 +185,3 @@ def _check_keys(where: str, entry: Mapping[str, Any], valid: Sequence[str]) -> N
     for key in entry:
         if key not in valid:
             raise ValueError(f"{where}: unknown key '{key}'. {nearest_name(str(key), [*valid, 'void', 'repeat'])}")
-
-
-def _check_contrast(value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
-        raise ValueError(f"contrast must be a number from 0 to 1, not {value!r}")

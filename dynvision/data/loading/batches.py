@@ -54,6 +54,7 @@ class BatchMaker:
         self._checked: Presentation | None = None
         self._is_warned = False
         self._fitted: Presentation | None = None
+        self._fitted_lazy = lazy
 
     def make(self, images: Tensor, labels: Tensor, ids: npt.NDArray[np.int64]) -> Batch:
         """Show a batch.
@@ -66,9 +67,9 @@ class BatchMaker:
         if self.presentation is not self._checked and not self._is_warned:
             self._checked = self.presentation
             self._is_warned = _fades_to_zero(self.presentation) and _warn_of_black(images)
-        if self._fitted is not self.presentation:
-            self._fitted = self.presentation
+        if self._fitted is not self.presentation or self._fitted_lazy != self.lazy:
             self._check_memory(images)
+            self._fitted, self._fitted_lazy = self.presentation, self.lazy
         if self.memory.memory_format == torch.channels_last:
             images = lay_out_channels_last(images)
         sequence = StimulusSequence(images, self.presentation, ids)
@@ -93,7 +94,7 @@ class BatchMaker:
             optimize_loader_params(
                 len(images),
                 self.presentation.n_timesteps,
-                images.shape[1:],
+                images.shape[1:] if self.lazy else images.shape[-3:],
                 dtype=images.dtype,
                 batches_ahead=1,
                 lazy=self.lazy,

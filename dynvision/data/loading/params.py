@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from dynvision.errors import unknown_name
+from dynvision.errors import check_number, unknown_name
 from dynvision.system.machine import available_memory, usable_cores
 
 __all__ = ["ORDERS", "DatasetParams", "optimize_loader_params"]
@@ -90,10 +90,8 @@ def optimize_loader_params(
         ValueError: A setting is impossible, or not even one trial fits.
     """
     for name, value in (("batch_size", batch_size), ("n_timesteps", n_timesteps), ("batches_ahead", batches_ahead)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a whole number from 1, not {value!r}")
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-        raise ValueError(f"num_workers is a whole number from 0, not {num_workers!r}")
+        check_number(name, value, 1, whole=True)
+    check_number("num_workers", num_workers, 0, whole=True)
     if order not in ORDERS:
         raise unknown_name("order", order, ORDERS)
     if not isinstance(dtype, torch.dtype):
