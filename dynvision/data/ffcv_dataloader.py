@@ -158,10 +158,17 @@ def _check_settings(order: str, label_space: str, dtype: Any, counts: dict[str, 
 
 
 def _check_samples(indices: Any, count: int, path: Path) -> npt.NDArray[np.int64]:
-    samples = np.array(check_indices(indices))
+    """Return the positions of chosen samples in a file of `count`; raise if they are something else, such as a mask."""
+    samples = np.asarray(indices)
+    if samples.size == 0:
+        raise ValueError("indices is empty: there is nothing to show")
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.integer):
+        raise ValueError(
+            "indices are positions in the file, whole numbers from 0; for a mask give np.flatnonzero(mask)"
+        )
     if len(outside := samples[(samples < 0) | (samples >= count)]):
         raise ValueError(f"indices: {outside[0]} is outside {path}, whose samples are 0 to {count - 1}")
-    return samples
+    return samples.astype(np.int64)
 
 
 class FFCVStimulusLoader:
@@ -247,19 +254,3 @@ class FFCVStimulusLoader:
         finally:
             for epoch in epochs:
                 epoch.close()
-
-
-def check_indices(indices: Any) -> list[int]:
-    """Return the positions of samples as whole numbers.
-
-    Raises:
-        ValueError: If they are something else, such as a mask or fractions, or empty.
-    """
-    given = np.asarray(indices)
-    if given.size == 0:
-        raise ValueError("indices is empty: there is nothing to show")
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        raise ValueError(
-            "indices are positions in the file, whole numbers from 0; for a mask give np.flatnonzero(mask)"
-        )
-    return [int(index) for index in given]

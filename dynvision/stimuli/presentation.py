@@ -1,4 +1,4 @@
-"""Presentations: what is shown at each time step of a trial. NumPy only; no torch here."""
+"""Presentations: what is shown at each time step of a trial. NumPy only, no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dynvision.errors import check_number
 from dynvision.stimuli.noise import Noise
-from dynvision.stimuli.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
+from dynvision.stimuli.segments import VOID, Segment, check_repeats, check_steps, count_steps, fill_trial, read_program
 from dynvision.stimuli.timeline import describe_timeline, draw_presentation, find_showings, find_window
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Presentation:
         label  -1 l l l -1 -1 l l l -1 -1 -1
 
     A shown image x appears as `r + c · (x − r)` with contrast c and reference r: Michelson
-    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). Where
+    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). If
     `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
     deviation that does not scale with contrast and differs from step to step.
 
@@ -46,9 +46,12 @@ class Presentation:
         contrast_reference: Pixel value towards which contrast fades: mean grey.
         sensor_noise: Standard deviation of the added noise, in units of the (normalized) image.
         noise_seed: Seed of that noise; the same sample at the same step always gets the same noise.
-        dt: Milliseconds a step; `None` leaves time in steps.
+        dt: Milliseconds a step; `None` if time is in steps only.
 
-    The constructors take durations in steps, or in milliseconds where `dt` is given; `n_timesteps` is in steps.
+    The constructors take durations in steps, or in milliseconds if `dt` is given; `n_timesteps` is always in steps.
+
+    Raises:
+        ValueError: If there is no time step, or a setting is outside its bounds.
     """
 
     segments: tuple[Segment, ...]
@@ -141,7 +144,7 @@ class Presentation:
         **settings: Any,
     ) -> Presentation:
         """Show the image `repetitions` times with `interval_duration` void steps between."""
-        check_number("repetitions", repetitions, 1, whole=True)
+        check_repeats("repetitions", repetitions)
         image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
         gap = Segment(count_steps("interval_duration", interval_duration, dt))
         intro = Segment(count_steps("intro_duration", intro_duration, dt))
@@ -190,9 +193,12 @@ class Presentation:
             program: Segments in order: `{void: steps}`, `{image: steps}` with `contrast`, `contrast_to` (the
                 end of a linear ramp), `which: same | next | <index>` and `noise: {kind: …, ssnr: …}`, or
                 `{repeat: times, program: […]}`.
-            n_timesteps: Total length in steps; the rest is void. By default the program's own length.
+            n_timesteps: Total length in steps; the remaining steps are void. By default the program's own length.
             dt: Milliseconds a step: the program's durations are then in milliseconds.
-            settings: Any attribute of `Presentation` but `segments`.
+            settings: Any attribute of `Presentation` except `segments`.
+
+        Raises:
+            ValueError: If the program is wrong; the message says where.
         """
         segments = read_program(program, dt)
         if not segments:
@@ -207,12 +213,12 @@ class Presentation:
 
     @cached_property
     def frames(self) -> npt.NDArray[np.int64]:
-        """Which image is shown at each step: shape `[T]`, `VOID` where none is."""
+        """Which image is shown at each step: shape `[T]`, `VOID` for none."""
         return np.concatenate([np.full(s.steps, s.frame, dtype=np.int64) for s in self.segments])
 
     @cached_property
     def contrasts(self) -> npt.NDArray[np.float64]:
-        """The contrast at each step: shape `[T]`; meaningless at void steps."""
+        """The contrast at each step, in [0, 1]: shape `[T]`; meaningless at void steps."""
         return np.concatenate([s.contrasts() for s in self.segments])
 
     @cached_property
@@ -243,13 +249,16 @@ class Presentation:
         return max(1, int(self.frames.max()) + 1)
 
     def preceded_by(self, idle: int) -> Presentation:
-        """The same presentation after `idle` more void steps."""
+        """Return the same presentation after `idle` more void steps."""
         if idle == 0:
             return self
         return dataclasses.replace(self, segments=(Segment(idle), *self.segments))
 
     def step_key(self, t: int) -> tuple[Any, ...]:
-        """What is shown at step `t`: equal keys at equal times mean equal frames, and only settings that act count."""
+        """Return what is shown at step `t`: equal keys at equal times mean equal frames.
+
+        Settings without effect at this step are left out.
+        """
         sensor = (self.sensor_noise, self.noise_seed) if self.sensor_noise > 0 else ()
         if self.frames[t] == VOID:
             return (VOID, self.void_value, *sensor)
@@ -258,7 +267,7 @@ class Presentation:
         return (int(self.frames[t]), contrast, self.noises[t], *grey, *sensor)
 
     def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Labels over time, `non_label_index` in void steps.
+        """Spread labels over time, with `non_label_index` in void steps.
 
         Args:
             labels: Shape `[B]`, or `[B, K]` for several images a trial.
@@ -269,7 +278,7 @@ class Presentation:
         by_frame = np.asarray(labels)
         by_frame = by_frame if by_frame.ndim == 2 else by_frame[:, None]
         if by_frame.shape[1] < self.n_images:
-            # A trial of several images that has one label is named by it whichever image is shown.
+            # The one label of a trial with several images holds for each of them.
             by_frame = np.repeat(by_frame[:, :1], self.n_images, axis=1)
         over_time = np.full((len(labels), self.n_timesteps), self.non_label_index, dtype=np.int64)
         for start, stop, frame in self._showings:
@@ -289,5 +298,5 @@ class Presentation:
         return draw_presentation(self.frames, self.contrasts, self.dt if dt is None else dt)
 
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
-        """The steps of a named window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
+        """Find the steps of a window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
         return find_window(self.frames, name, image)

@@ -1,4 +1,4 @@
-"""Segments: the stretches that a presentation is made of. NumPy only; no torch here."""
+"""Segments: the stretches of a trial that a presentation is made of. NumPy only, no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dynvision.errors import check_number, nearest_name
 from dynvision.stimuli.noise import Noise
 
-__all__ = ["VOID", "Segment", "check_steps", "count_steps", "fill_trial", "read_program"]
+__all__ = ["VOID", "Segment", "check_repeats", "check_steps", "count_steps", "fill_trial", "read_program"]
 
 VOID = -1
 """The frame index of a step at which no image is shown."""
@@ -33,7 +33,7 @@ class Segment:
         steps: How long, in time steps.
         frame: Which image of the trial, counted from 0; `VOID` for none.
         contrast: Contrast at the first step, in [0, 1].
-        contrast_to: Contrast at the last step of a linear ramp; `None` holds `contrast`.
+        contrast_to: Contrast at the last step of a linear ramp; `None` keeps `contrast`.
         noise: Noise in the shown image, before its contrast is set.
     """
 
@@ -61,14 +61,14 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
     - `{void: 10}`: nothing is shown.
     - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next |
       <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`.
-    - `{repeat: 5, program: […]}`: the inner program again and again; `which: next` goes on from one to the next.
+    - `{repeat: 5, program: […]}`: the inner program several times; `which: next` counts on from one time to the next.
 
     Args:
         program: The segments in order.
-        dt: Milliseconds a step: durations are then in milliseconds; without it, in steps.
+        dt: Milliseconds a step, if durations are in milliseconds; by default they are in steps.
 
     Raises:
-        ValueError: A segment is not of that form; the message says which.
+        ValueError: If a segment has another form; the message says which.
     """
     segments: list[Segment] = []
     _read_into(segments, program, "program", dt)
@@ -79,7 +79,7 @@ def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, 
     """Fill a trial of `n_timesteps` steps: the segments, then void.
 
     Raises:
-        ValueError: The segments do not fit; the message says by how much.
+        ValueError: If the segments do not fit; the message says by how much.
     """
     check_steps("n_timesteps", n_timesteps, least=1)
     used = sum(segment.steps for segment in segments)
@@ -92,16 +92,16 @@ def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, 
 
 
 def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 0) -> int:
-    """How many time steps a duration lasts.
+    """Count the time steps of a duration.
 
     Args:
         name: What the duration is of, for the message.
-        duration: In milliseconds where `dt` is given, else in steps.
+        duration: In milliseconds if `dt` is given, otherwise in steps.
         dt: Milliseconds a step.
         least: The fewest steps that make sense.
 
     Raises:
-        ValueError: It is no whole number of steps, or fewer than `least`.
+        ValueError: If it is no whole number of steps, or fewer than `least`.
     """
     if dt is None:
         check_steps(name, duration, least)
@@ -121,29 +121,38 @@ def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 
 
 
 def check_steps(name: str, steps: Any, least: int = 0) -> None:
-    """Raise where a setting is no number of time steps.
+    """Raise if a setting is no number of time steps.
 
     Raises:
-        ValueError: It is no whole number, or smaller than `least`.
+        ValueError: If it is no whole number, smaller than `least`, or larger than any trial.
     """
     check_number(f"{name} (in time steps)", steps, least, whole=True)
     if steps > _MOST_STEPS:
         raise ValueError(f"{name} of {steps} time steps is longer than any trial ({_MOST_STEPS} at most)")
 
 
+def check_repeats(name: str, count: Any) -> None:
+    """Raise if a setting does not say how often something is shown.
+
+    Raises:
+        ValueError: If it is no whole number from 1, or larger than the number of steps of any trial.
+    """
+    check_number(name, count, 1, _MOST_STEPS, whole=True)
+
+
 def _read_into(segments: list[Segment], program: Any, where: str, dt: float | None) -> None:
     if isinstance(program, (str, Mapping)) or not isinstance(program, Sequence):
         raise ValueError(f"{where} is a list of segments such as {{void: 2}} and {{image: 20}}, not {program!r}")
-    for place, entry in enumerate(program):
-        here = f"{where}[{place}]"
+    for number, entry in enumerate(program):
+        here = f"{where}[{number}]"
         if not isinstance(entry, Mapping):
             raise ValueError(f"{here}: a segment is {{void: steps}} or {{image: steps}}, not {entry!r}")
         if "repeat" in entry:
             _check_keys(here, entry, ("repeat", "program"))
             times = entry["repeat"]
-            check_number(f"{here}: repeat", times, 1, whole=True)
+            check_repeats(f"{here}: repeat", times)
             if "program" not in entry:
-                raise ValueError(f"{here}: what is repeated is missing: {{repeat: {times}, program: [...]}}")
+                raise ValueError(f"{here}: the program to repeat is missing: {{repeat: {times}, program: [...]}}")
             for _ in range(times):
                 _read_into(segments, entry["program"], f"{here}.program", dt)
                 if len(segments) > _MOST_STEPS:

@@ -131,23 +131,23 @@ TRIALS = [
     (
         "StimulusDuration",
         {"tsteps": 5, "stim": -1},
-        r"stimulus_duration \(in time steps\) must be a whole number from 1, not -1",
+        r"stimulus_duration \(in time steps\) must .* from 1, not -1",
     ),
     ("StimulusDuration", {"tsteps": 5, "stim": 2, "intro": -1}, r"intro_duration \(in time steps\) must be .*not -1"),
     (
         "StimulusInterval",
         {"tsteps": 9, "stim": 2, "interval": -3},
-        r"interval_duration \(in time steps\) must be .*from 0, not -3",
+        r"interval_duration \(in time.* from 0, not -3",
     ),
     (
         "StimulusInterval",
         {"tsteps": 9, "stim": 2, "interval": 2.5},
-        r"interval_duration \(in time steps\) must be .*not 2\.5",
+        r"interval_duration \(in time.* not 2\.5",
     ),
     (
         "StimulusRepetition",
         {"tsteps": 9, "stim": 2, "repetitions": 0},
-        "repetitions must be a whole number from 1, not 0",
+        "repetitions must be .* from 1 .*, not 0",
     ),
     ("Standard", {"tsteps": 0}, r"n_timesteps \(in time steps\) must be a whole number from 1, not 0"),
     ("Standard", {"tsteps": 10**7}, r"n_timesteps of 10000000 time steps is longer than any trial"),

@@ -199,7 +199,7 @@ def test_trial_that_does_not_fit_says_how_many_steps_it_needs():
         ),
         (
             lambda: Presentation.constant(5, noise_seed=-1),
-            "noise_seed must be a whole number from 0 to 9.22337e+18, not -1",
+            "noise_seed must be a whole number from 0 to 9.2",
         ),
         (lambda: Presentation(()), "a presentation needs at least one time step"),
         (lambda: Presentation((Segment(0),)), "a presentation needs at least one time step"),

@@ -116,7 +116,7 @@ def test_program_of_more_images_than_the_dataset_has_says_what_to_do():
         ("image", "program is a list of segments such as {void: 2} and {image: 20}, not 'image'"),
         ({"image": 2}, "program is a list of segments such as {void: 2} and {image: 20}"),
         ([["image", 2]], r"program\[0\]: a segment is {void: steps} or {image: steps}, not \['image', 2\]"),
-        ([{"repeat": 2}], r"program\[0\]: what is repeated is missing: {repeat: 2, program: \[\.\.\.\]}"),
+        ([{"repeat": 2}], r"program\[0\]: the program to repeat is missing: {repeat: 2, program: \[\.\.\.\]}"),
         ([{"repeat": 0, "program": []}], r"program\[0\]: repeat must be a whole number from 1"),
         ([{"repeat": 2, "image": 2}], r"program\[0\]: unknown key 'image'"),
         ([{"repeat": 2, "program": [{"void": 1}, {"imag": 3}]}], r"program\[0\]\.program\[1\]: unknown key 'imag'"),
@@ -168,11 +168,11 @@ def test_any_whole_number_of_steps_is_understood_in_milliseconds(steps, dt):
         (lambda: Presentation.duration(10, 10, -5, dt=5), r"intro_duration \(in time steps\) must be .* not -1"),
         (
             lambda: Presentation.duration(10, "10", dt=5),
-            r"stimulus_duration \(a duration in milliseconds, because dt is given\) must be a finite number",
+            r"stimulus_duration \(a duration in milliseconds.* must be a",
         ),
         (
             lambda: Presentation.duration(10, float("nan"), dt=5),
-            r"stimulus_duration \(a duration in milliseconds, because dt is given\) must be a finite number",
+            r"stimulus_duration \(a duration in milliseconds.* must be a",
         ),
         (lambda: Presentation.duration(10, 10, dt=0), "dt is the length of a time step in milliseconds.* not 0"),
         (lambda: Presentation.constant(10, dt=float("nan")), "dt is the length of a time step.* not nan"),
