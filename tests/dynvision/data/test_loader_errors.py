@@ -1,4 +1,4 @@
-"""What cannot be shown is an error that says what is wrong and how to mend it, also from a worker process."""
+"""What cannot be shown is an error that says what is wrong and how to fix it, also from a worker process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 
 
 def assert_fails(loader: Any, kind: type[Exception], message: str) -> None:
-    """Reading fails; what the error still holds, worker processes included, is let go at once."""
+    """Check that reading fails; clear what the error still refers to, worker processes included, at once."""
     with pytest.raises(kind, match=message) as caught:
         list(loader)
     traceback.clear_frames(caught.tb)

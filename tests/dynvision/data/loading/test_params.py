@@ -1,4 +1,4 @@
-"""Loaders fit into a memory budget, say what they changed, and change no number unasked."""
+"""Loaders fit into a memory budget, say what they changed, and change no result unless they are asked to."""
 
 from __future__ import annotations
 
