@@ -41,14 +41,18 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _TORCH_ARGUMENTS = [p for p in inspect.signature(DataLoader.__init__).parameters if p not in ("self", "dataset")]
+_BATCHING = ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last")
+_READER_ARGUMENTS = [name for name in _TORCH_ARGUMENTS if name not in _BATCHING]
+"""The arguments that do not say which images a batch has; torch keeps each as an attribute of its name."""
+_WORKER_ARGUMENTS = ("prefetch_factor", "multiprocessing_context", "persistent_workers")
 
 
 class StandardDataLoader(DataLoader[Any]):
     """Shows each image at every time step.
 
-    A torch `DataLoader`: it takes all of its arguments, and in addition the settings of its
-    presentation under their full names or aliases. A batch is the stimulus `[B, T, C, H, W]` and its labels over time
-    `[B, T]` (int64). It is the caller's: no other batch shares its memory while it is held. A dense stimulus lies in
+    A torch `DataLoader`: it takes all of its arguments, and in addition the settings of its presentation under their
+    full names or aliases. A batch is the stimulus `[B, T, C, H, W]` and its labels over time `[B, T]` (int64). A batch
+    belongs to the caller: no other batch shares its memory while any part of it is in use. A dense stimulus lies in
     memory as `[T, B, C, H, W]`, so that `x[:, t]` is contiguous; over batch and time use `.reshape` or `.flatten`.
 
     Args:
@@ -58,21 +62,19 @@ class StandardDataLoader(DataLoader[Any]):
         lazy: Yield `StimulusSequence` and `LabelSequence`, whose memory does not grow with T, instead of dense tensors.
         dtype: Type of the images; by default as the dataset gives them.
         memory_format: `torch.channels_last` makes each frame `x[:, t]` channels-last.
-        images_per_trial: K, by default as many as the presentation shows. Where the dataset gives single images, a
+        images_per_trial: K, by default as many as the presentation shows. If the dataset gives single images, a
             trial's first image is the sample itself and `choose_trials` chooses the others; labels are then `[B, K]`.
         trial_seed: Seeds that choice.
-        memory_budget: Bytes that dense batches may take; more is an error that says what fits. Without it, a log line
-            says so where they take more than half of the available memory.
+        memory_budget: Bytes that dense batches may take; more is an error that says what fits. Without a budget, a log
+            line says so if batches take more than half of the available memory.
         settings: Arguments of torch's `DataLoader`, and settings of the presentation.
 
     Raises:
-        TypeError: A keyword is unknown; the message names the nearest.
-        ValueError: A setting is impossible, the dataset is empty, or images of one batch differ in size.
+        TypeError: If a keyword is unknown; the message names the nearest.
+        ValueError: If a setting is impossible, the dataset is empty, or images of one batch differ in size.
     """
 
     presentation_name: ClassVar[str] = "Standard"
-    _is_reading: bool = False
-    _read_with: int = 1
 
     def __init__(
         self,
@@ -93,49 +95,17 @@ class StandardDataLoader(DataLoader[Any]):
         chosen = resolve_presentation(presentation, name, None, own, _TORCH_ARGUMENTS)
         check_dataset(dataset, torch_arguments, dtype)
         collate = torch_arguments.pop("collate_fn", None)
-        if isinstance(collate, Collation):  # a loader made again from another's attributes, as Lightning does
+        if isinstance(collate, Collation):  # Lightning makes a loader again from another's attributes
             collate = collate.collate
         self._chooses_start = torch_arguments.get("multiprocessing_context") is None
         super().__init__(dataset, collate_fn=Collation(collate, dtype), **torch_arguments)
-        # Under the names of the arguments, as torch keeps its own: Lightning makes a loader again from them.
+        # Named like the arguments, as torch's own attributes are: Lightning makes a loader again from them.
         self.presentation, self.lazy, self.dtype, self.memory_format = chosen, lazy, dtype, memory_format
         self.images_per_trial, self.trial_seed, self.memory_budget = images_per_trial, trial_seed, memory_budget
         pinned = bool(self.pin_memory) and torch.accelerator.is_available()
         self._maker = BatchMaker(chosen, lazy, pinned, memory_format, memory_budget)
-        self._choose_trials(dataset)  # too few images are an error now and not in an epoch
-
-    @property
-    def dataset(self) -> Any:
-        """The dataset as it was given."""
-        dataset = self.__dict__["dataset"]
-        return NumberedDataset(dataset, self._choose_trials(dataset)) if self._is_reading else dataset
-
-    @dataset.setter
-    def dataset(self, dataset: Any) -> None:
-        self.__dict__["dataset"] = dataset
-
-    def _prepare_workers(self) -> None:
-        """Start workers in a way that is safe now, and start them anew where a trial has other images."""
-        if self.num_workers == 0:
-            return
-        count = count_images(self.images_per_trial, self.presentation.n_images)
-        if self._iterator is not None and count != self._read_with:
-            self._iterator = None
-        self._read_with = count
-        method = safe_start_method()
-        if self._iterator is None and self._chooses_start and method is not None:
-            _log.warning(
-                "worker processes are started by '%s', as FFCV's threads ran in this process and a fork of it may "
-                "hang; a script then needs 'if __name__ == \"__main__\":'. To fork all the same, give "
-                "multiprocessing_context='fork'.",
-                method,
-            )
-            self._chooses_start = False
-            self.multiprocessing_context = method
-
-    def _choose_trials(self, dataset: Any) -> npt.NDArray[np.int64] | None:
-        count = count_images(self.images_per_trial, self.presentation.n_images)
-        return choose_trials(len(dataset), count, self.trial_seed) if count > 1 else None
+        self._persistent: tuple[int, DataLoader[Any]] | None = None
+        self._choose_trials()  # raise here if there are too few images, not during an epoch
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names its private iterator
         maker = self._maker
@@ -150,14 +120,43 @@ class StandardDataLoader(DataLoader[Any]):
             Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's index
             in the dataset `[B]`; that of a `Subset` is the index in the whole.
         """
-        self._prepare_workers()
-        # torch's iterator takes the dataset as it finds it now; its batches then carry the samples' numbers.
-        self._is_reading = True
-        try:
-            epoch = super().__iter__()
-        finally:
-            self._is_reading = False
-        yield from epoch
+        yield from self._open_reader()
+
+    def _open_reader(self) -> DataLoader[Any]:
+        """Open torch's loader of the images with their samples' numbers, or take the one whose workers persist."""
+        count = self._count_images()
+        if self._persistent is not None and self._persistent[0] == count:
+            return self._persistent[1]
+        self._persistent = None  # ends its workers, which read trials of another size
+        if self.num_workers:
+            self._choose_start_method()
+        of_workers = () if self.num_workers else _WORKER_ARGUMENTS
+        arguments = {name: getattr(self, name) for name in _READER_ARGUMENTS if name not in of_workers}
+        dataset = NumberedDataset(self.dataset, self._choose_trials())
+        reader = DataLoader(dataset, batch_sampler=self.batch_sampler, **arguments)
+        if self.persistent_workers:
+            self._persistent = count, reader
+        return reader
+
+    def _choose_start_method(self) -> None:
+        """Start workers in a way that is safe in this process, unless the caller chose one."""
+        method = safe_start_method()
+        if self._chooses_start and method is not None:
+            _log.warning(
+                "worker processes are started by '%s', because FFCV's threads ran in this process and a fork of it may "
+                "hang; a script then needs 'if __name__ == \"__main__\":'. To fork all the same, give "
+                "multiprocessing_context='fork'.",
+                method,
+            )
+            self._chooses_start = False
+            self.multiprocessing_context = method
+
+    def _count_images(self) -> int:
+        return count_images(self.images_per_trial, self.presentation.n_images)
+
+    def _choose_trials(self) -> npt.NDArray[np.int64] | None:
+        count, dataset = self._count_images(), self.dataset
+        return choose_trials(len(dataset), count, self.trial_seed) if count > 1 else None  # type: ignore[arg-type]  # it is sized
 
 
 class StimulusDurationDataLoader(StandardDataLoader):
@@ -210,18 +209,23 @@ _LOADERS: Sequence[type[StandardDataLoader]] = (
 def get_data_loader(
     dataset: Any, dataloader: str | type[StandardDataLoader] | None = None, **settings: Any
 ) -> StandardDataLoader:
-    """Make the loader of a name, with the arguments of torch's `DataLoader` and of its presentation.
+    """Make the loader with this name, with the arguments of torch's `DataLoader` and of its presentation.
 
     Args:
         dataset: A dataset of (image, label).
         dataloader: `StimulusDuration`, `StimulusContrast` …, a loader class, or `None` for the standard one.
         settings: See `StandardDataLoader`.
+
+    Raises:
+        UnknownNameError: If no loader has this name.
+        TypeError: If a keyword is unknown, or both a presentation and a loader's name are given.
+        ValueError: If a setting is impossible.
     """
     if isinstance(dataloader, type):
         return dataloader(dataset, **settings)
     if dataloader is not None and settings.get("presentation") is not None:
         raise TypeError(f"give either presentation= or a dataloader with its settings, not both ({dataloader})")
-    by_name = {kind.presentation_name: kind for kind in _LOADERS}
+    by_name = {loader.presentation_name: loader for loader in _LOADERS}
     name = (dataloader or "Standard").removesuffix("DataLoader")
     if name not in by_name:
         raise unknown_name("dataloader", dataloader, PRESENTATIONS)
@@ -237,8 +241,7 @@ def get_train_val_loaders(
 ) -> tuple[StandardDataLoader, StandardDataLoader]:
     """Split a dataset into loaders for training, shuffled, and for validation, in order.
 
-    The split has the same share of every class in both parts where the dataset has `targets`, and
-    depends on the seed alone.
+    If the dataset has `targets`, both parts have the same share of every class. The split depends on the seed alone.
 
     Args:
         dataset: A dataset of (image, label).
@@ -246,6 +249,12 @@ def get_train_val_loaders(
         seed: Seeds the split and the order of training.
         dataloader: As for `get_data_loader`.
         settings: As for `get_data_loader`, for both.
+
+    Returns:
+        The loaders for training and for validation.
+
+    Raises:
+        ValueError: If `train_ratio` is no such share, or no class has two images.
     """
     if not 0 < train_ratio < 1:
         raise ValueError(f"train_ratio is a share between 0 and 1, not {train_ratio}")
@@ -253,7 +262,7 @@ def get_train_val_loaders(
     labels = [0] * len(dataset) if targets is None else [int(label) for label in targets]
     train, val = stratified_split(labels, train_ratio, seed)
     if not val:
-        raise ValueError("no class has two images, so nothing is left for validation; add images")
+        raise ValueError("no class has two images, so that nothing remains for validation; add images")
     order = {"shuffle": True, "generator": torch.Generator().manual_seed(seed)}
     return (
         get_data_loader(Subset(dataset, train), dataloader, **{**order, **settings}),

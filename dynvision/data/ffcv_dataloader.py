@@ -22,7 +22,7 @@ from dynvision.data.loading.ffcv_epochs import TrialLoaders, image_pipeline, ope
 from dynvision.data.loading.loader_settings import check_dtype, resolve_presentation
 from dynvision.data.loading.params import ORDERS, optimize_loader_params
 from dynvision.data.loading.trials import count_images
-from dynvision.errors import unknown_name
+from dynvision.errors import check_number, unknown_name
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
@@ -68,25 +68,25 @@ def get_ffcv_dataloader(
     Args:
         path: The file.
         batch_size: Images a batch; the last one may be smaller.
-        n_timesteps: T, where the presentation is given by settings.
+        n_timesteps: T, if the presentation is given by settings.
         num_workers: FFCV's threads, no more than there are cores; 1 is fastest for small raw images.
         resolution: Width of the images in pixels, checked against the file.
         normalize: Mean and standard deviation of each channel, for images in [0, 1].
         order: `sequential`, `random` or `quasi_random`.
         dtype: Type of the images: a floating type, or `torch.uint8` for the pixels themselves.
-        presentation: What is shown when; or else `dataloader` and `settings`.
-        dataloader: The short form: `StimulusDuration` and its like, with their settings.
+        presentation: What is shown when, instead of `dataloader` and `settings`.
+        dataloader: The short form of a presentation: `StimulusDuration`, `StimulusContrast` …, with its settings.
         lazy: Yield `StimulusSequence` and `LabelSequence` instead of dense tensors.
         label_space: `original` (the dataset's own class indices) or `group` (0, 1, 2 …).
-        indices: Only these samples, by their place in the file.
+        indices: Only these samples, by their position in the file.
         seed: Seeds a random order.
         drop_last: Leave out a smaller last batch.
-        batches_ahead: Batches that FFCV prepares in advance, fewer where they do not fit.
-        os_cache: Let the operating system cache the file; by default where it fits in the memory budget.
+        batches_ahead: Batches that FFCV prepares in advance, fewer if they do not fit.
+        os_cache: Let the operating system cache the file; by default if it fits into the memory budget.
         transforms: FFCV operations on the 8-bit images, before they are standardized, as
             `get_data_transform('ffcv_train')` gives them.
         memory_format: `torch.channels_last` makes each frame `x[:, t]` channels-last.
-        pin_memory: Batches in pinned memory, where there is an accelerator.
+        pin_memory: Put batches into pinned memory, if there is an accelerator.
         images_per_trial: K, by default as many as the presentation shows; a trial's first image is the sample itself,
             and `choose_trials` chooses the others. More than one needs `order='sequential'`.
         trial_seed: Seeds that choice.
@@ -94,71 +94,81 @@ def get_ffcv_dataloader(
         settings: Settings of the presentation, full names or aliases.
 
     Raises:
-        MissingError: The file is not there.
-        DamagedFileError: It is not the file that was written.
-        ValueError: A setting is impossible; the message says which and what is valid.
+        MissingError: If the file does not exist.
+        DamagedFileError: If it is not the file that was written.
+        ValueError: If a setting is impossible; the message says which and what is valid.
     """
     require_ffcv()
     order = str(getattr(order, "name", order)).lower()  # FFCV's own OrderOption will do
-    check_dtype(dtype)
     if isinstance(dataloader, type):
         dataloader = dataloader.presentation_name
-    if order not in ORDERS:
-        raise unknown_name("order", order, ORDERS)
-    if label_space not in LABEL_SPACES:
-        raise unknown_name("label_space", label_space, LABEL_SPACES)
-    for name, value in (("batch_size", batch_size), ("num_workers", num_workers), ("batches_ahead", batches_ahead)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a whole number from 1, not {value!r}")
+    counts = {"batch_size": batch_size, "num_workers": num_workers, "batches_ahead": batches_ahead}
+    _check_settings(order, label_space, dtype, counts)
     own = [name for name in inspect.signature(get_ffcv_dataloader).parameters if name != "settings"]
     chosen = resolve_presentation(presentation, dataloader, n_timesteps, settings, own)
     count_images(images_per_trial, chosen.n_images)
-    opened_as = file_state(Path(path))
+    path = Path(path)
+    opened_as = file_state(path)
     sidecar = verify_beton(path)
-    count, held, channels = (sidecar["file"][key] for key in ("samples", "resolution", "channels"))
-    indices = None if indices is None else check_indices(indices)
-    if outside := [index for index in (() if indices is None else indices) if not 0 <= index < count]:
-        raise ValueError(f"indices: {outside[0]} is outside {path}, whose samples are 0 to {count - 1}")
-    if resolution is not None and resolution != held:
+    file = sidecar["file"]
+    if resolution is not None and resolution != file["resolution"]:
         raise ValueError(
-            f"{path} holds images of {held} pixels, not {resolution}. Change data_resolution and rebuild it."
+            f"{path} holds images of {file['resolution']} pixels, not {resolution}. Change data_resolution and rebuild "
+            "it."
         )
+    samples = np.arange(file["samples"]) if indices is None else _check_samples(indices, file["samples"], path)
     params = optimize_loader_params(
-        min(batch_size, count if indices is None else len(indices)),
+        min(batch_size, len(samples)),
         chosen.n_timesteps,
-        (channels, held, held),
+        (file["channels"], file["resolution"], file["resolution"]),
         dtype=dtype,
         num_workers=num_workers,
         batches_ahead=batches_ahead,
         order=order,
         os_cache=os_cache is not False,
         lazy=lazy,
-        file_size=sidecar["file"]["bytes"] if os_cache is None else None,
+        file_size=file["bytes"] if os_cache is None else None,
         memory=memory_budget,
         keep_numbers=True,
     )
     if params.changes:
         _log.info("%s: %s", path, params.describe().replace("\n", "; "))
-    image = image_pipeline(sidecar["file"], normalize, dtype, transforms)
-    options: dict[str, Any] = {
-        "batch_size": batch_size,
-        "num_workers": params.num_workers,
-        "os_cache": params.os_cache,
-        "seed": seed,
-    }
-    options |= {"order": order, "indices": indices, "drop_last": drop_last, "batches_ahead": params.batches_ahead}
+    options = {"batch_size": batch_size, "order": order, "seed": seed, "drop_last": drop_last}
+    options |= {"num_workers": params.num_workers, "os_cache": params.os_cache, "batches_ahead": params.batches_ahead}
 
-    def reopen(chosen: npt.NDArray[np.int64]) -> Any:
-        image = image_pipeline(sidecar["file"], normalize, dtype, transforms)
-        return open_loader(Path(path), image, options | {"indices": chosen})
+    def read(chosen: npt.NDArray[np.int64] | None) -> Any:
+        return open_loader(path, image_pipeline(file, normalize, dtype, transforms), options | {"indices": chosen})
 
-    loader = open_loader(Path(path), image, options)
-    trials = TrialLoaders(
-        np.arange(count) if indices is None else np.asarray(indices), images_per_trial, trial_seed, reopen
+    loader = read(None if indices is None else samples)
+    trials = TrialLoaders(samples, images_per_trial, trial_seed, read)
+    maker = BatchMaker(
+        chosen, lazy, pin_memory and torch.accelerator.is_available(), memory_format, memory_budget=memory_budget
     )
-    pinned = pin_memory and torch.accelerator.is_available()
-    maker = BatchMaker(chosen, lazy, pinned, memory_format)
-    return FFCVStimulusLoader(Path(path), opened_as, loader, sidecar, maker, trials, dtype, label_space)
+    return FFCVStimulusLoader(path, opened_as, loader, sidecar, maker, trials, dtype, label_space)
+
+
+def _check_settings(order: str, label_space: str, dtype: Any, counts: dict[str, int]) -> None:
+    check_dtype(dtype)
+    if order not in ORDERS:
+        raise unknown_name("order", order, ORDERS)
+    if label_space not in LABEL_SPACES:
+        raise unknown_name("label_space", label_space, LABEL_SPACES)
+    for name, value in counts.items():
+        check_number(name, value, 1, whole=True)
+
+
+def _check_samples(indices: Any, count: int, path: Path) -> npt.NDArray[np.int64]:
+    """Return the positions of chosen samples in a file of `count`; raise if they are something else, such as a mask."""
+    samples = np.asarray(indices)
+    if samples.size == 0:
+        raise ValueError("indices is empty: there is nothing to show")
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.integer):
+        raise ValueError(
+            "indices are positions in the file, whole numbers from 0; for a mask give np.flatnonzero(mask)"
+        )
+    if len(outside := samples[(samples < 0) | (samples >= count)]):
+        raise ValueError(f"indices: {outside[0]} is outside {path}, whose samples are 0 to {count - 1}")
+    return samples.astype(np.int64)
 
 
 class FFCVStimulusLoader:
@@ -198,7 +208,7 @@ class FFCVStimulusLoader:
 
     @property
     def presentation(self) -> Presentation:
-        """What is shown when; may be changed between epochs, the loader stays compiled."""
+        """What is shown when. It may be changed between epochs without compiling the loader anew."""
         return self._maker.presentation
 
     @presentation.setter
@@ -207,7 +217,7 @@ class FFCVStimulusLoader:
 
     @property
     def lazy(self) -> bool:
-        """Whether batches are sequences; may be changed between epochs."""
+        """Whether batches are sequences. It may be changed between epochs."""
         return self._maker.lazy
 
     @lazy.setter
@@ -228,11 +238,11 @@ class FFCVStimulusLoader:
         """Iterate over the images themselves.
 
         Yields:
-            Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's place in
-            the file `[B]`.
+            Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's
+            position in the file `[B]`.
         """
-        places = self._trials.open(self._loader, self.presentation.n_images)
-        epochs = [read_epoch(loader, self.path, self._opened_as, self._dtype) for loader in places]
+        loaders = self._trials.open(self._loader, self.presentation.n_images)
+        epochs = [read_epoch(loader, self.path, self._opened_as, self._dtype) for loader in loaders]
         try:
             for images, ids in epochs[0]:
                 if len(epochs) == 1:
@@ -244,17 +254,3 @@ class FFCVStimulusLoader:
         finally:
             for epoch in epochs:
                 epoch.close()
-
-
-def check_indices(indices: Any) -> list[int]:
-    """The places of samples as whole numbers.
-
-    Raises:
-        ValueError: They are none, such as a mask or fractions, or there are none.
-    """
-    given = np.asarray(indices)
-    if given.size == 0:
-        raise ValueError("indices is empty: there is nothing to show")
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        raise ValueError("indices are places in the file, whole numbers from 0; of a mask take np.flatnonzero(mask)")
-    return [int(index) for index in given]

@@ -21,13 +21,13 @@ ARGUMENT_ALIASES = {
     "void_value": ("non_input_value", "voidinput"),
     "non_label_index": ("voidid",),
 }
-"""The names of a presentation's settings, and the short forms that are understood for each."""
+"""The names of a presentation's settings, and the short forms of each."""
 
 _CANONICAL = {alias: name for name, aliases in ARGUMENT_ALIASES.items() for alias in aliases}
 
 
 def canonical_argument(name: str) -> str:
-    """Give the full name of a presentation's setting (`stim` → `stimulus_duration`)."""
+    """Return the full name of a presentation's setting (`stim` → `stimulus_duration`)."""
     return _CANONICAL.get(name, name)
 
 
@@ -44,7 +44,7 @@ PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
 
 
 def presentation_arguments() -> list[str]:
-    """Every setting that some presentation takes, with its aliases."""
+    """List every setting that some presentation takes, with its aliases."""
     names = [p for build in PRESENTATIONS.values() for p in _settings_of(build)]
     full = list(dict.fromkeys(names))
     return full + [alias for name in full for alias in ARGUMENT_ALIASES.get(name, ())]
@@ -60,9 +60,9 @@ def make_presentation(name: str, **settings: Any) -> Presentation:
     """Build a presentation by the name of its loader, with full names or aliases for its settings.
 
     Raises:
-        UnknownNameError: There is no such loader.
-        TypeError: A setting is unknown or missing; the message names the nearest.
-        ValueError: A setting has an impossible value.
+        UnknownNameError: If no loader has this name.
+        TypeError: If a setting is unknown or missing; the message names the nearest.
+        ValueError: If a setting has an impossible value.
     """
     short = name.removesuffix("DataLoader")
     if short not in PRESENTATIONS:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import unknown_name
+from dynvision.errors import check_number, unknown_name
 
 __all__ = ["NOISE_KINDS", "NOISE_TEMPORAL", "Noise", "add_noise", "sensor_noise"]
 
@@ -21,28 +20,30 @@ NOISE_TEMPORAL: tuple[str, ...] = get_args(NoiseTemporal)
 
 _Images = npt.NDArray[np.float32]
 _MEMORY_LEFT = 0.01
-"""How much of a temporally correlated noise's past is left where its kernel is cut off."""
+"""The weight of the oldest step that temporally correlated noise still includes, relative to the newest."""
 
 
 @dataclass(frozen=True)
 class Noise:
     """Noise in a stimulus.
 
-    For gaussian, uniform and poisson noise total variance is held, and `ssnr` is the signal's share of
-    it; for salt and pepper `ssnr` is the share of pixels kept, for phase scrambling the weight of the
-    image's own phases.
+    Gaussian, uniform and poisson noise keep the total variance, and `ssnr` is the signal's share of it. For salt and
+    pepper, `ssnr` is the share of pixels that are kept; for phase scrambling, the weight of the image's own phases.
 
     Attributes:
         kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`.
         ssnr: In [0, 1]: 0 is pure noise, 1 the image.
         temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
-        persistence: Correlation from one step to the next where `temporal` is `correlated`, in [0, 0.99]: that of the
-            Gaussian field r that every noise is made of. It is r for gaussian noise, 6/π · asin(r/2) for uniform, a
-            little less than r for poisson, and 2/π · asin(r) for whether a pixel is salt or pepper. A step costs about
-            ln 0.01 / ln r fields.
+        persistence: Correlation r from one step to the next if `temporal` is `correlated`, in [0, 0.99]. It is the
+            correlation of the Gaussian field that every noise is made of: r for gaussian noise, 6/π · asin(r/2) for
+            uniform, a little less than r for poisson, and 2/π · asin(r) for whether a pixel is salt or pepper. A step
+            costs about ln 0.01 / ln r fields.
         spatial_scale: Standard deviation, in pixels, of the Gaussian by which the noise field is smoothed
             (periodic at the borders); 0 is independent pixels. Not for `phase_scrambled`.
         seed: The same sample gets the same noise for the same seed.
+
+    Raises:
+        ValueError: If a setting is outside its bounds, or the kinds do not exist.
     """
 
     kind: str
@@ -58,22 +59,19 @@ class Noise:
         if self.temporal not in NOISE_TEMPORAL:
             raise unknown_name("temporal noise", self.temporal, NOISE_TEMPORAL)
         for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.99), ("spatial_scale", 0, np.inf)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
-                raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**64:
-            raise ValueError(f"the seed of noise is a whole number from 0, not {self.seed!r}")
+            check_number(name, getattr(self, name), low, high)
+        check_number("the seed of noise", self.seed, 0, 2**64 - 1, whole=True)
         if self.kind == "phase_scrambled" and self.spatial_scale > 0:
             raise ValueError("phase-scrambled noise has the image's own spatial spectrum; leave spatial_scale at 0")
 
 
 def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], step: int) -> _Images:
-    """Show images in noise at one step.
+    """Add noise to images at one step.
 
     With the signal s, its mean μ and variance σ² over the pixels of each channel, and w = ssnr:
 
     - gaussian, uniform: ``x = μ + √w (s − μ) + √(1 − w) σ n`` with n of unit variance.
-    - salt_and_pepper: each pixel is kept with probability w, else it takes the image's lowest or highest
+    - salt_and_pepper: each pixel is kept with probability w; otherwise it takes the image's lowest or highest
       value, all channels together.
     - poisson: intensities ``I = s − min s`` are counted as photons, ``y ~ Poisson(N I) / N``, where
       ``N = ⟨I⟩ w / (σ² (1 − w))`` photons a unit give the signal the share w of the variance; then
@@ -101,11 +99,11 @@ def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], 
     signal = images.astype(np.float64)
     mean = signal.mean(axis=(2, 3), keepdims=True)
     deviation = signal.std(axis=(2, 3), keepdims=True)
-    keep, rest = np.sqrt(noise.ssnr), np.sqrt(1 - noise.ssnr)
+    keep, add = np.sqrt(noise.ssnr), np.sqrt(1 - noise.ssnr)
     if noise.kind == "gaussian":
-        noisy = mean + keep * (signal - mean) + rest * deviation * field
+        noisy = mean + keep * (signal - mean) + add * deviation * field
     elif noise.kind == "uniform":
-        noisy = mean + keep * (signal - mean) + rest * deviation * np.sqrt(12) * (_quantile(field) - 0.5)
+        noisy = mean + keep * (signal - mean) + add * deviation * np.sqrt(12) * (_quantile(field) - 0.5)
     elif noise.kind == "salt_and_pepper":
         side = _draw_field(noise, sample_ids, step, images.shape[1:], stream=2)[:, :1] > 0
         extreme = np.where(side, signal.max(axis=(1, 2, 3), keepdims=True), signal.min(axis=(1, 2, 3), keepdims=True))
@@ -145,12 +143,12 @@ def sensor_noise(sample_ids: npt.NDArray[np.int64], step: int, shape: tuple[int,
 def _draw_field(
     noise: Noise, sample_ids: npt.NDArray[np.int64], step: int, shape: tuple[int, ...], stream: int
 ) -> npt.NDArray[np.float64]:
-    """A Gaussian field of unit variance for each sample; every kind of noise is made of such fields.
+    """Draw a Gaussian field of unit variance for each sample; every kind of noise is made of such fields.
 
-    Temporal correlation is that of a first-order autoregression, as a moving average over the past
-    steps whose weights fall by `persistence` each, so that any step can be drawn by itself.
+    Correlated noise is a first-order autoregression, written as a moving average over past steps whose weights fall by
+    the factor `persistence` each, so that any step can be drawn by itself.
     """
-    # A seed of its own for each field, so that it is independent of the sensor's noise.
+    # Each field has its own seed, so that it is independent of sensor noise.
     seed = (noise.seed + stream * 0x9E3779B97F4A7C15) % 2**64
     if noise.temporal == "correlated" and noise.persistence > 0:
         past = int(np.ceil(np.log(_MEMORY_LEFT) / np.log(noise.persistence))) + 1
@@ -169,7 +167,7 @@ def _draw_field(
 
 
 def _quantile(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The standard normal distribution function: turns a Gaussian field into a uniform one."""
+    """Turn a Gaussian field into a uniform one, with the standard normal distribution function."""
     from scipy.special import ndtr
 
     uniform: npt.NDArray[np.float64] = ndtr(field)

@@ -1,11 +1,9 @@
-"""Presentations: what is shown at each time step of a trial. NumPy only; no torch here."""
+"""Presentations: what is shown at each time step of a trial. NumPy only, no torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.errors import check_number
 from dynvision.stimuli.noise import Noise
-from dynvision.stimuli.segments import VOID, Segment, check_steps, count_steps, fill_trial, read_program
+from dynvision.stimuli.segments import VOID, Segment, check_repeats, check_steps, count_steps, fill_trial, read_program
 from dynvision.stimuli.timeline import describe_timeline, draw_presentation, find_showings, find_window
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Presentation:
         label  -1 l l l -1 -1 l l l -1 -1 -1
 
     A shown image x appears as `r + c · (x − r)` with contrast c and reference r: Michelson
-    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). Where
+    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). If
     `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
     deviation that does not scale with contrast and differs from step to step.
 
@@ -47,9 +46,12 @@ class Presentation:
         contrast_reference: Pixel value towards which contrast fades: mean grey.
         sensor_noise: Standard deviation of the added noise, in units of the (normalized) image.
         noise_seed: Seed of that noise; the same sample at the same step always gets the same noise.
-        dt: Milliseconds a step; `None` leaves time in steps.
+        dt: Milliseconds a step; `None` if time is in steps only.
 
-    The constructors take durations in steps, or in milliseconds where `dt` is given; `n_timesteps` is in steps.
+    The constructors take durations in steps, or in milliseconds if `dt` is given; `n_timesteps` is always in steps.
+
+    Raises:
+        ValueError: If there is no time step, or a setting is outside its bounds.
     """
 
     segments: tuple[Segment, ...]
@@ -63,16 +65,11 @@ class Presentation:
     def __post_init__(self) -> None:
         if not self.segments or self.n_timesteps == 0:
             raise ValueError("a presentation needs at least one time step")
-        for name in ("void_value", "contrast_reference", "sensor_noise"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
-        if self.sensor_noise < 0:
-            raise ValueError(f"sensor_noise is a standard deviation and cannot be {self.sensor_noise}")
-        for name in ("noise_seed", "non_label_index"):
-            value, least = getattr(self, name), 0 if name == "noise_seed" else -(2**63)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**63:
-                raise ValueError(f"{name} must be a whole number{' from 0' if least == 0 else ''}, not {value!r}")
+        check_number("void_value", self.void_value)
+        check_number("contrast_reference", self.contrast_reference)
+        check_number("sensor_noise (a standard deviation)", self.sensor_noise, 0)
+        check_number("noise_seed", self.noise_seed, 0, 2**63 - 1, whole=True)
+        check_number("non_label_index", self.non_label_index, -(2**63), 2**63 - 1, whole=True)
         if self.dt is not None:
             count_steps("dt", 0, self.dt)
 
@@ -147,7 +144,7 @@ class Presentation:
         **settings: Any,
     ) -> Presentation:
         """Show the image `repetitions` times with `interval_duration` void steps between."""
-        check_steps("repetitions", repetitions, least=1)
+        check_repeats("repetitions", repetitions)
         image = Segment(count_steps("stimulus_duration", stimulus_duration, dt, least=1), 0, stimulus_contrast)
         gap = Segment(count_steps("interval_duration", interval_duration, dt))
         intro = Segment(count_steps("intro_duration", intro_duration, dt))
@@ -196,9 +193,12 @@ class Presentation:
             program: Segments in order: `{void: steps}`, `{image: steps}` with `contrast`, `contrast_to` (the
                 end of a linear ramp), `which: same | next | <index>` and `noise: {kind: …, ssnr: …}`, or
                 `{repeat: times, program: […]}`.
-            n_timesteps: Total length in steps; the rest is void. By default the program's own length.
+            n_timesteps: Total length in steps; the remaining steps are void. By default the program's own length.
             dt: Milliseconds a step: the program's durations are then in milliseconds.
-            settings: Any attribute of `Presentation` but `segments`.
+            settings: Any attribute of `Presentation` except `segments`.
+
+        Raises:
+            ValueError: If the program is wrong; the message says where.
         """
         segments = read_program(program, dt)
         if not segments:
@@ -213,12 +213,12 @@ class Presentation:
 
     @cached_property
     def frames(self) -> npt.NDArray[np.int64]:
-        """Which image is shown at each step: shape `[T]`, `VOID` where none is."""
+        """Which image is shown at each step: shape `[T]`, `VOID` for none."""
         return np.concatenate([np.full(s.steps, s.frame, dtype=np.int64) for s in self.segments])
 
     @cached_property
     def contrasts(self) -> npt.NDArray[np.float64]:
-        """The contrast at each step: shape `[T]`; meaningless at void steps."""
+        """The contrast at each step, in [0, 1]: shape `[T]`; meaningless at void steps."""
         return np.concatenate([s.contrasts() for s in self.segments])
 
     @cached_property
@@ -249,13 +249,16 @@ class Presentation:
         return max(1, int(self.frames.max()) + 1)
 
     def preceded_by(self, idle: int) -> Presentation:
-        """The same presentation after `idle` more void steps."""
+        """Return the same presentation after `idle` more void steps."""
         if idle == 0:
             return self
         return dataclasses.replace(self, segments=(Segment(idle), *self.segments))
 
     def step_key(self, t: int) -> tuple[Any, ...]:
-        """What is shown at step `t`: equal keys at equal times mean equal frames, and only settings that act count."""
+        """Return what is shown at step `t`: equal keys at equal times mean equal frames.
+
+        Settings without effect at this step are left out.
+        """
         sensor = (self.sensor_noise, self.noise_seed) if self.sensor_noise > 0 else ()
         if self.frames[t] == VOID:
             return (VOID, self.void_value, *sensor)
@@ -264,7 +267,7 @@ class Presentation:
         return (int(self.frames[t]), contrast, self.noises[t], *grey, *sensor)
 
     def labels(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Labels over time, `non_label_index` in void steps.
+        """Spread labels over time, with `non_label_index` in void steps.
 
         Args:
             labels: Shape `[B]`, or `[B, K]` for several images a trial.
@@ -275,7 +278,7 @@ class Presentation:
         by_frame = np.asarray(labels)
         by_frame = by_frame if by_frame.ndim == 2 else by_frame[:, None]
         if by_frame.shape[1] < self.n_images:
-            # A trial of several images that has one label is named by it whichever image is shown.
+            # The one label of a trial with several images holds for each of them.
             by_frame = np.repeat(by_frame[:, :1], self.n_images, axis=1)
         over_time = np.full((len(labels), self.n_timesteps), self.non_label_index, dtype=np.int64)
         for start, stop, frame in self._showings:
@@ -295,5 +298,5 @@ class Presentation:
         return draw_presentation(self.frames, self.contrasts, self.dt if dt is None else dt)
 
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
-        """The steps of a named window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
+        """Find the steps of a window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
         return find_window(self.frames, name, image)

@@ -1,4 +1,4 @@
-"""Segments: the stretches that a presentation is made of. NumPy only; no torch here."""
+"""Segments: the stretches of a trial that a presentation is made of. NumPy only, no torch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import nearest_name
+from dynvision.errors import check_number, nearest_name
 from dynvision.stimuli.noise import Noise
 
-__all__ = ["VOID", "Segment", "check_steps", "count_steps", "fill_trial", "read_program"]
+__all__ = ["VOID", "Segment", "check_repeats", "check_steps", "count_steps", "fill_trial", "read_program"]
 
 VOID = -1
 """The frame index of a step at which no image is shown."""
@@ -33,7 +33,7 @@ class Segment:
         steps: How long, in time steps.
         frame: Which image of the trial, counted from 0; `VOID` for none.
         contrast: Contrast at the first step, in [0, 1].
-        contrast_to: Contrast at the last step of a linear ramp; `None` holds `contrast`.
+        contrast_to: Contrast at the last step of a linear ramp; `None` keeps `contrast`.
         noise: Noise in the shown image, before its contrast is set.
     """
 
@@ -45,10 +45,9 @@ class Segment:
 
     def __post_init__(self) -> None:
         check_steps("a segment's duration", self.steps)
-        if isinstance(self.frame, bool) or not isinstance(self.frame, (int, np.integer)) or self.frame < VOID:
-            raise ValueError(f"a segment shows an image, counted from 0, or void ({VOID}), not {self.frame!r}")
+        check_number(f"a segment's frame (an image, counted from 0, or {VOID} for void)", self.frame, VOID, whole=True)
         for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
-            _check_contrast(value)
+            check_number("contrast", value, 0, 1)
 
     def contrasts(self) -> npt.NDArray[np.float64]:
         """The contrast at each step of the segment: shape `[steps]`."""
@@ -62,14 +61,14 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
     - `{void: 10}`: nothing is shown.
     - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next |
       <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`.
-    - `{repeat: 5, program: […]}`: the inner program again and again; `which: next` goes on from one to the next.
+    - `{repeat: 5, program: […]}`: the inner program several times; `which: next` counts on from one time to the next.
 
     Args:
         program: The segments in order.
-        dt: Milliseconds a step: durations are then in milliseconds; without it, in steps.
+        dt: Milliseconds a step, if durations are in milliseconds; by default they are in steps.
 
     Raises:
-        ValueError: A segment is not of that form; the message says which.
+        ValueError: If a segment has another form; the message says which.
     """
     segments: list[Segment] = []
     _read_into(segments, program, "program", dt)
@@ -80,7 +79,7 @@ def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, 
     """Fill a trial of `n_timesteps` steps: the segments, then void.
 
     Raises:
-        ValueError: The segments do not fit; the message says by how much.
+        ValueError: If the segments do not fit; the message says by how much.
     """
     check_steps("n_timesteps", n_timesteps, least=1)
     used = sum(segment.steps for segment in segments)
@@ -93,24 +92,23 @@ def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, 
 
 
 def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 0) -> int:
-    """How many time steps a duration lasts.
+    """Count the time steps of a duration.
 
     Args:
         name: What the duration is of, for the message.
-        duration: In milliseconds where `dt` is given, else in steps.
+        duration: In milliseconds if `dt` is given, otherwise in steps.
         dt: Milliseconds a step.
         least: The fewest steps that make sense.
 
     Raises:
-        ValueError: It is no whole number of steps, or fewer than `least`.
+        ValueError: If it is no whole number of steps, or fewer than `least`.
     """
     if dt is None:
         check_steps(name, duration, least)
         return int(duration)
     if isinstance(dt, bool) or not isinstance(dt, numbers.Real) or not 0 < dt < math.inf:
         raise ValueError(f"dt is the length of a time step in milliseconds, a number above 0, not {dt!r}")
-    if isinstance(duration, bool) or not isinstance(duration, numbers.Real) or not math.isfinite(duration):
-        raise ValueError(f"{name} is a duration in milliseconds, as dt is given, not {duration!r}")
+    check_number(f"{name} (a duration in milliseconds, because dt is given)", duration)
     steps = round(duration / dt)
     if abs(duration / dt - steps) > 1e-6:
         below = math.floor(duration / dt) * dt
@@ -123,29 +121,38 @@ def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 
 
 
 def check_steps(name: str, steps: Any, least: int = 0) -> None:
-    """Raise where a setting is no number of time steps.
+    """Raise if a setting is no number of time steps.
 
     Raises:
-        ValueError: It is no whole number, or smaller than `least`.
+        ValueError: If it is no whole number, smaller than `least`, or larger than any trial.
     """
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < least:
-        raise ValueError(f"{name} is a number of time steps, a whole number from {least}, not {steps!r}")
+    check_number(f"{name} (in time steps)", steps, least, whole=True)
     if steps > _MOST_STEPS:
         raise ValueError(f"{name} of {steps} time steps is longer than any trial ({_MOST_STEPS} at most)")
+
+
+def check_repeats(name: str, count: Any) -> None:
+    """Raise if a setting does not say how often something is shown.
+
+    Raises:
+        ValueError: If it is no whole number from 1, or larger than the number of steps of any trial.
+    """
+    check_number(name, count, 1, _MOST_STEPS, whole=True)
 
 
 def _read_into(segments: list[Segment], program: Any, where: str, dt: float | None) -> None:
     if isinstance(program, (str, Mapping)) or not isinstance(program, Sequence):
         raise ValueError(f"{where} is a list of segments such as {{void: 2}} and {{image: 20}}, not {program!r}")
-    for place, entry in enumerate(program):
-        here = f"{where}[{place}]"
+    for number, entry in enumerate(program):
+        here = f"{where}[{number}]"
         if not isinstance(entry, Mapping):
             raise ValueError(f"{here}: a segment is {{void: steps}} or {{image: steps}}, not {entry!r}")
         if "repeat" in entry:
             _check_keys(here, entry, ("repeat", "program"))
-            times = count_steps(f"{here}: repeat", entry["repeat"], least=1)
+            times = entry["repeat"]
+            check_repeats(f"{here}: repeat", times)
             if "program" not in entry:
-                raise ValueError(f"{here}: what is repeated is missing: {{repeat: {times}, program: [...]}}")
+                raise ValueError(f"{here}: the program to repeat is missing: {{repeat: {times}, program: [...]}}")
             for _ in range(times):
                 _read_into(segments, entry["program"], f"{here}.program", dt)
                 if len(segments) > _MOST_STEPS:
@@ -187,8 +194,3 @@ def _check_keys(where: str, entry: Mapping[str, Any], valid: Sequence[str]) -> N
     for key in entry:
         if key not in valid:
             raise ValueError(f"{where}: unknown key '{key}'. {nearest_name(str(key), [*valid, 'void', 'repeat'])}")
-
-
-def _check_contrast(value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
-        raise ValueError(f"contrast must be a number from 0 to 1, not {value!r}")

@@ -26,17 +26,17 @@ _SMALL = 1 << 28
 """A batch of fewer bytes is not compared with the available memory."""
 
 Batch = tuple[Tensor | StimulusSequence, Tensor | LabelSequence]
-"""A stimulus `[B, T, C, H, W]` and its labels over time `[B, T]`, int64; both as sequences where lazy."""
+"""A stimulus `[B, T, C, H, W]` and its labels over time `[B, T]`, int64; both as sequences if lazy."""
 
 
 class BatchMaker:
-    """Shows batches of images; both kinds of loader use it, so that they cannot differ.
+    """Shows batches of images; both loaders use it, so that they cannot differ.
 
     Args:
         presentation: What is shown when.
-        lazy: Give `StimulusSequence` and `LabelSequence` instead of dense tensors.
-        pinned: Batches are in pinned memory.
-        memory_format: `torch.channels_last` lays out each frame so.
+        lazy: Make `StimulusSequence` and `LabelSequence` instead of dense tensors.
+        pinned: Put batches into pinned memory.
+        memory_format: `torch.channels_last` makes each frame channels-last.
         memory_budget: Bytes that batches may take.
     """
 
@@ -54,6 +54,7 @@ class BatchMaker:
         self._checked: Presentation | None = None
         self._is_warned = False
         self._fitted: Presentation | None = None
+        self._fitted_lazy = lazy
 
     def make(self, images: Tensor, labels: Tensor, ids: npt.NDArray[np.int64]) -> Batch:
         """Show a batch.
@@ -62,13 +63,16 @@ class BatchMaker:
             images: Shape `[B, C, H, W]` or `[B, K, C, H, W]`; the batch's own memory.
             labels: Shape `[B]` or `[B, K]`, int64.
             ids: Which sample each trial is, shape `[B]`.
+
+        Raises:
+            ValueError: If the images cannot be shown like this, or the batch does not fit into the budget.
         """
         if self.presentation is not self._checked and not self._is_warned:
             self._checked = self.presentation
             self._is_warned = _fades_to_zero(self.presentation) and _warn_of_black(images)
-        if self._fitted is not self.presentation:
-            self._fitted = self.presentation
+        if self._fitted is not self.presentation or self._fitted_lazy != self.lazy:
             self._check_memory(images)
+            self._fitted, self._fitted_lazy = self.presentation, self.lazy
         if self.memory.memory_format == torch.channels_last:
             images = lay_out_channels_last(images)
         sequence = StimulusSequence(images, self.presentation, ids)
@@ -85,7 +89,7 @@ class BatchMaker:
         return self.memory.build(sequence), dense_labels
 
     def _check_memory(self, images: Tensor) -> None:
-        """Say what would fit, where batches take more memory than they may."""
+        """Raise or warn if batches take more memory than they may, and say what would fit."""
         size = images.nbytes * (1 if self.lazy else self.presentation.n_timesteps)
         if size < _SMALL and self.memory_budget is None:
             return
@@ -93,7 +97,7 @@ class BatchMaker:
             optimize_loader_params(
                 len(images),
                 self.presentation.n_timesteps,
-                images.shape[1:],
+                images.shape[1:] if self.lazy else images.shape[-3:],
                 dtype=images.dtype,
                 batches_ahead=1,
                 lazy=self.lazy,
@@ -107,12 +111,12 @@ class BatchMaker:
 
 
 def _fades_to_zero(show: Presentation) -> bool:
-    """Whether images are shown at a contrast that fades them towards 0."""
+    """Return whether images are shown at a contrast that fades them towards 0."""
     return show.contrast_reference == 0 and bool((show.contrasts[show.frames != VOID] != 1).any())
 
 
 def _warn_of_black(images: Tensor) -> bool:
-    """Say where contrast fades an image to black instead of grey, and whether it does."""
+    """Warn if contrast fades images to black instead of grey, and return whether it does."""
     if not images.is_floating_point() or not images.numel():
         return False
     if not (float(images.min()) >= 0 and 0 < float(images.max()) <= 1):

@@ -1,4 +1,4 @@
-"""FFCV's own loaders: opened for images of a kind, and read so that batches and threads stay the caller's."""
+"""FFCV's own loaders: opened and read such that batches and torch's threads stay the caller's."""
 
 from __future__ import annotations
 
@@ -21,36 +21,47 @@ __all__ = ["TrialLoaders", "image_pipeline", "open_loader", "read_epoch"]
 
 
 class TrialLoaders:
-    """The loaders that read the images of trials: one for each place in a trial, opened when it is needed."""
+    """The loaders that read the images of trials: one for each position in a trial, opened when it is needed.
+
+    Args:
+        samples: The samples that trials are made of, by their position in the file: shape `[N]`.
+        images_per_trial: Images a trial; by default as many as are shown.
+        seed: Seeds the choice of the further images.
+        reopen: Opens a loader of the given samples.
+    """
 
     def __init__(
         self,
-        places: npt.NDArray[np.int64],
+        samples: npt.NDArray[np.int64],
         images_per_trial: int | None,
         seed: int,
         reopen: Callable[[npt.NDArray[np.int64]], Any],
     ) -> None:
-        self.places, self.images_per_trial, self.seed, self.reopen = places, images_per_trial, seed, reopen
+        self.samples, self.images_per_trial, self.seed, self.reopen = samples, images_per_trial, seed, reopen
         self.opened: dict[tuple[int, int], Any] = {}
 
     def open(self, first: Any, shown: int) -> list[Any]:
-        """Open the loaders of each image of a trial that shows `shown` images."""
+        """Open the loaders of each image of a trial that shows `shown` images.
+
+        Raises:
+            ValueError: If a trial of several images is not read in sequence.
+        """
         count = count_images(self.images_per_trial, shown)
         if count == 1:
             return [first]
         if first.traversal_order.__class__.__name__ != "Sequential":
             raise ValueError(f"a trial of {count} images needs order='sequential', so that its images come together")
-        trials = choose_trials(len(self.places), count, self.seed)
-        for place in range(1, count):
-            if (count, place) not in self.opened:
-                self.opened[count, place] = self.reopen(self.places[trials[:, place]])
-        return [first, *(self.opened[count, place] for place in range(1, count))]
+        trials = choose_trials(len(self.samples), count, self.seed)
+        for number in range(1, count):
+            if (count, number) not in self.opened:
+                self.opened[count, number] = self.reopen(self.samples[trials[:, number]])
+        return [first, *(self.opened[count, number] for number in range(1, count))]
 
 
 def image_pipeline(
     file: dict[str, Any], normalize: Normalization | None, dtype: torch.dtype, transforms: Sequence[Any]
 ) -> list[Any]:
-    """The operations from a file's bytes to standardized tensors; the sidecar's `file` says how it is stored."""
+    """Make the operations from a file's bytes to standardized tensors; the sidecar's `file` says how it is stored."""
     threads = torch.get_num_threads()
     try:
         from ffcv.fields.decoders import CenterCropRGBImageDecoder, NDArrayDecoder, SimpleRGBImageDecoder
@@ -61,7 +72,7 @@ def image_pipeline(
         torch.set_num_threads(threads)
     channels, size = file["channels"], file["resolution"]
     table = pixel_table(channels, normalize, dtype)
-    # Numba has no half precision: such numbers travel as the integers that have their bits.
+    # Numba has no half precision: such numbers are passed as the integers with the same bits.
     bits = table.view(torch.int16) if table.dtype in (torch.float16, torch.bfloat16) else table
     decode = SimpleRGBImageDecoder() if channels == 3 else NDArrayDecoder()
     if file["write_mode"] == "bytes":  # images of many sizes: the largest square in the middle, scaled
@@ -71,7 +82,7 @@ def image_pipeline(
 
 
 def open_loader(path: Path, image: list[Any], options: dict[str, Any]) -> Any:
-    """Open FFCV's loader of a verified file, and leave torch's threads as they are."""
+    """Open FFCV's loader of a verified file, and leave torch's number of threads as it is."""
     from ffcv.fields.decoders import IntDecoder
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import ToTensor
@@ -90,7 +101,7 @@ def open_loader(path: Path, image: list[Any], options: dict[str, Any]) -> Any:
 def read_epoch(
     loader: Any, path: Path, opened_as: dict[str, int], dtype: torch.dtype
 ) -> Generator[tuple[Tensor, npt.NDArray[np.int64]], None, None]:
-    """Read one epoch of a loader of FFCV's.
+    """Read one epoch of one of FFCV's loaders.
 
     Args:
         loader: The loader.
@@ -99,15 +110,15 @@ def read_epoch(
         dtype: The type of the images.
 
     Yields:
-        Images and their places in the file, in memory of their own.
+        Images `[B, C, H, W]` and their positions in the file `[B]`, in memory of their own.
 
     Raises:
-        DamagedFileError: The file was changed or replaced meanwhile.
+        DamagedFileError: If the file was changed or replaced meanwhile.
     """
     threads = torch.get_num_threads()
     if loader.num_workers > 1:
         note_threads()
-    if file_state(path) != opened_as:  # FFCV opens it anew for every epoch
+    if file_state(path) != opened_as:  # FFCV opens it again for every epoch
         raise changed_while_read(path)
     try:
         epoch = iter(loader)
@@ -118,7 +129,7 @@ def read_epoch(
         torch.set_num_threads(threads)
         while (batch := _next_batch(epoch)) is not None:
             images, ids = batch[0].clone(), batch[1].reshape(-1).numpy().copy()
-            if is_first:  # FFCV's thread sets torch's as it starts; after that it is the user's again
+            if is_first:  # FFCV's thread sets torch's threads when it starts
                 torch.set_num_threads(threads)
                 is_first = False
             yield images.view(dtype), ids
@@ -131,7 +142,7 @@ def read_epoch(
 
 
 def _next_batch(epoch: Any) -> Any:
-    """Take the next batch; an error in FFCV's own thread must not leave us waiting for ever."""
+    """Take the next batch; do not wait forever after an error in FFCV's own thread."""
     while True:
         try:
             item = epoch.output_queue.get(timeout=1.0)
@@ -143,7 +154,7 @@ def _next_batch(epoch: Any) -> Any:
 
 
 def _close_epoch(epoch: Any) -> None:
-    """End FFCV's thread and give its memory back, also where the epoch was left early."""
+    """End FFCV's thread and give its memory back, also if the epoch was left early."""
     epoch.terminate_event.set()
     while epoch.is_alive():
         try:

@@ -25,9 +25,9 @@ class StandardizePixels(Operation):  # type: ignore[misc]  # FFCV is untyped
     Input `[B, H, W, 3]` or `[B, C, H, W]`, uint8; output `[B, C, H, W]` in the table's type.
 
     Args:
-        table: Shape `[C, 256]`: what each of a channel's pixel values becomes. Half-precision numbers
-            come as the integers that have their bits, as numba has no such type.
-        numbers: Shape `[C, 3]`, float32: scale, mean and deviation of each channel, where
+        table: Shape `[C, 256]`: the result for each pixel value of a channel. Half-precision numbers
+            are given as the integers with the same bits, because numba has no such type.
+        numbers: Shape `[C, 3]`, float32: scale, mean and deviation of each channel, if
             ``(x · scale − mean) / deviation`` gives the table to the bit; computing is faster than looking up.
         channels_last: The input has its three channels last.
     """
@@ -37,7 +37,7 @@ class StandardizePixels(Operation):  # type: ignore[misc]  # FFCV is untyped
         self.table, self.numbers, self.channels_last = np.ascontiguousarray(table), numbers, channels_last
 
     def generate_code(self) -> Callable[..., Any]:
-        """The function that FFCV compiles."""
+        """Return the function that FFCV compiles."""
         code = self._look_up() if self.numbers is None else self._compute(self.numbers)
         code.is_parallel = True  # type: ignore[attr-defined]  # how FFCV is told
         code.with_indices = True  # type: ignore[attr-defined]
@@ -71,14 +71,14 @@ class StandardizePixels(Operation):  # type: ignore[misc]  # FFCV is untyped
                 pixels, planes = images[i].reshape(-1), result[i].reshape(channels, size)
                 for channel in range(channels):
                     first = channel if channels_last else channel * size
-                    for place in range(size):
-                        planes[channel, place] = table[channel, pixels[first + place * stride]]
+                    for pixel in range(size):
+                        planes[channel, pixel] = table[channel, pixels[first + pixel * stride]]
             return result
 
         return look_up
 
     def declare_state_and_memory(self, previous_state: State) -> tuple[State, AllocationQuery | None]:
-        """The shape and type of the result."""
+        """Return the shape and type of the result."""
         shape = previous_state.shape
         if self.channels_last:
             shape = (shape[2], shape[0], shape[1])
@@ -90,13 +90,13 @@ class StandardizePixels(Operation):  # type: ignore[misc]  # FFCV is untyped
 def _compile_standardize(stride: int) -> Any:
     """Compile the arithmetic exactly as it is written: FFCV's own code is compiled to be fast and inexact.
 
-    It is called through its address, as a function compiled within FFCV's would take over FFCV's settings.
+    FFCV's code calls it through its address: if it were compiled with FFCV's code, it would take over FFCV's settings.
     """
 
     def standardize_plane(plane: Any, pixels: Any, size: int, scale: Any, mean: Any, std: Any) -> None:
-        shown, held = carray(plane, (size,)), carray(pixels, (size * stride,))
-        for place in range(size):
-            shown[place] = (np.float32(held[place * stride]) * scale - mean) / std
+        result, values = carray(plane, (size,)), carray(pixels, (size * stride,))
+        for pixel in range(size):
+            result[pixel] = (np.float32(values[pixel * stride]) * scale - mean) / std
 
     numbers = (types.float32, types.float32, types.float32)
     signature = types.void(types.CPointer(types.float32), types.CPointer(types.uint8), types.int64, *numbers)
@@ -109,4 +109,4 @@ def _compile_standardize(stride: int) -> Any:
 
 
 _compiled: list[Any] = []
-"""What was compiled stays, as its address is used."""
+"""Keeps compiled functions alive, because their addresses are in use."""

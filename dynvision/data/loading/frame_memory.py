@@ -1,4 +1,4 @@
-"""Memory for dense stimuli: used again once nobody holds it, and void frames that cost nothing."""
+"""Memory for dense stimuli: reused when nothing refers to it any more, and void frames that cost nothing."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ _HUGE_PAGE = 2 << 20
 _LEAST_BYTES = 2 * _HUGE_PAGE
 """Below this, a fresh tensor from torch's allocator is as fast."""
 _ZEROES = sys.platform == "linux"
-"""Elsewhere MADV_DONTNEED is a hint that leaves the content undefined."""
+"""On other systems MADV_DONTNEED is a hint that leaves the content undefined."""
 _KEPT = 3
-"""Blocks that wait to be used again."""
+"""The most free blocks that are kept for reuse."""
 
 
 class FrameMemory:
     """Builds dense stimuli `[B, T, C, H, W]` in memory that is used again.
 
-    Building a dense stimulus in fresh memory costs what the operating system takes to hand over its pages,
-    many times the cost of writing the images. So memory is used again, but only when no tensor, view or
-    NumPy array of it is left: a batch stays the caller's for as long as it is held, and whatever the caller
-    wrote into it is gone when the memory is used again. Every shown frame is written anew. Void frames of
-    value 0 are not written at all: their pages are given back to the operating system (`madvise`,
-    `MADV_DONTNEED`), which shows zeros there, from one shared page. Where that is not to be had, or the
-    void value is another, they are written too.
+    In fresh memory, a dense stimulus costs the time in which the operating system provides its pages, many times the
+    time of writing the images. So memory is reused, but only when no tensor, view or NumPy array refers to it any more:
+    a batch belongs to the caller for as long as any part of it exists, and what the caller wrote into it never shows
+    in another batch. Every shown frame is written again. Void frames of value 0 are not written at all: their pages
+    are given back to the operating system (`madvise`, `MADV_DONTNEED`), which then reads zeros there, from one shared
+    page. If the system does not offer this, or the void value is another, void frames are written too.
 
-    A stimulus lies in memory as `[T, B, C, H, W]`, so that a step `x[:, t]` is contiguous; use `.reshape`
-    where you would use `.view` over batch and time.
+    A stimulus lies in memory as `[T, B, C, H, W]`, so that a step `x[:, t]` is contiguous; over batch and time use
+    `.reshape` instead of `.view`.
 
     Args:
         pinned: Take fresh pinned memory from torch's allocator, which waits for copies to the GPU.
@@ -58,23 +57,27 @@ class FrameMemory:
         return {"pinned": self.pinned, "memory_format": self.memory_format}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # memory is not carried to another process
+        self.__init__(**state)  # type: ignore[misc]  # memory is not sent to another process
 
     def build(self, sequence: StimulusSequence) -> Tensor:
-        """Build the dense tensor of a sequence: shape `[B, T, C, H, W]`."""
+        """Build the dense tensor of a sequence: shape `[B, T, C, H, W]`.
+
+        Raises:
+            MemoryError: If it does not fit into memory.
+        """
         show, dtype = sequence.presentation, sequence.dtype
         batch, steps, channels, height, width = sequence.shape
         is_last = self.memory_format == torch.channels_last
-        held = (steps, batch, height, width, channels) if is_last else (steps, batch, channels, height, width)
+        layout = (steps, batch, height, width, channels) if is_last else (steps, batch, channels, height, width)
         frame_bytes = batch * channels * height * width * dtype.itemsize
         on_host = sequence.device.type == "cpu"
         if self.pinned or not on_host or steps * frame_bytes < _LEAST_BYTES:
-            flat = torch.empty(held, dtype=dtype, device=sequence.device, pin_memory=self.pinned and on_host)
+            flat = torch.empty(layout, dtype=dtype, device=sequence.device, pin_memory=self.pinned and on_host)
             zeroed: Sequence[tuple[int, int]] = ()
         else:
             void = _void_stretches(show) if show.void_value == 0 and show.sensor_noise == 0 else []
             stretches = [(start * frame_bytes, stop * frame_bytes) for start, stop in void]
-            flat = self._take(steps * frame_bytes, stretches).view(dtype).view(held)
+            flat = self._take(steps * frame_bytes, stretches).view(dtype).view(layout)
             zeroed = void
         frames = flat.permute(0, 1, 4, 2, 3) if is_last else flat
         if not zeroed:
@@ -84,7 +87,7 @@ class FrameMemory:
         return frames.transpose(0, 1)
 
     def _take(self, size: int, zeros: Sequence[tuple[int, int]]) -> Tensor:
-        """Take `size` bytes of which the stretches `zeros` are 0 and the others anything."""
+        """Take `size` bytes; the stretches `zeros` are 0, all others undefined."""
         key = (size, tuple(zeros))
         with self._lock:
             free = [block for block in self._blocks if block.is_free()]
@@ -92,14 +95,14 @@ class FrameMemory:
             for surplus in [b for b in free if b is not block][: -(_KEPT - 1)]:
                 self._blocks.remove(surplus)
             if block is None:
-                me = weakref.ref(self)  # or blocks and memory would keep each other alive
+                me = weakref.ref(self)  # otherwise blocks and memory would keep each other alive
                 block = _Block.make(size, zeros, lambda _: None if (memory := me()) is None else memory._trim())
                 self._blocks.append(block)
             return block.lend()
 
     def _trim(self) -> None:
-        """Give back what came back and is more than is kept; called when the last tensor of a loan is gone."""
-        if self._lock.acquire(blocking=False):  # whoever holds it trims, too
+        """Release free blocks beyond those that are kept; called when the last tensor of a loan is deleted."""
+        if self._lock.acquire(blocking=False):  # the thread that has the lock trims, too
             try:
                 for surplus in [block for block in self._blocks if block.is_free()][:-_KEPT]:
                     self._blocks.remove(surplus)
@@ -108,7 +111,7 @@ class FrameMemory:
 
 
 def _void_stretches(show: Presentation) -> list[tuple[int, int]]:
-    """The longest stretches of steps that are plain void."""
+    """Find the longest stretches of steps that are plain void."""
     joined: list[tuple[int, int]] = []
     for start, stop in show.runs:
         if show.frames[start] != VOID or show.sensor_noise > 0:
@@ -123,8 +126,8 @@ def _void_stretches(show: Presentation) -> list[tuple[int, int]]:
 class _Block:
     """Private pages of the process, lent to one tensor at a time.
 
-    A loan is a memoryview that the tensor's storage keeps alive: when it is gone, so is everything that
-    could still read or write the pages.
+    A loan is a memoryview that the tensor's storage keeps alive: once it is deleted, nothing can read or write the
+    pages any more.
     """
 
     key: tuple[int, tuple[tuple[int, int], ...]]
@@ -150,7 +153,7 @@ class _Block:
         start = _HUGE_PAGE + (-(address + _HUGE_PAGE + longest[0])) % _HUGE_PAGE
         lazily_zero, rewritten = [], []
         for first, last in zeros:
-            # What lies before the first and after the last frame is nobody's: round outwards there, else inwards.
+            # Bytes before the first and after the last frame are unused: round outwards there, otherwise inwards.
             low = _round(address + start + first, up=first > 0) - address
             high = _round(address + start + last, up=last == size) - address
             if not _ZEROES or high - low < _HUGE_PAGE:
@@ -163,11 +166,11 @@ class _Block:
         return cls((size, tuple(zeros)), pages, start, lazily_zero, rewritten, on_return)
 
     def is_free(self) -> bool:
-        """Whether no tensor of the last loan is left."""
+        """Return whether the last loan has ended."""
         return self._loan is None or self._loan() is None
 
     def lend(self) -> Tensor:
-        """Lend the bytes as a tensor, with zeros where they were asked for."""
+        """Lend the bytes as a tensor, with zeros in the stretches of `zeros`."""
         to_write = list(self.rewritten)
         size = self.key[0]
         for low, high in self.lazily_zero:
@@ -175,7 +178,7 @@ class _Block:
                 to_write.append((max(low, self.start), min(high, self.start + size)))
         loan = memoryview(self.pages)
         self._loan = weakref.ref(loan, self.on_return)
-        # From its own first byte on, so that saving or sending the tensor takes nothing else along.
+        # Starts at its own first byte, so that saving or sending the tensor includes nothing else.
         lent = torch.frombuffer(loan, dtype=torch.uint8, count=size, offset=self.start)
         for low, high in to_write:
             lent[low - self.start : high - self.start].zero_()

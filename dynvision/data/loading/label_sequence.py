@@ -69,7 +69,7 @@ class LabelSequence:
         """Index like the dense tensor `[B, T]`; a choice of trials alone stays a sequence.
 
         Raises:
-            IndexError: If the index is outside the trials or steps, or is none.
+            IndexError: If the index is outside the trials or steps, or no index.
         """
         if isinstance(index, tuple):
             if len(index) > 1 and is_integer(index[1]) and is_one_axis(index[0]):

@@ -1,4 +1,4 @@
-"""What a loader is given, checked before anything is read: its presentation, its dataset, its type."""
+"""Checks of a loader's arguments before anything is read: its presentation, its dataset, its type."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def resolve_presentation(
     settings: dict[str, Any],
     others: Sequence[str] = (),
 ) -> Presentation:
-    """Take a presentation as it is given, or make the one that settings describe.
+    """Return the given presentation, or make the one that settings describe.
 
     Args:
-        presentation: The presentation, or else settings.
+        presentation: The presentation, if there are no settings.
         name: The name of the loader that the settings are for.
         n_timesteps: T.
         settings: Settings of the presentation, full names or aliases.
-        others: What else the caller accepts, for naming the nearest.
+        others: The caller's other arguments, for naming the nearest.
 
     Raises:
-        TypeError: Both a presentation and settings are given, or a setting is unknown.
+        TypeError: If both a presentation and settings are given, or a setting is unknown.
     """
     for key in settings:
         if canonical_argument(key) == key and key not in _PRESENTATION_ARGUMENTS:
@@ -51,17 +51,22 @@ def resolve_presentation(
 
 
 def check_dtype(dtype: Any) -> None:
-    """Raise where a type is none of torch's.
+    """Raise if a type is not one of torch's.
 
     Raises:
-        TypeError: It is not.
+        TypeError: If it is something else.
     """
     if dtype is not None and not isinstance(dtype, torch.dtype):
         raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
 
 
 def check_dataset(dataset: Any, torch_arguments: dict[str, Any], dtype: torch.dtype | None) -> None:
-    """Raise where a dataset, or how it is batched, cannot be shown."""
+    """Raise if a dataset, or its batches, cannot be shown.
+
+    Raises:
+        TypeError: If the dataset is iterable, or `dtype` is no type of torch.
+        ValueError: If the dataset is empty, or has no batches.
+    """
     if isinstance(dataset, IterableDataset):
         raise TypeError(
             "an iterable dataset does not number its samples, which seeds their noise. Give a dataset with __len__ and "

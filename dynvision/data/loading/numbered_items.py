@@ -1,4 +1,4 @@
-"""Batches that know which samples they are made of: reading items from a dataset, and collating them."""
+"""Batches that carry the numbers of their samples: reading items from a dataset, and collating them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NumberedItems(list[Any]):
     Attributes:
         ids: Which sample each trial is, shape `[B]`.
         per_trial: How many items are a trial's images.
-        stacked: Images and labels that were read in one go; the list is then empty.
+        stacked: Images and labels that were read at once; the list is then empty.
     """
 
     ids: npt.NDArray[np.int64]
@@ -33,7 +33,7 @@ class NumberedItems(list[Any]):
 
 
 class NumberedDataset(Dataset[Any]):
-    """What torch's loader reads from: a dataset whose batches carry the samples' numbers.
+    """The dataset that torch's loader reads: its batches carry the samples' numbers.
 
     Args:
         dataset: Gives (image, label) items.
@@ -63,7 +63,7 @@ class NumberedDataset(Dataset[Any]):
         return items
 
     def _gives_trials(self, index: int) -> bool:
-        """Whether an item is a whole trial already, its images `[K, C, H, W]`."""
+        """Return whether an item is a whole trial already, with images `[K, C, H, W]`."""
         if self._is_of_trials is None:
             image, _ = _check_pair(self.dataset[index], "the dataset gives")
             self._is_of_trials = getattr(image, "ndim", 3) == 4
@@ -74,7 +74,7 @@ class Collation:
     """Makes a batch of items: images, labels, and the samples' numbers.
 
     Args:
-        collate: A user's own, which gives images and labels; by default torch's.
+        collate: The user's own function, which returns images and labels; by default torch's.
         dtype: Type of the images.
     """
 
@@ -82,10 +82,14 @@ class Collation:
         self.collate, self.dtype = collate, dtype
 
     def __call__(self, items: Any) -> tuple[Tensor, Tensor, npt.NDArray[np.int64]]:
-        """Collate.
+        """Collate the items of a batch.
 
         Returns:
             Images `[B, C, H, W]` (or `[B, K, C, H, W]`), labels `[B]` (or `[B, K]`, int64), numbers `[B]`.
+
+        Raises:
+            TypeError: If items are no pairs of an image and a label, or labels are no class indices.
+            ValueError: If images differ in size, are not one for each item, or do not fit `dtype`.
         """
         if not len(items.ids):
             raise ValueError("the batch sampler gave a batch without samples; leave empty batches out")
@@ -93,7 +97,7 @@ class Collation:
             images, labels = items.stacked or _collate_pairs(items)
         else:
             images, labels = _check_pair(self.collate(items.as_list()), "collate_fn gives")
-            images = images.clone()  # it may be a view of the dataset, and a batch is its caller's
+            images = images.clone()  # it may be a view of the dataset, and a batch belongs to the caller
         if self.dtype is not None and images.dtype != self.dtype:
             if images.is_floating_point() and not self.dtype.is_floating_point:
                 raise ValueError(f"dtype={self.dtype} would cut off the fractions of {images.dtype} images")
@@ -114,11 +118,11 @@ class Collation:
 
 
 def _number_in_whole(dataset: Any, indices: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The samples' indices in the dataset that subsets were taken from."""
+    """Return the samples' indices in the dataset that subsets were taken from."""
     numbers = list(indices)
     while type(dataset) is Subset:  # only the batch's own are looked up: there may be a million others
-        held = dataset.indices
-        numbers, dataset = [held[number] for number in numbers], dataset.dataset
+        indices_in_whole = dataset.indices
+        numbers, dataset = [indices_in_whole[number] for number in numbers], dataset.dataset
     return np.array(numbers, dtype=np.int64)
 
 
@@ -141,13 +145,13 @@ def _collate_pairs(items: Sequence[Any]) -> tuple[Tensor, Any]:
 
 def _check_pair(item: Any, what: str) -> tuple[Any, Any]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        found = f"{len(item)} values" if isinstance(item, (tuple, list)) else type(item).__name__
-        raise TypeError(f"{what} {found} where an (image, label) pair is needed")
+        given = f"{len(item)} values" if isinstance(item, (tuple, list)) else type(item).__name__
+        raise TypeError(f"{what} {given} where an (image, label) pair is needed")
     return item[0], item[1]
 
 
 def _check_label_shape(labels: Tensor, images: Tensor) -> Tensor:
-    """Labels are one class index an image: `[B]`, or `[B, K]` for images `[B, K, C, H, W]`."""
+    """Return labels as one class index an image: `[B]`, or `[B, K]` for images `[B, K, C, H, W]`."""
     if labels.dim() == 2 and labels.shape[1] == 1:
         return labels[:, 0]
     if labels.dim() == 2 and images.dim() == 5 and labels.shape[1] == images.shape[1]:
@@ -160,12 +164,12 @@ def _check_label_shape(labels: Tensor, images: Tensor) -> Tensor:
 
 def _as_labels(labels: Any) -> Tensor:
     try:
-        found = torch.as_tensor(labels)
+        numbers = torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"labels are class indices, whole numbers, not {labels!r}") from error
-    if found.is_floating_point() and not torch.equal(found, found.round()):
-        raise TypeError(f"labels are class indices, whole numbers, not {found[:3].tolist()}")
-    return found.to(torch.int64)
+    if numbers.is_floating_point() and not torch.equal(numbers, numbers.round()):
+        raise TypeError(f"labels are class indices, whole numbers, not {numbers[:3].tolist()}")
+    return numbers.to(torch.int64)
 
 
 def _as_tensor(image: Any) -> Tensor:

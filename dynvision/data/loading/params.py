@@ -1,4 +1,4 @@
-"""How much a loader may hold at once: batch size, batches ahead, workers and caching from one memory budget."""
+"""Fit a loader's batch size, batches ahead, workers and caching into one memory budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from dynvision.errors import unknown_name
+from dynvision.errors import check_number, unknown_name
 from dynvision.system.machine import available_memory, usable_cores
 
 __all__ = ["ORDERS", "DatasetParams", "optimize_loader_params"]
@@ -16,7 +16,7 @@ ORDERS = ("sequential", "random", "quasi_random")
 _SHARE = 0.5
 """The part of the available memory that a loader takes by default."""
 _HELD = 2
-"""Dense batches that exist at once: the one in use and the one being made."""
+"""Dense batches in memory at once: the one in use and the one being made."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DatasetParams:
         os_cache: Whether the operating system caches the file.
         dtype: Type of the images.
         num_workers: Threads or processes that read.
-        batch_bytes: Bytes of one batch, T included where it is dense.
+        batch_bytes: Bytes of one batch, including all time steps if it is dense.
         changes: What was changed, and why.
     """
 
@@ -44,7 +44,7 @@ class DatasetParams:
     changes: dict[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """What was changed and why, a line each."""
+        """Describe what was changed and why, one line each."""
         return "\n".join(f"{name}: {why}" for name, why in self.changes.items())
 
 
@@ -66,13 +66,13 @@ def optimize_loader_params(
 ) -> DatasetParams:
     """Fit a loader's parameters into a memory budget.
 
-    A loader holds two batches of B·T·C·H·W numbers (B·C·H·W where it is lazy), and `batches_ahead` + 2
-    batches of B·C·H·W numbers that are read ahead. Where that is more than the budget, it is lowered in this
-    order: batches ahead, the type of the images to float16, the batch size by halves. Where the file is larger
+    A loader holds two batches of B·T·C·H·W numbers (B·C·H·W if it is lazy), and `batches_ahead` + 2
+    batches of B·C·H·W numbers that are read ahead. If that is more than the budget, these are lowered in this
+    order: batches ahead, the type of the images to float16, the batch size by halves. If the file is larger
     than the budget, it is not cached, and a random order becomes quasi-random, which reads it page by page.
 
     Args:
-        batch_size: Images a batch, as wished.
+        batch_size: The wished number of images a batch.
         n_timesteps: T.
         shape: `(C, H, W)`.
         dtype: Type of the images.
@@ -81,25 +81,25 @@ def optimize_loader_params(
         order: `sequential`, `random` or `quasi_random`.
         os_cache: Whether the operating system caches the file.
         lazy: Batches are sequences, whose memory does not grow with T.
-        file_size: Bytes of the file, where there is one.
+        file_size: Bytes of the file, if there is one.
         memory: The budget in bytes; by default half of what is available.
         cores: Cores that may be used; by default those of this process.
         keep_numbers: Change only what cannot change a result: batches ahead, workers, caching.
 
     Raises:
-        ValueError: A setting is impossible, or not even one trial fits.
+        ValueError: If a setting is impossible, or not even one trial fits.
+        UnknownNameError: If there is no such order.
+        TypeError: If `dtype` is no type of torch.
     """
     for name, value in (("batch_size", batch_size), ("n_timesteps", n_timesteps), ("batches_ahead", batches_ahead)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a whole number from 1, not {value!r}")
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-        raise ValueError(f"num_workers is a whole number from 0, not {num_workers!r}")
+        check_number(name, value, 1, whole=True)
+    check_number("num_workers", num_workers, 0, whole=True)
     if order not in ORDERS:
         raise unknown_name("order", order, ORDERS)
     if not isinstance(dtype, torch.dtype):
         raise TypeError(f"dtype is a type of torch such as torch.float32, not {dtype!r}")
-    if cores is not None and cores < 1:
-        raise ValueError(f"cores is a number from 1, not {cores!r}")
+    if cores is not None:
+        check_number("cores", cores, 1)
     budget = int(available_memory() * _SHARE) if memory is None else int(memory)
     usable = usable_cores() if cores is None else cores
     changes: dict[str, str] = {}

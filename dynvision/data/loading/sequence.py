@@ -21,7 +21,7 @@ from dynvision.stimuli.segments import VOID
 __all__ = ["StimulusSequence"]
 
 _IMAGE_SEED = 0xD1B54A32D192ED03
-"""Keeps the noise of a trial's images apart: an odd number without a pattern in its bits."""
+"""Gives each image of a trial its own noise: an odd number without a pattern in its bits."""
 
 _KEPT_DRAWS = 4
 """Noisy images that a sequence keeps, so that memory does not grow with the number of its noises."""
@@ -41,8 +41,8 @@ class StimulusSequence:
         sample_ids: Which sample each trial is, shape `[B]`; seeds the noise. By default 0 … B − 1.
 
     Raises:
-        ValueError: The images have another shape, are fewer than the presentation shows, or are whole
-            numbers where the presentation needs fractions.
+        ValueError: If the images have another shape, are fewer than the presentation shows, or are whole numbers
+            although the presentation needs fractions.
     """
 
     images: Tensor
@@ -54,10 +54,10 @@ class StimulusSequence:
         dims = self.images.dim()
         if dims not in (4, 5):
             raise ValueError(f"images have the shape [B, C, H, W] or [B, K, C, H, W], not {list(self.images.shape)}")
-        held = self.images.shape[1] if dims == 5 else 1
-        if held < self.presentation.n_images:
+        count = self.images.shape[1] if dims == 5 else 1
+        if count < self.presentation.n_images:
             raise ValueError(
-                f"the presentation shows {self.presentation.n_images} images a trial, but there are {held}"
+                f"the presentation shows {self.presentation.n_images} images a trial, but there are {count}"
             )
         if not self.images.dtype.is_floating_point:
             check_whole_numbers(self.images.dtype, self.presentation)
@@ -74,12 +74,12 @@ class StimulusSequence:
 
     @property
     def device(self) -> torch.device:
-        """Where the frames are."""
+        """The device of the frames."""
         return self.images.device
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, which do not grow with T."""
+        """Bytes in memory, which do not grow with T."""
         return self.images.nbytes
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class StimulusSequence:
         Only the trials and steps that are asked for are built; `sequence[:, t]` is one frame.
 
         Raises:
-            IndexError: If the index is outside the trials or steps, or is none.
+            IndexError: If the index is outside the trials or steps, or no index.
         """
         if isinstance(index, tuple):
             return self._index_axes(index)
@@ -146,7 +146,11 @@ class StimulusSequence:
         return (self.frame(t) for t in range(self.presentation.n_timesteps))
 
     def frame(self, t: int) -> Tensor:
-        """What is shown at step `t`: shape `[B, C, H, W]`; not to be written to."""
+        """Build the frame at step `t`: shape `[B, C, H, W]`; not to be written to.
+
+        Raises:
+            IndexError: If there is no such step.
+        """
         t = check_step(t, self.presentation.n_timesteps)
         shown = self.noiseless_frame(t)
         if self.presentation.sensor_noise == 0:
@@ -155,7 +159,7 @@ class StimulusSequence:
         return add_scaled(shown, torch.from_numpy(noise), self.presentation.sensor_noise)
 
     def noiseless_frame(self, t: int) -> Tensor:
-        """The frame at step `t` before sensor noise; not to be written to."""
+        """Build the frame at step `t` without sensor noise: shape `[B, C, H, W]`; not to be written to."""
         show = self.presentation
         index, contrast = int(show.frames[t]), float(show.contrasts[t])
         image = self.images if self.images.dim() == 4 else self.images[:, max(index, 0)]
@@ -170,7 +174,7 @@ class StimulusSequence:
         return np.arange(len(self.images)) if self.sample_ids is None else self.sample_ids
 
     def _noisy_image(self, image: Tensor, index: int, t: int, noise: Noise) -> Tensor:
-        # Another image of the trial has noise of its own; static noise is drawn once and kept.
+        # Each image of the trial has its own noise; static noise is drawn once and kept.
         moves = noise.temporal != "static"
         key = (index, noise, t if moves else 0)
         if key not in self._drawn:
@@ -186,10 +190,10 @@ class StimulusSequence:
         return self._drawn[key]
 
     def dense(self) -> Tensor:
-        """The whole tensor, shape `[B, T, C, H, W]`, in memory of its own.
+        """Build the whole tensor, shape `[B, T, C, H, W]`, in memory of its own.
 
-        It lies in memory as `[T, B, C, H, W]`, so that a step `x[:, t]` is contiguous; use `.reshape`
-        where you would use `.view` over batch and time.
+        It lies in memory as `[T, B, C, H, W]`, so that a step `x[:, t]` is contiguous; over batch and time use
+        `.reshape` instead of `.view`.
         """
         batch, count, *frame = self.shape
         steps = torch.empty((count, batch, *frame), dtype=self.dtype, device=self.device)

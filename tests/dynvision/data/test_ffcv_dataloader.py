@@ -169,7 +169,7 @@ def test_other_resolution_than_the_files_is_an_error(betons):
 
 
 def test_batch_of_no_images_is_an_error(betons):
-    with pytest.raises(ValueError, match="batch_size is a whole number from 1, not 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number from 1, not 0"):
         get_ffcv_dataloader(betons.path("rgb"), 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -145,6 +146,42 @@ def test_workers_that_stay_show_the_same_in_every_epoch_also_after_one_that_was_
         break
     assert read_order(loader) == list(range(11))
     assert loader.dataset.__class__ is Slow
+
+
+def worker_numbers(loader: Any) -> set[int]:
+    """The processes that read an epoch."""
+    return {int(number) for _, labels in loader for number in labels[:, 0]}
+
+
+class Workers(Slow):
+    """Images whose label is the process that read them."""
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return IMAGES[index], os.getpid()
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_persist_if_that_is_asked_for(persistent):
+    loader = get_data_loader(Workers(), batch_size=2, num_workers=2, persistent_workers=persistent)
+    first, second = worker_numbers(loader), worker_numbers(loader)
+    assert (first == second) == persistent
+    assert os.getpid() not in first | second
+
+
+def test_dataset_stays_the_users_own_while_it_is_read():
+    data = Slow()
+    loader = get_data_loader(data, batch_size=2, presentation=SHOW)
+    batches = iter(loader)
+    next(batches)
+    assert loader.dataset is data
+    assert vars(loader)["dataset"] is data
+
+
+def test_workers_may_be_given_up_between_epochs():
+    loader = get_data_loader(Slow(), batch_size=2, presentation=SHOW, num_workers=2)
+    assert read_order(loader) == list(range(11))
+    loader.num_workers = 0
+    assert read_order(loader) == list(range(11))
 
 
 def stack_mirrored(items: list[tuple[torch.Tensor, Any]]) -> tuple[torch.Tensor, list[int]]:

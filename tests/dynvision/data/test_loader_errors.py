@@ -1,4 +1,4 @@
-"""What cannot be shown is an error that says what is wrong and how to mend it, also from a worker process."""
+"""What cannot be shown is an error that says what is wrong and how to fix it, also from a worker process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 
 
 def assert_fails(loader: Any, kind: type[Exception], message: str) -> None:
-    """Reading fails; what the error still holds, worker processes included, is let go at once."""
+    """Check that reading fails; clear what the error still refers to, worker processes included, at once."""
     with pytest.raises(kind, match=message) as caught:
         list(loader)
     traceback.clear_frames(caught.tb)
@@ -123,17 +123,33 @@ def test_fractions_are_not_silently_cut_off():
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True])
 def test_trial_of_no_images_is_an_error(count):
-    with pytest.raises(ValueError, match="images_per_trial is a whole number from 1"):
+    with pytest.raises(ValueError, match="images_per_trial must be a whole number from 1"):
         get_data_loader(DATA, images_per_trial=count)
 
 
 TRIALS = [
-    ("StimulusDuration", {"tsteps": 5, "stim": -1}, "stimulus_duration is a number of time steps.*from 1, not -1"),
-    ("StimulusDuration", {"tsteps": 5, "stim": 2, "intro": -1}, "intro_duration is a number of time steps.*not -1"),
-    ("StimulusInterval", {"tsteps": 9, "stim": 2, "interval": -3}, "interval_duration is a number.*from 0, not -3"),
-    ("StimulusInterval", {"tsteps": 9, "stim": 2, "interval": 2.5}, "interval_duration is a number.*not 2.5"),
-    ("StimulusRepetition", {"tsteps": 9, "stim": 2, "repetitions": 0}, "repetitions is a number.*from 1, not 0"),
-    ("Standard", {"tsteps": 0}, "n_timesteps is a number of time steps, a whole number from 1, not 0"),
+    (
+        "StimulusDuration",
+        {"tsteps": 5, "stim": -1},
+        r"stimulus_duration \(in time steps\) must .* from 1, not -1",
+    ),
+    ("StimulusDuration", {"tsteps": 5, "stim": 2, "intro": -1}, r"intro_duration \(in time steps\) must be .*not -1"),
+    (
+        "StimulusInterval",
+        {"tsteps": 9, "stim": 2, "interval": -3},
+        r"interval_duration \(in time.* from 0, not -3",
+    ),
+    (
+        "StimulusInterval",
+        {"tsteps": 9, "stim": 2, "interval": 2.5},
+        r"interval_duration \(in time.* not 2\.5",
+    ),
+    (
+        "StimulusRepetition",
+        {"tsteps": 9, "stim": 2, "repetitions": 0},
+        "repetitions must be .* from 1 .*, not 0",
+    ),
+    ("Standard", {"tsteps": 0}, r"n_timesteps \(in time steps\) must be a whole number from 1, not 0"),
     ("Standard", {"tsteps": 10**7}, r"n_timesteps of 10000000 time steps is longer than any trial"),
     ("StimulusContrast", {"tsteps": 5, "stim": 2, "contrast": float("nan")}, "contrast must be .* 0 to 1, not nan"),
     ("StimulusContrast", {"tsteps": 5, "stim": 2, "contrast": 1.01}, r"contrast must be .* 0 to 1, not 1\.01"),
@@ -160,7 +176,7 @@ def test_impossible_trial_is_the_same_error_on_both_paths(betons, name, settings
 @pytest.mark.parametrize("name", ["batch_size", "num_workers", "batches_ahead"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, None])
 def test_ffcv_counts_that_are_no_whole_numbers_are_errors(betons, name, value):
-    with pytest.raises(ValueError, match=f"{name} is a whole number from 1, not {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from 1, not {value}"):
         get_ffcv_dataloader(betons.path("rgb"), **{name: value})
 
 

@@ -183,18 +183,24 @@ def test_trial_that_does_not_fit_says_how_many_steps_it_needs():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Presentation.constant(0), "n_timesteps is a number of time steps, a whole number from 1, not 0"),
-        (lambda: Presentation.constant(True), "n_timesteps is a number of time steps"),
-        (lambda: Presentation.constant(2.0), "n_timesteps is a number of time steps, a whole number from 1, not 2.0"),
-        (lambda: Presentation.duration(5, 0), "stimulus_duration is a number of time steps, a whole number from 1"),
-        (lambda: Presentation.duration(5, 2, -1), "intro_duration is a number of time steps, a whole number from 0"),
-        (lambda: Presentation.interval(9, 2, 0, -1), "interval_duration is a number of time steps"),
+        (lambda: Presentation.constant(0), "n_timesteps (in time steps) must be a whole number from 1, not 0"),
+        (lambda: Presentation.constant(True), "n_timesteps (in time steps) must be a whole number"),
+        (lambda: Presentation.constant(2.0), "n_timesteps (in time steps) must be a whole number from 1, not 2.0"),
+        (lambda: Presentation.duration(5, 0), "stimulus_duration (in time steps) must be a whole number from 1"),
+        (lambda: Presentation.duration(5, 2, -1), "intro_duration (in time steps) must be a whole number from 0"),
+        (lambda: Presentation.interval(9, 2, 0, -1), "interval_duration (in time steps) must be a whole number"),
         (lambda: Presentation.constant(5, stimulus_contrast=1.5), "contrast must be a number from 0 to 1, not 1.5"),
         (lambda: Presentation.constant(5, stimulus_contrast=-0.1), "contrast must be a number from 0 to 1"),
         (lambda: Presentation.constant(5, stimulus_contrast=float("nan")), "contrast must be a number from 0 to 1"),
         (lambda: Presentation.constant(5, void_value=float("inf")), "void_value must be a finite number"),
-        (lambda: Presentation.constant(5, sensor_noise=-1.0), "sensor_noise is a standard deviation and cannot be -1"),
-        (lambda: Presentation.constant(5, noise_seed=-1), "noise_seed must be a whole number from 0, not -1"),
+        (
+            lambda: Presentation.constant(5, sensor_noise=-1.0),
+            "sensor_noise (a standard deviation) must be a number from 0, not -1",
+        ),
+        (
+            lambda: Presentation.constant(5, noise_seed=-1),
+            "noise_seed must be a whole number from 0 to 9.2",
+        ),
         (lambda: Presentation(()), "a presentation needs at least one time step"),
         (lambda: Presentation((Segment(0),)), "a presentation needs at least one time step"),
         (lambda: Presentation.from_program([{"imag": 3}]), "program[0]: unknown key 'imag'. Did you mean 'image'?"),
@@ -211,9 +217,9 @@ def test_trial_that_does_not_fit_says_how_many_steps_it_needs():
         (lambda: Presentation.from_program([{"image": 1, "which": [1]}]), "'which' is same, next or an image's index"),
         (
             lambda: Presentation.from_program([{"image": -1}]),
-            "program[0]: image is a number of time steps, a whole number from 0, not -1",
+            "program[0]: image (in time steps) must be a whole number from 0, not -1",
         ),
-        (lambda: Segment(-1), "a segment's duration is a number of time steps, a whole number from 0, not -1"),
+        (lambda: Segment(-1), "a segment's duration (in time steps) must be a whole number from 0, not -1"),
     ],
 )
 def test_impossible_setting_is_a_value_error_that_says_what_is_valid(build, message):

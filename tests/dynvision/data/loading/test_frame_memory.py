@@ -1,4 +1,4 @@
-"""Dense batches are the caller's, although their memory is used again once nobody holds it."""
+"""Dense batches belong to the caller, although their memory is reused when nothing refers to it any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loaders fit into a memory budget, say what they changed, and change no number unasked."""
+"""Loaders fit into a memory budget, say what they changed, and change no result unless they are asked to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import TensorDataset
 
+from dynvision.data.dataloader import get_data_loader
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.data.loading import params as loader_params
 from dynvision.data.loading.params import DatasetParams, available_memory, optimize_loader_params
+from dynvision.stimuli.presentation import Presentation
 
 FRAME = 3 * 10 * 10
 """Numbers in one image of these tests."""
@@ -127,7 +130,7 @@ def test_trial_that_never_fits_names_the_ways_out():
 @pytest.mark.parametrize("value", [-1, 1.5, True, "2"])
 def test_count_that_is_no_whole_number_is_an_error(name, value):
     least = 0 if name == "num_workers" else 1
-    with pytest.raises(ValueError, match=f"{name} is a whole number from {least}, not {value!r}"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from {least}, not {value!r}"):
         optimize(**{name: value})
 
 
@@ -204,6 +207,25 @@ def test_loader_logs_once_what_it_changed_and_shows_the_same(betons, caplog):
         roomy = get_ffcv_dataloader(betons.path("rgb"), 12, order="random", seed=2)
         assert read_labels(roomy) + read_labels(roomy) == shown
     assert not [r for r in caplog.records if r.name == "dynvision.data.ffcv_dataloader"]
+
+
+@pytest.mark.parametrize("opened", ["torch", "ffcv"])
+def test_presentation_that_no_longer_fits_is_an_error_in_the_next_epoch(betons, opened):
+    settings = {"batch_size": 5, "n_timesteps": 10, "memory_budget": 1_000_000}
+    data = TensorDataset(torch.zeros(12, 3, 16, 16), torch.arange(12))
+    loader = (
+        get_data_loader(data, **settings) if opened == "torch" else get_ffcv_dataloader(betons.path("rgb"), **settings)
+    )
+    assert len(list(loader)) == 3
+    loader.presentation = Presentation.constant(1000)
+    with pytest.raises(ValueError, match=r"a batch of 5 × 1000 steps × 3 × 16 × 16 .* Use lazy=True"):
+        next(iter(loader))
+    loader.lazy = True
+    assert len(list(loader)) == 3
+    loader.lazy = False
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Use lazy=True"):
+            next(iter(loader))
 
 
 def test_batch_that_does_not_fit_is_an_error_and_fits_when_lazy(betons):

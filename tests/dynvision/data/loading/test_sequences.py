@@ -1,4 +1,4 @@
-"""Sequences beside the tensors that they stand for, and inputs that have no one meaning."""
+"""Sequences compared with the tensors that they stand for, and inputs whose meaning is not clear."""
 
 from __future__ import annotations
 
