@@ -1,7 +1,7 @@
 """The sidecar of a `.beton` file, and whether the file is still the one that it describes.
 
-The sidecar is two files: `<name>.beton.json`, small, with the record and the facts of the file, and the table of samples
-`<name>.beton.samples.parquet`, whose digest the first contains. A sidecar that was written by an earlier version is one
+The sidecar is two files: `<name>.beton.json`, small, with the record and the facts of the file, and the table of
+samples `<name>.beton.samples.parquet`, whose digest the first contains. A sidecar that was written by an earlier version is one
 JSON file that contains the table.
 """
 
@@ -107,7 +107,7 @@ def read_sidecar_head(path: Path) -> dict[str, Any] | None:
         path: The `.beton` file.
 
     Returns:
-        `record` and `file`; `None` if there is no sidecar, it is not whole, or its table is missing or has another size.
+        `record` and `file`; `None` if there is no sidecar, it is not whole, or its table is missing or of another size.
     """
     return _when_settled(path, lambda: _read_head(path), lambda head: head is not None)
 
