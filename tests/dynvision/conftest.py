@@ -55,8 +55,8 @@ def betons(tmp_path_factory: pytest.TempPathFactory) -> Betons:
 
 @pytest.fixture
 def beton_copy(betons: Betons, tmp_path: Path) -> Path:
-    """A copy of `rgb.beton` with its sidecar, which a test may damage."""
-    for name in ("rgb.beton", "rgb.beton.json"):
+    """A copy of `rgb.beton` with its sidecar and its table of samples, which a test may damage."""
+    for name in ("rgb.beton", "rgb.beton.json", "rgb.beton.samples.parquet"):
         shutil.copy(betons.folder / name, tmp_path / name)
     return tmp_path / "rgb.beton"
 

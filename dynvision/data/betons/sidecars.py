@@ -1,19 +1,21 @@
-"""The sidecar of a `.beton` file, and whether the file is still the one that it describes."""
+"""The sidecar of a `.beton` file, and whether the file is still the one that it describes.
+
+The sidecar is two files: `<name>.beton.json`, small, with the record and the facts of the file, and the table of
+samples `<name>.beton.samples.parquet`, whose digest the first contains. A sidecar that was written by an earlier version is one
+JSON file that contains the table.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
+from dynvision.data.betons.sample_table import digest_old_sidecar, read_table, table_path
 from dynvision.errors import DamagedFileError, MissingError
-from dynvision.system.files import read_json, sha256_file, write_json
+from dynvision.system.files import digest_json, read_json, sha256_file, write_json
 
 __all__ = [
     "changed_while_read",
@@ -26,128 +28,140 @@ __all__ = [
     "verify_beton",
 ]
 
-Found = TypeVar("Found")
+Outcome = TypeVar("Outcome")
 
 
 def sidecar_path(path: Path) -> Path:
-    """The sidecar of a `.beton` file: `train.beton.json` beside `train.beton`."""
+    """Return the sidecar of a `.beton` file: `train.beton.json` next to `train.beton`."""
     return path.with_name(path.name + ".json")
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """Read the sidecar of a `.beton` file.
+    """Read the sidecar of a `.beton` file with its table of samples.
+
+    Returns:
+        `record`, `file` and `samples` (lists `source`, `label` and `group_label`).
 
     Raises:
-        MissingError: The file is not there.
-        DamagedFileError: The sidecar is missing or unreadable.
+        MissingError: If the file does not exist.
+        DamagedFileError: If the sidecar or its table is missing, unreadable or not as written.
     """
     if not path.is_file():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     sidecar = read_json(sidecar_path(path))
-    whole = sidecar is not None and {"record", "file", "samples"} <= sidecar.keys()
-    if sidecar is None or not whole or not {"bytes", "sha256", "samples"} <= sidecar["file"].keys():
+    if sidecar is None or not _is_complete(sidecar):
         raise DamagedFileError(
-            f"{path} has no readable sidecar {sidecar_path(path).name}, so it cannot be trusted. "
-            f"Rebuild it: dynvision make --force {path}"
+            f"{path} has no readable sidecar {sidecar_path(path).name}, so it cannot be trusted. {_advice(path)}"
         )
-    if sidecar.get("digest") is None or sidecar["digest"] != _digest(sidecar):
+    digest = digest_old_sidecar(sidecar) if "samples" in sidecar else _digest(sidecar)
+    if sidecar.get("digest") is None or sidecar["digest"] != digest:
         raise DamagedFileError(
             f"{sidecar_path(path)} is damaged: its labels, sources or settings are not those that were written. "
-            f"Rebuild it: dynvision make --force {path}"
+            f"{_advice(path)}"
         )
-    return sidecar
+    return sidecar if "samples" in sidecar else {**sidecar, "samples": _read_samples(path, sidecar["table"])}
+
+
+def _is_complete(sidecar: dict[str, Any]) -> bool:
+    """Check that a sidecar has all parts, with its table inside (as written before) or next to it."""
+    if not {"record", "file"} <= sidecar.keys() or not isinstance(sidecar["file"], dict):
+        return False
+    table = sidecar.get("table")
+    has_table = "samples" in sidecar or (isinstance(table, dict) and {"bytes", "sha256"} <= table.keys())
+    return has_table and {"bytes", "sha256", "samples"} <= sidecar["file"].keys()
+
+
+def _read_samples(path: Path, table: dict[str, Any]) -> dict[str, list[Any]]:
+    try:
+        samples = read_table(path, table["sha256"])
+    except FileNotFoundError:
+        raise DamagedFileError(
+            f"{path} has no table of samples {table_path(path).name}, so it cannot be trusted. {_advice(path)}"
+        ) from None
+    if samples is None:
+        raise DamagedFileError(
+            f"{table_path(path)} is damaged or belongs to another file: its labels and sources are not those that were "
+            f"written. {_advice(path)}"
+        )
+    return samples
+
+
+def _advice(path: Path) -> str:
+    return f"Rebuild it: dynvision make --force {path}"
 
 
 def seal_sidecar(content: dict[str, Any]) -> dict[str, Any]:
-    """Add the digest by which `read_sidecar` knows `record`, `file` and `samples` again."""
-    return {
-        "record": content["record"],
-        "file": content["file"],
-        "digest": _digest(content),
-        "samples": content["samples"],
-    }
+    """Add the digest by which `read_sidecar` recognizes `record`, `file` and `table` (see `write_table`)."""
+    sealed = {name: content[name] for name in ("record", "file", "table")}
+    return {**sealed, "digest": _digest(sealed)}
 
 
-def _digest(content: dict[str, Any]) -> str | None:
-    """A digest of all that a sidecar says; `None` where it says something impossible."""
-    try:
-        parts = [content["record"], content["file"], sorted(content["samples"])]
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-        for name, column in sorted(content["samples"].items()):  # of a million samples, in a fraction of a second
-            digest.update(f"{name},{len(column)};".encode())
-            digest.update("\0".join(column).encode() if name == "source" else np.asarray(column, np.int64).tobytes())
-    except (TypeError, ValueError, AttributeError, OverflowError):
-        return None
-    return digest.hexdigest()[:32]
+def _digest(content: dict[str, Any]) -> str:
+    return digest_json([content["record"], content["file"], content["table"]])
 
 
 def read_sidecar_head(path: Path) -> dict[str, Any] | None:
-    """Read `record` and `file` of a sidecar, and not its table of samples, which may be very long.
+    """Read the sidecar of a `.beton` file without its table of samples, which may be very long.
 
     Args:
         path: The `.beton` file.
 
     Returns:
-        Both; `None` where there is no sidecar or it is not whole.
+        `record` and `file`; `None` if there is no sidecar, it is not whole, or its table is missing or of another size.
     """
-    return _when_settled(path, lambda: _read_head(path), lambda found: found is not None)
+    return _when_settled(path, lambda: _read_head(path), lambda head: head is not None)
 
 
 def _read_head(path: Path) -> dict[str, Any] | None:
-    try:
-        with sidecar_path(path).open("rb") as file:
-            file.seek(-min(2, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            if file.read().rstrip() != b"}":
-                return None
-            file.seek(0)
-            text = b""
-            while b'"samples": {"source"' not in text and (more := file.read(1 << 18)):
-                text += more
-    except (FileNotFoundError, NotADirectoryError):
+    head = read_json(sidecar_path(path))
+    if head is None or not {"record", "file"} <= head.keys():
         return None
-    head, mark, _ = text.partition(b', "samples": {"source"')
-    try:
-        found = json.loads(head + b"}") if mark else json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and {"record", "file"} <= found.keys() else None
+    if "samples" in head:
+        return {name: value for name, value in head.items() if name != "samples"}
+    table = head.get("table")
+    is_whole = isinstance(table, dict) and table.get("bytes") == file_state(table_path(path))["bytes"]
+    return head if is_whole else None
 
 
 def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
-    """Compare a `.beton` file with its sidecar; to be called before any loader opens it.
+    """Compare a `.beton` file with its sidecar. Call this before any loader opens the file.
 
     The hash is computed once for each state of the file: size, modification time and inode of the
-    last verified state are kept beside it.
+    last verified state are kept next to it.
 
     Args:
         path: The file.
         full: Compute the hash even if the file looks unchanged since it was last verified.
 
     Returns:
-        The sidecar.
+        The sidecar, see `read_sidecar`.
 
     Raises:
-        MissingError: The file is not there.
-        DamagedFileError: It is not the file that was written.
+        MissingError: If the file does not exist.
+        DamagedFileError: If it is not the file that was written.
     """
-    place = Path(path)
-    found = _when_settled(place, lambda: _verify(place, full), lambda outcome: isinstance(outcome, dict))
-    if isinstance(found, DamagedFileError):
-        raise found
-    return found
+    file = Path(path)
+    outcome = _when_settled(file, lambda: _verify(file, full), lambda outcome: isinstance(outcome, dict))
+    if isinstance(outcome, DamagedFileError):
+        raise outcome
+    return outcome
 
 
-def _when_settled(path: Path, read: Callable[[], Found], is_whole: Callable[[Found], bool]) -> Found:
-    """Read a file and its sidecar; where they do not fit, again for as long as somebody is replacing them."""
+def _when_settled(path: Path, read: Callable[[], Outcome], is_whole: Callable[[Outcome], bool]) -> Outcome:
+    """Read a file and its sidecar. If they do not match, read again for as long as another process replaces them."""
     for _ in range(100):
-        before = (file_state(path), file_state(sidecar_path(path)))
-        found = read()
-        if is_whole(found) or before[0]["bytes"] < 0:
-            return found
+        before = _states(path)
+        outcome = read()
+        if is_whole(outcome) or before[0]["bytes"] < 0:
+            return outcome
         time.sleep(0.02)
-        if (file_state(path), file_state(sidecar_path(path))) == before:
-            return found
-    return found
+        if _states(path) == before:
+            return outcome
+    return outcome
+
+
+def _states(path: Path) -> list[dict[str, int]]:
+    return [file_state(file) for file in (path, table_path(path), sidecar_path(path))]
 
 
 def _verify(path: Path, full: bool) -> dict[str, Any] | DamagedFileError:
@@ -161,22 +175,21 @@ def _compare(path: Path, full: bool) -> dict[str, Any]:
     sidecar = read_sidecar(path)
     expected = sidecar["file"]
     stat = path.stat()
-    advice = f"Rebuild it: dynvision make --force {path}"
     if stat.st_size != expected["bytes"]:
         raise DamagedFileError(
-            f"{path} is damaged: it has {stat.st_size} bytes where {expected['bytes']} were written. {advice}"
+            f"{path} is damaged: it has {stat.st_size} bytes where {expected['bytes']} were written. {_advice(path)}"
         )
     state = {"sha256": expected["sha256"], **file_state(path)}
     if not full and read_json(_note(path)) == state:
         return sidecar
     if sha256_file(path) != expected["sha256"]:
-        raise DamagedFileError(f"{path} is damaged: its contents are not those that were written. {advice}")
+        raise DamagedFileError(f"{path} is damaged: its contents are not those that were written. {_advice(path)}")
     remember_verified(path, expected["sha256"])
     return sidecar
 
 
 def remember_verified(path: Path, sha256: str) -> None:
-    """Note beside a file that it holds what was written, for as long as its state does not change."""
+    """Note next to a file that it contains what was written; the note counts until the file's state changes."""
     if os.access(path.parent, os.W_OK):
         write_json(_note(path), {"sha256": sha256, **file_state(path)})
 
@@ -186,7 +199,11 @@ def _note(path: Path) -> Path:
 
 
 def file_state(path: Path) -> dict[str, int]:
-    """What tells that a file was changed or replaced: size, modification time and inode."""
+    """Return size, modification time and inode of a file: one of them differs after a change or a replacement.
+
+    Returns:
+        `bytes`, `mtime_ns` and `inode`; only `bytes`, as -1, if there is no such file.
+    """
     try:
         stat = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -195,7 +212,7 @@ def file_state(path: Path) -> dict[str, int]:
 
 
 def changed_while_read(path: Path) -> DamagedFileError:
-    """The error of a file that is not any more what it was when it was opened."""
+    """Make the error of a file that changed after it was opened."""
     return DamagedFileError(
         f"{path} was changed or replaced while it was read, so nothing that was read of it counts. Check it "
         f"(dynvision verify {path}), then run this again."

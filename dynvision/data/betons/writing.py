@@ -1,8 +1,9 @@
-"""`.beton` files that are whole and checked: written beside, verified, given a sidecar, renamed.
+"""Write `.beton` files that are whole and checked: under a temporary name first, verified, then renamed.
 
-The format itself has no checksum, and a damaged file can return black images or end the process,
-so a file is opened only after it has been compared with its sidecar `<name>.beton.json`. FFCV's own writer
-is not used: it hangs where an image, a worker or the disk fails (see `beton_format`).
+The format itself has no checksum, and a damaged file can return black images or end the process. So each file has a
+sidecar `<name>.beton.json` with its digest and a table of its samples (see `sidecars`), and is opened only after it has
+been compared with them. FFCV's own writer is not used, because it hangs if an image, a worker or the disk fails (see
+`layout`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.data.betons.sidecars import (
-    remember_verified,
-    seal_sidecar,
-    sidecar_path,
-)
+from dynvision.data.betons.sample_table import table_path, write_table
+from dynvision.data.betons.sidecars import remember_verified, seal_sidecar, sidecar_path
 from dynvision.data.betons.spec import LEAST_SHARE, WRITE_MODES, BetonFile, require_ffcv
 from dynvision.data.betons.watchdog import run_writer
 from dynvision.data.images.samples import Sample
@@ -102,15 +100,12 @@ def write_betons(
             for file, fact, temporary in zip(files, facts, temporaries, strict=True)
         ]
         for sidecar, temporary in zip(sidecars, temporaries, strict=True):
-            beside = sidecar_path(temporary)
-            write_json(beside, seal_sidecar(sidecar), indent=None)
+            table = write_table(temporary, sidecar["samples"])
+            write_json(sidecar_path(temporary), seal_sidecar({**sidecar, "table": table}), indent=None)
             if sha256_file(temporary) != sidecar["file"]["sha256"]:
                 raise DamagedFileError(f"{temporary} changed after it was read back; run this again")
         for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
-            # One right after the other; a reader who comes between looks again (see `sidecars`).
-            os.replace(temporary, file.path)
-            replace_file(sidecar_path(temporary), sidecar_path(file.path))
-            remember_verified(file.path, sidecar["file"]["sha256"])
+            _put_in_place(temporary, file.path, sidecar["file"]["sha256"])
         return sidecars
     except OSError as error:
         raise DynvisionError(
@@ -119,8 +114,20 @@ def write_betons(
         ) from error
     finally:
         for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
-            sidecar_path(temporary).unlink(missing_ok=True)
+            for path in (temporary, table_path(temporary), sidecar_path(temporary)):
+                path.unlink(missing_ok=True)
+
+
+def _put_in_place(temporary: Path, path: Path, sha256: str) -> None:
+    """Rename a file, its table and its sidecar, which all are on the disk already, one right after the other.
+
+    The sidecar comes last, because it contains the digests of the other two: with the old sidecar, a new file or table
+    that differs is recognized as another one. A reader who comes in between reads again (see `sidecars`).
+    """
+    os.replace(temporary, path)
+    os.replace(table_path(temporary), table_path(path))
+    replace_file(sidecar_path(temporary), sidecar_path(path))
+    remember_verified(path, sha256)
 
 
 def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dict[str, Any] | None) -> dict[str, Any]:

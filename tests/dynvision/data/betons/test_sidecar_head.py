@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dynvision.data.betons.sample_table import table_path, write_table
 from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, seal_sidecar, sidecar_path
 from dynvision.system.files import write_json
 
@@ -16,57 +19,61 @@ FILE = {"name": "x.beton", "bytes": 3, "sha256": "0" * 64, "samples": 2}
 
 
 def write(path: Path, count: int, record: dict[str, Any] = RECORD) -> dict[str, Any]:
-    """A sidecar of `count` samples beside a file."""
+    """Write a sidecar and a table of `count` samples next to a file."""
     path.write_bytes(b"abc")
     samples = {"source": [f"data/{n:06d}.png" for n in range(count)], "label": [0] * count, "group_label": [0] * count}
-    sidecar = seal_sidecar({"record": record, "file": FILE, "samples": samples})
+    sidecar = seal_sidecar({"record": record, "file": FILE, "table": write_table(path, samples)})
     write_json(sidecar_path(path), sidecar, indent=None)
-    return sidecar
+    return {**sidecar, "samples": samples}
 
 
 @pytest.fixture
 def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes each read of a file gives."""
+    """How many bytes each read of a binary file gives."""
     counted: list[int] = []
-    original = Path.open
+    original = Path.read_bytes
 
-    def open_counted(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        file = original(self, mode, *arguments, **options)
-        if mode != "rb":
-            return file
+    def read_counted(self: Path) -> bytes:
+        content = original(self)
+        counted.append(len(content))
+        return content
 
-        class Counted:
-            def __enter__(self) -> Any:
-                return self
-
-            def __exit__(self, *error: object) -> None:
-                file.close()
-
-            def read(self, *size: int) -> bytes:
-                content = file.read(*size)
-                counted.append(len(content))
-                return bytes(content)
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(file, name)
-
-        return Counted()
-
-    monkeypatch.setattr(Path, "open", open_counted)
+    monkeypatch.setattr(Path, "read_bytes", read_counted)
     return counted
 
 
 @pytest.mark.parametrize("count", [1, 20, 50_000])
-def test_head_is_that_of_the_whole_sidecar_and_a_fraction_is_read(tmp_path, read_bytes, count):
+def test_head_is_that_of_the_whole_sidecar_and_the_table_is_not_read(tmp_path, read_bytes, count):
     path = tmp_path / "x.beton"
-    write(path, count, {"target": "processed/x:test_all", "details": {"classes": list(range(2000))}})
-    size = sidecar_path(path).stat().st_size
+    written = write(path, count, {"target": "processed/x:test_all", "details": {"classes": list(range(2000))}})
     head = read_sidecar_head(path)
+    assert sum(read_bytes) == 0
     whole = read_sidecar(path)
+    assert whole == written
     assert head is not None
     assert (head["record"], head["file"]) == (whole["record"], whole["file"])
-    assert sum(read_bytes) < 300_000
-    assert count < 50_000 or size > 1_000_000
+    assert sidecar_path(path).stat().st_size < 20_000
+    assert sum(read_bytes) == table_path(path).stat().st_size
+
+
+def test_head_is_read_without_pyarrow_and_pandas(tmp_path):
+    write(tmp_path / "x.beton", 3)
+    code = """
+import sys
+from pathlib import Path
+from dynvision.data.betons.sidecars import read_sidecar_head
+assert read_sidecar_head(Path(sys.argv[1]))["record"]["target"] == "processed/x:test_all"
+print({"pyarrow", "pandas"} & set(sys.modules))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "x.beton")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_sidecar_whose_table_is_missing_or_cut_off_has_no_head(tmp_path, change):
+    write(tmp_path / "x.beton", 10)
+    change(table_path(tmp_path / "x.beton"))
+    assert read_sidecar_head(tmp_path / "x.beton") is None
 
 
 def test_head_that_is_longer_than_a_read_is_found(tmp_path):

@@ -43,7 +43,7 @@ def test_sidecar_tells_size_hash_count_and_where_each_sample_comes_from(betons):
 
 def test_writing_leaves_nothing_but_the_files_and_their_sidecars(betons):
     names = {p.name for p in betons.folder.iterdir() if p.suffix != ".png" and not p.name.endswith(".verified")}
-    assert names == {f"{n}.beton{end}" for n in ("rgb", "grey", "photo") for end in ("", ".json")}
+    assert names == {f"{n}.beton{end}" for n in ("rgb", "grey", "photo") for end in ("", ".json", ".samples.parquet")}
 
 
 def test_truncated_file_is_damaged(beton_copy):
@@ -134,7 +134,7 @@ def test_unreadable_images_are_all_named_and_nothing_is_left(beton_copy, betons)
     assert beton_copy.read_bytes() == before
     verify_beton(beton_copy, full=True)
     left = {p.name for p in folder.iterdir()} - {".rgb.beton.verified"}
-    assert left == {"rgb.beton", "rgb.beton.json", "broken.png", "empty.png"}
+    assert left == {"rgb.beton", "rgb.beton.json", "rgb.beton.samples.parquet", "broken.png", "empty.png"}
 
 
 @pytest.mark.slow
