@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,8 +21,7 @@ from dynvision.data.loading.loader_settings import check_dataset, check_dtype, r
 from dynvision.data.loading.numbered_items import Collation, NumberedDataset
 from dynvision.data.loading.trials import choose_trials, count_images
 from dynvision.errors import unknown_name
-from dynvision.stimuli.names import PRESENTATIONS
-from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.presentation import PRESENTATIONS, Presentation
 
 __all__ = [
     "Batch",
@@ -195,15 +195,22 @@ class StimulusProgramDataLoader(StandardDataLoader):
     presentation_name = "StimulusProgram"
 
 
-_LOADERS: Sequence[type[StandardDataLoader]] = (
-    StandardDataLoader,
-    StimulusDurationDataLoader,
-    StimulusContrastDataLoader,
-    StimulusIntervalDataLoader,
-    StimulusRepetitionDataLoader,
-    StimulusNoiseDataLoader,
-    StimulusProgramDataLoader,
-)
+@cache
+def _loader_class(name: str) -> type[StandardDataLoader]:
+    """Return the loader of a presentation: a class of this module, or one made for a line that has none here."""
+    existing = globals().get(f"{name}DataLoader")
+    if existing is not None:
+        return existing  # type: ignore[no-any-return]
+    doc = f"Shows each image as `{getattr(PRESENTATIONS[name], '__name__', name)}` says; see `PRESENTATIONS`."
+    attributes = {"presentation_name": name, "__module__": __name__, "__doc__": doc}
+    return type(f"{name}DataLoader", (StandardDataLoader,), attributes)
+
+
+def __getattr__(name: str) -> type[StandardDataLoader]:
+    short = name.removesuffix("DataLoader")
+    if short != name and short in PRESENTATIONS:
+        return _loader_class(short)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def get_data_loader(
@@ -225,11 +232,10 @@ def get_data_loader(
         return dataloader(dataset, **settings)
     if dataloader is not None and settings.get("presentation") is not None:
         raise TypeError(f"give either presentation= or a dataloader with its settings, not both ({dataloader})")
-    by_name = {loader.presentation_name: loader for loader in _LOADERS}
     name = (dataloader or "Standard").removesuffix("DataLoader")
-    if name not in by_name:
+    if name not in PRESENTATIONS:
         raise unknown_name("dataloader", dataloader, PRESENTATIONS)
-    return by_name[name](dataset, **settings)
+    return _loader_class(name)(dataset, **settings)
 
 
 def get_train_val_loaders(

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dynvision.errors import nearest_name, unknown_name
-from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.presentation import PRESENTATIONS, Presentation
 
-__all__ = ["ARGUMENT_ALIASES", "PRESENTATIONS", "canonical_argument", "make_presentation", "presentation_arguments"]
+__all__ = ["ARGUMENT_ALIASES", "canonical_argument", "make_presentation", "presentation_arguments"]
 
 ARGUMENT_ALIASES = {
     "n_timesteps": ("tsteps", "dsteps", "data_timesteps"),
@@ -29,18 +29,6 @@ _CANONICAL = {alias: name for name, aliases in ARGUMENT_ALIASES.items() for alia
 def canonical_argument(name: str) -> str:
     """Return the full name of a presentation's setting (`stim` → `stimulus_duration`)."""
     return _CANONICAL.get(name, name)
-
-
-PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
-    "Standard": Presentation.constant,
-    "StimulusDuration": Presentation.duration,
-    "StimulusContrast": Presentation.contrast,
-    "StimulusInterval": Presentation.interval,
-    "StimulusRepetition": Presentation.repetition,
-    "StimulusNoise": Presentation.noise,
-    "StimulusProgram": Presentation.from_program,
-}
-"""The presentations that a config file names, under the names of their loaders."""
 
 
 def presentation_arguments() -> list[str]:

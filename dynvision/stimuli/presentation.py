@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from dynvision.stimuli.timeline import describe_timeline, draw_presentation, fin
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["VOID", "Presentation", "Segment"]
+__all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment"]
 
 
 @dataclass(frozen=True)
@@ -300,3 +300,18 @@ class Presentation:
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
         """Find the steps of a window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""
         return find_window(self.frames, name, image)
+
+
+PRESENTATIONS: dict[str, Callable[..., Presentation]] = {
+    "Standard": Presentation.constant,
+    "StimulusDuration": Presentation.duration,
+    "StimulusContrast": Presentation.contrast,
+    "StimulusInterval": Presentation.interval,
+    "StimulusRepetition": Presentation.repetition,
+    "StimulusNoise": Presentation.noise,
+    "StimulusProgram": Presentation.from_program,
+}
+"""The constructors of presentations by the names of their loaders, as config files and `get_data_loader` write them.
+
+A new loader is a constructor and a line here: the data loaders are made from this table.
+"""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import TensorDataset
 
+from dynvision.data import dataloader
 from dynvision.data.dataloader import (
     StandardDataLoader,
     StimulusDurationDataLoader,
@@ -17,7 +20,7 @@ from dynvision.data.dataloader import (
 from dynvision.data.loading.label_sequence import LabelSequence
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import UnknownNameError
-from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.presentation import PRESENTATIONS, Presentation
 
 
 class Images(torch.utils.data.Dataset):
@@ -217,3 +220,27 @@ def test_noise_loader_gives_a_sample_the_same_noise_in_any_order():
     assert ordered.keys() == shuffled.keys()
     assert all(torch.equal(ordered[label], shuffled[label]) for label in ordered)
     assert all((ordered[100 * i + t][0] != Labelled()[i][0]).any() for i, t in enumerate(Labelled.targets))
+
+
+def flicker(n_timesteps: int, half_period: int, **settings) -> Presentation:
+    """The image and void in turn; a presentation that the project does not have."""
+    program = [{"image": half_period}, {"void": half_period}] * (n_timesteps // (2 * half_period))
+    return Presentation.from_program(program, n_timesteps, **settings)
+
+
+def test_new_loader_is_a_constructor_and_a_line_of_the_table(monkeypatch):
+    monkeypatch.setitem(PRESENTATIONS, "StimulusFlicker", flicker)
+    dataset = TensorDataset(torch.ones(4, 1, 2, 2), torch.arange(4))
+    loader = get_data_loader(dataset, "StimulusFlicker", tsteps=6, half_period=1, batch_size=4)
+    ((stimulus, labels),) = loader
+    assert stimulus[:, :, 0, 0, 0].tolist() == [[1, 0, 1, 0, 1, 0]] * 4
+    assert labels[3].tolist() == [3, -1, 3, -1, 3, -1]
+    assert type(loader) is dataloader.StimulusFlickerDataLoader
+    assert pickle.loads(pickle.dumps(type(loader))) is type(loader)
+    with pytest.raises(TypeError, match=r"StimulusFlicker has no setting 'half_perod'. Did you mean 'half_period'?"):
+        get_data_loader(dataset, "StimulusFlicker", tsteps=6, half_perod=1)
+
+
+def test_loader_that_does_not_exist_cannot_be_imported():
+    with pytest.raises(ImportError):
+        from dynvision.data.dataloader import StimulusFlickrDataLoader  # noqa: F401
