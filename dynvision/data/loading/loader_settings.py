@@ -14,8 +14,6 @@ from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["check_dataset", "check_dtype", "resolve_presentation"]
 
-_PRESENTATION_ARGUMENTS = presentation_arguments()
-
 
 def resolve_presentation(
     presentation: Presentation | None,
@@ -36,9 +34,10 @@ def resolve_presentation(
     Raises:
         TypeError: If both a presentation and settings are given, or a setting is unknown.
     """
+    known = presentation_arguments()
     for key in settings:
-        if canonical_argument(key) == key and key not in _PRESENTATION_ARGUMENTS:
-            near = nearest_name(key, [*_PRESENTATION_ARGUMENTS, *others])
+        if canonical_argument(key) == key and key not in known:
+            near = nearest_name(key, [*known, *others])
             raise TypeError(f"{name or 'Standard'} has no setting '{key}'. {near}")
     if n_timesteps is not None:
         settings = {**settings, "n_timesteps": n_timesteps}
