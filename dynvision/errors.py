@@ -63,36 +63,36 @@ def nearest_name(name: object, valid: Iterable[object]) -> str:
     return f"Did you mean '{near[0]}'? Valid: {shown}." if near else f"Valid: {shown}."
 
 
-def unknown_name(kind: str, name: object, valid: Iterable[object], where: str = "") -> UnknownNameError:
+def unknown_name(noun: str, name: object, valid: Iterable[object], where: str = "") -> UnknownNameError:
     """Build the error for a name that does not exist.
 
     Args:
-        kind: What is named (`dataset`, `class group`, …).
+        noun: What the name stands for (`dataset`, `class group`, …).
         name: The unknown name.
         valid: The names that exist.
         where: The file and key, or the command, that named it.
     """
-    place = f"{where}: " if where else ""
-    return UnknownNameError(f"{place}unknown {kind} '{name}'. {nearest_name(name, valid)}")
+    prefix = f"{where}: " if where else ""
+    return UnknownNameError(f"{prefix}unknown {noun} '{name}'. {nearest_name(name, valid)}")
 
 
 def check_number(
     name: str, value: object, low: float = -math.inf, high: float = math.inf, *, whole: bool = False
 ) -> None:
-    """Raise where a setting is no finite number within its bounds.
+    """Raise if a setting is not a finite number within its bounds.
 
     Args:
         name: The setting, for the message.
-        value: Its value; a Boolean is no number.
+        value: Its value; a Boolean does not count as a number.
         low: The lowest value that is valid.
         high: The highest one.
         whole: Whether it must be a whole number.
 
     Raises:
-        ValueError: It is no such number; the message says which numbers are valid.
+        ValueError: If it is not such a number; the message says which numbers are valid.
     """
-    kind = numbers.Integral if whole else numbers.Real
-    if not isinstance(value, bool) and isinstance(value, kind) and math.isfinite(value) and low <= value <= high:  # type: ignore[operator]
+    type_ = numbers.Integral if whole else numbers.Real
+    if not isinstance(value, bool) and isinstance(value, type_) and math.isfinite(value) and low <= value <= high:  # type: ignore[operator]
         return
     bounds = (f" from {low:g}" if low > -math.inf else "") + (f" to {high:g}" if high < math.inf else "")
     noun = "a whole number" if whole else "a finite number" if not bounds else "a number"

@@ -48,16 +48,16 @@ class Record:
         """Read a record.
 
         Raises:
-            DamagedFileError: Something is missing or unknown in it.
+            DamagedFileError: If a field is missing or unknown, or has the wrong type.
         """
         try:
             record = cls(**value)
         except TypeError as error:
             raise DamagedFileError(f"{where}: not a record of this project ({error})") from error
-        kinds = {"target": str, "data_version": str, "inputs": dict, "config": dict, "details": dict}
-        for name, kind in kinds.items():
-            if not isinstance(getattr(record, name), kind):
-                raise DamagedFileError(f"{where}: not a record of this project ('{name}' is no {kind.__name__})")
+        types = {"target": str, "data_version": str, "inputs": dict, "config": dict, "details": dict}
+        for name, type_ in types.items():
+            if not isinstance(getattr(record, name), type_):
+                raise DamagedFileError(f"{where}: not a record of this project ('{name}' is not a {type_.__name__})")
         return record
 
 

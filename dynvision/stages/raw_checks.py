@@ -90,11 +90,12 @@ def classes_are_balanced(inspection: RawInspection) -> CheckResult:
 
 
 def every_file_is_an_image(inspection: RawInspection) -> CheckResult:
-    """Class folders hold nothing but images; what else is there is left out of everything."""
+    """Class folders hold nothing but images; all other files are ignored."""
     ignored: dict[str, list[Any]] = inspection.record.details.get("ignored", {})
-    count = sum(found[0] for found in ignored.values())
+    count = sum(number for number, _ in ignored.values())
     others = [
-        f"{name}/{found[1]}" + (f" and {found[0] - 1} more" if found[0] > 1 else "") for name, found in ignored.items()
+        f"{folder}/{example}" + (f" and {number - 1} more" if number > 1 else "")
+        for folder, (number, example) in ignored.items()
     ]
     sentence = f"{count} entries of {len(ignored)} class folders are no images and are left out"
     return CheckResult("every_file_is_an_image", not count, sentence, {"left_out": count}, others)
@@ -118,11 +119,11 @@ def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult
     sample = inspection.sample
     numbers: dict[str, float] = {}
     wrong = []
-    for kind, wanted, found in (("mean", given.mean, sample.mean), ("std", given.std, sample.std)):
-        for channel, (value, measured) in enumerate(zip(wanted, found, strict=True)):
-            numbers[f"{kind}_{channel}"] = round(measured, 4)
+    for statistic, stated, actual in (("mean", given.mean, sample.mean), ("std", given.std, sample.std)):
+        for channel, (value, measured) in enumerate(zip(stated, actual, strict=True)):
+            numbers[f"{statistic}_{channel}"] = round(measured, 4)
             if abs(value - measured) > STATISTICS_WITHIN:
-                wrong.append(f"{kind} of channel {channel}: {measured:.4f}, data_statistics says {value:.4f}")
+                wrong.append(f"{statistic} of channel {channel}: {measured:.4f}, data_statistics says {value:.4f}")
     sentence = (
         f"mean {[round(v, 4) for v in sample.mean]}, standard deviation {[round(v, 4) for v in sample.std]} of "
         f"{sample.count} images"

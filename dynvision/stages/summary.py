@@ -163,8 +163,8 @@ class SummaryStage(Stage):
     def read_record(self, target: Target) -> Record | None:
         folder = self.output(target)
         content = read_json(folder / "record.json")
-        files = [f"{name}.{kind}" for name in self.tables(target) for kind in ("csv", "parquet")]
-        files += [f"{name}.{kind}" for name in self.pictures(target) for kind in ("png", "svg")]
+        files = [f"{name}.{suffix}" for name in self.tables(target) for suffix in ("csv", "parquet")]
+        files += [f"{name}.{suffix}" for name in self.pictures(target) for suffix in ("png", "svg")]
         whole = all((folder / name).is_file() for name in files)
         return Record.from_dict(content, folder / "record.json") if content and whole else None
 

@@ -54,11 +54,11 @@ class Workspace:
         The root is added to the end of `sys.path`: the configuration names networks and datasets by import path, and
         your own modules may lie in the root.
         """
-        place = Path(root).absolute() if root is not None else find_root()
-        if str(place) not in sys.path:
-            sys.path.append(str(place))
-        folder = config_folder if config_folder is not None else find_config_folder(place)
-        return cls(load_config(folder), Paths(place))
+        root_path = Path(root).absolute() if root is not None else find_root()
+        if str(root_path) not in sys.path:
+            sys.path.append(str(root_path))
+        folder = config_folder if config_folder is not None else find_config_folder(root_path)
+        return cls(load_config(folder), Paths(root_path))
 
     @cached_property
     def keys(self) -> list[tuple[str, ...]]:

@@ -74,9 +74,9 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
 def draw_condition(mean_response: dict[str, Sequence[float]], accuracy: Sequence[float], title: str) -> Figure:
     """Draw one condition: each layer's mean response at each step, relative to its maximum, and the accuracy."""
     figure = Figure(figsize=(7.6, 2.6))
-    # Placed by hand: it is drawn for every condition, and a layout engine draws everything twice.
-    place = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
-    left, right = figure.subplots(1, 2, gridspec_kw=place)
+    # Laid out by hand: it is drawn for every condition, and a layout engine draws everything twice.
+    margins = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
+    left, right = figure.subplots(1, 2, gridspec_kw=margins)
     for name, values in mean_response.items():
         left.plot(np.asarray(values) / max(np.abs(values).max(), 1e-12), label=name, lw=1.4)
     left.set(xlabel="time step", ylabel="mean response / its maximum")

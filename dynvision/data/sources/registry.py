@@ -34,12 +34,12 @@ def find_source(dataset: str, config: Config, paths: Paths) -> ExportedSource | 
 @cache
 def named_sources() -> dict[str, type[ExportedSource]]:
     """Import every module of this folder, and return the sources by the datasets that they name."""
-    found: dict[str, type[ExportedSource]] = {}
+    by_name: dict[str, type[ExportedSource]] = {}
     for module in pkgutil.iter_modules(sources.__path__):
         for value in vars(importlib.import_module(f"{sources.__name__}.{module.name}")).values():
             if isinstance(value, type) and issubclass(value, ExportedSource):
-                found |= dict.fromkeys(value.datasets, value)
-    return found
+                by_name |= dict.fromkeys(value.datasets, value)
+    return by_name
 
 
 def _source_class(dataset: str, data: DataConfig) -> type[ExportedSource] | type[FoundFolders]:
