@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dynvision.data.stores.beton_files import ProcessedFile
 from dynvision.errors import ConfigError, nearest_name, unknown_name
 from dynvision.stages.base import Stage
-from dynvision.stages.processed import ProcessedFile
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target

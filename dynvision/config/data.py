@@ -108,6 +108,7 @@ class DataConfig(Section):
     """Everything in `config_data.yaml`. A dataset exists when `data_resolution` names it."""
 
     use_ffcv: bool = True
+    image_store: Name | None = Field(None, description="a module of dynvision.data.stores; by default use_ffcv decides")
     owners: list[Annotated[str, StringConstraints(pattern=OWNER)]] = Field(
         default_factory=list, description="of the assets, shown in the UI: 'team:<name>' or e-mail addresses"
     )
@@ -132,6 +133,11 @@ class DataConfig(Section):
     def groups(self, dataset: str) -> dict[str, list[int] | None]:
         """Return the groups of a dataset by name. `all`, which means every class, comes first and is `None`."""
         return {"all": None, **self.data_groups.get(dataset, {})}
+
+    @property
+    def store_name(self) -> str:
+        """The module of `dynvision.data.stores` that keeps the images."""
+        return self.image_store or ("beton_files" if self.use_ffcv else "image_files")
 
     def mounts(self) -> dict[str, str]:
         """Return the folder of each mounted dataset."""

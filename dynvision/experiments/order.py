@@ -13,7 +13,7 @@ from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation
 
 if TYPE_CHECKING:
-    from dynvision.data.image_source import ImageSource
+    from dynvision.data.stores.base import StoredImages
 
 __all__ = ["OrderedCondition", "OrderedImages", "OrderedNetwork", "RecordedSweep", "SweepOrder"]
 
@@ -64,7 +64,7 @@ class OrderedImages:
         resolution: Width and height of an image in pixels.
     """
 
-    source: ImageSource
+    source: StoredImages
     resolution: int
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dynvision.config.models import ModelConfig, TrainingConfig
-from dynvision.data.image_source import ImageSource
+from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
 from dynvision.models.checking import check_network, count_outputs
 from dynvision.models.checkpoint import load_checkpoint, match_outputs
@@ -66,7 +66,7 @@ class MadeNetwork:
 def train_order(
     order: NetworkOrder,
     training: TrainingConfig,
-    source: ImageSource,
+    images: StoredImages,
     augment: Callable[[Tensor], Tensor] | None,
     device: str,
 ) -> MadeNetwork:
@@ -75,7 +75,7 @@ def train_order(
     Args:
         order: What network is wanted.
         training: How it is trained.
-        source: The images of the training split.
+        images: The images of the training split.
         augment: The transform of training images `[C, H, W]`.
         device: Where it is trained; see `choose_device`.
 
@@ -101,12 +101,12 @@ def train_order(
     size, steps = training.batch_size, training.n_timesteps
     history = train_network(
         network,
-        source.loader("train", size, steps, order="random", seed=order.seed, normalized=False),
-        source.loader("val", size, steps, normalized=False),
+        images.loader("train", size, steps, order="random", seed=order.seed, normalized=False),
+        images.loader("val", size, steps, normalized=False),
         training,
         order.seed,
         augment,
-        source.normalize,
+        images.normalize,
         order.name,
         keep,
         device,

@@ -73,8 +73,7 @@ class ModelsStage(Stage):
         if self.config.models[target.key[1]].training is None:
             # A network that is not trained needs no images, only to know the classes.
             return [Target((InterimStage.name, target.key[2]), str(SplitGroup("test", group)))]
-        stage = ProcessedStage if self.config.data.use_ffcv else InterimStage
-        return [Target((stage.name, target.key[2]), str(SplitGroup("train", group)))]
+        return [self.stages.of(ProcessedStage).images(target.key[2], SplitGroup("train", group))]
 
     def settings(self, target: Target) -> dict[str, Any]:
         _, name, dataset = target.key
@@ -97,7 +96,7 @@ class ModelsStage(Stage):
             return settings
         if training.transform is not None:
             settings["transforms"] = data.transform_presets[self._preset(dataset, training.transform)]
-        if not data.use_ffcv:
+        if not self.stages.of(ProcessedStage).is_used:  # The images are split when they are opened.
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
 
@@ -193,7 +192,6 @@ class ModelsStage(Stage):
         )
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.data.image_source import ImageSource
         from dynvision.models.making import take_network, train_order
 
         start = time.perf_counter()
@@ -205,9 +203,9 @@ class ModelsStage(Stage):
             made = take_network(order, self._all_classes(dataset))
         else:
             training = model.training.for_dataset(dataset)
-            source = ImageSource(self.config, self.paths, dataset, str(upstream.partition), inputs[upstream])
+            images = self.stages.of(ProcessedStage).open_images(upstream, inputs[upstream])
             augment = self._augmentation(dataset, training.transform)
-            made = train_order(order, training, source, augment, self.run.device)
+            made = train_order(order, training, images, augment, self.run.device)
         return self._save(target, inputs[upstream], made, start)
 
     def _all_classes(self, dataset: str) -> list[dict[str, Any]]:

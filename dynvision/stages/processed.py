@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, verify_beton
-from dynvision.data.betons.spec import BetonFile, default_write_mode
-from dynvision.data.betons.writing import write_betons
-from dynvision.data.images.samples import list_samples
+from dynvision.data.images.samples import Sample, list_samples
 from dynvision.data.images.splits import stratified_split
-from dynvision.data.sources.registry import find_source
+from dynvision.data.stores.base import ImageStore, StoredImages, WrittenStore
+from dynvision.data.stores.registry import open_store
 from dynvision.errors import DataError, DynvisionError, unknown_name
 from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record
@@ -29,9 +27,7 @@ from dynvision.targets import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dynvision.data.ffcv_dataloader import FFCVStimulusLoader
-
-__all__ = ["ProcessedFile", "ProcessedStage", "file_names"]
+__all__ = ["ProcessedStage", "file_names"]
 
 
 def file_names(split: str) -> tuple[str, ...]:
@@ -39,34 +35,20 @@ def file_names(split: str) -> tuple[str, ...]:
     return ("train", "val") if split == "train" else ("test",)
 
 
-@dataclass(frozen=True)
-class ProcessedFile:
-    """A `.beton` file that was compared with its sidecar.
+class ProcessedInspection(Inspection):
+    """A look at processed images; the stage knows the files and their store."""
 
-    Attributes:
-        path: The file.
-        sidecar: What the sidecar says: classes, samples, settings, data version.
-        normalize: Mean and standard deviation of the dataset's channels, if the config has them.
-    """
-
-    path: Path
-    sidecar: dict[str, Any]
-    normalize: tuple[list[float], list[float]] | None
-
-    def loader(self, **settings: Any) -> FFCVStimulusLoader:
-        """Open the file; takes the settings of `get_ffcv_dataloader`, normalized like the dataset by default."""
-        from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
-
-        return get_ffcv_dataloader(self.path, **{"normalize": self.normalize, **settings})
+    stage: ProcessedStage
 
 
-def betons_match_their_sidecars(inspection: Inspection) -> CheckResult:
+def betons_match_their_sidecars(inspection: ProcessedInspection) -> CheckResult:
     """Every `.beton` file is, byte for byte, the one that its sidecar describes."""
-    paths = sorted(inspection.folder / f"{name}.beton" for name in inspection.record.details["parts"])
+    stage = inspection.stage
+    paths = sorted(stage.files(inspection.target))
     wrong, samples = [], 0
     for path in paths:
         try:
-            samples += verify_beton(path, full=True)["file"]["samples"]
+            samples += stage.store.verify(path, full=True)["file"]["samples"]
         except DynvisionError as error:
             wrong.append(str(error))
     sentence = f"{samples} samples in {len(paths)} files"
@@ -74,7 +56,7 @@ def betons_match_their_sidecars(inspection: Inspection) -> CheckResult:
 
 
 class ProcessedStage(Stage):
-    """`processed/<dataset>`, partitions `<split>_<group>`; there are none if `use_ffcv` is false."""
+    """`processed/<dataset>`, partitions `<split>_<group>`; there are none if the store of images writes no files."""
 
     name = folder = "processed"
     code_version = "1"
@@ -83,8 +65,32 @@ class ProcessedStage(Stage):
     load_options = ("file",)
     checks = (Check(betons_match_their_sidecars, is_hard=True),)
 
+    @cached_property
+    def image_store(self) -> ImageStore:
+        """The store that keeps the images."""
+        return open_store(self.config, self.paths)
+
+    @property
+    def store(self) -> WrittenStore:
+        """The same, as this stage writes it."""
+        assert isinstance(self.image_store, WrittenStore), "the stage has no targets if the store writes no files"
+        return self.image_store
+
+    @property
+    def is_used(self) -> bool:
+        """Whether this stage writes images; otherwise they are opened where the interim stage links them."""
+        return isinstance(self.image_store, WrittenStore)
+
+    def images(self, dataset: str, group: SplitGroup) -> Target:
+        """Return the target whose images networks are shown."""
+        return Target((self.name if self.is_used else InterimStage.name, dataset), str(group))
+
+    def open_images(self, target: Target, record: Record) -> StoredImages:
+        """Open the images of a target that `images` gave."""
+        return self.image_store.open(target.key[1], str(target.partition), record)
+
     def keys(self) -> list[tuple[str, ...]]:
-        return [(self.name, dataset) for dataset in self.config.datasets] if self.config.data.use_ffcv else []
+        return [(self.name, dataset) for dataset in self.config.datasets] if self.is_used else []
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         return self.stages.of(InterimStage).partitions((InterimStage.name, key[1]))
@@ -93,22 +99,10 @@ class ProcessedStage(Stage):
         return [Target((InterimStage.name, target.key[1]), target.partition)]
 
     def settings(self, target: Target) -> dict[str, Any]:
-        data = self.config.data
-        resolution = data.data_resolution[target.key[1]]
-        mode = self.write_mode(target.key[1])
-        settings: dict[str, Any] = {"resolution": resolution, "write_mode": mode}
-        if mode != "raw":
-            settings["jpeg_quality"] = data.jpeg_quality
-        if "val" in file_names(SplitGroup.parse(str(target.partition)).split):
+        data, settings = self.config.data, self.store.settings(target.key[1])
+        if "val" in self.parts(target):
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
-
-    def write_mode(self, dataset: str) -> str:
-        """Return how the images of a dataset are stored: one of `WRITE_MODES`."""
-        data = self.config.data
-        channels = find_source(dataset, self.config, self.paths).channels
-        chosen = data.write_mode.get(dataset)
-        return "raw" if channels == 1 else chosen or default_write_mode(data.data_resolution[dataset], channels)
 
     def describe(self, key: tuple[str, ...]) -> str:
         size = self.config.data.data_resolution[key[1]]
@@ -121,23 +115,22 @@ class ProcessedStage(Stage):
     def written(self, target: Target) -> list[Path]:
         return [self.output(target), *self.files(target)]
 
+    def parts(self, target: Target) -> tuple[str, ...]:
+        """Return the parts of a target: `train` and `val`, or `test`."""
+        return file_names(SplitGroup.parse(str(target.partition)).split)
+
     def files(self, target: Target) -> list[Path]:
-        """Return the paths of a target's `.beton` files."""
-        split = SplitGroup.parse(str(target.partition)).split
-        return [self.output(target) / f"{name}.beton" for name in file_names(split)]
+        """Return the paths of a target's files, one for each part."""
+        return [self.store.file(self.output(target), part) for part in self.parts(target)]
 
     def read_record(self, target: Target) -> Record | None:
-        records = []
-        for path in self.files(target):
-            sidecar = read_sidecar_head(path)
-            if sidecar is None or not path.is_file() or path.stat().st_size != sidecar["file"].get("bytes"):
-                return None
-            records.append(Record.from_dict(sidecar["record"], path))
-        same = len({record.data_version for record in records}) == 1
-        return records[0] if same else None
+        records = [self.store.read_record(path) for path in self.files(target)]
+        whole = [record for record in records if record is not None]
+        same = len(whole) == len(records) and len({record.data_version for record in whole}) == 1
+        return whole[0] if same else None
 
     def record_files(self, target: Target) -> list[Path]:
-        return [path.with_name(path.name + ".json") for path in self.files(target)]
+        return [self.store.record_file(path) for path in self.files(target)]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
@@ -145,24 +138,24 @@ class ProcessedStage(Stage):
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         return select_group(self, key, **options) if options else super().select(key)
 
-    def load(self, targets: Sequence[Target], file: str | None = None, **options: Any) -> ProcessedFile:
+    def load(self, targets: Sequence[Target], file: str | None = None, **options: Any) -> Any:
         target, _ = self.require_one(targets)
-        names = file_names(SplitGroup.parse(str(target.partition)).split)
-        name = file or names[0]
-        if name not in names:
-            raise unknown_name("file", name, names, str(target))
-        path = self.output(target) / f"{name}.beton"
-        statistics = self.config.data.data_statistics.get(target.key[1])
-        normalize = (statistics.mean, statistics.std) if statistics else None
-        return ProcessedFile(path, verify_beton(path), normalize)
+        parts = self.parts(target)
+        part = file or parts[0]
+        if part not in parts:
+            raise unknown_name("file", part, parts, str(target))
+        return self.store.load(self.store.file(self.output(target), part), target.key[1])
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
         samples, missing = 0, set()
-        for name in record.details["parts"]:
-            file = verify_beton(self.output(target) / f"{name}.beton", full=True)["file"]
+        for path in self.files(target):
+            file = self.store.verify(path, full=True)["file"]
             samples += file["samples"]
             missing |= {source for source, _ in file["bad_images"]}
         return ReadBack(digest_json(sorted(missing)) if missing else "", f"{samples} samples, byte for byte")
+
+    def inspect(self, target: Target, record: Record) -> ProcessedInspection:
+        return ProcessedInspection(self, target, record)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
         folder = self.stages.of(InterimStage).output(self.upstream(target)[0])
@@ -173,71 +166,58 @@ class ProcessedStage(Stage):
 
     def describe_files(self, target: Target, with_samples: bool = False) -> dict[str, dict[str, Any]]:
         parts = ("file", "samples") if with_samples else ("file",)
-        sidecars = {path.name: read_sidecar(path) for path in self.files(target)}
-        return {name: {part: sidecar[part] for part in parts} for name, sidecar in sidecars.items()}
+        files = {path.name: self.store.describe(path) for path in self.files(target)}
+        return {name: {part: facts[part] for part in parts} for name, facts in files.items()}
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
-        interim = self.stages.of(InterimStage)
+        interim, link = self.stages.of(InterimStage), inputs[upstream]
         self.stages.of(RawStage).check_unchanged(interim.upstream(upstream)[0])
-        samples = list_samples(interim.output(upstream), inputs[upstream])
-        parts = self.split(target, [s.label for s in samples])
-        data, channels = self.config.data, inputs[upstream].details["channels"]
-        resolution, mode = data.data_resolution[target.key[1]], self.write_mode(target.key[1])
-        files = [
-            BetonFile(
-                path=path,
-                samples=[samples[i] for i in parts[path.stem]],
-                base=self.paths.root,
-                resolution=resolution,
-                channels=channels,
-                record={},
-                write_mode=mode,
-                jpeg_quality=data.jpeg_quality,
-            )
-            for path in self.files(target)
-        ]
-        sidecars = write_betons(
-            files,
-            timeout=data.write_timeout,
-            description=str(target),
-            max_bad_images=data.max_bad_images,
-            finish_record=lambda left_out: self._record(target, inputs[upstream], files, left_out).to_dict(),
+        samples = list_samples(interim.output(upstream), link)
+        indices = self.split(target, [s.label for s in samples])
+        parts = {part: [samples[i] for i in chosen] for part, chosen in indices.items()}
+        record, n_bytes = self.store.write(
+            self.output(target),
+            target.key[1],
+            parts,
+            link.details["channels"],
+            str(target),
+            lambda left_out: self._record(target, link, parts, left_out),
         )
-        seconds = time.perf_counter() - start
-        facts = {"bytes": sum(s["file"]["bytes"] for s in sidecars), "seconds": round(seconds, 3)}
-        record = Record.from_dict(sidecars[0]["record"], self.output(target))
+        facts = {"bytes": n_bytes, "seconds": round(time.perf_counter() - start, 3)}
         return Record(**{**record.to_dict(), "details": {**record.details, **facts}})
 
     def _record(
-        self, target: Target, interim: Record, files: Sequence[BetonFile], left_out: Sequence[Sequence[str]]
+        self,
+        target: Target,
+        link: Record,
+        parts: Mapping[str, Sequence[Sample]],
+        left_out: Sequence[Sequence[str]],
     ) -> Record:
-        """Make the record of some files, given `[path, reason]` of each image that was left out."""
+        """Make the record of a target, given `[path, reason]` of each image that was left out."""
         missing = {source for source, _ in left_out}
-        lost = Counter(s.label for file in files for s in file.samples if s.source in missing)
-        written = {file.path.stem: sum(s.source not in missing for s in file.samples) for file in files}
+        lost = Counter(s.label for samples in parts.values() for s in samples if s.source in missing)
+        written = {part: sum(s.source not in missing for s in samples) for part, samples in parts.items()}
         return make_record(
             target,
             code_version=self.code_version,
             config=self.settings(target),
-            inputs={str(upstream): interim.data_version for upstream in self.upstream(target)},
+            inputs={str(upstream): link.data_version for upstream in self.upstream(target)},
             content=digest_json(sorted(missing)) if missing else "",
             details={
                 "images": sum(written.values()),
                 "parts": written,
-                "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in interim.details["classes"]],
-                "channels": files[0].channels,
-                "resolution": files[0].resolution,
-                "fit": files[0].fit,
-                "bad_images": left_out,
+                "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
+                "channels": link.details["channels"],
+                "resolution": self.config.data.data_resolution[target.key[1]],
             },
         )
 
     def split(self, target: Target, labels: Sequence[int]) -> dict[str, list[int]]:
         """Return the indices of the samples that go into each file."""
-        if file_names(SplitGroup.parse(str(target.partition)).split) == ("test",):
-            return {"test": list(range(len(labels)))}
+        if "val" not in self.parts(target):
+            return {part: list(range(len(labels))) for part in self.parts(target)}
         train, val = stratified_split(labels, self.config.data.train_ratio, self.config.data.split_seed)
         if not val:
             raise DataError(f"{target}: no class has two images, so nothing is left for validation; add images")

@@ -17,7 +17,6 @@ from dynvision.experiments.store import RECORD, digest_content, verify_store
 from dynvision.keys import Condition, GroupSeed, SplitGroup, level_text
 from dynvision.records import Record, make_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.interim import InterimStage
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
@@ -55,10 +54,10 @@ class ResponsesStage(Stage):
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
         trained_as = str(GroupSeed(subject.trained_on, subject.seed))
-        images = ProcessedStage if self.config.data.use_ffcv else InterimStage
+        images = self.stages.of(ProcessedStage).images(subject.dataset, SplitGroup("test", subject.group))
         return [
             Target((ModelsStage.name, subject.model, subject.dataset), trained_as),
-            Target((images.name, subject.dataset), str(SplitGroup("test", subject.group))),
+            images,
         ]
 
     def parse_path(self, parts: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
@@ -213,8 +212,6 @@ class ResponsesStage(Stage):
             targets: The conditions.
             inputs: The records of the model and the images.
         """
-        from dynvision.data.image_source import ImageSource
-
         _, experiment_name, subject_name = targets[0].key
         experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
         model, images = self.upstream(targets[0])
@@ -228,7 +225,7 @@ class ResponsesStage(Stage):
             ),
             network=OrderedNetwork(inputs[model], weights, subject.model_dump(mode="json")),
             images=OrderedImages(
-                ImageSource(self.config, self.paths, subject.dataset, str(images.partition), inputs[images]),
+                self.stages.of(ProcessedStage).open_images(images, inputs[images]),
                 self.config.data.data_resolution[subject.dataset],
             ),
             inputs=self._versions(targets[0], inputs),

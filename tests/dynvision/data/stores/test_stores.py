@@ -8,7 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dynvision.data.image_source import ImageSource
+from dynvision.data import stores
+from dynvision.data.stores.base import StoredImages
+from dynvision.data.stores.registry import open_store
+from dynvision.errors import UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.helpers.configuration import edit_yaml
@@ -23,15 +26,14 @@ def direct(chain, tmp_path_factory) -> Workspace:
     return Workspace.open(chain.root, folder)
 
 
-def open_source(workspace: Workspace, partition: str) -> ImageSource:
+def open_source(workspace: Workspace, partition: str) -> StoredImages:
     stage = "processed" if workspace.config.data.use_ffcv else "interim"
     target = Target((stage, "gratings"), partition)
-    return ImageSource(
-        workspace.config, workspace.paths, "gratings", partition, workspace.stage(target).read_record(target)
-    )
+    store = open_store(workspace.config, workspace.paths)
+    return store.open("gratings", partition, workspace.stage(target).read_record(target))
 
 
-def read(source: ImageSource, part: str, **settings) -> tuple[torch.Tensor, torch.Tensor]:
+def read(source: StoredImages, part: str, **settings) -> tuple[torch.Tensor, torch.Tensor]:
     batches = [(sequence.dense(), labels.dense()) for sequence, labels in source.loader(part, 5, 2, **settings)]
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return images, labels
@@ -95,3 +97,36 @@ def test_train_and_val_share_no_image(chain):
     train, val = (set(source.samples(part)["source"]) for part in ("train", "val"))
     assert not train & val
     assert len(train | val) == 36
+
+
+MIRRORED = """
+from dynvision.data.stores.image_files import ImageFileStore
+
+class MirroredStore(ImageFileStore):
+    def normalization(self, dataset):
+        mean, std = super().normalization(dataset)
+        return mean, [-value for value in std]
+
+STORE = MirroredStore
+"""
+
+
+def test_new_store_is_one_module_that_the_configuration_names(direct, tmp_path, monkeypatch):
+    (tmp_path / "mirrored.py").write_text(MIRRORED)
+    monkeypatch.setattr(stores, "__path__", [*stores.__path__, str(tmp_path)])
+    folder = tmp_path / "config"
+    shutil.copytree(direct.config.folder, folder)
+    edit_yaml(folder / "config_data.yaml", lambda c: c.update(image_store="mirrored"))
+    mirrored = Workspace.open(direct.paths.root, folder)
+    assert not [key for key in mirrored.keys if key[0] == "processed"]
+    with pytest.raises(ValueError, match="each must be above 0"):
+        read(open_source(mirrored, "test_all"), "test")
+    sys.modules.pop("dynvision.data.stores.mirrored")
+
+
+def test_unknown_store_names_the_nearest(direct, tmp_path):
+    folder = tmp_path / "config"
+    shutil.copytree(direct.config.folder, folder)
+    edit_yaml(folder / "config_data.yaml", lambda c: c.update(image_store="beton_file"))
+    with pytest.raises(UnknownNameError, match=r"image_store: unknown store 'beton_file'\. Did you mean 'beton_files'"):
+        _ = Workspace.open(direct.paths.root, folder).keys

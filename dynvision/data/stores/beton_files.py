@@ -1,0 +1,224 @@
+"""`.beton` files, written once by the processed stage and read fast through FFCV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, sidecar_path, verify_beton
+from dynvision.data.betons.spec import BetonFile, default_write_mode
+from dynvision.data.betons.writing import write_betons
+from dynvision.data.images.samples import Sample
+from dynvision.data.sources.registry import find_source
+from dynvision.data.stores.base import FinishRecord, StoredImages, WrittenStore
+from dynvision.records import Record
+from dynvision.stimuli.presentation import Presentation
+
+if TYPE_CHECKING:
+    from dynvision.data.ffcv_dataloader import FFCVStimulusLoader
+    from dynvision.data.images.normalization import Normalization
+
+__all__ = ["STORE", "BetonImages", "BetonStore", "ProcessedFile"]
+
+
+@dataclass(frozen=True)
+class ProcessedFile:
+    """A `.beton` file that was compared with its sidecar.
+
+    Attributes:
+        path: The file.
+        sidecar: What the sidecar says: classes, samples, settings, data version.
+        normalize: Mean and standard deviation of the dataset's channels, if the config has them.
+    """
+
+    path: Path
+    sidecar: dict[str, Any]
+    normalize: Normalization | None
+
+    def loader(self, **settings: Any) -> FFCVStimulusLoader:
+        """Open the file; takes the settings of `get_ffcv_dataloader`, normalized like the dataset by default."""
+        from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
+
+        return get_ffcv_dataloader(self.path, **{"normalize": self.normalize, **settings})
+
+
+class BetonStore(WrittenStore):
+    """Keeps images in `.beton` files, each with a sidecar."""
+
+    def open(self, dataset: str, partition: str, record: Record) -> BetonImages:
+        """Open the files of a processed folder."""
+        return BetonImages(self.paths.processed(dataset, partition), record, self.normalization(dataset))
+
+    def settings(self, dataset: str) -> dict[str, Any]:
+        """Return resolution and write mode, and the quality of JPEG images if there are some."""
+        mode = self.write_mode(dataset)
+        settings: dict[str, Any] = {
+            "resolution": self.config.data.data_resolution[dataset],
+            "write_mode": mode,
+        }
+        return settings if mode == "raw" else settings | {"jpeg_quality": self.config.data.jpeg_quality}
+
+    def write_mode(self, dataset: str) -> str:
+        """Return how the images of a dataset are stored: one of `WRITE_MODES`."""
+        data = self.config.data
+        channels = find_source(dataset, self.config, self.paths).channels
+        chosen = data.write_mode.get(dataset)
+        return "raw" if channels == 1 else chosen or default_write_mode(data.data_resolution[dataset], channels)
+
+    def file(self, folder: Path, part: str) -> Path:
+        """Return `<part>.beton`."""
+        return folder / f"{part}.beton"
+
+    def record_file(self, path: Path) -> Path:
+        """Return the sidecar."""
+        return sidecar_path(path)
+
+    def read_record(self, path: Path) -> Record | None:
+        """Read the record in the sidecar, if the file has the size that it states."""
+        sidecar = read_sidecar_head(path)
+        if sidecar is None or not path.is_file() or path.stat().st_size != sidecar["file"].get("bytes"):
+            return None
+        return Record.from_dict(sidecar["record"], path)
+
+    def write(
+        self,
+        folder: Path,
+        dataset: str,
+        parts: Mapping[str, Sequence[Sample]],
+        channels: int,
+        description: str,
+        finish_record: FinishRecord,
+    ) -> tuple[Record, int]:
+        """See `WrittenStore.write`."""
+        data, mode = self.config.data, self.write_mode(dataset)
+        files = [
+            BetonFile(
+                path=self.file(folder, part),
+                samples=samples,
+                base=self.paths.root,
+                resolution=data.data_resolution[dataset],
+                channels=channels,
+                record={},
+                write_mode=mode,
+                jpeg_quality=data.jpeg_quality,
+            )
+            for part, samples in parts.items()
+        ]
+
+        def describe(left_out: Sequence[Sequence[str]]) -> dict[str, Any]:
+            record = finish_record(left_out).to_dict()
+            record["details"] |= {"fit": files[0].fit, "bad_images": left_out}
+            return record
+
+        sidecars = write_betons(
+            files,
+            timeout=data.write_timeout,
+            description=description,
+            max_bad_images=data.max_bad_images,
+            finish_record=describe,
+        )
+        return Record.from_dict(sidecars[0]["record"], folder), sum(s["file"]["bytes"] for s in sidecars)
+
+    def verify(self, path: Path, full: bool = False) -> dict[str, Any]:
+        """Compare a file with its sidecar; see `verify_beton`."""
+        return verify_beton(path, full=full)
+
+    def describe(self, path: Path) -> dict[str, Any]:
+        """Read the sidecar of a file."""
+        return read_sidecar(path)
+
+    def load(self, path: Path, dataset: str) -> ProcessedFile:
+        """Verify a file and return it with its sidecar."""
+        return ProcessedFile(path, verify_beton(path), self.normalization(dataset))
+
+
+class BetonImages(StoredImages):
+    """The images of a processed folder.
+
+    Args:
+        folder: The processed folder.
+        record: Its record.
+        normalize: Mean and standard deviation of each channel.
+    """
+
+    def __init__(self, folder: Path, record: Record, normalize: Normalization | None) -> None:
+        super().__init__(record, normalize)
+        self.folder = folder
+
+    def samples(self, part: str) -> dict[str, list[Any]]:
+        """See `StoredImages.samples`."""
+        return dict(read_sidecar(self.folder / f"{part}.beton")["samples"])
+
+    def loader(
+        self,
+        part: str,
+        batch_size: int,
+        n_timesteps: int = 1,
+        *,
+        order: str = "sequential",
+        seed: int = 0,
+        indices: Sequence[int] | None = None,
+        normalized: bool = True,
+        images_per_trial: int | None = None,
+        workers: int | None = None,
+        is_looked_at_for_long: bool = False,
+    ) -> Any:
+        """See `StoredImages.loader`; `workers` are threads of FFCV, one by default."""
+        path, normalize = self.folder / f"{part}.beton", self.normalize if normalized else None
+        show = Presentation.constant(n_timesteps)
+        if is_looked_at_for_long and _is_raw(path):
+            return _open_without_ffcv(path, normalize, batch_size, show, order, seed, indices, images_per_trial)
+        from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
+
+        return get_ffcv_dataloader(
+            path,
+            batch_size,
+            normalize=normalize,
+            order=order,
+            presentation=show,
+            lazy=True,
+            label_space="group",
+            indices=indices,
+            seed=seed,
+            images_per_trial=images_per_trial,
+            num_workers=workers or 1,
+        )
+
+
+def _is_raw(path: Path) -> bool:
+    head = read_sidecar_head(path)  # If it is missing or damaged, whoever opens the file says so.
+    return head is not None and head["file"].get("write_mode") == "raw"
+
+
+def _open_without_ffcv(
+    path: Path,
+    normalize: Normalization | None,
+    batch_size: int,
+    presentation: Presentation,
+    order: str,
+    seed: int,
+    indices: Sequence[int] | None,
+    images_per_trial: int | None,
+) -> Any:
+    """Open a raw file without FFCV, whose imports and compilation take seconds."""
+    import torch
+    from torch.utils.data import Subset
+
+    from dynvision.data.betons.raw_images import RawImages
+    from dynvision.data.dataloader import get_data_loader
+
+    images = RawImages(path, normalize)
+    return get_data_loader(
+        images if indices is None else Subset(images, list(indices)),
+        batch_size=batch_size,
+        presentation=presentation,
+        lazy=True,
+        shuffle=order == "random",
+        generator=torch.Generator().manual_seed(seed),
+        images_per_trial=images_per_trial,
+    )
+
+
+STORE = BetonStore
