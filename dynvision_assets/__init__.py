@@ -1,6 +1,6 @@
-"""The Dagster project over `dynvision`: assets for every stage, and reading their results in Python.
+"""The Dagster project over `dynvision`: an asset for each stage, and functions that read the results in Python.
 
-`load`, `path` and `catalog` need no running server, and import no more than what they read:
+`load`, `path` and `catalog` need no running server. They import only the packages that the result needs:
 
     import dynvision_assets as dva
     dva.load("responses/contrast/rcnn_gratings")
@@ -18,7 +18,7 @@ else:
     raise ImportError(
         "The distribution 'dynvision' is installed in this environment; it is another package with the same import "
         "name as part of this one. Remove it with 'pip uninstall dynvision' and reinstall dynvision-assets, or use "
-        "an environment of its own ('make setup' makes .venv)."
+        "a separate environment ('make setup' makes .venv)."
     )
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ["ProcessedFile", "catalog", "load", "path"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on demand: the command line starts without the configuration's machinery.
+    # Import on first use, so that the command line starts without reading the configuration's modules.
     if name == "catalog":
         from dynvision_assets.cataloging import catalog
 

@@ -1,7 +1,7 @@
-"""Automation, off until it is switched on in the UI (page Automation).
+"""Automation: two sensors that are off until they are switched on in the UI (page Automation).
 
-`rebuild_what_is_stale` builds what was made before again when what it is made from has changed; `notice_new_images`
-makes the raw partitions of datasets of one's own whose files have changed: both together keep a chain up to date.
+`rebuild_what_is_stale` builds partitions again after something upstream was updated. `notice_new_images` makes the raw
+partitions of the user's own datasets after their files have changed. Both together keep a chain up to date.
 """
 
 from __future__ import annotations
@@ -25,43 +25,54 @@ REBUILD = (
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
 ).with_label("rebuild when something upstream was updated")
-"""Build a partition again that was made before, once all that it is made from is there and at rest.
+"""Build an existing partition again, once all of its inputs exist and none is being built.
 
-Partitions that were never made are left alone: what exists is a choice of whoever works here. A run finds by the
-records whether its partition is stale at all, and builds nothing where an input came out as it was.
+Partitions that were never made are left alone, because the user decides what to make. The run itself reads the records
+and builds nothing if its partition is still up to date, for example because an input was rebuilt with the same content.
 """
 
 
 def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
-    """Make the two switches."""
+    """Make the two sensors.
+
+    Args:
+        workspace: The workspace.
+    """
     return [
         dg.AutomationConditionSensorDefinition(
             "rebuild_what_is_stale",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.STOPPED,
             minimum_interval_seconds=30,
-            description="Builds again what was made before, when something that it is made from was updated.",
+            description="Builds existing partitions again after something that they are made from was updated.",
         ),
         _make_file_sensor(workspace),
     ]
 
 
 def unmade_images(workspace: Workspace) -> Iterator[tuple[Target, str]]:
-    """Splits of datasets of one's own whose images are new or have changed, with a digest of their files.
+    """Yield the splits of the user's own datasets whose images are new or have changed.
 
-    Datasets that this project writes itself do not change by themselves and are left out.
+    Datasets that this project writes itself are left out, because nobody else changes their files.
+
+    Args:
+        workspace: The workspace.
+
+    Yields:
+        A target, and a digest of its files.
     """
     keys = [key for stage in workspace.stages.values() if stage.watches_files for key in stage.keys()]
     for target in (target for key in keys for target in workspace.targets(key)):
         try:
             files = workspace.stage(target).watched_files(target)
         except DynvisionError:
-            continue  # Half a folder is no dataset yet; `dynvision make` says what it lacks.
+            continue  # The folder is incomplete, perhaps still being copied. `dynvision make` says what is missing.
         if files is not None and workspace.status(target).state != "fresh":
             yield target, files
 
 
 def _make_file_sensor(workspace: Workspace) -> dg.SensorDefinition:
+    """Make the sensor that looks for new images. Its cursor holds the digest of each changed target, as last seen."""
     root, config_folder = workspace.paths.root, workspace.config.folder
     watched = [stage.name for stage in workspace.stages.values() if stage.watches_files]
 
@@ -70,24 +81,24 @@ def _make_file_sensor(workspace: Workspace) -> dg.SensorDefinition:
         asset_selection=dg.AssetSelection.groups(*watched),
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
-        description="Makes raw/<dataset> where images in data/raw/<dataset> or data/external/<dataset> are new or have "
+        description="Makes raw/<dataset> if images in data/raw/<dataset> or data/external/<dataset> are new or have "
         "changed, once they have stayed the same for one interval (so that copying has ended).",
     )
     def notice_new_images(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         before = json.loads(context.cursor or "{}")
-        found = dict(unmade_images(Workspace.open(root, config_folder)))
+        current = dict(unmade_images(Workspace.open(root, config_folder)))
         requests = [
             dg.RunRequest(
                 run_key=f"{target}:{files}",
                 asset_selection=[asset_key(target.key)],
                 partition_key=target.partition,
             )
-            for target, files in found.items()
+            for target, files in current.items()
             if before.get(str(target)) == files
         ]
-        cursor = json.dumps({str(target): files for target, files in found.items()})
-        waiting = len(found) - len(requests)
-        reason = f"{waiting} partitions have new images that still change" if waiting else "no new images"
+        cursor = json.dumps({str(target): files for target, files in current.items()})
+        waiting = len(current) - len(requests)
+        reason = f"{waiting} partitions have new images that are still changing" if waiting else "no new images"
         return dg.SensorResult(requests, cursor=cursor, skip_reason=None if requests else dg.SkipReason(reason))
 
     return notice_new_images

@@ -1,4 +1,4 @@
-"""What exists, as a table: `catalog`."""
+"""`catalog`: a table of everything that exists."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["catalog"]
 
+COLUMNS = ("target", "stage", "key", "partition", "state", "reason", "path", "created", "bytes", "data_version")
+
 
 def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None = None) -> pd.DataFrame:
     """List what exists: one row for each target that has been made.
 
-    Only records are read, so that it is fast however large the data are; no server has to run.
+    No server has to run. Only records are read, so this is fast even if the data are large.
 
     ================  ==================================================================================
     `target`          the name that `load`, `path` and `dynvision make` take
@@ -26,20 +28,23 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     `key`             the asset key, as the UI shows it
     `partition`       the partition; missing (`NaN`) for summaries, which have none
     `state`           `fresh`, `stale` or `missing`
-    `reason`          why it is stale or missing; empty where it is fresh
+    `reason`          why it is stale or missing; empty if it is fresh
     `path`            where it is on disk
     `created`         when it was finished (a time in UTC)
-    `bytes`           its size, where its record or a look at a few files says (not for links)
-    `data_version`    the digest of everything that makes the result
+    `bytes`           its size, if its record or a look at a few files says it (not for links)
+    `data_version`    the digest of everything that determines the result
     ================  ==================================================================================
 
     Args:
         prefix: Only targets of this stage, key or target: `responses`, `responses/contrast`, `raw/gratings:test`.
-        missing: List what has not been made as well.
-        root: The folder that holds `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        missing: Also list targets that have not been made.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+
+    Returns:
+        The table, in the order of the stages.
 
     Raises:
-        UnknownNameError: Nothing in the configuration has that name; the message names the nearest.
+        UnknownNameError: If nothing in the configuration has that name; the message names the nearest.
 
     Example:
         >>> import dynvision_assets as dva
@@ -52,19 +57,20 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     workspace = Workspace.open(root)
     known: dict[Target, Status] = {}
     rows = [_row(workspace, target, known) for target in _choose(workspace, prefix)]
-    columns = ["target", "stage", "key", "partition", "state", "reason", "path", "created", "bytes", "data_version"]
-    table = pd.DataFrame([row for row in rows if missing or row["state"] != "missing"], columns=columns)
+    table = pd.DataFrame([row for row in rows if missing or row["state"] != "missing"], columns=list(COLUMNS))
     table["created"] = pd.to_datetime(table["created"], utc=True)
     return table.astype({"bytes": "Int64"})
 
 
 def _choose(workspace: Workspace, prefix: str) -> list[Target]:
+    """Return the targets of all keys that begin with a prefix; if there are none, the targets that the text names."""
     wanted = tuple(part for part in prefix.split("/") if part)
     keys = [key for key in workspace.keys if key[: len(wanted)] == wanted]
     return [target for key in keys for target in workspace.targets(key)] if keys else parse_target(workspace, prefix)
 
 
 def _row(workspace: Workspace, target: Target, known: dict[Target, Status]) -> dict[str, Any]:
+    """Return a target's row of the table; `known` keeps the states that were looked up already."""
     status, record = workspace.status(target, known), workspace.read_record(target)
     stage = workspace.stage(target)
     return {

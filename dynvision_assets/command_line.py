@@ -20,18 +20,19 @@ def main() -> None:
 
     \b
     Examples:
-      dynvision demo                                      the whole chain on the embedded gratings
-      dynvision list                                      what there is and what has been made
-      dynvision make responses/contrast/rcnn_gratings     all contrasts, and what they are made from
-      dynvision experiment contrast                       an experiment to its tables and pictures
+      dynvision demo                                      the whole chain on the built-in gratings
+      dynvision list                                      all assets, and how much of each has been made
+      dynvision make responses/contrast/rcnn_gratings     all contrasts, and everything they are made from
+      dynvision experiment contrast                       an experiment, up to its tables and pictures
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
       dynvision ui                                        the graph in the browser
 
-    Everything is under $DYNVISION_ROOT, else the current folder. The configuration is in
-    $DYNVISION_CONFIG, else ./config, else the packaged copy.
+    Everything is under $DYNVISION_ROOT, or under the current folder if that is not set. The configuration is in
+    $DYNVISION_CONFIG, otherwise in ./config, otherwise the packaged copy is used.
 
     Exit codes: 0 done, 1 failed, 2 wrong name, usage or configuration, 130 stopped with Ctrl-C.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
+    # For the whole process: most commands are over soon, and spend much of their time importing.
     collect_garbage_seldom()
 
 

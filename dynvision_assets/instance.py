@@ -1,4 +1,4 @@
-"""The Dagster instance of a root: its home folder and settings."""
+"""The Dagster instance of a root: its home folder, its settings, and opening it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LOCATIONS_FILE", "POSTGRES", "open_instance", "prepare_home"]
 
 POSTGRES = "DYNVISION_POSTGRES"
-"""The environment variable that holds the URL of a PostgreSQL database, to keep runs and events in."""
+"""The environment variable with the URL of the PostgreSQL database that keeps runs and events, if there is one."""
 
 SETTINGS = """\
 # Written once by dynvision; yours to change. What can stand here: https://docs.dagster.io (dagster.yaml).
@@ -38,6 +38,7 @@ run_retries:
   max_retries: 1                      # of a run that was killed; one that failed by itself would fail again
   retry_on_asset_or_op_failure: false
 """
+"""The first `dagster.yaml`. A file with any other text counts as changed by hand, also if an older version wrote it."""
 
 STORAGE = f"""\
 storage:
@@ -47,6 +48,8 @@ storage:
 """
 
 LOCATIONS_FILE = "dynvision_workspace.yaml"
+"""The file in the home that tells Dagster which definitions to load."""
+
 LOCATIONS = """\
 # Written by dynvision: the same code location as workspace.yaml of the repository.
 load_from:
@@ -56,39 +59,57 @@ load_from:
 """
 
 
-def prepare_home(paths: Paths) -> Path:
-    """Find the Dagster home (`$DAGSTER_HOME`, else `.dagster/` under the root) and make it usable.
+SILENT_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+"""The setting of an instance that does not capture what steps print."""
 
-    The environment variable is set for this process and its children, because Dagster reads it there.
+
+def prepare_home(paths: Paths) -> Path:
+    """Find the Dagster home (`$DAGSTER_HOME`, otherwise `.dagster/` under the root) and write its settings.
+
+    Changes the environment of this process and its children, because Dagster has no other way to be told:
+
+    - `$DAGSTER_HOME` is set to the absolute path of the home. Dagster reads it wherever it opens an instance by
+      itself, for example in the processes of the daemon.
+    - `$DYNVISION_POSTGRES`, if it is set, is rewritten with the name of the driver that SQLAlchemy needs, because
+      `dagster.yaml` refers to the variable.
+
+    Args:
+        paths: The paths of the root.
+
+    Returns:
+        The home: an existing folder with `dagster.yaml` and the file of code locations.
 
     Raises:
-        ConfigError: `$DYNVISION_POSTGRES` and `dagster.yaml` do not fit together; says how to make them.
+        ConfigError: If `$DYNVISION_POSTGRES` and `dagster.yaml` contradict each other, or the URL is not valid; the
+            message says what to change.
     """
     chosen = os.environ.get("DAGSTER_HOME")
     home = Path(chosen).expanduser().absolute() if chosen else paths.dagster_home
     make_directory(home)
-    _write_settings(home / "dagster.yaml")
+    if os.environ.get(POSTGRES):
+        os.environ[POSTGRES] = _add_driver(os.environ[POSTGRES])
+    _write_settings(home / "dagster.yaml", with_postgres=bool(os.environ.get(POSTGRES)))
     write_bytes(home / LOCATIONS_FILE, LOCATIONS.encode())
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
-    """The instance of a home that was prepared.
+    """Open the instance of a home that `prepare_home` has prepared.
 
     Args:
         home: The home.
-        capture: Keep what steps print in files, for the UI. Without, it goes where people look: on a terminal that is
-            where progress belongs, and Dagster's capture would keep the later steps of a command from it.
+        capture: Whether Dagster captures what steps print, in files that the UI shows. Otherwise it goes to the
+            terminal, where progress belongs when a command runs. (After the first step of a command, Dagster's capture
+            would hide the output of the others.)
 
     Raises:
-        DynvisionError: Its database cannot be reached.
+        DynvisionError: If its database cannot be reached.
     """
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
 
-    silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": silent})
+    reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
     if not os.environ.get(POSTGRES):
         return DagsterInstance.from_ref(reference)
     from dagster_postgres.utils import DagsterPostgresException
@@ -97,39 +118,46 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
     try:
         return DagsterInstance.from_ref(reference)
     except (OperationalError, DagsterPostgresException) as error:
-        found = error if isinstance(error, OperationalError) else error.__cause__
-        reason = str(getattr(found, "orig", error)).strip().splitlines()[0]
+        cause = error if isinstance(error, OperationalError) else error.__cause__
+        reason = str(getattr(cause, "orig", error)).strip().splitlines()[0]
         raise DynvisionError(f"the database of ${POSTGRES} cannot be used: {reason}") from error
 
 
-def _write_settings(path: Path) -> None:
-    """Write the settings where there are none, or add a database to our own."""
-    url = os.environ.get(POSTGRES)
-    if url:
-        os.environ[POSTGRES] = _postgres_url(url)
-    wanted = SETTINGS + (STORAGE if url else "")
-    held = path.read_text(encoding="utf-8") if path.exists() else ""
-    if held in ("", SETTINGS) and held != wanted:
+def _write_settings(path: Path, with_postgres: bool) -> None:
+    """Write `dagster.yaml` if it does not exist, or add the database to it if it is as we wrote it.
+
+    Raises:
+        ConfigError: If it was changed by hand and contradicts `$DYNVISION_POSTGRES`.
+    """
+    wanted = SETTINGS + (STORAGE if with_postgres else "")
+    existing = path.read_text(encoding="utf-8") if path.exists() else ""
+    if existing in ("", SETTINGS) and existing != wanted:
         write_bytes(path, wanted.encode())
-    elif url and POSTGRES not in held:
+    elif with_postgres and POSTGRES not in existing:
         raise ConfigError(
             f"${POSTGRES} is set, but {path} was changed by hand and does not use it. Add these lines to it, or "
-            f"remove it so that it is written anew:\n{STORAGE}"
+            f"remove the file so that it is written again:\n{STORAGE}"
         )
-    elif not url and POSTGRES in held:
+    elif not with_postgres and POSTGRES in existing:
         raise ConfigError(
             f"{path} keeps runs and events in the database of ${POSTGRES}, which is not set. Set it to "
             "postgresql://user:password@host/database, or remove 'storage' from the file."
         )
 
 
-def _postgres_url(url: str) -> str:
-    """The URL with the driver that the extra 'postgres' installs."""
-    scheme, colon, rest = url.partition("://")
+def _add_driver(url: str) -> str:
+    """Return the URL of a database with the driver that the extra 'postgres' installs.
+
+    Raises:
+        ConfigError: If it is no URL of a PostgreSQL database, or the extra is not installed.
+    """
+    scheme, colon, address = url.partition("://")
     if not colon or scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
-        raise ConfigError(f"${POSTGRES} is no URL of a database: write postgresql://user:password@host:5432/database")
+        raise ConfigError(
+            f"${POSTGRES} is not the URL of a PostgreSQL database: write postgresql://user:password@host:5432/database"
+        )
     if importlib.util.find_spec("dagster_postgres") is None:
         raise ConfigError(
-            f"${POSTGRES} is set, and dagster-postgres is missing: pip install 'dynvision-assets[postgres]'"
+            f"${POSTGRES} is set, but dagster-postgres is not installed: pip install 'dynvision-assets[postgres]'"
         )
-    return f"postgresql+psycopg2://{rest}"
+    return f"postgresql+psycopg2://{address}"

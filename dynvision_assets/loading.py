@@ -1,4 +1,4 @@
-"""Results in Python: `load` what a stage made, or find its `path`."""
+"""Results in Python: `load` what a stage made, or get its `path`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynvision.workspace.addresses import parse_target
 __all__ = ["ProcessedFile", "load", "path"]
 
 OPTIONS = ("split", "group", "seed", "file", "table", "allow_missing")
-"""The keywords of `load` that are no swept parameters."""
+"""The keywords of `load` that are not swept parameters."""
 
 
 def path(
@@ -27,15 +27,23 @@ def path(
     root: Path | str | None = None,
     **levels: Any,
 ) -> Path:
-    """Where a target is on disk, whether or not it has been made.
+    """Return where a target is on disk, whether or not it has been made.
 
     Args:
         target: An asset key, or a key with a partition.
-        partition: The partition, where the key does not say.
-        split: With `group`, another way to name a partition of interim and processed; alone, of raw.
+        partition: The partition, if `target` does not name it.
+        split: Together with `group`, another way to name a partition of interim and processed; alone, of raw.
         group: See `split`.
-        root: The folder that holds `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
         levels: The level of each swept parameter of an experiment.
+
+    Returns:
+        The file or folder.
+
+    Raises:
+        UnknownNameError: If there is no such asset or partition; the message names the nearest.
+        ConfigError: If the arguments name several partitions, or one twice.
+        TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
     """
     selectors = _given(split=split, group=group, **levels)
     workspace, chosen = _choose(target, partition, selectors, {}, root)
@@ -59,34 +67,41 @@ def load(
 ) -> Any:
     """Load what a stage made.
 
+    The result depends on the stage:
+
     ========================================  =======================================================
     `raw/<dataset>`                           a torchvision dataset of a split, like interim
     `interim/<dataset>`                       a torchvision dataset; labels in the dataset's own order
     `processed/<dataset>`                     a `ProcessedFile`: path, sidecar, `.loader(...)`
     `models/<model>/<dataset>`                the trained network, in evaluation mode
-    `responses/<experiment>/<subject>`        `xarray.DataTree`, one node a layer, lazy
+    `responses/<experiment>/<subject>`        `xarray.DataTree`, one node for each layer, lazy
     `summary/<experiment>/<subject>`          `pandas.DataFrame`, one row for each condition, time, layer, measure
     `summary/<experiment>`                    `pandas.DataFrame`, one row for each subject and condition
     ========================================  =======================================================
 
     Args:
         target: An asset key, or a key with a partition (`responses/contrast/rcnn_gratings:0.5`).
-        partition: The partition, where the key does not say; by default all conditions of responses.
+        partition: The partition, if `target` does not name it; by default all conditions of responses.
         split: `train` or `test`.
         group: The class group; `all` by default.
         file: Which file of processed: `train`, `val` or `test`.
         seed: Which network of models; 0 by default.
-        table: Which table of a summary, the data behind each picture: `table` (the default), `tuning` (one row a
-            condition), `fits` (fitted parameters with confidence intervals), `time_courses`; over all subjects `table`
-            or `fits`.
-        allow_missing: Load the conditions that are there, NaN elsewhere, instead of raising.
-        root: The folder that holds `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        table: Which table of a summary, the data behind each picture: `table` (the default), `tuning` (one row for each
+            condition), `fits` (fitted parameters with confidence intervals), `time_courses`. For the summary over all
+            subjects, `table` or `fits`.
+        allow_missing: Load the conditions that exist, with NaN for the others, instead of raising.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
         levels: The level of each swept parameter, to choose conditions of responses: `contrast=0.5`.
 
+    Returns:
+        See the table.
+
     Raises:
-        UnknownNameError: There is no such asset or partition; the message names the nearest.
-        MissingError: It has not been made; the message names the command that makes it.
-        DamagedFileError: A file is not what was written.
+        UnknownNameError: If there is no such asset or partition; the message names the nearest.
+        ConfigError: If the arguments name several partitions that cannot be loaded together, or one twice.
+        TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
+        MissingError: If it has not been made; the message names the command that makes it.
+        DamagedFileError: If a file is not the one that was written.
     """
     selectors = _given(split=split, group=group, seed=seed, **levels)
     options = _given(file=file, table=table, allow_missing=allow_missing or None)
@@ -95,6 +110,7 @@ def load(
 
 
 def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that are not `None`."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -108,7 +124,8 @@ def _choose(
     """Find the targets that the arguments of `load` or `path` name.
 
     Raises:
-        TypeError: If a keyword means nothing for such a target; the message names the valid ones.
+        UnknownNameError: If there is no such asset or partition; the message names the nearest.
+        TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
         ConfigError: If a partition is named twice.
     """
     workspace = Workspace.open(root)
@@ -122,18 +139,23 @@ def _choose(
         raise ConfigError(f"{text}: give either the partition, or {ways}")
     if partition is not None:
         if is_named:
-            raise ConfigError(f"{text} names a partition already; leave out partition=")
+            raise ConfigError(f"{text} already names a partition; leave out partition=")
         return workspace, [Target(key, stage.parse(key, partition))]
     return workspace, chosen if is_named else stage.select(key, **selectors)
 
 
 def _check_options(stage: Stage, key: tuple[str, ...], names: list[str]) -> None:
-    """Raise if a keyword of `load` or `path` means nothing for an asset."""
+    """Raise an error if a keyword of `load` or `path` has no meaning for an asset.
+
+    Raises:
+        UnknownNameError: If an experiment has no such parameter.
+        TypeError: If it is any other keyword; the message names the valid ones.
+    """
     selectors = stage.selectors_of(key)
     valid = [*(["partition"] if stage.is_partitioned else []), *selectors, *stage.load_options]
     for name in names:
         if name in valid:
             continue
-        if selectors != stage.selectors and name not in OPTIONS:  # The swept parameters are the experiment's own.
+        if selectors != stage.selectors and name not in OPTIONS:  # Each experiment has its own swept parameters.
             raise unknown_name("parameter", name, selectors)
         raise TypeError(f"{'/'.join(key)} has no option '{name}'. {nearest_name(name, valid)}")

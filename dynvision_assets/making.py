@@ -1,4 +1,4 @@
-"""Making targets: what is missing or stale upstream first, in this process, recorded in Dagster's instance."""
+"""Making targets in this process: first whatever upstream is missing or stale. Dagster's instance records the runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dynvision.errors import DynvisionError
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision.workspace.addresses import parse_target
+from dynvision_assets.instance import open_instance, prepare_home
+from dynvision_assets.run_processes import fail_dead_runs, process_tags
 
 __all__ = ["Made", "make_targets", "partition_ranges"]
 
@@ -23,7 +24,7 @@ class Made:
 
     Attributes:
         wanted: The targets that were asked for.
-        built: What was built, in order.
+        built: The targets that were built, in order.
         seconds: How long it took.
     """
 
@@ -32,26 +33,29 @@ class Made:
     seconds: float = 0.0
 
 
-def make_targets(workspace: Workspace, texts: Iterable[str], force: bool = False) -> Made:
+def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = False) -> Made:
     """Build targets and whatever upstream of them is missing or stale.
 
     Args:
         workspace: The workspace.
-        texts: Paths, keys, or keys with partitions.
-        force: Build the named targets even if they are up to date.
+        targets: The targets.
+        force: Build these targets even if they are up to date.
+
+    Returns:
+        What was built.
 
     Raises:
-        DynvisionError: A name is unknown, or something could not be built.
+        DynvisionError: If something could not be built.
+        KeyboardInterrupt: After Ctrl-C; everything that was finished is kept.
     """
     start = time.perf_counter()
-    wanted = list(dict.fromkeys(t for text in texts for t in parse_target(workspace, text)))
-    made = Made(wanted)
-    plan = workspace.plan(wanted, force)
+    made = Made(list(dict.fromkeys(targets)))
+    plan = workspace.plan(made.wanted, force)
     if plan:
         runner = _Runner(workspace)
-        forced = set(wanted) if force else set()
+        forced = set(made.wanted) if force else set()
         for group in _group(workspace, plan):
-            # An input may have come out as it was: then there is nothing to do here after all.
+            # Look again: an input may have been rebuilt with the same content, so that this target is up to date.
             stale = [t for t in group if t not in forced and workspace.status(t).state != "fresh"]
             for pending, is_forced in ((stale, False), ([t for t in group if t in forced], True)):
                 if pending:
@@ -64,7 +68,7 @@ def make_targets(workspace: Workspace, texts: Iterable[str], force: bool = False
 
 
 def _group(workspace: Workspace, plan: list[Target]) -> list[list[Target]]:
-    """Targets that one run builds: all conditions of an asset together, everything else by itself."""
+    """Group the targets that are built together: those of one asset if its stage builds many, else each alone."""
     groups: dict[Any, list[Target]] = {}
     for target in plan:
         groups.setdefault(target.key if workspace.stage(target).builds_many else target, []).append(target)
@@ -77,12 +81,16 @@ def _name(targets: list[Target]) -> str:
 
 
 class _Runner:
-    """Runs assets in this process on the instance that the UI shows."""
+    """Runs assets in this process, on the instance that the UI shows.
+
+    Modules that import Dagster are imported in its methods: a command that finds everything up to date needs none.
+
+    Args:
+        workspace: The workspace.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         from dynvision_assets.definitions import make_definitions
-        from dynvision_assets.instance import open_instance, prepare_home
-        from dynvision_assets.run_processes import fail_dead_runs, process_tags
 
         self.workspace = workspace
         self.instance = open_instance(prepare_home(workspace.paths), capture=False)
@@ -91,15 +99,25 @@ class _Runner:
         self.job = make_definitions(workspace).resolve_implicit_global_asset_job_def()
 
     def run(self, targets: list[Target], force: bool) -> None:
-        """Build targets of one asset in as few runs as Dagster's ranges allow."""
+        """Build targets of one asset, in as few runs as Dagster's partition ranges allow.
+
+        Args:
+            targets: The targets; several only if the stage builds many.
+            force: Build them even if they are up to date.
+
+        Raises:
+            DynvisionError: If one could not be built.
+            KeyboardInterrupt: After Ctrl-C.
+        """
         from dynvision_assets.assets.config import observe_config
 
         for target in targets:
             observe_config(self.workspace, self.instance, target)
-        for tags in self._selections(targets):
+        for tags in self._select(targets):
             self._execute(targets[0], tags, force)
 
     def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
+        """Run the asset of a target once, on the partitions that the tags name."""
         import dagster as dg
 
         from dynvision_assets.assets.table import asset_type
@@ -125,48 +143,52 @@ class _Runner:
         except dg.DagsterExecutionInterruptedError as interruption:
             raise KeyboardInterrupt from interruption
 
-    def _selections(self, targets: list[Target]) -> list[dict[str, str]]:
+    def _select(self, targets: list[Target]) -> list[dict[str, str]]:
+        """Return the tags by which Dagster selects the partitions of each run that builds the targets."""
         from dynvision_assets.partitions import partition_key
 
-        keys = [partition_key(self.workspace, target) for target in targets]
         stage = self.workspace.stage(targets[0])
         if len(targets) == 1 or not stage.builds_many:
+            keys = [partition_key(self.workspace, target) for target in targets]
             return [{"dagster/partition": key} if key is not None else {} for key in keys]
         levels = stage.dimensions(targets[0].key)
-        chosen = [stage.levels(target) for target in targets]
+        conditions = [stage.levels(target) for target in targets]
         return [
             {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-            for first, last in partition_ranges(levels, chosen)
+            for first, last in partition_ranges(levels, conditions)
         ]
 
 
-def partition_ranges(levels: dict[str, list[str]], chosen: list[dict[str, str]]) -> list[tuple[str, str]]:
-    """Cover chosen conditions, and no others, with ranges of Dagster's partition keys.
+def partition_ranges(levels: dict[str, list[str]], conditions: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """Cover conditions, and no others, with ranges of Dagster's partition keys.
 
     Args:
-        levels: The levels of each parameter, in order.
-        chosen: Conditions.
+        levels: The levels of each swept parameter, in order; one parameter or two.
+        conditions: The level of each parameter in every condition to cover.
 
     Returns:
-        First and last key of each range: a stretch of levels, or for two parameters a rectangle of them.
+        The first and last key of each range. A range is a stretch of neighbouring levels; with two parameters, a
+        rectangle of them.
     """
     *outer, inner = levels
-    rows: dict[str, list[tuple[str, str]]] = {}
-    for row in levels[outer[0]] if outer else [""]:
-        held = {c[inner] for c in chosen if not outer or c[outer[0]] == row}
-        rows[row] = _stretches(levels[inner], held)
     if not outer:
-        return rows[""]
+        return _stretches(levels[inner], {condition[inner] for condition in conditions})
+    rows = {
+        row: _stretches(levels[inner], {c[inner] for c in conditions if c[outer[0]] == row}) for row in levels[outer[0]]
+    }
     rectangles: list[tuple[str, str]] = []
-    for same, stretch in itertools.groupby(rows.items(), key=lambda item: item[1]):
-        names = [name for name, _ in stretch]
-        for first, last in same:
+    # Neighbouring rows with the same stretches are one rectangle for each of these.
+    for stretches, group in itertools.groupby(rows.items(), key=lambda item: item[1]):
+        names = [name for name, _ in group]
+        for first, last in stretches:
             corners = ({outer[0]: names[0], inner: first}, {outer[0]: names[-1], inner: last})
+            # Dagster orders the dimensions of a key by their names.
             start, end = ("|".join(corner[name] for name in sorted(corner)) for corner in corners)
             rectangles.append((start, end))
     return rectangles
 
 
-def _stretches(values: list[str], held: set[str]) -> list[tuple[str, str]]:
-    groups = [(inside, list(group)) for inside, group in itertools.groupby(values, key=held.__contains__)]
-    return [(group[0], group[-1]) for inside, group in groups if inside]
+def _stretches(values: list[str], chosen: set[str]) -> list[tuple[str, str]]:
+    """Return the first and last value of each run of neighbouring values that are chosen."""
+    groups = [(is_chosen, list(group)) for is_chosen, group in itertools.groupby(values, key=chosen.__contains__)]
+    return [(group[0], group[-1]) for is_chosen, group in groups if is_chosen]

@@ -1,4 +1,4 @@
-"""What a person sees of a partition in the UI: its numbers, its classes, its picture."""
+"""What the UI shows of a partition: its numbers, tables and pictures."""
 
 from __future__ import annotations
 
@@ -16,16 +16,28 @@ from dynvision_assets.pictures import draw_target
 __all__ = ["describe_record", "name_tags"]
 
 _NUMBERS = ("images", "samples", "bytes", "parameters", "accuracy", "chance", "n_timesteps", "conditions", "rows")
+"""Details of a record that describe the result."""
+
 _NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_together", "threads")
+"""Details of a record that describe how it was computed."""
 
 
 def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
-    """Return the tags by which assets are found and filtered: dataset, model, experiment, subject."""
+    """Return the tags by which the UI finds and filters an asset: dataset, model, experiment, subject."""
     return {f"dynvision/{name}": value for name, value in workspace.stages[key[0]].tags(key).items()}
 
 
 def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:
-    """Turn a record into metadata: numbers are plotted over partitions, tables and pictures are shown."""
+    """Turn a record into Dagster's metadata: the UI plots numbers over partitions, and shows tables and pictures.
+
+    Args:
+        workspace: The workspace.
+        target: A finished target.
+        record: Its record.
+
+    Returns:
+        Metadata by name, as values that Dagster accepts.
+    """
     details = record.details
     metadata: dict[str, Any] = {
         "path": dg.MetadataValue.path(str(workspace.stage(target).output(target))),
@@ -55,7 +67,8 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     return {key: _plain(value) for key, value in metadata.items()}
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
+def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Turn rows into a table. The type of a column is that of its first value that is not `None`."""
     records = [dg.TableRecord({key: _plain(value) for key, value in row.items()}) for row in rows]
     first = {key: next((row[key] for row in rows if row[key] is not None), None) for key in rows[0]}
     columns = [dg.TableColumn(key, _column_type(value)) for key, value in first.items()]
@@ -63,9 +76,10 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value as people read it: numbers with seven digits, which is what float32 holds."""
+    """Round a number to seven digits, the precision of float32; leave any other value as it is."""
     return float(f"{value:.7g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _column_type(value: Any) -> str:
+    """Return Dagster's name for the type of a value."""
     return {int: "int", float: "float"}.get(type(value), "string")

@@ -1,4 +1,4 @@
-"""Pictures for the UI: what a stage draws, as PNG bytes."""
+"""Pictures for the UI: the figures of a stage as PNG bytes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,35 @@ if TYPE_CHECKING:
 __all__ = ["draw_target"]
 
 DPI = 80
+"""Resolution of the pictures, in dots per inch: sharp on a screen, and small enough for Dagster's database."""
 
 
 def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes]:
-    """Draw what a target holds.
+    """Draw the content of a target.
 
     Args:
         stage: The target's stage.
-        target: The target.
+        target: A finished target.
         record: Its record.
 
     Returns:
-        PNG images by title.
+        The bytes of PNG images, by title.
     """
-    drawings = stage.draw(target, record)
-    return {title: _shrink(d) if isinstance(d, Path) else _encode(d) for title, d in drawings.items()}
+    return {
+        title: _shrink(drawing) if isinstance(drawing, Path) else _encode(drawing)
+        for title, drawing in stage.draw(target, record).items()
+    }
 
 
 def _encode(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
     return buffer.getvalue()
 
 
 def _shrink(path: Path) -> bytes:
-    """Return a PNG file for the screen: half as wide, in 255 colours."""
+    """Return a PNG file at half its size and in 255 colours, which is enough for the screen."""
     from PIL import Image
 
     with Image.open(path) as image:

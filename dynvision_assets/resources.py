@@ -1,31 +1,35 @@
-"""Resources: where the heavy work of an asset runs."""
+"""Resources of the assets: where their heavy work is computed."""
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
+from dynvision.errors import DynvisionError
+from dynvision.system.child_process import shared_process
+
 __all__ = ["ComputeResource"]
 
 
 @dataclass(frozen=True)
 class ComputeResource:
-    """Runs functions of the library that are named by import path and take JSON-ready arguments.
+    """Calls functions of the library by import path, with JSON-ready arguments.
 
-    What computes runs in a child process, one for this process: torch is not loaded here, and a file that is truncated
-    while it is read ends the child and not the run. Because of the form of the call, another resource can run it on a
-    cluster, and no asset changes.
+    The functions run in one child process, which is started on the first call. So this process does not load torch, and
+    a file that is truncated while it is read kills the child, not the run. Import paths and JSON also allow another
+    resource to make the same calls on a cluster; the assets would not change.
 
-    It is a plain object and no configurable resource: where a root is, is nothing to set for a run in the Launchpad.
+    This is a plain object, not one of Dagster's configurable resources, so that the Launchpad does not offer the root
+    as a setting of a run.
 
     Attributes:
-        root: The folder that holds data/ and .dagster/.
+        root: The folder that contains `data/` and `.dagster/`.
         config_folder: The folder of the config files.
-        in_child: Compute in a child process.
+        in_child: Whether `call` uses a child process. Otherwise it does the same as `call_here`.
     """
 
     root: str
@@ -33,20 +37,20 @@ class ComputeResource:
     in_child: bool = True
 
     def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
-        """Call `module:function` with the workspace's root and config folder, in the child process.
+        """Call a function with the workspace's root and config folder, in the child process.
 
         Args:
-            function: The import path.
-            tell: Takes lines about the progress of the call.
+            function: Its import path, `module:function`.
+            tell: Receives lines about the progress of the call.
             arguments: JSON-ready arguments.
 
-        Raises:
-            dagster.Failure: The function raised an error that is meant for a user, or the child died; its text is the
-                failure's.
-        """
-        from dynvision.errors import DynvisionError
-        from dynvision.system.child_process import shared_process
+        Returns:
+            What the function returns, a JSON-ready value.
 
+        Raises:
+            dagster.Failure: If the function raised an error that is meant for users, or the child died. The text of the
+                error is the description of the failure.
+        """
         if not self.in_child:
             return self.call_here(function, **arguments)
         try:
@@ -55,17 +59,24 @@ class ComputeResource:
             raise _failure(error) from error
 
     def call_here(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
-        """The same in this process, for what is light; it tells nothing of its progress."""
-        from dynvision.errors import DynvisionError
+        """Call a function in this process, if its work is light.
 
-        module, _, name = function.partition(":")
+        Args:
+            function: Its import path, `module:function`.
+            tell: Ignored: such a call reports no progress.
+            arguments: JSON-ready arguments.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            dagster.Failure: If the function raised an error that is meant for users.
+        """
         try:
-            return getattr(importlib.import_module(module), name)(
-                **arguments, root=self.root, config=self.config_folder
-            )
+            return pkgutil.resolve_name(function)(**arguments, root=self.root, config=self.config_folder)
         except DynvisionError as error:
             raise _failure(error) from error
 
 
-def _failure(error: Exception) -> dg.Failure:
+def _failure(error: DynvisionError) -> dg.Failure:
     return dg.Failure(description=str(error), metadata={"error": type(error).__name__})

@@ -1,7 +1,8 @@
-"""What can be set in the Launchpad for one run: typed, described, bounded, each with its default.
+"""What can be set in the Launchpad for one run. Each setting has a type, a description, bounds and a default.
 
-Device and workers change how a run computes and nothing of what it makes. What makes a result belongs to the config
-files; the few settings of responses that may be tried out here are recorded with them, and `dynvision status` says so.
+Device and workers change how a run computes, but not its result. Settings that change a result belong in the config
+files. A few settings of responses can be tried out here nevertheless: they are recorded with the responses, which then
+count as stale, and `dynvision status` says why.
 """
 
 from enum import Enum
@@ -32,10 +33,10 @@ class Resolution(Enum):
 class BuildConfig(dg.Config):
     """What can be set for every asset."""
 
-    force: bool = Field(default=False, description="Build again what is up to date.")
+    force: bool = Field(default=False, description="Build again even if it is up to date.")
 
     def run_settings(self) -> dict[str, Any]:
-        """What was set beside `force`, as JSON-ready values; what is left alone is not in it."""
+        """Return the settings other than `force` that are not at their defaults, as JSON-ready values."""
         chosen = {
             name: getattr(self, name)
             for name, field in type(self).model_fields.items()
@@ -51,8 +52,8 @@ class RawConfig(BuildConfig):
         default=0,
         ge=0,
         le=MAX_WORKERS,
-        description=f"Threads that write images, 1 to {MAX_WORKERS}; 0 is one for each core. The images are the same "
-        "with any number.",
+        description=f"Threads that write images, 1 to {MAX_WORKERS}; 0 means one for each core. The images are the "
+        "same with any number.",
     )
 
 
@@ -78,24 +79,24 @@ class ResponsesConfig(BuildConfig):
         default=0,
         ge=0,
         le=MAX_WORKERS,
-        description=f"Workers of the image loader, 1 to {MAX_WORKERS}; 0 is run.workers of config_models.yaml. The "
+        description=f"Workers of the image loader, 1 to {MAX_WORKERS}; 0 means run.workers of config_models.yaml. The "
         "responses are the same with any number.",
     )
     batch_size: int = Field(
         default=0,
         ge=0,
         le=4096,
-        description="Images shown together, 1 to 4096; smaller needs less memory. 0 is record.batch_size of "
-        "config_models.yaml; with another one the responses count as stale, as their last digits may differ.",
+        description="Images shown together, 1 to 4096; fewer need less memory. 0 means record.batch_size of "
+        "config_models.yaml. With any other number the responses count as stale, because their last digits may differ.",
     )
     layers: list[str] = Field(
         default=[],
-        description='Layers to record in this run, by name or pattern: ["V1", "IT"], ["V*"]. [] is record.layers of '
-        "config_models.yaml. What is recorded otherwise than the files say counts as stale.",
+        description='Layers to record in this run, by name or pattern: ["V1", "IT"], ["V*"]. [] means record.layers of '
+        "config_models.yaml. Responses that are recorded differently from the config files count as stale.",
     )
     resolution: Resolution = Field(
         default=Resolution.AS_CONFIGURED,
         description="LAYER (mean and standard deviation over all units), CHANNEL (over space) or UNIT (everything) in "
-        "this run; AS_CONFIGURED is record.resolution of config_models.yaml. What is recorded otherwise than the files "
-        "say counts as stale.",
+        "this run; AS_CONFIGURED means record.resolution of config_models.yaml. Responses that are recorded differently from "
+        "the config files count as stale.",
     )

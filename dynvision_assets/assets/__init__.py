@@ -1,1 +1,1 @@
-"""The assets, one module a stage; each makes the assets of its stage for a workspace."""
+"""The assets: one module for each stage, which registers how the assets of its stage are made."""

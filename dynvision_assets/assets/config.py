@@ -1,8 +1,7 @@
-"""`config/<dataset>`: what the configuration says of a dataset, observed and never made.
+"""`config/<dataset>`: the configuration of a dataset, as an asset that Dagster observes and never makes.
 
-An observation gives each partition the digest of the settings that its interim and processed stage depend on,
-so that a changed group, resolution or split shows in Dagster's lineage as a new version of exactly the
-partitions that it concerns.
+An observation gives each partition a digest of the settings that the interim and processed stages depend on. So if a
+group, resolution or split changes, Dagster's lineage shows a new version of exactly the partitions that it affects.
 """
 
 from __future__ import annotations
@@ -26,7 +25,15 @@ def make_config_assets(workspace: Workspace) -> list[dg.SourceAsset]:
 
 
 def config_dep(workspace: Workspace, key: tuple[str, ...]) -> list[dg.AssetDep]:
-    """The edge from a dataset's configuration to an asset that depends on it."""
+    """Return the dependency of an asset on the configuration of its dataset.
+
+    Args:
+        workspace: The workspace.
+        key: The asset.
+
+    Returns:
+        One dependency, or none if the stage does not show its configuration in Dagster.
+    """
     stage = workspace.stages[key[0]]
     if not stage.observes_config:
         return []
@@ -36,13 +43,19 @@ def config_dep(workspace: Workspace, key: tuple[str, ...]) -> list[dg.AssetDep]:
 
 
 def config_version(workspace: Workspace, dataset: str, partition: str) -> str:
-    """The digest of the settings that a partition's stages depend on."""
+    """Return the digest of the settings that the stages of a partition depend on."""
     targets = [Target(key, partition) for key in _observed_keys(workspace, dataset)]
     return digest_json([workspace.stage(target).settings(target) for target in targets])
 
 
 def observe_config(workspace: Workspace, instance: dg.DagsterInstance, target: Target) -> None:
-    """Record the version of the configuration that a target is about to be made with."""
+    """Report to Dagster the version of the configuration with which a target is about to be made.
+
+    Args:
+        workspace: The workspace.
+        instance: Dagster's instance.
+        target: The target.
+    """
     if workspace.stage(target).observes_config:
         version = config_version(workspace, target.key[1], str(target.partition))
         instance.report_runless_asset_event(
@@ -55,11 +68,13 @@ def observe_config(workspace: Workspace, instance: dg.DagsterInstance, target: T
 
 
 def _observed_keys(workspace: Workspace, dataset: str) -> list[tuple[str, ...]]:
-    """Return the keys of a dataset whose settings are observed, stage after stage; their partitions are the same."""
+    """Return the keys of a dataset whose settings are observed. All of them have the same partitions."""
     return [key for key in workspace.keys if key[1:] == (dataset,) and workspace.stages[key[0]].observes_config]
 
 
 def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
+    """Make the observable asset of a dataset."""
+
     def observe(compute: dg.ResourceParam[ComputeResource]) -> dg.DataVersionsByPartition:
         current = Workspace.open(compute.root, compute.config_folder)
         names = [str(target.partition) for target in current.targets(_observed_keys(current, dataset)[0])]
@@ -67,7 +82,7 @@ def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
         return dg.DataVersionsByPartition(versions)
 
     with warnings.catch_warnings():
-        # Dagster has no other way to observe partitions, and its tests here would notice a change.
+        # The function is in beta, but there is no other way to observe partitions. Our tests would notice a change.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.observable_source_asset(
             key=asset_key(("config", dataset)),

@@ -1,4 +1,4 @@
-"""`interim/<dataset>`: one symlink a class for each split and group."""
+"""`interim/<dataset>`: one symlink for each class, in each split and group."""
 
 from __future__ import annotations
 

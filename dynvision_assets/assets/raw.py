@@ -1,4 +1,4 @@
-"""`raw/<dataset>`: images in class folders, one partition a split."""
+"""`raw/<dataset>`: images in class folders, one partition for each split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form that the assets of most stages share: build one partition, check it, report it."""
+"""The assets of most stages: build one partition, check it, report it to Dagster."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,6 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         line: The stage's line of the table.
     """
     stage = workspace.stages[key[0]]
-    hard = {check.name for check in stage.checks if check.is_hard}
     config_type = line.config_type
     deps = deps_of(workspace, key)
 
@@ -53,31 +52,51 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         config: config_type,  # type: ignore[valid-type]  # Dagster reads the fields from the annotation
         compute: dg.ResourceParam[ComputeResource],
     ) -> Iterator[Any]:
-        tag_run(context.instance, context.run.run_id)
-        current = open_workspace(compute)
-        target = target_of(current, key, context.partition_key if context.has_partition_key else None)
-        (content,) = compute.call(
-            "dynvision.workspace.building:build_targets", tell=context.log.info, **build_arguments([target], config)
-        )
-        record = Record.from_dict(content, target)
-        results = compute.call_here("dynvision.workspace.checking:check_targets", targets=[str(target)])
-        for result in results:
-            yield report_check(key, result, hard)
-        failed = [r for r in results if not r["passed"] and r["name"] in hard]
-        if failed:
-            compute.call_here("dynvision.workspace.building:reject_targets", targets=[str(target)])
-            raise dg.Failure(
-                f"{target}: {failed[0]['name']} does not hold: {failed[0]['sentence']}. "
-                f"Build it again: dynvision make --force {target}"
-            )
-        metadata = describe_record(current, target, record)
-        yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(record.data_version))
+        yield from _build(context, config, compute, key)
 
     return build
 
 
+def _build(
+    context: dg.AssetExecutionContext, config: BuildConfig, compute: ComputeResource, key: tuple[str, ...]
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    """Build the run's partition of an asset, then yield its checks and the materialization.
+
+    Raises:
+        dagster.Failure: If it could not be built, or a hard check failed; the partition then counts as not built.
+    """
+    tag_run(context.instance, context.run.run_id)
+    workspace = open_workspace(compute)
+    target = target_of(workspace, key, context.partition_key if context.has_partition_key else None)
+    (content,) = compute.call(
+        "dynvision.workspace.building:build_targets", tell=context.log.info, **build_arguments([target], config)
+    )
+    record = Record.from_dict(content, target)
+    hard = {check.name for check in workspace.stage(target).checks if check.is_hard}
+    results = compute.call_here("dynvision.workspace.checking:check_targets", targets=[str(target)])
+    for result in results:
+        yield report_check(key, result, hard)
+    failed = [result for result in results if not result["passed"] and result["name"] in hard]
+    if failed:
+        compute.call_here("dynvision.workspace.building:reject_targets", targets=[str(target)])
+        raise dg.Failure(
+            f"{target}: {failed[0]['name']} does not hold: {failed[0]['sentence']}. "
+            f"Build it again: dynvision make --force {target}"
+        )
+    metadata = describe_record(workspace, target, record)
+    yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(record.data_version))
+
+
 def build_arguments(targets: list[Target], config: BuildConfig) -> dict[str, Any]:
-    """The arguments of a library function that builds; run settings only where something was set."""
+    """Return the arguments of a library function that builds targets.
+
+    Args:
+        targets: What to build.
+        config: The settings of the run.
+
+    Returns:
+        JSON-ready arguments. `run_settings` is among them only if a setting is not at its default.
+    """
     settings = config.run_settings()
     return {
         "targets": [str(target) for target in targets],
@@ -87,12 +106,18 @@ def build_arguments(targets: list[Target], config: BuildConfig) -> dict[str, Any
 
 
 def open_workspace(compute: ComputeResource) -> Workspace:
-    """The workspace as it is now; the YAML may have changed since the definitions were loaded."""
+    """Open the workspace anew, because the config files may have changed since the definitions were loaded."""
     return Workspace.open(compute.root, compute.config_folder)
 
 
 def report_check(key: tuple[str, ...], result: dict[str, Any], hard: set[str]) -> dg.AssetCheckResult:
-    """Turn the outcome of a check into Dagster's."""
+    """Turn the result of a check into Dagster's.
+
+    Args:
+        key: The asset.
+        result: The result, as `dynvision.workspace.checking` returns it.
+        hard: The names of the checks whose failure fails the run.
+    """
     is_hard = result["name"] in hard
     return dg.AssetCheckResult(
         asset_key=asset_key(key),

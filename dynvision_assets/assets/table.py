@@ -1,4 +1,4 @@
-"""The table of the assets: one line a stage, registered by the module of that stage in this folder."""
+"""The table of assets: one line for each stage, registered by the module of that stage in this folder."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class AssetType:
 
     Attributes:
         stage: The name of the stage.
-        kinds: What its assets are made of, for the icons of the graph.
+        kinds: What its assets consist of; Dagster shows an icon for each in the graph.
         make: Makes the asset of a key.
-        config_type: What can be set in the Launchpad.
-        config_op: The op that takes this configuration, if the asset is a graph of several.
+        config_type: The settings that the Launchpad offers for a run.
+        config_op: The op that takes these settings, if the asset is a graph of several ops.
     """
 
     stage: str
@@ -40,7 +40,7 @@ class AssetType:
     config_op: str | None = None
 
     def nest_config(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return the configuration of a run at the position where the asset's graph expects it."""
+        """Return the configuration of a run, nested as the asset's graph of ops expects it."""
         return config if self.config_op is None else {"ops": {self.config_op: config}}
 
 
@@ -48,14 +48,18 @@ _TABLE: dict[str, AssetType] = {}
 
 
 def register(line: AssetType) -> AssetType:
-    """Add a line to the table."""
+    """Add a line to the table.
+
+    Returns:
+        The same line.
+    """
     _TABLE[line.stage] = line
     return line
 
 
 @cache
 def _read_table() -> dict[str, AssetType]:
-    """Import every module of this folder, so that each registers its line."""
+    """Return the table, after importing every module of this folder, so that each has registered its line."""
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{package}.{module.name}")
@@ -65,8 +69,11 @@ def _read_table() -> dict[str, AssetType]:
 def asset_type(stage: str) -> AssetType:
     """Return the line of a stage.
 
+    Args:
+        stage: The name of the stage.
+
     Raises:
-        UnknownNameError: If no module registered one.
+        UnknownNameError: If no module of this folder has registered one.
     """
     table = _read_table()
     if stage not in table:
@@ -75,9 +82,6 @@ def asset_type(stage: str) -> AssetType:
 
 
 def make_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
-    """Make the asset of every key of a workspace, stage after stage."""
-    assets = []
-    for key in workspace.keys:
-        line = asset_type(key[0])
-        assets.append(line.make(workspace, key, line))
-    return assets
+    """Make the assets of all keys of a workspace, in the order of the stages."""
+    lines = {name: asset_type(name) for name in workspace.stages}
+    return [lines[key[0]].make(workspace, key, lines[key[0]]) for key in workspace.keys]

@@ -1,12 +1,15 @@
-"""Shell completion: of targets and experiments from the configuration, and the command that installs it."""
+"""Shell completion of targets, experiments and subjects, and the command that prints the script for a shell."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, get_completion_class
+
+from dynvision.errors import DynvisionError
 
 if TYPE_CHECKING:
     from dynvision.workspace import Workspace
@@ -15,15 +18,15 @@ __all__ = ["ExperimentName", "SubjectName", "TargetName", "completion"]
 
 _BASH = """\
 %(complete_func)s() {
-    # Bash splits words at ':' and '=', which stand in targets: the line is read as it was typed, and of each
-    # answer only what follows the last of these is given back.
-    local line="${COMP_LINE:0:COMP_POINT}" reply kind value word head
+    # Bash splits words at ':' and '=', but targets contain both. So pass on the line as it was typed, and return of
+    # each answer only the part after the last ':' or '='.
+    local line="${COMP_LINE:0:COMP_POINT}" reply type value word head
     word="${line##* }"
     head="${word%%"${word##*[:=]}"}"
     COMPREPLY=()
     while IFS= read -r reply; do
-        kind="${reply%%%%,*}" value="${reply#*,}"
-        if [[ $kind == file ]]; then
+        type="${reply%%%%,*}" value="${reply#*,}"
+        if [[ $type == file ]]; then
             compopt -o default
         else
             COMPREPLY+=("${value#"$head"}")
@@ -36,11 +39,12 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class _Bash(BashComplete):
-    """Click's completion, with a line that is not split at `:` and `=`."""
+    """Click's completion for bash, but the line is not split at `:` and `=`."""
 
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is being typed, and that word."""
         words = os.environ["COMP_WORDS"].split()
         incomplete = "" if os.environ["COMP_WORDS"].endswith(" ") else words.pop()
         return words[1:], incomplete
@@ -50,24 +54,25 @@ add_completion_class(_Bash)
 
 
 class TargetName(click.ParamType):  # type: ignore[type-arg]
-    """A target; completes keys, then the partitions of a key."""
+    """A target. Completes keys first, then the partitions of a key; paths are left to the shell."""
 
     name = "target"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        """Return the targets that begin with the text."""
         if incomplete.startswith(("data", "/", ".", "~")):
             return [CompletionItem(incomplete, type="file")]
-        workspace = _workspace()
+        workspace = _open_workspace()
         if workspace is None:
             return []
-        key, colon, _ = incomplete.partition(":")
-        parts = tuple(key.split("/"))
-        if colon or parts in workspace.keys:
-            targets = [str(target) for target in workspace.targets(parts)] if parts in workspace.keys else []
-            names = [key, *targets] if not colon else targets
+        text, colon, _ = incomplete.partition(":")
+        key = tuple(text.split("/"))
+        if key in workspace.keys:
+            targets = [str(target) for target in workspace.targets(key)]
+            names = targets if colon else [text, *targets]
         else:
-            names = ["/".join(known) for known in workspace.keys]
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+            names = [] if colon else ["/".join(known) for known in workspace.keys]
+        return _complete(names, incomplete)
 
 
 class ExperimentName(click.ParamType):  # type: ignore[type-arg]
@@ -76,9 +81,9 @@ class ExperimentName(click.ParamType):  # type: ignore[type-arg]
     name = "experiment"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
-        workspace = _workspace()
-        names = list(workspace.config.experiments) if workspace is not None else []
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        """Return the experiments that begin with the text."""
+        workspace = _open_workspace()
+        return _complete(workspace.config.experiments if workspace is not None else [], incomplete)
 
 
 class SubjectName(click.ParamType):  # type: ignore[type-arg]
@@ -87,14 +92,17 @@ class SubjectName(click.ParamType):  # type: ignore[type-arg]
     name = "subject"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
-        workspace = _workspace()
-        names = list(workspace.config.subjects) if workspace is not None else []
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        """Return the subjects that begin with the text."""
+        workspace = _open_workspace()
+        return _complete(workspace.config.subjects if workspace is not None else [], incomplete)
 
 
-def _workspace() -> Workspace | None:
-    """The workspace; `None` where there is none that can be read, for a completion cannot say why."""
-    from dynvision.errors import DynvisionError
+def _complete(names: Iterable[str], incomplete: str) -> list[CompletionItem[Any]]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _open_workspace() -> Workspace | None:
+    """Open the workspace. Return `None` if it cannot be read, because a completion cannot show an error."""
     from dynvision.workspace import Workspace
 
     try:
@@ -103,10 +111,10 @@ def _workspace() -> Workspace | None:
         return None
 
 
-@click.command(short_help="Print what makes a shell complete commands and targets.")
+@click.command(short_help="Print the script that makes a shell complete commands and targets.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes SHELL complete commands, options, targets, experiments and subjects.
+    """Print the script that makes SHELL complete commands, options, targets, experiments and subjects.
 
     \b
     Try it in this shell:
@@ -116,10 +124,10 @@ def completion(shell: str) -> None:
       dynvision completion zsh >> ~/.zshrc
       dynvision completion fish > ~/.config/fish/completions/dynvision.fish
 
-    Then `dynvision make resp<Tab>` gives the responses, and a Tab after a key its partitions. Targets are those of
-    $DYNVISION_ROOT and $DYNVISION_CONFIG, or of the folder that you are in.
+    Then `dynvision make resp<Tab>` completes to the responses, and another Tab after a key to its partitions. Targets
+    are those of $DYNVISION_ROOT and $DYNVISION_CONFIG, or of the current folder.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     root = click.get_current_context().find_root().command
-    kind = get_completion_class(shell)
-    assert kind is not None
-    click.echo(kind(root, {}, "dynvision", "_DYNVISION_COMPLETE").source())
+    completer = get_completion_class(shell)
+    assert completer is not None
+    click.echo(completer(root, {}, "dynvision", "_DYNVISION_COMPLETE").source())

@@ -1,13 +1,14 @@
-"""Commands that look and change nothing: `list`, `status`, `verify`, `show`."""
+"""Commands that only read: `list`, `status`, `verify`, `show`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynvision.errors import unknown_name
 from dynvision_assets.commands.completion import TargetName
 from dynvision_assets.commands.support import (
     FAILED,
@@ -15,18 +16,20 @@ from dynvision_assets.commands.support import (
     json_option,
     name_parts,
     open_workspace,
+    parse_targets,
     print_json,
     readable_errors,
 )
 
 if TYPE_CHECKING:
-    from dynvision.workspace import Workspace
+    from dynvision.targets import Target
+    from dynvision.workspace import Status, Workspace
 
 __all__ = ["list_assets", "show", "status", "verify"]
 
 STATES = ("fresh", "stale", "missing")
 
-LIST = """List the assets with how many of their partitions are up to date.
+LIST = """List the assets, and how many partitions of each are fresh (up to date), stale or missing.
 
 \b
 Examples:
@@ -36,7 +39,7 @@ Examples:
   dynvision list --json | jq -r '.[] | select(.missing > 0) | .key'
 """
 
-STATUS = f"""Say why TARGETs (by default all) are missing or stale, through the whole chain.
+STATUS = f"""Say why TARGETs (by default all) are missing or stale, following their inputs back to the first cause.
 
 {TARGETS}
 
@@ -46,10 +49,10 @@ Examples:
   dynvision status summary/contrast/rcnn_gratings
   dynvision status --check responses/contrast/rcnn_gratings:0.5 && echo up to date
 
-Ends with 0; with --check, with 1 where something is missing or stale.
+The exit code is 0; with --check, it is 1 if something is missing or stale.
 """
 
-VERIFY = f"""Read TARGETs again, byte for byte, and compare them with their records.
+VERIFY = f"""Read every byte of TARGETs again, and compare them with their records.
 
 {TARGETS}
 
@@ -58,10 +61,10 @@ Examples:
   dynvision verify processed/gratings
   dynvision verify responses/contrast/rcnn_gratings:0.5
 
-Ends with 0 where everything is whole, else with 1.
+The exit code is 0 if everything is whole, otherwise 1.
 """
 
-SHOW = f"""Show what is recorded of a TARGET: settings, inputs, counts, shapes.
+SHOW = f"""Show the record of a TARGET: settings, inputs, counts, shapes.
 
 {TARGETS}
 
@@ -69,111 +72,111 @@ SHOW = f"""Show what is recorded of a TARGET: settings, inputs, counts, shapes.
 Examples:
   dynvision show models/rcnn/gratings:all_s0
   dynvision show data/processed/gratings/test_all
-  dynvision show --samples processed/gratings:test_all    every sample, and the image it is
+  dynvision show --samples processed/gratings:test_all    every sample, and the image it was made from
   dynvision show --json responses/contrast/rcnn_gratings:0.5
 """
 
 
-@click.command("list", help=LIST, short_help="List the assets, and what of them is up to date.")
+@click.command("list", help=LIST, short_help="List the assets, and how much of each is up to date.")
 @click.argument("prefix", required=False, default="", type=TargetName())
 @json_option
 def list_assets(prefix: str, as_json: bool) -> None:
-    """List the assets, and what of them is up to date."""
+    """List the assets, and how much of each is up to date."""
     with readable_errors():
         workspace = open_workspace()
-        known: dict[Any, Any] = {}
         keys = [key for key in workspace.keys if f"{'/'.join(key)}/".startswith(prefix)]
         if not keys:
-            from dynvision.errors import unknown_name
-
             raise unknown_name("asset", prefix, ["/".join(key) for key in workspace.keys])
-        rows = []
-        for key in keys:
-            states: list[str] = [workspace.status(t, known).state for t in workspace.targets(key)]
-            rows.append({"key": "/".join(key), "partitions": len(states), **{s: states.count(s) for s in STATES}})
+        rows = _count_states(workspace, keys)
         if as_json:
             print_json(rows)
             return
-        width = max(len(str(row["key"])) for row in rows)
+        width = max(len(row["key"]) for row in rows)
         for row in rows:
             counts = [f"{row[state]} {state}" for state in STATES if row[state]]
             noun = "partition: " if row["partitions"] == 1 else "partitions:"
             click.echo(f"{row['key']:{width}}  {row['partitions']:4} {noun} {', '.join(counts)}")
-        for note in _unconfigured(workspace):
+        for note in _find_unconfigured(workspace):
             click.echo(note)
 
 
 @click.command(help=STATUS, short_help="Say why targets are missing or stale.")
 @click.argument("targets", nargs=-1, metavar="[TARGET…]", type=TargetName())
-@click.option("--check", is_flag=True, help="End with 1 where something is missing or stale.")
+@click.option("--check", is_flag=True, help="Exit with 1 if something is missing or stale.")
 @json_option
 def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
     """Say why targets are missing or stale."""
     with readable_errors():
-        from dynvision.workspace.addresses import parse_target
-
         workspace = open_workspace()
-        texts = targets or tuple("/".join(key) for key in workspace.keys)
-        known: dict[Any, Any] = {}
-        chosen = dict.fromkeys(t for text in texts for t in parse_target(workspace, text))
-        found = {target: workspace.status(target, known) for target in chosen}
-        fresh = sum(state.state == "fresh" for state in found.values())
+        known: dict[Target, Status] = {}
+        chosen = parse_targets(workspace, targets or ["/".join(key) for key in workspace.keys])
+        states = {target: workspace.status(target, known) for target in chosen}
+        fresh = sum(state.state == "fresh" for state in states.values())
         if as_json:
-            print_json([{**name_parts(target), **vars(state)} for target, state in found.items()])
+            print_json([{**name_parts(target), **vars(state)} for target, state in states.items()])
         else:
-            for target, state in found.items():
+            for target, state in states.items():
                 if state.state != "fresh":
                     click.echo(f"{state.state:8} {target}: {state.reason}")
             click.echo(f"{fresh} up to date")
-        if check and fresh < len(found):
+        if check and fresh < len(states):
             sys.exit(FAILED)
 
 
-@click.command(help=VERIFY, short_help="Read targets again and compare with their records.")
+@click.command(help=VERIFY, short_help="Read targets again and compare them with their records.")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…", type=TargetName())
 @json_option
 def verify(targets: tuple[str, ...], as_json: bool) -> None:
     """Read targets again and compare them with their records."""
     with readable_errors():
-        from dynvision.workspace.addresses import parse_target
         from dynvision.workspace.verifying import verify_targets
 
         workspace = open_workspace()
-        chosen = dict.fromkeys(t for text in targets for t in parse_target(workspace, text))
-        found = []
-        for result in verify_targets(workspace, chosen):
-            found.append(result)
+        results = []
+        for result in verify_targets(workspace, parse_targets(workspace, targets)):
+            results.append(result)
             if not as_json:
                 click.echo(f"{result.state:8} {result.target}: {result.sentence}")
         if as_json:
-            print_json([{**name_parts(r.target), "state": r.state, "sentence": r.sentence} for r in found])
-        states = [result.state for result in found]
+            print_json([{**name_parts(r.target), "state": r.state, "sentence": r.sentence} for r in results])
+        states = [result.state for result in results]
         if set(states) != {"whole"}:
             counts = ", ".join(f"{states.count(s)} {s}" for s in ("whole", "damaged", "missing") if s in states)
             click.echo(counts, err=True)
             sys.exit(FAILED)
 
 
-@click.command(help=SHOW, short_help="Show what is recorded of a target.")
+@click.command(help=SHOW, short_help="Show the record of a target.")
 @click.argument("target", type=TargetName())
-@click.option("--samples", is_flag=True, help="List every sample of the .beton files: labels, and the image it is.")
+@click.option(
+    "--samples", is_flag=True, help="List every sample of the .beton files: its labels, and the image it was made from."
+)
 @json_option
 def show(target: str, samples: bool, as_json: bool) -> None:
-    """Show what is recorded of a target."""
+    """Show the record of a target."""
     with readable_errors():
-        from dynvision.workspace.addresses import parse_target
-
         workspace = open_workspace()
-        chosen = parse_target(workspace, target)
+        chosen = parse_targets(workspace, [target])
         if as_json:
-            print_json([_describe(workspace, found, samples) for found in chosen])
+            print_json([_describe(workspace, one, samples) for one in chosen])
             return
-        for found in chosen:
-            _show(workspace, found, samples)
+        for one in chosen:
+            _show(workspace, one, samples)
 
 
-def _describe(workspace: Workspace, target: Any, samples: bool) -> dict[str, Any]:
-    """Everything that is known of a target, as JSON."""
+def _count_states(workspace: Workspace, keys: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """Return a row for each asset: its key, and how many of its partitions are in each state."""
+    known: dict[Target, Status] = {}
+    rows = []
+    for key in keys:
+        states: list[str] = [workspace.status(target, known).state for target in workspace.targets(key)]
+        counts = {state: states.count(state) for state in STATES}
+        rows.append({"key": "/".join(key), "partitions": len(states), **counts})
+    return rows
+
+
+def _describe(workspace: Workspace, target: Target, samples: bool) -> dict[str, Any]:
+    """Return everything that is known about a target, as JSON-ready values."""
     record = workspace.read_record(target)
     content: dict[str, Any] = {
         **name_parts(target),
@@ -186,34 +189,35 @@ def _describe(workspace: Workspace, target: Any, samples: bool) -> dict[str, Any
     return content
 
 
-def _show(workspace: Workspace, target: Any, samples: bool) -> None:
-    """Print the state of a target and its record; of `.beton` files also what their sidecars say."""
+def _show(workspace: Workspace, target: Target, samples: bool) -> None:
+    """Print the state of a target, its record, and what its files say about themselves."""
     state = workspace.status(target)
     click.echo(f"{target}: {state.state}" + (f" ({state.reason})" if state.reason else ""))
     record = workspace.read_record(target)
     if record is None:
         return
     content = {"path": workspace.paths.relative(workspace.stage(target).output(target)), **record.to_dict()}
-    content.pop("target")
+    content.pop("target")  # Its name is in the first line.
     _print_yaml(content, default_flow_style=None, width=110)
-    for name, content in workspace.stage(target).describe_files(target, samples).items():
-        _print_yaml({name: content["file"]})
+    for name, description in workspace.stage(target).describe_files(target, samples).items():
+        _print_yaml({name: description["file"]})
         if samples:
             click.echo("  sample\tlabel\tgroup_label\tsource")
-            columns = (content["samples"][column] for column in ("label", "group_label", "source"))
-            for place, row in enumerate(zip(*columns, strict=True)):
-                click.echo("  " + "\t".join(map(str, (place, *row))))
+            columns = (description["samples"][column] for column in ("label", "group_label", "source"))
+            for index, row in enumerate(zip(*columns, strict=True)):
+                click.echo("  " + "\t".join(map(str, (index, *row))))
 
 
 def _print_yaml(content: dict[str, Any], **style: Any) -> None:
+    """Print a mapping as YAML, indented by two spaces."""
     import yaml
 
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, **style)
     click.echo("  " + text.rstrip().replace("\n", "\n  "))
 
 
-def _unconfigured(workspace: Workspace) -> Iterator[str]:
-    """Folders of data/raw that look like a dataset but are not in the configuration."""
+def _find_unconfigured(workspace: Workspace) -> Iterator[str]:
+    """Yield a note for each folder of `data/raw` that looks like a dataset but is not in the configuration."""
     folder = workspace.paths.data / "raw"
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         has_splits = any((path / split).is_dir() for split in ("train", "test", "val"))

@@ -1,4 +1,4 @@
-"""The command that serves: `ui`."""
+"""The command that starts a server: `ui`."""
 
 from __future__ import annotations
 
@@ -14,65 +14,87 @@ from dynvision_assets.commands.support import open_workspace, readable_errors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dynvision.workspace import Workspace
+
 __all__ = ["ui"]
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
+"""Addresses that other machines cannot reach."""
 
 
 @click.command(short_help="Open the graph in the browser.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-@click.option("--read-only", is_flag=True, help="Show everything, run nothing: no launching, no switches, no daemon.")
+@click.option(
+    "--read-only", is_flag=True, help="Show everything, but run nothing: no launching, no switches, no daemon."
+)
 def ui(host: str, port: int, read_only: bool) -> None:
-    """Open Dagster's UI on this root: the graph, its runs, pictures and backfills.
+    """Open Dagster's UI for this root: the graph, its runs, pictures and backfills.
 
-    Dagster has no login of its own: whoever reaches the address can run things, and with that any code that the
-    configuration names. It listens on this machine alone unless --host says otherwise; to let others in, put a proxy
-    with a login in front, or use an SSH tunnel (ssh -L 3000:127.0.0.1:3000 machine).
+    Dagster has no login: whoever reaches the address can run things, including any code that the configuration names.
+    By default the server listens only on this machine; --host changes that. To let others in, put a proxy with a login
+    in front of it, or use an SSH tunnel (ssh -L 3000:127.0.0.1:3000 machine).
 
     \b
     Examples:
       dynvision ui
       dynvision ui --port 3001
-      dynvision ui --read-only --host 0.0.0.0     for showing; look but not touch
+      dynvision ui --read-only --host 0.0.0.0     for showing; others can look but not run anything
 
-    Settings of the instance are in .dagster/dagster.yaml, written once and then yours. Runs and events are kept in
-    SQLite beside it, or in PostgreSQL where $DYNVISION_POSTGRES is set (postgresql://user:password@host/database;
-    needs the extra 'postgres'). Runs that a power cut or a kill left unfinished are marked as failed at the start.
+    Settings of the instance are in .dagster/dagster.yaml, which is written once and then yours to change. Runs and
+    events are kept in SQLite next to it, or in PostgreSQL if $DYNVISION_POSTGRES is set
+    (postgresql://user:password@host/database; needs the extra 'postgres'). At the start, runs that a power cut or a
+    kill left unfinished are marked as failed.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     with readable_errors():
-        from dynvision_assets.instance import LOCATIONS_FILE, open_instance, prepare_home
-        from dynvision_assets.run_processes import fail_dead_runs
+        from dynvision_assets.instance import LOCATIONS_FILE, prepare_home
 
         workspace = open_workspace()
         home = prepare_home(workspace.paths)
-        with open_instance(home) as instance:
-            dead = [] if read_only else fail_dead_runs(instance)
-        if dead:
-            click.echo(f"marked {len(dead)} unfinished runs whose process is gone as failed")
+        _check_instance(home, read_only)
         if host not in LOCAL:
-            power = "look at everything" if read_only else "run things"
-            warning = (
-                f"{host} can be reached from other machines, and there is no login: whoever reaches it can {power}"
+            ability = "look at everything" if read_only else "run things"
+            click.echo(
+                f"warning: {host} can be reached from other machines, and there is no login: whoever reaches it can "
+                f"{ability}",
+                err=True,
             )
-            click.echo(f"warning: {warning}", err=True)
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(home),
-            "DYNVISION_ROOT": str(workspace.paths.root),
-            "DYNVISION_CONFIG": str(workspace.config.folder),
-        }
         mode = " (read-only)" if read_only else ""
         click.echo(f"Dagster on http://{host}:{port} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
-        arguments = [*_server(home / LOCATIONS_FILE, read_only), "-h", host, "-p", str(port)]
-        sys.stdout.flush()
-        # A script starts what it runs in the background with interruptions ignored; the server is stopped with them.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.execve(sys.executable, arguments, environment)
+        _replace_process([*_server(home / LOCATIONS_FILE, read_only), "-h", host, "-p", str(port)], workspace, home)
+
+
+def _check_instance(home: Path, read_only: bool) -> None:
+    """Mark unfinished runs as failed if their process has ended, unless the server is read-only.
+
+    Raises:
+        DynvisionError: If the database of the instance cannot be reached. The server itself would show a traceback.
+    """
+    from dynvision_assets.instance import open_instance
+    from dynvision_assets.run_processes import fail_dead_runs
+
+    with open_instance(home) as instance:
+        dead = [] if read_only else fail_dead_runs(instance)
+    if dead:
+        click.echo(f"marked {len(dead)} unfinished runs as failed, because their process has ended")
+
+
+def _replace_process(arguments: list[str], workspace: Workspace, home: Path) -> None:
+    """Run the server in place of this process, for the same root and configuration."""
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "DYNVISION_ROOT": str(workspace.paths.root),
+        "DYNVISION_CONFIG": str(workspace.config.folder),
+    }
+    sys.stdout.flush()
+    # A shell script starts its background jobs with SIGINT ignored. The server has to be stopped with SIGINT.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.execve(sys.executable, arguments, environment)
 
 
 def _server(locations: Path, read_only: bool) -> list[str]:
-    """The server's command: with the daemon that runs backfills, or the pages alone."""
+    """Return the command that starts the server: with the daemon that runs backfills, or the pages alone."""
     if read_only:
         return [sys.executable, "-m", "dagster_webserver", "--read-only", "-w", str(locations)]
     return [sys.executable, "-m", "dagster", "dev", "-w", str(locations)]

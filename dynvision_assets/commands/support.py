@@ -1,4 +1,4 @@
-"""What the commands share: readable errors, JSON, the words for targets."""
+"""What the commands share: readable errors, JSON output, and the help text about targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynvision.errors import ConfigError, DynvisionError
+
 if TYPE_CHECKING:
+    from dynvision.targets import Target
     from dynvision.workspace import Workspace
 
 __all__ = [
@@ -22,11 +25,13 @@ __all__ = [
     "json_option",
     "name_parts",
     "open_workspace",
+    "parse_targets",
     "print_json",
     "readable_errors",
 ]
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes."""
 
 TARGETS = """A TARGET is an asset key (raw/gratings: all of its partitions), a key with a partition
 (responses/contrast/rcnn_gratings:0.5, …/contrast_duration/rcnn_gratings:contrast=0.3,duration=20), or a
@@ -36,32 +41,54 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def open_workspace() -> Workspace:
-    """The workspace of `$DYNVISION_ROOT`, or of the current folder."""
+    """Open the workspace of `$DYNVISION_ROOT`, or of the current folder.
+
+    Raises:
+        ConfigError: If the configuration is not valid.
+    """
     from dynvision.workspace import Workspace
 
     return Workspace.open()
 
 
+def parse_targets(workspace: Workspace, texts: Sequence[str]) -> list[Target]:
+    """Return the targets that texts name, each once, in order.
+
+    Args:
+        workspace: The workspace.
+        texts: Paths, keys, or keys with partitions.
+
+    Raises:
+        UnknownNameError: If nothing has such a name; the message names the nearest.
+    """
+    from dynvision.workspace.addresses import parse_target
+
+    return list(dict.fromkeys(target for text in texts for target in parse_target(workspace, text)))
+
+
 def print_json(value: Any) -> None:
-    """Print a value on standard output, which holds nothing else then."""
+    """Print a value as JSON on standard output. Print nothing else there, so that a script can parse it."""
     click.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def name_parts(target: Any) -> dict[str, Any]:
-    """How JSON names a target: as a whole, and in its parts."""
+def name_parts(target: Target) -> dict[str, Any]:
+    """Return how JSON output names a target: its full name, key and partition."""
     return {"target": str(target), "key": "/".join(target.key), "partition": target.partition}
 
 
 def count_targets(targets: Sequence[object]) -> str:
-    """`1 target`, `2 targets`."""
+    """Return the number of targets with its noun: `1 target`, `2 targets`."""
     return f"{len(targets)} target" + ("" if len(targets) == 1 else "s")
 
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Show errors that are meant for a user as their text; every other keeps its traceback."""
-    from dynvision.errors import ConfigError, DynvisionError
+    """Print errors that are meant for a user as plain text and exit; let all others show their traceback.
 
+    Raises:
+        SystemExit: With 2 if a name or the configuration is wrong, with 1 after another error for users, with 130
+            after Ctrl-C.
+    """
     try:
         yield
     except DynvisionError as error:
