@@ -8,15 +8,16 @@ standard output, and before it lines about the progress of the call.
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import threading
 import traceback
 from typing import IO, Any
 
+from dynvision.errors import DynvisionError
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision.system.progress import listen_to_progress
 
@@ -96,11 +97,8 @@ def _read_calls(source: IO[str], calls: list[dict[str, Any]], arrived: threading
 
 
 def _answer(call: dict[str, Any]) -> dict[str, Any]:
-    from dynvision.errors import DynvisionError
-
-    module, _, name = call["function"].partition(":")
     try:
-        return {"result": getattr(importlib.import_module(module), name)(**call["arguments"])}
+        return {"result": pkgutil.resolve_name(call["function"])(**call["arguments"])}
     except DynvisionError as error:
         return {"error": type(error).__name__, "message": str(error)}
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dynvision_assets.commands.support import open_workspace, readable_errors
+from dynvision_assets.instance import LOCATIONS_FILE, open_instance, prepare_home
+from dynvision_assets.run_processes import fail_dead_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +49,6 @@ def ui(host: str, port: int, read_only: bool) -> None:
     kill left unfinished are marked as failed.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     with readable_errors():
-        from dynvision_assets.instance import LOCATIONS_FILE, prepare_home
-
         workspace = open_workspace()
         home = prepare_home(workspace.paths)
         _check_instance(home, read_only)
@@ -70,9 +70,6 @@ def _check_instance(home: Path, read_only: bool) -> None:
     Raises:
         DynvisionError: If the database of the instance cannot be reached. The server itself would show a traceback.
     """
-    from dynvision_assets.instance import open_instance
-    from dynvision_assets.run_processes import fail_dead_runs
-
     with open_instance(home) as instance:
         dead = [] if read_only else fail_dead_runs(instance)
     if dead:
