@@ -97,6 +97,6 @@ class ResponsesConfig(BuildConfig):
     resolution: Resolution = Field(
         default=Resolution.AS_CONFIGURED,
         description="LAYER (mean and standard deviation over all units), CHANNEL (over space) or UNIT (everything) in "
-        "this run; AS_CONFIGURED means record.resolution of config_models.yaml. Responses that are recorded differently "
-        "from the config files count as stale.",
+        "this run; AS_CONFIGURED means record.resolution of config_models.yaml. Responses that are recorded "
+        "differently from the config files count as stale.",
     )
