@@ -118,7 +118,7 @@ def test_a_table_that_there_is_not_names_the_nearest(compared_root: Path) -> Non
         dva.load("summary/contrast/rcnn_gratings", table="tunings", root=compared_root)
     with pytest.raises(UnknownNameError, match=r"unknown table 'tuning'\. Valid: table, fits"):
         dva.load("summary/contrast", table="tuning", root=compared_root)
-    with pytest.raises(TypeError, match="raw/gratings:test is no summary and has no table 'fits'"):
+    with pytest.raises(TypeError, match=r"raw/gratings has no option 'table'\. Valid: partition, split\."):
         dva.load("raw/gratings:test", table="fits", root=compared_root)
 
 

@@ -160,6 +160,7 @@ class Workers(Slow):
         return IMAGES[index], os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persistent", [False, True])
 def test_workers_persist_if_that_is_asked_for(persistent):
     loader = get_data_loader(Workers(), batch_size=2, num_workers=2, persistent_workers=persistent)
@@ -177,6 +178,7 @@ def test_dataset_stays_the_users_own_while_it_is_read():
     assert vars(loader)["dataset"] is data
 
 
+@pytest.mark.slow
 def test_workers_may_be_given_up_between_epochs():
     loader = get_data_loader(Slow(), batch_size=2, presentation=SHOW, num_workers=2)
     assert read_order(loader) == list(range(11))

@@ -112,6 +112,7 @@ def write(folder: Path, colour: str, sources: list[str], label: int) -> dict[str
     return write_beton(folder / "x.beton", samples, base=folder, resolution=16, record={"sources": sources})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_old_form", [False, True])
 @pytest.mark.parametrize(("colour", "label"), [("teal", 3), ("teal", 4), ("navy", 3)])
 @pytest.mark.parametrize("done", [0, 1, 2, 3])

@@ -56,6 +56,7 @@ def test_head_is_that_of_the_whole_sidecar_and_the_table_is_not_read(tmp_path, r
     assert sum(read_bytes) == table_path(path).stat().st_size
 
 
+@pytest.mark.slow
 def test_head_is_read_without_pyarrow_and_pandas(tmp_path):
     write(tmp_path / "x.beton", 3)
     code = """
