@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.instance.ref import InstanceRef
 
 from dynvision.paths import Paths
-from dynvision_assets.instance import LOCATIONS_FILE, prepare_home
+from dynvision_assets.instance import LOCATIONS_FILE, SILENT_LOGS, open_instance, prepare_home
 from dynvision_assets.run_processes import HOST_TAG, PID_TAG, START_TAG, fail_dead_runs, process_tags
 
 
@@ -74,3 +77,14 @@ def test_a_users_own_workspace_file_is_left_alone(instance: dg.DagsterInstance) 
     prepare_home(Paths(home.parent))
     assert (home / "workspace.yaml").read_text() == "mine"
     assert "dynvision_assets.definitions" in (home / LOCATIONS_FILE).read_text()
+
+
+def test_the_private_parts_of_dagster_that_are_used_are_still_there(instance: dg.DagsterInstance) -> None:
+    """A new Dagster that moves them fails here, with its own words, and not in somebody's `dynvision make`."""
+    home = Path(instance.root_directory)
+    module = importlib.import_module(SILENT_LOGS["module"])
+    assert hasattr(module, SILENT_LOGS["class"]), f"{SILENT_LOGS['class']} is not in {SILENT_LOGS['module']} any more"
+    assert "overrides" in inspect.signature(InstanceRef.from_dir).parameters
+    with open_instance(home, capture=False) as silent, open_instance(home) as capturing:
+        assert type(silent.compute_log_manager).__name__ == SILENT_LOGS["class"]
+        assert type(capturing.compute_log_manager).__name__ != SILENT_LOGS["class"]
