@@ -3,7 +3,7 @@
 `write_small_config` shrinks the project's own configuration, so tests of the library cover what is shipped: its
 comments, presets, datasets and experiments. `CONFIG` is a text of its own. Tests of the assets list every key, edge
 and target of the graph and edit single values as text, so they need few subjects and each value written once. The
-shipped configuration has five times as many assets, and each of those tests loads all of them.
+shipped configuration, made small, still has 31 assets instead of 12, and each of those tests loads all of them.
 """
 
 from __future__ import annotations
