@@ -18,6 +18,8 @@ from dynvision.system.files import write_json
 from tests.helpers.files import flip_byte
 from tests.helpers.stores import layout_of, open_writer, write_batches
 
+pytestmark = pytest.mark.slow
+
 TRAILING = {"V1/mean": (4,), "V1/std": (4,), "V2/response": (3, 5, 5), "scores": (2,)}
 N, T, BATCH, BLOCK = 7, 3, 3, 2
 

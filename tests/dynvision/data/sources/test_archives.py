@@ -16,6 +16,8 @@ from tests.helpers.archives import MNIST_FILES, write_cifar100_archive, write_mn
 from tests.helpers.files import md5
 from tests.helpers.servers import closed_address, serve_folder
 
+pytestmark = pytest.mark.slow
+
 NAME = "cifar-100-python.tar.gz"
 WRONG = "0" * 32
 
