@@ -19,7 +19,7 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-settings.register_profile("fast", parent=settings.get_profile("dynvision"), max_examples=20)
+settings.register_profile("fast", parent=settings.get_profile("dynvision"), max_examples=10)
 
 _guard = Guard()
 

@@ -21,6 +21,7 @@ from tests.helpers.archives import write_cifar100_archive
 from tests.helpers.servers import serve_folder
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*pin_memory.*no accelerator"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create 8 worker processes"),
     pytest.mark.filterwarnings("ignore:the images are in"),

@@ -14,8 +14,10 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent.parent
 
-SLOW_FOLDERS = tuple(TESTS / name for name in ("browser", "documentation", "dynvision_assets"))
-"""Every test below them is slow. They are not even imported if slow tests are deselected."""
+SLOW_FOLDERS = tuple(
+    TESTS / name for name in ("browser", "documentation", "dynvision_assets", "dynvision/data/test_lightning.py")
+)
+"""Every test below them is slow. They are not even imported if slow tests are deselected: Lightning takes 5 seconds."""
 
 SLOW_FIXTURES = frozenset({"betons", "chain", "real_data"})
 """A test is slow if it uses one of these fixtures, also through another fixture."""

@@ -15,6 +15,8 @@ from dynvision.experiments.reading import open_store
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store
 
+pytestmark = pytest.mark.slow
+
 N, T = 6, 8
 SHOW = Presentation.duration(T, 4, 1)
 CLASSES = [3, 5, 9]

@@ -16,6 +16,8 @@ from tests.helpers.configuration import edit_yaml, write_small_config
 from tests.helpers.files import find_leftovers
 from tests.helpers.servers import closed_address, serve_folder
 
+pytestmark = pytest.mark.slow
+
 
 def build(root: Path, config: Path, *targets: str, force: bool = False):
     return build_targets(targets, root=str(root), config=str(config), force=force)

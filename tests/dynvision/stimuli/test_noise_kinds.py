@@ -10,6 +10,8 @@ from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.stimuli.noise import NOISE_KINDS, NOISE_TEMPORAL, Noise, add_noise
 from dynvision.stimuli.presentation import Presentation
 
+pytestmark = pytest.mark.slow
+
 IDS = np.arange(8)
 RNG = np.random.default_rng(0)
 # Smooth images, so that signal and noise have different spectra.

@@ -26,6 +26,8 @@ from dynvision.data.loading.frame_memory import FrameMemory
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.stimuli.presentation import Presentation
 
+pytestmark = pytest.mark.slow
+
 IMAGES = torch.randn(56, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 SIZE = 16
 SHOWS = {
