@@ -1,8 +1,8 @@
 """A child process that runs library functions for a process that must outlive them.
 
-Torch lives here and not in Dagster's own process, and a file that is truncated while it is read (SIGBUS)
-ends this process and not the one that reports it. Speaks JSON lines: a call on standard input, an answer on
-standard output, and before it lines about the progress of the call.
+Torch is loaded here and not in Dagster's own process. If a file is truncated while it is read (SIGBUS), this process
+ends, and the one that reports it goes on. The two exchange lines of JSON: a call on standard input; on standard output
+lines about the progress of the call, then its answer.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["main"]
 
 def main() -> None:
     """Answer calls until standard input ends."""
-    # A shell starts what it runs in the background with interruptions ignored, and here they are how work is stopped.
+    # A shell starts background processes with interruptions ignored. Here an interruption is how work is stopped.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _interrupt_again
     collect_garbage_seldom()
     answers = _Answers()
-    os.dup2(2, 1)  # whatever the functions print goes where people look, not into the answers
+    os.dup2(2, 1)  # What the functions print goes to standard error, not among the answers.
     source = _take_standard_input()
     calls: list[dict[str, Any]] = []
     arrived = threading.Condition()
@@ -45,11 +45,11 @@ def main() -> None:
             answer = _answer(call)
         answers.send(answer)
         if answer.get("error") != "KeyboardInterrupt":
-            gc.collect()  # what a network left must not be there while the next one computes
+            gc.collect()  # Free the memory of one network before the next one computes.
 
 
 class _Answers:
-    """The way to the caller: the answer to a call, and lines about its progress before."""
+    """The pipe to the caller: lines about the progress of a call, then its answer."""
 
     def __init__(self) -> None:
         self._file = os.fdopen(os.dup(1), "w")
@@ -62,9 +62,9 @@ class _Answers:
 
 
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Interrupt once more where an interruption came while an object was disposed of: Python drops it there."""
+    """Repeat an interruption that Python dropped, as it does if it comes while an object is finalized."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        # A moment later and from another thread: here it would be dropped again.
+        # From another thread, a moment later. If it came now, it would be dropped again.
         again = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
         again.daemon = True
         again.start()
@@ -73,14 +73,14 @@ def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def _take_standard_input() -> IO[str]:
-    """Standard input under another number, and nothing in its place.
+    """Move standard input to another file descriptor, and put an empty file in its place.
 
-    Processes that are forked from this one close `sys.stdin`, and would wait for ever for the thread that reads it.
+    Processes that are forked from this one close `sys.stdin`. They would wait for ever for the thread that reads it.
     """
     source = os.fdopen(os.dup(0))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as the process lives
     return source
 
@@ -90,7 +90,7 @@ def _read_calls(source: IO[str], calls: list[dict[str, Any]], arrived: threading
         with arrived:
             calls.append(json.loads(line))
             arrived.notify()
-    # The caller is gone: stop as Ctrl-C would, so that locks and temporary files are cleared away.
+    # The caller has ended. Stop as on Ctrl-C, so that locks are freed and temporary files are removed.
     os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(20)
     os._exit(1)
@@ -111,5 +111,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be told of as an error of the way out
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second one would be reported as an error at exit.
         sys.exit(130)

@@ -25,9 +25,11 @@ KEPT_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     "MALLOC_ARENA_MAX": "2",
 }
-"""Settings of glibc's allocator, unless they are set already. By default it hands every large tensor back to the system
-and asks for it anew, page by page: a quarter of a small network's time. And each thread that writes responses comes to
-hold memory of its own, so that a longer run takes more."""
+"""Settings of glibc's allocator, unless the user has set them.
+
+By default glibc returns every large tensor to the system and asks for it again, page by page, which takes a quarter of a
+small network's time. And each thread that writes responses gets an arena of its own, so that a longer run would need
+more memory."""
 
 
 class ComputeProcess:
@@ -46,10 +48,10 @@ class ComputeProcess:
             arguments: JSON-ready arguments.
 
         Raises:
-            DynvisionError: The function raised one (of the same class), or the child died.
-            DamagedFileError: The child died of a memory fault, as it does where a file is truncated while it is read.
-            RuntimeError: The function raised another error; its traceback is in the message.
-            KeyboardInterrupt: The child was interrupted.
+            DynvisionError: If the function raised one (of the same class), or the child died.
+            DamagedFileError: If the child died of a memory fault, as it does if a file is truncated while it is read.
+            RuntimeError: If the function raised another error; its traceback is in the message.
+            KeyboardInterrupt: If the child was interrupted.
         """
         child = self._start()
         assert child.stdin is not None
@@ -61,7 +63,7 @@ class ComputeProcess:
                 answer = _read_answer(child.stdout, tell)
             except BrokenPipeError:
                 answer = None
-        except BaseException:  # an interruption: the child must not go on by itself
+        except BaseException:  # If this process is interrupted, the child must not go on alone.
             self.close()
             raise
         if answer is None:
@@ -71,18 +73,16 @@ class ComputeProcess:
         if answer["error"] == "KeyboardInterrupt":
             self.close()
             raise KeyboardInterrupt
-        kind = getattr(errors, answer["error"], None)
         if answer["error"] == "unexpected":
-            what = ", ".join(arguments.get("targets", [])[:3]) or function
             raise RuntimeError(
-                f"{what}: {answer['message']}. Nothing was recorded. The last lines of the traceback below say whose "
-                "code failed: mend it where it is your network or dataset and run this again, or report it with the "
-                f"traceback.\n\nIn the child process:\n{answer['trace']}"
+                f"{_name(function, arguments)}: {answer['message']}. Nothing was recorded. The last lines of the "
+                "traceback below say whose code failed: if it is your network or dataset, mend it and run this again; "
+                f"otherwise report it with the traceback.\n\nIn the child process:\n{answer['trace']}"
             )
-        raise (kind or DynvisionError)(answer["message"])
+        raise getattr(errors, answer["error"], DynvisionError)(answer["message"])
 
     def close(self) -> None:
-        """End the child: first as Ctrl-C would, so that it clears away what it was writing."""
+        """End the child: first as on Ctrl-C, so that it removes its temporary files, then by force."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -113,27 +113,32 @@ class ComputeProcess:
     def _explain_death(self, function: str, arguments: dict[str, Any]) -> DynvisionError:
         child, self._child = self._child, None
         code = child.wait() if child is not None else 0
-        what = ", ".join(arguments.get("targets", [])[:3]) or function
+        name = _name(function, arguments)
         if -code in _MEMORY_FAULTS:
             return DamagedFileError(
-                f"{what}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
+                f"{name}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
                 "file was truncated or damaged while it was read. Nothing was recorded. Check the files it is made "
                 "from: dynvision verify, then run this again."
             )
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return DynvisionError(
-            f"{what}: the process that computes it stopped ({how}); its last words are above, or in the run's log. "
+            f"{name}: the process that computes it stopped ({how}); its last words are above, or in the run's log. "
             "Out of memory looks like signal 9. Nothing was recorded; run this again."
         )
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a child."""
+        """Whether there is a child process."""
         return self._child is not None and self._child.poll() is None
 
 
+def _name(function: str, arguments: dict[str, Any]) -> str:
+    """Name a call in a message: its first targets, or the function if it has none."""
+    return ", ".join(arguments.get("targets", [])[:3]) or function
+
+
 def _read_answer(output: IO[str], tell: Callable[[str], object] | None) -> dict[str, Any] | None:
-    """The answer to a call; `None` where the child is gone. Lines about its progress come before."""
+    """Read lines about the progress of a call, then its answer; return `None` if the child has ended."""
     for line in output:
         message: dict[str, Any] = json.loads(line)
         if "progress" not in message:
@@ -144,8 +149,8 @@ def _read_answer(output: IO[str], tell: Callable[[str], object] | None) -> dict[
 
 
 def shared_process() -> ComputeProcess:
-    """The child process of this process; the same one at every call, so that libraries are imported once."""
-    if os.getpid() not in _STARTED:  # a fork has none of its own yet
+    """Return the child process of this process. It is the same one at every call, so libraries are imported once."""
+    if os.getpid() not in _STARTED:  # A fork has no child of its own yet.
         _STARTED.clear()
         _STARTED[os.getpid()] = ComputeProcess()
         atexit.register(_STARTED[os.getpid()].close)

@@ -55,7 +55,7 @@ def sha256_file(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; `None` where there is no file or it is no JSON object."""
+    """Read a JSON object; `None` if there is no such file, or it does not contain a JSON object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
@@ -64,12 +64,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def temporary_sibling(path: Path) -> Path:
-    """Name a file or folder beside `path` that only this process uses, hidden from listings."""
+    """Name a hidden file or folder next to `path` that no other process uses."""
     return path.with_name(f".{path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:6]}")
 
 
 def make_directory(path: Path) -> Path:
-    """Make a folder and its parents; an error says what to do where it cannot be written."""
+    """Make a folder and its parents.
+
+    Raises:
+        DynvisionError: If the folder cannot be made or written; says what to do.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,8 +116,8 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
 def replace_directory(temporary: Path, path: Path) -> None:
     """Put a finished temporary folder in place of one that this project wrote before.
 
-    The caller has made sure that `path` is an output of this project. A reader finds the old folder or the
-    new one; only where the system cannot exchange two folders, for an instant none.
+    The caller has made sure that `path` is an output of this project. A reader finds either the old folder or the new
+    one. Only if the system cannot exchange two folders in one step, there is an instant with neither.
     """
     old = temporary_sibling(path)
     if path.exists() and _exchange(temporary, path):
@@ -128,7 +132,7 @@ def replace_directory(temporary: Path, path: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two folders in one step, where the system can; without it there is an instant with neither."""
+    """Exchange two folders in one step; return whether the system can do that."""
     if sys.platform != "linux":
         return False
     try:
@@ -141,21 +145,21 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def sync_tree(folder: Path) -> None:
-    """Bring a folder of files to the disk, so that a power cut after it is put in place takes nothing away."""
-    for place, _, names in os.walk(folder):
+    """Write a folder of files through to the disk, so that nothing is lost in a power cut after it is renamed."""
+    for directory, _, names in os.walk(folder):
         for name in names:
-            descriptor = os.open(Path(place) / name, os.O_RDONLY)
+            descriptor = os.open(Path(directory) / name, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        _sync_directory(Path(place))
+        _sync_directory(Path(directory))
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a killed process left beside an output, under the names of `temporary_sibling`.
+    """Remove the temporary files and folders that a killed process left next to an output.
 
-    Only for the holder of the output's lock: nobody else is writing then.
+    The caller holds the lock of the output, so nobody else is writing.
     """
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
         if leftover.is_dir() and not leftover.is_symlink():
@@ -164,18 +168,18 @@ def remove_leftovers(path: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def check_free_space(folder: Path, needed: int, what: str) -> None:
+def check_free_space(folder: Path, needed: int, output: str) -> None:
     """Raise before a write that cannot fit.
 
     Args:
         folder: Where the bytes will go; it must exist.
         needed: How many bytes.
-        what: The output, for the message.
+        output: The name of the output, for the message.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DynvisionError(
-            f"{what} needs about {needed / 1e6:,.0f} MB, but {folder} has {free / 1e6:,.0f} MB free. "
+            f"{output} needs about {needed / 1e6:,.0f} MB, but {folder} has {free / 1e6:,.0f} MB free. "
             "Make room, set DYNVISION_ROOT to a larger disk, or record less (samples, layers, resolution)."
         )
 

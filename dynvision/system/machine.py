@@ -1,4 +1,4 @@
-"""What the machine has to give: memory and cores."""
+"""The memory, cores and devices of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIMITS = {
     "/sys/fs/cgroup": ("memory.max", "memory.current"),
     "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes"),
 }
-"""Where a control group's limit and use are: version 2 and version 1."""
+"""The files with the limit and the use of a control group: version 2 and version 1."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps", *(f"cuda:{number}" for number in range(16)))
 """The names of devices: the CPU, the first or a numbered GPU of NVIDIA or AMD, Apple's GPU; see `choose_device`."""
@@ -25,7 +25,7 @@ __all__ = ["DEVICES", "available_memory", "check_device", "choose_device", "coll
 
 
 def available_memory() -> int:
-    """Bytes of memory that this process may still take: the machine's, or less where a control group limits it."""
+    """Return how many bytes of memory this process may still use, also under the limit of a control group."""
     import psutil
 
     available = int(psutil.virtual_memory().available)
@@ -40,7 +40,7 @@ def available_memory() -> int:
 
 
 def _reclaimable(folder: Path) -> int:
-    """Bytes of files that a group's memory holds only as a cache."""
+    """Return how many bytes of a group's memory are only cached files."""
     try:
         lines = (folder / "memory.stat").read_text().splitlines()
     except OSError:
@@ -49,7 +49,7 @@ def _reclaimable(folder: Path) -> int:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -93,9 +93,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def collect_garbage_seldom() -> tuple[int, int, int]:
-    """Look for unreachable cycles after 50,000 new objects and not, as Python does by itself, after 700.
+    """Make Python's garbage collector run after 50,000 new objects instead of 700, in the whole process.
 
-    Importing torch or Dagster makes many objects that stay; looking through them takes a fifth of that time.
+    Importing torch or Dagster makes many objects that stay, and the collector takes a fifth of that time. The two
+    processes that are only ours, the command line and the computing child, keep this setting. A process that merely
+    imports the definitions, such as Dagster's server, restores it afterwards.
 
     Returns:
         The thresholds before, for `gc.set_threshold`.

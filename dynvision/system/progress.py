@@ -18,7 +18,7 @@ _listeners: list[Callable[[str], None]] = []
 
 @contextmanager
 def listen_to_progress(listener: Callable[[str], None]) -> Iterator[None]:
-    """Give a line to a function every ten seconds while something is under way, and one when it is done.
+    """Call a function with a line about progress every ten seconds, and once more at the end.
 
     Args:
         listener: Takes the line; it is called from another thread.
@@ -35,7 +35,7 @@ def progress_bar(total: int | None, description: str, unit: str = "image") -> It
     """Make a tqdm bar that suits a terminal as well as a log file.
 
     Args:
-        total: How many units there are; `None` where that is unknown.
+        total: How many units there are; `None` if that is unknown.
         description: What is being done.
         unit: What is counted.
     """
