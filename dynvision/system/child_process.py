@@ -27,8 +27,8 @@ KEPT_MEMORY = {
 }
 """Settings of glibc's allocator, unless the user has set them.
 
-By default glibc returns every large tensor to the system and asks for it again, page by page, which takes a quarter of a
-small network's time. And each thread that writes responses gets an arena of its own, so that a longer run would need
+By default glibc returns every large tensor to the system and asks for it again, page by page, which takes a quarter of
+a small network's time. And each thread that writes responses gets an arena of its own, so that a longer run would need
 more memory."""
 
 

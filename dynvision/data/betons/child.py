@@ -1,4 +1,4 @@
-"""The child process that writes `.beton` files; started by `beton_watchdog`, speaks JSON lines.
+"""The child process that writes `.beton` files; started by `watchdog`. The two exchange lines of JSON.
 
 It needs neither FFCV nor torch, and starts in a fraction of a second.
 """
@@ -29,26 +29,33 @@ __all__: list[str] = []
 
 
 class Progress:
-    """What was achieved so far; the reporting thread reads it.
+    """What has been done so far; the reporting thread reads it.
 
     Attributes:
         done: Images that were read.
-        steps: Images, and later bytes that were compared; where it stands still, something is stuck.
+        steps: Images, later also comparisons; if it stands still, something is stuck.
     """
 
     def __init__(self) -> None:
         self.done = self.steps = 0
 
     def advance(self) -> None:
-        """Count a step that is no image."""
+        """Count a step that is not an image."""
         self.steps += 1
 
 
 @dataclass
 class Written:
-    """What became of a file's images: digests of those that were written, place and reason of those that were not."""
+    """What became of a file's images.
 
-    places: list[int] = field(default_factory=list)
+    Attributes:
+        positions: The positions of the images that were written, among all images of the file.
+        digests: Their digests.
+        bad: Position and reason of each image that was left out.
+        seconds: How long the file took.
+    """
+
+    positions: list[int] = field(default_factory=list)
     digests: list[int] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
     seconds: float = 0.0
@@ -60,16 +67,16 @@ def write_files(jobs: Sequence[dict[str, Any]], readers: PictureReaders, progres
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(_open_writer(job)) for job in jobs]
         start, previous = time.perf_counter(), 0
-        for file, place, found in readers:
+        for file, position, picture in readers:
             if file != previous:
                 start = _finish(writers[previous], every[previous], start)
                 previous = file
-            if isinstance(found, Picture):
-                writers[file].append(found, jobs[file]["labels"][place])
-                every[file].places.append(place)
-                every[file].digests.append(found.digest)
+            if isinstance(picture, Picture):
+                writers[file].append(picture, jobs[file]["labels"][position])
+                every[file].positions.append(position)
+                every[file].digests.append(picture.digest)
             else:
-                every[file].bad.append((place, found))
+                every[file].bad.append((position, picture))
             progress.done += 1
             progress.steps += 1
         _finish(writers[previous], every[previous], start)
@@ -91,7 +98,7 @@ def _finish(writer: BetonWriter, written: Written, start: float) -> float:
 
 
 def _size_of(path: str) -> int:
-    """The bytes of a file; one that is missing is reported when it is read."""
+    """Return the bytes of a file; 0 if it is missing, which is reported when it is read."""
     try:
         return Path(path).stat().st_size
     except OSError:
@@ -107,13 +114,13 @@ def run(jobs: list[dict[str, Any]], max_bad_images: int) -> None:
     threading.Thread(target=_report, args=(readers, progress, finished), daemon=True).start()
     every = write_files(jobs, readers, progress)
     bad = [written.bad for written in every]
-    if sum(map(len, bad)) > max_bad_images or not all(written.places for written in every):
+    if sum(map(len, bad)) > max_bad_images or not all(written.positions for written in every):
         finished.set()
         return _say({"bad": bad})
     facts = []
     for job, written in zip(jobs, every, strict=True):
-        labels = [job["labels"][place] for place in written.places]
-        paths = [job["paths"][place] for place in written.places]
+        labels = [job["labels"][position] for position in written.positions]
+        paths = [job["paths"][position] for position in written.positions]
         checked = read_back(job, paths, labels, written.digests, progress.advance)
         facts.append({**checked, "left_out": written.bad, "seconds": written.seconds})
     finished.set()
@@ -139,10 +146,13 @@ def _say(message: dict[str, Any]) -> None:
 
 
 def _stop_with_parent(temporaries: list[str], finished: threading.Event) -> None:
-    """End with all readers when the parent is gone, and leave nothing: the pipe to it closes."""
+    """End this process and its readers when the parent ends, and remove the temporary files.
+
+    The parent's end closes the pipe.
+    """
     while os.read(0, 4096):
         continue
-    if not finished.is_set():  # otherwise the files are the parent's, who may be renaming them
+    if not finished.is_set():  # Otherwise the parent has the files, and may be renaming them.
         for path in temporaries:
             Path(path).unlink(missing_ok=True)
         if os.getpgrp() == os.getpid():
@@ -153,7 +163,7 @@ def _stop_with_parent(temporaries: list[str], finished: threading.Event) -> None
 def main() -> None:
     """Read the job from standard input and carry it out."""
     job = json.loads(sys.stdin.buffer.readline())
-    cv2.setNumThreads(1)  # the images are spread over processes, not their pixels
+    cv2.setNumThreads(1)  # Images are spread over processes, so a single image needs no threads.
     try:
         run(job["files"], job["max_bad_images"])
     except OSError as error:

@@ -16,7 +16,7 @@ from dynvision.data.images.reading import decode_image, read_image
 __all__ = ["Picture", "digest_content", "read_picture"]
 
 SMART_FACTOR = 2
-"""In the mode `smart`, an image is stored as JPEG where its raw pixels take more than this times the bytes."""
+"""In the mode `smart`, an image is stored as JPEG if its raw pixels take more than this many times its bytes."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Picture:
     digest: int
 
 
-def read_picture(path: str, place: int, job: dict[str, Any]) -> Picture:
-    """Decode an image, once, and encode it as its file asks for.
+def read_picture(path: str, position: int, job: dict[str, Any]) -> Picture:
+    """Decode an image once, and encode it as its file needs it.
 
     Args:
         path: The image.
-        place: Its place in the file; of `proportion`, every other one becomes a JPEG.
+        position: Its position in the file; in the mode `proportion`, every other image becomes a JPEG.
         job: `write_mode`, `channels`, `resolution` and `jpeg_quality`.
 
     Raises:
-        OSError: It cannot be read, or is no image.
-        ValueError: It cannot be encoded.
+        OSError: If it cannot be read, or is no image.
+        ValueError: If it cannot be encoded.
     """
     mode, quality = job["write_mode"], job["jpeg_quality"]
     if mode == "bytes":
@@ -54,7 +54,7 @@ def read_picture(path: str, place: int, job: dict[str, Any]) -> Picture:
         return Picture(content, JPEG, size, digest_content(content))
     pixels = read_image(path, job["channels"], job["resolution"])
     content, kept_as = pixels.reshape(-1), RAW
-    if mode != "raw" and not (mode == "proportion" and place % 2):
+    if mode != "raw" and not (mode == "proportion" and position % 2):
         encoded = _encode(pixels, quality)
         if mode != "smart" or pixels.nbytes > SMART_FACTOR * len(encoded):
             content, kept_as = encoded, JPEG
@@ -62,14 +62,14 @@ def read_picture(path: str, place: int, job: dict[str, Any]) -> Picture:
 
 
 def digest_content(content: Any) -> int:
-    """A digest of an image's bytes, 64 bits."""
+    """Return a 64-bit digest of an image's bytes."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def _pass_through(path: str, quality: int) -> tuple[Any, tuple[int, int]]:
-    """The bytes of a JPEG as they are; another format is encoded as one, at its own size."""
+    """Return the bytes of a JPEG as they are; encode other formats as JPEG, at their own size."""
     content = np.fromfile(path, dtype=np.uint8)
-    pixels = decode_image(content, 3)  # damage is found here and not by whoever reads the file
+    pixels = decode_image(content, 3)  # so that damage is found here, and not only when the file is read
     is_jpeg = content[:2].tobytes() == b"\xff\xd8" and not _is_cmyk(content)
     return content if is_jpeg else _encode(pixels, quality), pixels.shape[:2]
 

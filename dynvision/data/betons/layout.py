@@ -3,7 +3,7 @@
     header | field descriptors | a row of metadata for each sample | pages of image data | allocation table
 
 Importing FFCV takes seconds, longer than writing 50,000 small images; a file can be laid out and read back without.
-That the layout is FFCV's own is tested: what `BetonWriter` makes equals, byte for byte, what FFCV's writer makes.
+A test makes sure that the layout is FFCV's own: the files of `BetonWriter` equal those of FFCV's writer, byte for byte.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["ALLOCATION", "FIELD", "HEADER", "JPEG", "RAW", "VERSION", "Layout", 
 
 VERSION = 2
 JPEG, RAW = 0, 1
-"""How the pixels of an image of three channels are kept."""
+"""How the pixels of an image with three channels are stored."""
 
 HEADER = np.dtype(
     [
@@ -42,20 +42,20 @@ _ARRAY_ARGUMENTS = np.dtype([("shape", "<u8", 32), ("type_length", "<u8")])
 
 
 def metadata_row(channels: int) -> np.dtype[Any]:
-    """The row of a sample: where its image is, its label, its place in the file."""
+    """Return the type of a sample's row: where its image is, its label, its position in the file."""
     image: Any = _PICTURE if channels == 3 else np.dtype("<u8")
     return np.dtype([("f0", image), ("f1", "<i8"), ("f2", "<i8")], align=True)
 
 
 def describe_fields(channels: int, resolution: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """The descriptors of `image`, `label` and `index`; images of one channel are arrays."""
+    """Return the descriptors of `image`, `label` and `index`; images of one channel are arrays."""
     fields = np.zeros(3, FIELD)
-    for field, (name, kind) in zip(
+    for field, (name, type_id) in zip(
         fields,
         (("image", _IMAGE if channels == 3 else _ARRAY), ("label", _INTEGER), ("index", _INTEGER)),
         strict=True,
     ):
-        field["type_id"] = kind
+        field["type_id"] = type_id
         field["name"][: len(name)] = np.frombuffer(name.encode(), np.uint8)
     if channels == 1:
         kept_as = json.dumps(np.dtype(np.uint8).descr).encode()
@@ -69,11 +69,11 @@ def describe_fields(channels: int, resolution: int) -> np.ndarray[Any, np.dtype[
 
 @dataclass(frozen=True)
 class Layout:
-    """What the head and the end of a finished file say of it.
+    """What the head and the end of a finished file say.
 
     Attributes:
         rows: The metadata, see `metadata_row`.
-        allocations: The sample, place and size of each image, see `ALLOCATION`.
+        allocations: The sample, start and size of each image, see `ALLOCATION`.
     """
 
     rows: np.ndarray[Any, np.dtype[Any]]
@@ -84,13 +84,13 @@ class Layout:
         """Read the layout of a file back.
 
         Raises:
-            DamagedFileError: It is not the layout of images of this shape.
+            DamagedFileError: If it is not the layout of images of this shape.
         """
         with path.open("rb") as file:
             header = np.frombuffer(file.read(HEADER.itemsize), HEADER)
             fields = describe_fields(channels, resolution)
-            found = file.read(fields.nbytes)
-            if len(header) != 1 or header["version"][0] != VERSION or found != fields.tobytes():
+            descriptors = file.read(fields.nbytes)
+            if len(header) != 1 or header["version"][0] != VERSION or descriptors != fields.tobytes():
                 raise DamagedFileError(f"{path} does not begin as a .beton of such images does")
             row = metadata_row(channels)
             rows = np.frombuffer(file.read(int(header["num_samples"][0]) * row.itemsize), row)

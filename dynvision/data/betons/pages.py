@@ -19,21 +19,21 @@ from dynvision.data.betons.layout import ALLOCATION, HEADER, VERSION, describe_f
 __all__ = ["BetonWriter", "choose_page_size"]
 
 _FLUSH_EVERY = 1 << 26
-"""Bytes after which the disk is asked to catch up, so that the last wait is short however large the file."""
+"""Bytes after which they are synced to the disk, so that the wait at the end is short even for a large file."""
 
 
 def choose_page_size(count: int, largest: int) -> int:
-    """A page holds whole images and is a power of two; few small images need no large one."""
+    """Return the bytes of a page: a power of two that takes whole images, smaller for few small images."""
     small = count * largest < 1 << 25
     return max(1 << 21 if small else 1 << 23, 1 << int(np.ceil(np.log2(largest + 1))))
 
 
 class BetonWriter:
-    """A file that grows by one picture at a time; `finish` makes it whole.
+    """A file that grows by one picture at a time; `finish` completes it.
 
     Args:
-        path: Where it is written.
-        most: The most pictures that may come.
+        path: The path that it is written to.
+        most: The largest number of pictures.
         channels: 3 or 1.
         resolution: Width and height; of three channels, each picture may have its own.
         page_size: See `choose_page_size`.
@@ -46,7 +46,7 @@ class BetonWriter:
         self._rows: list[tuple[Any, int, int]] = []
         self._allocations: list[tuple[int, int, int]] = []
         head = HEADER.itemsize + self.fields.nbytes + most * self.row.itemsize
-        self.position = -(-head // page_size) * page_size  # where the page that is being filled begins
+        self.position = -(-head // page_size) * page_size  # where the current page begins
         self._page, self._filled, self._flushed = memoryview(bytearray(page_size)), 0, self.position
         self._file = path.open("wb", buffering=0)
         self._disk = ThreadPoolExecutor(1)
@@ -55,7 +55,9 @@ class BetonWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self._disk.shutdown()
         self._file.close()
 
@@ -67,15 +69,15 @@ class BetonWriter:
             raise ValueError(f"an image of {length} bytes is too large for a page of {self.page_size}")
         if self._filled + length > self.page_size:
             self._write_page()
-        place, number = self.position + self._filled, len(self._rows)
+        start, number = self.position + self._filled, len(self._rows)
         self._page[self._filled : self._filled + length] = content
         self._filled += length
         height, width = picture.size
-        self._rows.append(((picture.kept_as, width, height, place) if self.channels == 3 else place, label, number))
-        self._allocations.append((number, place, length))
+        self._rows.append(((picture.kept_as, width, height, start) if self.channels == 3 else start, label, number))
+        self._allocations.append((number, start, length))
 
     def finish(self) -> None:
-        """Write the last page, the table and, now that all is known, the head."""
+        """Write the last page, the table of allocations, and at last the head."""
         self._write_page()
         self._write(np.array(self._allocations, ALLOCATION).tobytes())
         header = np.zeros(1, HEADER)
@@ -86,10 +88,10 @@ class BetonWriter:
             self._flushing.result()
 
     def _fill_rows(self) -> Any:
-        # Field by field into zeros: what lies between the fields would be whatever the memory held.
+        # Field by field into zeros: otherwise the gaps between fields would contain arbitrary memory.
         rows = np.zeros(len(self._rows), self.row)
-        images, labels, places = zip(*self._rows, strict=True) if self._rows else ((), (), ())
-        rows["f1"], rows["f2"] = labels, places
+        images, labels, numbers = zip(*self._rows, strict=True) if self._rows else ((), (), ())
+        rows["f1"], rows["f2"] = labels, numbers
         if self.channels == 1:
             rows["f0"] = images
         else:
@@ -113,5 +115,5 @@ class BetonWriter:
 
     def _write(self, content: Any) -> None:
         rest = memoryview(content)
-        while len(rest):  # a disk that fills up takes a part first
+        while len(rest):  # If the disk fills up, only a part is written first.
             rest = rest[self._file.write(rest) :]

@@ -28,20 +28,20 @@ def read_back(
     digests: Sequence[int],
     advance: Callable[[], None],
 ) -> dict[str, Any]:
-    """Compare every image and label of a finished file with what went in, and hash it meanwhile.
+    """Compare every image and label of a finished file with what went in, and hash the file at the same time.
 
     Args:
         job: `temporary` (the file), `channels`, `resolution` and `write_mode`.
         paths: The images that were written, for messages.
         labels: Their labels.
-        digests: Their digests, from when they were decoded.
-        advance: Called all along, so that somebody sees that it goes on.
+        digests: Their digests, made when they were decoded.
+        advance: Called again and again, as a sign of progress.
 
     Returns:
         `sha256` of the file, and `pixels`: a digest of all pixels and labels in order.
 
     Raises:
-        DamagedFileError: The file does not hold what went in.
+        DamagedFileError: If the file does not contain what was written.
     """
     path = Path(job["temporary"])
     with ThreadPoolExecutor(2) as pool:
@@ -49,8 +49,8 @@ def read_back(
         sha256 = pool.submit(_hash_file, path, advance)
         _compare(path, job, paths, labels, digests, advance)
         on_disk.result()
-        held = np.asarray(digests, np.uint64).tobytes() + np.asarray(labels, np.int64).tobytes()
-        return {"sha256": sha256.result(), "pixels": hashlib.sha256(held).hexdigest()[:32]}
+        stored = np.asarray(digests, np.uint64).tobytes() + np.asarray(labels, np.int64).tobytes()
+        return {"sha256": sha256.result(), "pixels": hashlib.sha256(stored).hexdigest()[:32]}
 
 
 def _compare(
@@ -62,23 +62,26 @@ def _compare(
     advance: Callable[[], None],
 ) -> None:
     layout = Layout.read(path, job["channels"], job["resolution"])
-    rows, held = layout.rows, layout.allocations
-    if len(rows) != len(paths) or len(held) != len(paths):
+    rows, allocations = layout.rows, layout.allocations
+    if len(rows) != len(paths) or len(allocations) != len(paths):
         raise DamagedFileError(f"{path}: the file holds {len(rows)} images where {len(paths)} were written")
     order = np.arange(len(paths))
     size = job["resolution"] ** 2 * job["channels"]
     raw = rows["f0"]["mode"] == RAW if job["channels"] == 3 else np.ones(len(rows), bool)
     for name, right in (
         ("label", rows["f1"] == np.asarray(labels)),
-        ("place", (rows["f2"] == order) & (held["sample_id"] == order) & (held["ptr"] == layout.pointers)),
-        ("size", ~raw | (held["size"] == size)),
+        (
+            "place",
+            (rows["f2"] == order) & (allocations["sample_id"] == order) & (allocations["ptr"] == layout.pointers),
+        ),
+        ("size", ~raw | (allocations["size"] == size)),
     ):
         if not right.all():
             raise DamagedFileError(f"{path}: the {name} of {paths[int(np.argmin(right))]} was not written as given")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         view = memoryview(content)
         try:
-            starts, lengths = held["ptr"].tolist(), held["size"].tolist()
+            starts, lengths = allocations["ptr"].tolist(), allocations["size"].tolist()
             for start, length, digest, name in zip(starts, lengths, digests, paths, strict=True):
                 if digest_content(view[start : start + length]) != digest:
                     raise DamagedFileError(f"{path}: the pixels of {name} were not written as given")

@@ -1,7 +1,7 @@
-"""Processes that decode images and hand them over in order.
+"""Processes that decode images and return them in order.
 
-Each takes every n-th chunk and writes it to a pipe of its own, which also holds it back when it is too far ahead. One
-that dies closes its pipe; nothing is shared that could outlive the processes.
+Each of n processes takes every n-th chunk and writes it to a pipe of its own. A full pipe stops a process that is too
+far ahead. A process that dies closes its pipe. They share nothing that could outlive them.
 """
 
 from __future__ import annotations
@@ -34,24 +34,23 @@ _PIPE_BYTES = 1 << 20
 _DIE_WITH_PARENT = 1
 """Linux's PR_SET_PDEATHSIG."""
 
-Chunk = tuple[int, range]
-"""Which file, and which places in it."""
-
 
 class PictureReaders:
     """Processes that decode the images of several files.
 
-    To be made before any thread is started, as they are forks.
+    Make it before any thread is started, because the processes are forks.
 
     Args:
-        jobs: Of each file, `paths` and what `read_picture` needs.
+        jobs: For each file its `paths`, and what `read_picture` needs.
     """
 
     def __init__(self, jobs: Sequence[dict[str, Any]]) -> None:
         self._jobs, self._parent = jobs, os.getpid()
-        self._chunks = [(file, places) for file, job in enumerate(jobs) for places in _cut(job)]
+        self._chunks = [(file, positions) for file, job in enumerate(jobs) for positions in _cut(job)]
         count = min(usable_cores(), MOST_PROCESSES, len(self._chunks))
-        self._busy = memoryview(mmap.mmap(-1, 8 * count)).cast("q")  # with which chunk and image, 0 where with none
+        self._busy = memoryview(mmap.mmap(-1, 8 * count)).cast(
+            "q"
+        )  # the image that each process decodes, counted from 1; 0 for none
         self._starts = [0]
         for job in jobs:
             self._starts.append(self._starts[-1] + len(job["paths"]))
@@ -61,25 +60,25 @@ class PictureReaders:
         context = multiprocessing.get_context("fork")
         for number in range(count):
             mine, theirs = context.Pipe(duplex=False)
-            with contextlib.suppress(AttributeError, OSError):  # elsewhere, or beyond what a user may have
+            with contextlib.suppress(AttributeError, OSError):  # not on this system, or more than a user may have
                 fcntl.fcntl(theirs.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             others = [*self._connections, mine]
             process = context.Process(target=self._decode, args=(number, count, theirs, others), daemon=True)
             process.start()
-            theirs.close()  # so that its end is the end of the process
+            theirs.close()  # so that the pipe closes when the process ends
             self._connections.append(mine)
             self._processes.append(process)
             self._running[process.sentinel] = number
 
     @property
     def oldest(self) -> str:
-        """The image that has been worked on the longest; empty where there is none."""
+        """The path of the image that has been worked on the longest; empty if there is none."""
         busy = [number for number in self._busy.tolist() if number]
         return self._path(min(busy) - 1) if busy else ""
 
     def __iter__(self) -> Iterator[tuple[int, int, Picture | str]]:
-        """Give file, place in it, and the picture or why there is none, in order."""
-        for turn, (file, places) in enumerate(self._chunks):
+        """Yield file, position in it, and the picture (or the reason why there is none), in order."""
+        for turn, (file, positions) in enumerate(self._chunks):
             number = turn % len(self._connections)
             self._await(number)
             try:
@@ -88,16 +87,16 @@ class PictureReaders:
             except EOFError:
                 raise self._died(number) from None
             start = 0
-            for place, fact in zip(places, facts, strict=True):
+            for position, fact in zip(positions, facts, strict=True):
                 if isinstance(fact, str):
-                    yield file, place, fact
+                    yield file, position, fact
                     continue
                 kept_as, size, digest, length = fact
-                yield file, place, Picture(content[start : start + length], kept_as, size, digest)
+                yield file, position, Picture(content[start : start + length], kept_as, size, digest)
                 start += length
 
     def _await(self, number: int) -> None:
-        """Wait for a reader's next chunk; that another one died is noticed at once and not when its turn comes."""
+        """Wait for a reader's next chunk; if another reader dies, that is noticed at once and not only at its turn."""
         connection = self._connections[number]
         while not connection.poll():
             ready = wait([connection, *self._running])
@@ -124,13 +123,13 @@ class PictureReaders:
         _end_with_parent(self._parent)
         for other in others:
             other.close()
-        for file, places in self._chunks[number::count]:
+        for file, positions in self._chunks[number::count]:
             facts: list[Any] = []
             contents = []
-            for place in places:
-                self._busy[number] = self._starts[file] + place + 1
+            for position in positions:
+                self._busy[number] = self._starts[file] + position + 1
                 try:
-                    picture = read_picture(self._jobs[file]["paths"][place], place, self._jobs[file])
+                    picture = read_picture(self._jobs[file]["paths"][position], position, self._jobs[file])
                 except (OSError, ValueError, ArithmeticError, cv2.error) as error:
                     facts.append(str(error))
                     continue
@@ -143,14 +142,14 @@ class PictureReaders:
 
 
 def _cut(job: dict[str, Any]) -> Iterator[range]:
-    """Cut a file's images into chunks, of which a pipe holds a few."""
+    """Cut the images of a file into chunks, small enough that a pipe takes several."""
     count = len(job["paths"])
     size = max(1, min(64, _CHUNK_BYTES // (job["resolution"] ** 2 * job["channels"])))
     return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have the system end this process when its parent dies, even if it waits for a disk that does not answer."""
+    """Tell the system to end this process when its parent dies, even while it waits for a disk."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:

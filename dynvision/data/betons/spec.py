@@ -18,15 +18,15 @@ RAW_UP_TO = 64
 """Images up to this width are written as raw pixels by default; `jpg` loses detail that small images need."""
 
 WRITE_MODES = ("raw", "jpg", "smart", "proportion", "bytes")
-"""How pixels can be stored: as they are; as JPEG; as JPEG where that is much smaller; half of the images as
-JPEG; or the source's own JPEG bytes, unchanged and at their own size."""
+"""How pixels can be stored: as they are; as JPEG; as JPEG if that is much smaller; every other image as JPEG; or the
+source's own JPEG bytes, unchanged and at their own size."""
 
 LEAST_SHARE = {"raw": 1.0, "proportion": 0.5, "jpg": 0.02, "smart": 0.02, "bytes": 0.0}
-"""How much of its raw pixels' space an image takes at least: a disk with less is refused before anything is written."""
+"""The least space that an image takes, as a share of its raw pixels. A disk with less is refused before writing."""
 
 
 def default_write_mode(resolution: int, channels: int) -> str:
-    """How images of a size are stored where nothing else is set: `raw` or `jpg`."""
+    """Return how images of a size are stored by default: `raw` or `jpg`."""
     return "raw" if resolution <= RAW_UP_TO or channels == 1 else "jpg"
 
 
@@ -35,14 +35,14 @@ class BetonFile:
     """A file to write.
 
     Attributes:
-        path: Where it goes.
+        path: Its final path.
         samples: Its images, in the order of the file.
         base: The folder that relative sources start from.
         resolution: Width and height in pixels.
         channels: 3 or 1.
         record: What the file was made of, kept in the sidecar.
         write_mode: One of `WRITE_MODES`; `None` chooses by size. Images of one channel are always raw.
-        jpeg_quality: Of images that are encoded as JPEG, 1 to 100.
+        jpeg_quality: The quality of images that are encoded as JPEG, 1 to 100.
     """
 
     path: Path
@@ -68,7 +68,11 @@ class BetonFile:
 
 
 def require_ffcv() -> None:
-    """Raise where FFCV is not installed, and say both ways out."""
+    """Raise if FFCV is not installed; the message says both ways out.
+
+    Raises:
+        DynvisionError: If FFCV is not installed.
+    """
     if importlib.util.find_spec("ffcv") is None:
         raise DynvisionError(
             "FFCV is not installed, and this needs it. Either set 'use_ffcv: false' in config_data.yaml (images are "

@@ -1,4 +1,4 @@
-"""The parent's side of writing a `.beton`: starts the child, follows its progress, stops it when stuck."""
+"""The parent's side of writing a `.beton`: it starts the child, follows its progress, and stops it if it is stuck."""
 
 from __future__ import annotations
 
@@ -25,29 +25,33 @@ if TYPE_CHECKING:
 __all__ = ["run_writer"]
 
 START_TIMEOUT = 120.0
-"""Seconds that the child may take to start, on a slow network disk, before the first image."""
+"""Seconds that the child may take to start before the first image, on a slow network disk."""
 
 
 def run_writer(
     files: Sequence[BetonFile], temporaries: Sequence[Path], timeout: float, description: str, max_bad_images: int = 0
 ) -> list[dict[str, Any]]:
-    """Write files in a child process: a decoder that crashes or a disk that hangs ends the child and not its parent.
+    """Write files in a child process. If a decoder crashes or a disk hangs, the child ends and not its parent.
 
     Args:
         files: What to write.
-        temporaries: Where to write each.
+        temporaries: The path to write each to.
         timeout: Seconds without progress after which the child is stopped.
-        description: What the progress bar says.
+        description: The text of the progress bar.
         max_bad_images: How many unreadable images may be left out.
 
     Returns:
         What the child reports for each file: its `sha256`, a digest of its `pixels`, the `seconds` of writing, and
-        place and reason of each image `left_out`.
+        position and reason of each image `left_out`.
+
+    Raises:
+        DataError: If more images than allowed cannot be read; names all of them.
+        DynvisionError: If the child stopped or was stuck, or the disk is full.
     """
     job = [
         {
             "temporary": str(temporary.absolute()),
-            "paths": [os.path.join(file.base, s.source) for s in file.samples],  # noqa: PTH118  # of a million
+            "paths": [os.path.join(file.base, s.source) for s in file.samples],  # noqa: PTH118  # fast enough for a million
             "labels": [s.label for s in file.samples],
             "resolution": file.resolution,
             "channels": file.channels,
@@ -57,14 +61,14 @@ def run_writer(
         for file, temporary in zip(files, temporaries, strict=True)
     ]
     with tempfile.TemporaryFile() as errors:
-        # The pipe to the child stays open while this process lives: its end tells the child to stop.
+        # The pipe to the child stays open while this process lives. When it closes, the child stops.
         child = subprocess.Popen(
             [sys.executable, "-m", "dynvision.data.betons.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # it forks, and multiplies nothing
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # It forks, and computes no matrix products.
         )
         try:
             assert child.stdin is not None
@@ -125,7 +129,7 @@ def _read_messages(output: IO[bytes], messages: queue.SimpleQueue[dict[str, Any]
 
 
 def _bad_images(description: str, job: list[dict[str, Any]], bad: list[list[tuple[int, str]]]) -> str:
-    named = [(f["paths"][place], why) for f, some in zip(job, bad, strict=True) for place, why in some]
+    named = [(f["paths"][n], reason) for f, images in zip(job, bad, strict=True) for n, reason in images]
     shown = "\n".join(f"  {path}: {reason}" for path, reason in sorted(named))
     count = "1 image" if len(named) == 1 else f"{len(named)} images"
     return (
@@ -146,9 +150,9 @@ def _stopped(child: subprocess.Popen[bytes], errors: IO[bytes], when: str) -> Dy
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End the child: closing its input asks it to, signals make it."""
+    """End the child: close its input, which asks it to stop, then send signals."""
     if child.stdin is not None:
-        with contextlib.suppress(OSError):  # what it did not read any more
+        with contextlib.suppress(OSError):  # The child may have ended before it read everything.
             child.stdin.close()
     for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         try:

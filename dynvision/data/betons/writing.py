@@ -61,13 +61,13 @@ def write_betons(
 ) -> list[dict[str, Any]]:
     """Write `.beton` files, in a child process under a watchdog, and their sidecars.
 
-    Each file is written to a temporary name, read back and compared with the images, hashed, and
-    renamed. Nothing is left under the final name when something goes wrong.
+    Each file is written to a temporary name, read back and compared with the images, hashed, and renamed. If anything
+    goes wrong, nothing is left under the final name.
 
     Args:
         files: What to write.
         timeout: Seconds without progress after which the writer is stopped.
-        description: What the progress bar says.
+        description: The text of the progress bar.
         max_bad_images: How many unreadable images, in all files together, may be left out; they are listed in the
             sidecars.
         finish_record: Makes the record of all files, given `[path, reason]` of the images that were left out; by
@@ -77,8 +77,8 @@ def write_betons(
         The sidecars.
 
     Raises:
-        DataError: Images cannot be read; all of them are named.
-        DynvisionError: The writer stopped or was stuck, or the disk is too small.
+        DataError: If images cannot be read; names all of them.
+        DynvisionError: If the writer stopped or was stuck, or the disk is too small.
     """
     require_ffcv()
     for file in files:
@@ -90,9 +90,9 @@ def write_betons(
     temporaries = [temporary_sibling(file.path) for file in files]
     try:
         facts = run_writer(files, temporaries, timeout, description, max_bad_images)
-        for file, fact in zip(files, facts, strict=True):  # by the sources' own names: a root may be moved
-            fact["places"] = {place for place, _ in fact["left_out"]}
-            fact["left_out"] = sorted([file.samples[place].source, reason] for place, reason in fact["left_out"])
+        for file, fact in zip(files, facts, strict=True):  # Paths relative to the root: it may be moved.
+            fact["skipped"] = {position for position, _ in fact["left_out"]}
+            fact["left_out"] = sorted([file.samples[n].source, reason] for n, reason in fact["left_out"])
         left_out = [bad for fact in facts for bad in fact["left_out"]]
         record = finish_record(left_out) if finish_record is not None else None
         sidecars = [
@@ -131,7 +131,7 @@ def _put_in_place(temporary: Path, path: Path, sha256: str) -> None:
 
 
 def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dict[str, Any] | None) -> dict[str, Any]:
-    samples = [s for place, s in enumerate(file.samples) if place not in fact["places"]]
+    samples = [s for position, s in enumerate(file.samples) if position not in fact["skipped"]]
     return {
         "record": file.record if record is None else record,
         "file": {
