@@ -1,8 +1,8 @@
 """The sidecar of a `.beton` file, and whether the file is still the one that it describes.
 
 The sidecar is two files: `<name>.beton.json`, small, with the record and the facts of the file, and the table of
-samples `<name>.beton.samples.parquet`, whose digest the first contains. A sidecar that was written by an earlier version
-is one JSON file that contains the table.
+samples `<name>.beton.samples.parquet`, whose digest the first contains. A sidecar that an earlier version wrote is one
+JSON file that contains the table.
 """
 
 from __future__ import annotations
