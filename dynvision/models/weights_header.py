@@ -1,9 +1,8 @@
-"""What a weights file is, without loading it; needs no torch."""
+"""What a file of weights says of itself, read without torch and without its weights."""
 
 from __future__ import annotations
 
 import json
-import struct
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,22 @@ __all__ = ["digest_checkpoint", "read_weights_metadata"]
 
 
 def read_weights_metadata(path: Path) -> dict[str, Any] | None:
-    """Read the metadata of a safetensors file without loading it; `None` where there is none."""
+    """Read the metadata of a safetensors file without loading its weights.
+
+    Returns:
+        The metadata; `None` if there is no such file, it is incomplete, or it has no metadata of this project.
+    """
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
-                return None
-            header = json.loads(file.read(length))
-        return dict(json.loads(header["__metadata__"]["dynvision"]))
-    except (OSError, struct.error, ValueError, LookupError, TypeError):
+        with safe_open(path, framework="numpy") as file:
+            return dict(json.loads(file.metadata()["dynvision"]))
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError):
         return None
 
 
 def digest_checkpoint(path: Path) -> str:
-    """A digest of the file, or `missing`; read once for as long as its size and time stay the same."""
+    """Digest a file; `missing` if there is none. It is read again only if its size or time changes."""
     try:
         state = path.stat()
     except OSError:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.errors import DamagedFileError
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.weights_header import digest_checkpoint, read_weights_metadata
 from dynvision.records import Record, make_record
@@ -112,6 +113,11 @@ class ModelsStage(Stage):
         path = self.output(target) / "trained.safetensors"
         metadata = read_weights_metadata(path)
         if metadata is None:
+            if path.is_file():
+                raise DamagedFileError(
+                    f"{path} is damaged: it is not a complete file of weights with a record. "
+                    f"Build it again: dynvision make --force {target}"
+                )
             return None
         record = Record.from_dict(metadata, path)
         for name in ["init", *(f"epoch={n}" for n in self.epochs_to_keep(target))]:

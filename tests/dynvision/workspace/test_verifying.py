@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,15 @@ def test_observed_images_that_changed_in_place_are_found(small_workspace, tmp_pa
     assert [v.state for v in verify_targets(workspace, [target])] == ["whole"]
     Image.new("RGB", (9, 9), (5, 6, 7)).save(tmp_path / "data" / "raw" / "pets" / "test" / "cat" / "a.png")
     assert [v.state for v in verify_targets(workspace, [target])] == ["damaged"]
+
+
+@pytest.mark.parametrize("left_out", [1, 5000])
+def test_weights_that_are_cut_off_are_damaged_and_made_again(chain_copy: Any, left_out: int) -> None:
+    path = chain_copy.root / "data/models/rcnn/gratings/all_s0/trained.safetensors"
+    os.truncate(path, path.stat().st_size - left_out)
+    (target,) = parse_target(workspace := chain_copy.open(), "models/rcnn/gratings:all_s0")
+    assert verify(chain_copy, "models/rcnn/gratings:all_s0").state == "damaged"
+    status = workspace.status(target)
+    assert status.state == "missing"
+    assert "trained.safetensors is damaged" in status.reason
+    assert target in workspace.plan([target])
