@@ -1,7 +1,7 @@
-"""The images of a raw `.beton` file, read straight from their places in it, without FFCV.
+"""Reading the images of a raw `.beton` file directly, without FFCV.
 
-FFCV takes about seven seconds of imports and compilation before its first image. Where a network looks at every
-image for many steps, that is never won back; where images stream past it, as in training, FFCV is much faster.
+FFCV takes about seven seconds of imports and compilation before its first image. In a recording, where the network sees
+every image for many steps, that time is never made up for. In training, FFCV is much faster.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class RawImages(Dataset[Any]):
         normalize: Mean and standard deviation of each channel, for images in [0, 1].
 
     Raises:
-        MissingError: The file is not there.
-        DamagedFileError: It is not the file that was written, or is changed while it is read.
-        ValueError: Its images are compressed.
+        MissingError: If the file does not exist.
+        DamagedFileError: If it is not the file that was written, or is changed while it is read.
+        ValueError: If its images are compressed.
     """
 
     def __init__(self, path: Path, normalize: Normalization | None) -> None:
@@ -47,7 +47,7 @@ class RawImages(Dataset[Any]):
             )
         self._channels, size = int(file["channels"]), int(file["resolution"])
         self._shape = (size, size, 3) if self._channels == 3 else (self._channels, size, size)
-        self._places = Layout.read(path, self._channels, size).pointers
+        self._starts = Layout.read(path, self._channels, size).pointers
         self._labels: list[int] = sidecar["samples"]["group_label"]
         self._table = pixel_table(self._channels, normalize)
 
@@ -64,7 +64,7 @@ class RawImages(Dataset[Any]):
         try:
             with self.path.open("rb") as file:
                 for number, index in enumerate(indices):
-                    file.seek(int(self._places[index]))
+                    file.seek(int(self._starts[index]))
                     pixels[number] = np.frombuffer(file.read(length), np.uint8).reshape(self._shape)
         except (OSError, ValueError) as error:
             raise changed_while_read(self.path) from error

@@ -48,18 +48,7 @@ def run_writer(
         DataError: If more images than allowed cannot be read; names all of them.
         DynvisionError: If the child stopped or was stuck, or the disk is full.
     """
-    job = [
-        {
-            "temporary": str(temporary.absolute()),
-            "paths": [os.path.join(file.base, s.source) for s in file.samples],  # noqa: PTH118  # fast enough for a million
-            "labels": [s.label for s in file.samples],
-            "resolution": file.resolution,
-            "channels": file.channels,
-            "write_mode": file.mode,
-            "jpeg_quality": file.jpeg_quality,
-        }
-        for file, temporary in zip(files, temporaries, strict=True)
-    ]
+    job = [_describe(file, temporary) for file, temporary in zip(files, temporaries, strict=True)]
     with tempfile.TemporaryFile() as errors:
         # The pipe to the child stays open while this process lives. When it closes, the child stops.
         child = subprocess.Popen(
@@ -80,6 +69,20 @@ def run_writer(
             raise _stopped(child, errors, "before it began") from error
         finally:
             _stop(child)
+
+
+def _describe(file: BetonFile, temporary: Path) -> dict[str, Any]:
+    """Describe a file to the child, as JSON-ready values."""
+    return {
+        "temporary": str(temporary.absolute()),
+        # Not with pathlib: there may be a million samples.
+        "paths": [os.path.join(file.base, s.source) for s in file.samples],  # noqa: PTH118
+        "labels": [s.label for s in file.samples],
+        "resolution": file.resolution,
+        "channels": file.channels,
+        "write_mode": file.mode,
+        "jpeg_quality": file.jpeg_quality,
+    }
 
 
 def _follow(

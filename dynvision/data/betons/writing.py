@@ -80,13 +80,7 @@ def write_betons(
         DataError: If images cannot be read; names all of them.
         DynvisionError: If the writer stopped or was stuck, or the disk is too small.
     """
-    require_ffcv()
-    for file in files:
-        if not file.samples:
-            raise DataError(f"{file.path}: there are no images to write; check the group and the raw stage")
-        make_directory(file.path.parent)
-    needed = sum(len(f.samples) * f.resolution**2 * f.channels * LEAST_SHARE[f.mode] for f in files)
-    check_free_space(files[0].path.parent, int(needed) + len(files) * (4 << 20), description)
+    _check_output(files, description)
     temporaries = [temporary_sibling(file.path) for file in files]
     try:
         facts = run_writer(files, temporaries, timeout, description, max_bad_images)
@@ -100,10 +94,7 @@ def write_betons(
             for file, fact, temporary in zip(files, facts, temporaries, strict=True)
         ]
         for sidecar, temporary in zip(sidecars, temporaries, strict=True):
-            table = write_table(temporary, sidecar["samples"])
-            write_json(sidecar_path(temporary), seal_sidecar({**sidecar, "table": table}), indent=None)
-            if sha256_file(temporary) != sidecar["file"]["sha256"]:
-                raise DamagedFileError(f"{temporary} changed after it was read back; run this again")
+            _write_sidecar(temporary, sidecar)
         for file, sidecar, temporary in zip(files, sidecars, temporaries, strict=True):
             _put_in_place(temporary, file.path, sidecar["file"]["sha256"])
         return sidecars
@@ -116,6 +107,25 @@ def write_betons(
         for temporary in temporaries:
             for path in (temporary, table_path(temporary), sidecar_path(temporary)):
                 path.unlink(missing_ok=True)
+
+
+def _check_output(files: Sequence[BetonFile], description: str) -> None:
+    """Make the folders, and raise if FFCV, images or space are missing."""
+    require_ffcv()
+    for file in files:
+        if not file.samples:
+            raise DataError(f"{file.path}: there are no images to write; check the group and the raw stage")
+        make_directory(file.path.parent)
+    needed = sum(len(f.samples) * f.resolution**2 * f.channels * LEAST_SHARE[f.mode] for f in files)
+    check_free_space(files[0].path.parent, int(needed) + len(files) * (4 << 20), description)
+
+
+def _write_sidecar(temporary: Path, sidecar: dict[str, Any]) -> None:
+    """Write the sidecar of a temporary file and its table of samples, and compare the file with its digest."""
+    table = write_table(temporary, sidecar["samples"])
+    write_json(sidecar_path(temporary), seal_sidecar({**sidecar, "table": table}), indent=None)
+    if sha256_file(temporary) != sidecar["file"]["sha256"]:
+        raise DamagedFileError(f"{temporary} changed after it was read back; run this again")
 
 
 def _put_in_place(temporary: Path, path: Path, sha256: str) -> None:
