@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,71 @@ from dynvision.config import Config
 from dynvision.data.images.samples import Sample
 from dynvision.paths import Paths
 from dynvision.records import Record
+from dynvision.stimuli.presentation import Presentation
 
 if TYPE_CHECKING:
     from dynvision.data.images.normalization import Normalization
 
-__all__ = ["FinishRecord", "ImageStore", "StoredImages", "WrittenStore"]
+__all__ = ["FinishRecord", "ImageStore", "Opening", "StoredImages", "WrittenStore"]
 
 FinishRecord = Callable[[Sequence[Sequence[str]]], Record]
 """Makes the record of files, given `[path, reason]` of each image that was left out."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the images of a part are opened.
+
+    Attributes:
+        batch_size: Images a batch.
+        n_timesteps: How many steps each image is shown.
+        order: `sequential` or `random`.
+        seed: Seeds the order.
+        indices: Only these samples, by their position in the part.
+        normalized: Standardize each channel by the dataset's statistics; otherwise images are in [0, 1].
+        images_per_trial: How many images a trial shows; see `choose_trials`.
+        workers: Threads or processes that read; by default as few as possible.
+        is_looked_at_for_long: Whether the caller computes for so long on each batch that a fast reader with a slow
+            start-up is not worth it. The numbers are the same.
+    """
+
+    batch_size: int
+    n_timesteps: int = 1
+    order: str = "sequential"
+    seed: int = 0
+    indices: Sequence[int] | None = None
+    normalized: bool = True
+    images_per_trial: int | None = None
+    workers: int | None = None
+    is_looked_at_for_long: bool = False
+
+    @property
+    def presentation(self) -> Presentation:
+        """The image at every step."""
+        return Presentation.constant(self.n_timesteps)
+
+    def show(self, dataset: Any, workers: int = 0) -> Any:
+        """Open a torch dataset of (image, label) items in this way.
+
+        Args:
+            dataset: The dataset of the whole part.
+            workers: Processes that read.
+        """
+        import torch
+        from torch.utils.data import Subset
+
+        from dynvision.data.dataloader import get_data_loader
+
+        return get_data_loader(
+            dataset if self.indices is None else Subset(dataset, list(self.indices)),
+            batch_size=self.batch_size,
+            presentation=self.presentation,
+            lazy=True,
+            shuffle=self.order == "random",
+            generator=torch.Generator().manual_seed(self.seed),
+            images_per_trial=self.images_per_trial,
+            num_workers=workers,
+        )
 
 
 class StoredImages(ABC):
@@ -40,36 +98,22 @@ class StoredImages(ABC):
     def samples(self, part: str) -> dict[str, list[Any]]:
         """Return a part's table of `source`, `label` (the dataset's own index) and `group_label`."""
 
+    def loader(self, part: str, batch_size: int, n_timesteps: int = 1, **options: Any) -> Any:
+        """Open a part (`train`, `val` or `test`) as lazy stimuli in time; the options are those of `Opening`."""
+        return self.open_part(part, Opening(batch_size, n_timesteps, **options))
+
     @abstractmethod
-    def loader(
-        self,
-        part: str,
-        batch_size: int,
-        n_timesteps: int = 1,
-        *,
-        order: str = "sequential",
-        seed: int = 0,
-        indices: Sequence[int] | None = None,
-        normalized: bool = True,
-        images_per_trial: int | None = None,
-        workers: int | None = None,
-        is_looked_at_for_long: bool = False,
-    ) -> Any:
-        """Open a part (`train`, `val` or `test`) as lazy stimuli in time.
+    def open_part(self, part: str, opening: Opening) -> Any:
+        """Open a part as lazy stimuli in time.
 
         Args:
-            part: The part.
-            batch_size: Images a batch.
-            n_timesteps: How many steps each image is shown.
-            order: `sequential` or `random`.
-            seed: Seeds the order.
-            indices: Only these samples, by their position in the part.
-            normalized: Standardize each channel by the dataset's statistics; otherwise images are in [0, 1].
-            images_per_trial: How many images a trial shows; see `choose_trials`.
-            workers: Threads or processes that read; by default as few as possible.
-            is_looked_at_for_long: Whether the caller computes for so long on each batch that a fast reader with a slow
-                start-up is not worth it. The numbers are the same.
+            part: `train`, `val` or `test`.
+            opening: How it is opened.
         """
+
+    def normalization(self, opening: Opening) -> Normalization | None:
+        """Return mean and standard deviation of each channel, if the images are to be standardized."""
+        return self.normalize if opening.normalized else None
 
 
 class ImageStore(ABC):

@@ -12,9 +12,8 @@ from dynvision.data.betons.spec import BetonFile, default_write_mode
 from dynvision.data.betons.writing import write_betons
 from dynvision.data.images.samples import Sample
 from dynvision.data.sources.registry import find_source
-from dynvision.data.stores.base import FinishRecord, StoredImages, WrittenStore
+from dynvision.data.stores.base import FinishRecord, Opening, StoredImages, WrittenStore
 from dynvision.records import Record
-from dynvision.stimuli.presentation import Presentation
 
 if TYPE_CHECKING:
     from dynvision.data.ffcv_dataloader import FFCVStimulusLoader
@@ -151,74 +150,34 @@ class BetonImages(StoredImages):
         """See `StoredImages.samples`."""
         return dict(read_sidecar(self.folder / f"{part}.beton")["samples"])
 
-    def loader(
-        self,
-        part: str,
-        batch_size: int,
-        n_timesteps: int = 1,
-        *,
-        order: str = "sequential",
-        seed: int = 0,
-        indices: Sequence[int] | None = None,
-        normalized: bool = True,
-        images_per_trial: int | None = None,
-        workers: int | None = None,
-        is_looked_at_for_long: bool = False,
-    ) -> Any:
-        """See `StoredImages.loader`; `workers` are threads of FFCV, one by default."""
-        path, normalize = self.folder / f"{part}.beton", self.normalize if normalized else None
-        show = Presentation.constant(n_timesteps)
-        if is_looked_at_for_long and _is_raw(path):
-            return _open_without_ffcv(path, normalize, batch_size, show, order, seed, indices, images_per_trial)
+    def open_part(self, part: str, opening: Opening) -> Any:
+        """See `StoredImages.open_part`; `workers` are threads of FFCV, one by default."""
+        path, normalize = self.folder / f"{part}.beton", self.normalization(opening)
+        if opening.is_looked_at_for_long and _is_raw(path):
+            # The imports and the compilation of FFCV would take seconds.
+            from dynvision.data.betons.raw_images import RawImages
+
+            return opening.show(RawImages(path, normalize))
         from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 
         return get_ffcv_dataloader(
             path,
-            batch_size,
+            opening.batch_size,
             normalize=normalize,
-            order=order,
-            presentation=show,
+            order=opening.order,
+            presentation=opening.presentation,
             lazy=True,
             label_space="group",
-            indices=indices,
-            seed=seed,
-            images_per_trial=images_per_trial,
-            num_workers=workers or 1,
+            indices=opening.indices,
+            seed=opening.seed,
+            images_per_trial=opening.images_per_trial,
+            num_workers=opening.workers or 1,
         )
 
 
 def _is_raw(path: Path) -> bool:
     head = read_sidecar_head(path)  # If it is missing or damaged, whoever opens the file says so.
     return head is not None and head["file"].get("write_mode") == "raw"
-
-
-def _open_without_ffcv(
-    path: Path,
-    normalize: Normalization | None,
-    batch_size: int,
-    presentation: Presentation,
-    order: str,
-    seed: int,
-    indices: Sequence[int] | None,
-    images_per_trial: int | None,
-) -> Any:
-    """Open a raw file without FFCV, whose imports and compilation take seconds."""
-    import torch
-    from torch.utils.data import Subset
-
-    from dynvision.data.betons.raw_images import RawImages
-    from dynvision.data.dataloader import get_data_loader
-
-    images = RawImages(path, normalize)
-    return get_data_loader(
-        images if indices is None else Subset(images, list(indices)),
-        batch_size=batch_size,
-        presentation=presentation,
-        lazy=True,
-        shuffle=order == "random",
-        generator=torch.Generator().manual_seed(seed),
-        images_per_trial=images_per_trial,
-    )
 
 
 STORE = BetonStore

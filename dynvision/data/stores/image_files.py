@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dynvision.config import Config
 from dynvision.data.images.samples import Sample, list_samples
 from dynvision.data.images.splits import stratified_split
-from dynvision.data.stores.base import ImageStore, StoredImages
+from dynvision.data.stores.base import ImageStore, Opening, StoredImages
 from dynvision.errors import DataError
 from dynvision.paths import Paths
 from dynvision.records import Record
-from dynvision.stimuli.presentation import Presentation
 
 if TYPE_CHECKING:
     from dynvision.data.images.normalization import Normalization
@@ -65,42 +63,15 @@ class FileImages(StoredImages):
             "group_label": [s.group_label for s in listed],
         }
 
-    def loader(
-        self,
-        part: str,
-        batch_size: int,
-        n_timesteps: int = 1,
-        *,
-        order: str = "sequential",
-        seed: int = 0,
-        indices: Sequence[int] | None = None,
-        normalized: bool = True,
-        images_per_trial: int | None = None,
-        workers: int | None = None,
-        is_looked_at_for_long: bool = False,
-    ) -> Any:
-        """See `StoredImages.loader`; `workers` are processes, none by default."""
-        import torch
-        from torch.utils.data import Subset
-
-        from dynvision.data.dataloader import get_data_loader
+    def open_part(self, part: str, opening: Opening) -> Any:
+        """See `StoredImages.open_part`; `workers` are processes, none by default."""
         from dynvision.data.images.decoded_files import DecodedFiles
 
         samples = self._list(part)
         if not samples:
             raise DataError(f"{self.record.target}: nothing is left for '{part}'; no class has two images. Add images.")
-        normalize = self.normalize if normalized else None
-        dataset = DecodedFiles(samples, self.root, self.channels, self.resolution, normalize)
-        return get_data_loader(
-            dataset if indices is None else Subset(dataset, list(indices)),
-            batch_size=batch_size,
-            presentation=Presentation.constant(n_timesteps),
-            lazy=True,
-            shuffle=order == "random",
-            generator=torch.Generator().manual_seed(seed),
-            images_per_trial=images_per_trial,
-            num_workers=workers or 0,
-        )
+        images = DecodedFiles(samples, self.root, self.channels, self.resolution, self.normalization(opening))
+        return opening.show(images, opening.workers or 0)
 
     @cached_property
     def _listed(self) -> list[Sample]:
