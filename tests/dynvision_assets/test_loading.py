@@ -280,7 +280,7 @@ def test_an_option_that_does_not_apply_is_an_error_with_the_valid_ones(
     ],
 )
 def test_a_partition_that_is_named_twice_is_an_error(made_root: Path, target: str, settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"give either the partition, or|names a partition already"):
+    with pytest.raises(ConfigError, match=r"give either the partition, or|already names a partition"):
         dva.load(target, **settings, root=made_root)
 
 
