@@ -30,9 +30,11 @@ class Branch:
         conditions: The numbers of the presentations that share it.
         children: What follows, the child with the fewest conditions first.
         n_steps: Steps of this branch and all that follows: the nodes of the prefix tree from here.
-        shown_by: The number of a condition that has this branch: the one that is finished last.
-        most_states: How many states of the network are kept at once if children are computed one after the other.
-            While a child is computed, the state that its siblings start from is kept; the last child takes it over.
+        shown_by: The condition whose presentation draws the frames of this branch: of those that share it, the one
+            that is computed last.
+        most_states: The most states of the network that are in memory at once if children are computed one after the
+            other. While a child is computed, the state at the fork is kept for its siblings; the last child uses
+            that state itself, without a copy.
             Because the largest child comes last, this is at most 1 + log2 of the number of conditions.
     """
 
@@ -45,7 +47,7 @@ class Branch:
     most_states: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # The children know their own numbers: no recursion, as a tree may be deeper than Python recurses.
+        # Each child has its totals already. Recursion would fail: a tree may be deeper than Python allows.
         steps = self.stop - self.start + sum(child.n_steps for child in self.children)
         *before, last = self.children or (None,)
         states = [1 if last is None else last.most_states, *(1 + c.most_states for c in before if c is not None)]

@@ -45,12 +45,12 @@ class SweepRecording:
         images: The images of the trials.
 
     Raises:
-        ConfigError: If the readout has no answer to choose from, or there is no such device on this machine.
+        ConfigError: If the readout may choose none of the network's outputs, or this machine lacks the device.
     """
 
     def __init__(self, order: SweepOrder) -> None:
         self.order = order
-        # A readout that has no answer to choose from is an error before anything is shown.
+        # Fail now, not after the sweep, if the readout may choose none of the network's outputs.
         class_mask(order.network.output_classes, order.images.group_classes, order.choices)
         self.images = self._choose_images()
         self.presentations = [c.presentation.preceded_by(order.idle) for c in order.conditions]
@@ -227,7 +227,7 @@ class SweepRecording:
         )
         if any(done):
             say(f"{name}: resumes after {min(done)} to {max(done)} of {layout.n_batches} batches")
-        # If the disk turns out too small after all, the run stops and can be resumed.
+        # This is the least size after compression. If the disk fills up all the same, the run stops and can be resumed.
         least = left * layout.n_timesteps * layout.least_bytes_per_step
         check_free_space(self.order.conditions[0].store.parent, least, name)
 

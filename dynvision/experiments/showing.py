@@ -30,7 +30,7 @@ class SweepRunner:
         stepper: The network and what is recorded of it.
         presentations: One for each condition, idle steps included.
         idle: How many of the first steps are not recorded.
-        block_steps: Recorded steps a block; by default all of them.
+        block_steps: Recorded steps per block; by default all of them.
         dtype: Of the recorded layers, `float32` or `float16`.
         keep_on_device: Keep a block's responses on the device until it is whole, instead of fetching every step.
 

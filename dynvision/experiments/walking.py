@@ -85,8 +85,8 @@ class Walk:
         """Walk through the tree.
 
         Args:
-            plan: The tree; its conditions count the chosen ones.
-            outputs: Where layers leave what is kept of them, see `NetworkStepper.record`.
+            plan: The tree. Its numbers of conditions are positions in `shown`, not in the experiment.
+            outputs: Filled at each step with what is kept of each layer, see `NetworkStepper.record`.
         """
         self.pending = [(plan, None, True)]
         while self.pending:
@@ -106,7 +106,7 @@ class Walk:
             self.sequences[shown] = StimulusSequence(self.images, self.presentations[shown], self.ids)
         for t in range(branch.start, branch.stop):
             outputs.clear()
-            # A network with noise of its own draws the same for the same trials at the same step.
+            # A network's own random draws are the same in every condition: for each batch and step.
             _seed((int(self.ids[0]) << 24) + t, stepper.device)
             scores, state = step_network(stepper.network, self._render(self.sequences[shown], t), state)
             self.steps += 1
@@ -125,7 +125,8 @@ class Walk:
         """Return the frame at a step; sensor noise is drawn once for the conditions that share it."""
         frame, show = sequence.noiseless_frame(t), sequence.presentation
         if show.sensor_noise == 0:
-            # A network may change its input in place. Void and faded frames are new; others are kept images or noise.
+            # A network may change its input in place. Frames that are void or faded are new; the sequence keeps
+            # the others, so they are copied.
             is_new = show.frames[t] == VOID or show.contrasts[t] != 1
             return frame if is_new else frame.clone()
         key = (show.noise_seed, t)
@@ -154,7 +155,7 @@ class Walk:
         arrays = {name: value.cpu().numpy() for name, value in block.items()}
         length = next(iter(arrays.values())).shape[1]
         self.emit(self._numbers(branch), start, arrays)
-        # A branch that has yet to be computed may start in the middle of this block: it needs a copy of what precedes.
+        # A later branch may start inside this block: keep a copy of the steps before that start.
         first = start + self.blocks.idle
         shared = max((b.start - first for b, _, _ in self.pending if first < b.start < first + length), default=0)
         if shared:

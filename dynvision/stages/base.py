@@ -53,7 +53,8 @@ class Stage(ABC):
     Attributes:
         name: The word for the stage: the first part of its keys.
         folder: The folder under `data/` that holds its outputs.
-        code_version: Changes when the same inputs give another result.
+        code_version: To be changed when new code gives another result from the same inputs; existing outputs are
+            stale then.
         key_names: What the parts of a key after the stage's name are.
         builds_many: Whether several partitions of a key are built in one go.
         shares_inputs: Whether all partitions of a key are made from the same inputs.
@@ -107,7 +108,7 @@ class Stage(ABC):
         return f"the configuration changed: {', '.join(changed)}"
 
     def watched_files(self, target: Target) -> str | None:
-        """Return a digest of the files that a target is, if they may change without this project; `None` otherwise."""
+        """Return a digest of the target's files if others may change them (see `watches_files`), otherwise `None`."""
         return None
 
     # How users and Dagster name it.
@@ -228,7 +229,7 @@ class Stage(ABC):
         return self.selectors
 
     def select(self, key: Key, **options: Any) -> list[Target]:
-        """Return the targets of a key that the values of some of `selectors_of` choose; by default all.
+        """Return the targets of a key that match the given keywords (see `selectors_of`); all if there are none.
 
         Raises:
             UnknownNameError: If there is no such partition or level; the message names the nearest.
@@ -266,7 +267,7 @@ class Stage(ABC):
         """Draw what a target holds: figures, or PNG files that exist already, by title."""
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
-        """Return the size of a target on disk; `None` if that is not known without a long look."""
+        """Return the size of a target on disk; `None` if that takes reading many files."""
         return int(record.details["bytes"]) if "bytes" in record.details else None
 
     def describe_files(self, target: Target, with_samples: bool = False) -> dict[str, dict[str, Any]]:
@@ -279,7 +280,7 @@ class Stage(ABC):
         return {}
 
     def _sum_files(self, target: Target, record: Record) -> int:
-        """Return the bytes of the files directly in a target's folder, if its record does not say."""
+        """Return the size by the record or, if it does not say, that of the files directly in the target's folder."""
         if "bytes" in record.details:
             return int(record.details["bytes"])
         return sum(file.stat().st_size for file in self.output(target).iterdir() if file.is_file())

@@ -80,8 +80,8 @@ class ResponsesStage(Stage):
     def describe(self, key: tuple[str, ...]) -> str:
         return (
             f"Responses of {key[2]} in the experiment {key[1]} ({self.config.experiments[key[1]].data_loader}): every "
-            "recorded layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store a condition, time "
-            "in steps."
+            "recorded layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store per condition, "
+            "time in steps."
         )
 
     def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ class ResponsesStage(Stage):
         statistics = self.config.data.data_statistics.get(subject.dataset)
         record = self.config.record(experiment_name, subject_name)
         run = self.config.run(experiment_name, subject_name)
-        # The memory budget changes numbers only if it sets the size of batches.
+        # The memory budget can change results only if no `batch_size` is set: it sets the batch size then.
         budget = {"memory_budget"} if record.batch_size is None else set()
         presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
         states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
@@ -142,7 +142,7 @@ class ResponsesStage(Stage):
         }
 
     def settings_of_numbers(self, target: Target) -> dict[str, Any]:
-        """Return the settings that responses follow from: all but the readout, which is applied to them later."""
+        """Return the settings that the responses depend on: all but the readout, which is applied to stored scores."""
         return {key: value for key, value in self.settings(target).items() if key != "readout"}
 
     def condition(self, target: Target) -> Condition:
@@ -168,7 +168,7 @@ class ResponsesStage(Stage):
     def with_run_settings(self, targets: Sequence[Target], run_settings: Mapping[str, Any]) -> Stage:
         """Return the stage over a configuration with other settings of `record` and `run`.
 
-        If they change numbers, the responses count as stale until the config files say the same.
+        If they affect results, the responses count as stale until the config files have the same values.
 
         Args:
             targets: What the run builds; all of one key.

@@ -110,8 +110,10 @@ def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], 
         noisy = np.where(_quantile(field[:, :1]) < noise.ssnr, signal, extreme)
     elif noise.kind == "poisson":
         noisy = _count_photons(signal, mean, deviation, field, max(noise.ssnr, 1e-3))
-    else:
+    elif noise.kind == "phase_scrambled":
         noisy = _scramble_phases(signal, field[:, :1], noise.ssnr)
+    else:
+        raise NotImplementedError(f"add_noise has no branch for the noise {noise.kind!r}")
     shown: _Images = noisy.astype(np.float32)
     return shown
 

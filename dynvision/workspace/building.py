@@ -34,15 +34,15 @@ def build_targets(
         root: The folder that holds `data/`.
         config: The config folder.
         force: Build them even if they are up to date, and take nothing over from an interrupted run.
-        run_settings: Settings of this run, as `RunSettings` has them; for responses those of `record` and `run`, over
-            the config files. See `Stage.with_run_settings`.
+        run_settings: Settings for this run only: the fields of `RunSettings`; for responses, settings of `record` and
+            `run`, which override the config files. See `Stage.with_run_settings`.
 
     Returns:
         The record of each, in order.
 
     Raises:
         ConfigError: If a run setting is unknown or out of bounds.
-        MissingError: If an input has not been built; names the command that does.
+        MissingError: If an input has not been built or is stale; names the command that builds it.
         OutputBusyError: If another process builds one of them.
         DynvisionError: If the targets belong to several assets, or one cannot be built; see the stages.
     """
@@ -50,7 +50,7 @@ def build_targets(
     with _locks(workspace, chosen):
         stage = workspace.stage(chosen[0]).with_run_settings(chosen, {**(run_settings or {}), "fresh": force})
         if stage.config is not workspace.config:
-            # What is up to date follows from the settings of this run.
+            # Whether a target is up to date depends on the settings: ask a workspace that has those of this run.
             workspace = Workspace(stage.config, workspace.paths)
         records, pending = _split(workspace, chosen, force)
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]

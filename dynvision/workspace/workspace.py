@@ -150,7 +150,7 @@ class Workspace:
         if key in self.keys:
             return
         parts = self.stages[key[0]].key_names
-        # Only whole keys: a shorter key, such as that over all subjects, is not the beginning of another one.
+        # Compare with whole keys only: a short one, such as that over all subjects, lacks some parts.
         candidates = [k for k in self.keys if k[0] == key[0] and len(k) > len(parts)]
         for position, part in enumerate(parts, start=1):
             names = list(dict.fromkeys(k[position] for k in candidates))
