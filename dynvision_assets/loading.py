@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def path(
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
     """
     selectors = _given(split=split, group=group, **levels)
-    workspace, chosen = _choose(target, partition, selectors, {}, root)
+    workspace, chosen = _choose(target, partition, selectors, None, root)
     if len(chosen) != 1:
         raise ConfigError(f"{target} has {len(chosen)} partitions; say which with partition=")
     return workspace.stage(chosen[0]).output(chosen[0])
@@ -118,10 +119,17 @@ def _choose(
     text: str,
     partition: str | None,
     selectors: dict[str, Any],
-    options: dict[str, Any],
+    options: dict[str, Any] | None,
     root: Path | str | None,
 ) -> tuple[Workspace, list[Target]]:
     """Find the targets that the arguments of `load` or `path` name.
+
+    Args:
+        text: An asset key, or a key with a partition.
+        partition: The partition, if `text` does not name it.
+        selectors: The keywords that choose a partition.
+        options: The keywords that say how to load it; `None` for a path, which has none.
+        root: The folder that contains `data/`.
 
     Raises:
         UnknownNameError: If there is no such asset or partition; the message names the nearest.
@@ -132,7 +140,7 @@ def _choose(
     chosen = parse_target(workspace, text)
     key = chosen[0].key
     stage = workspace.stages[key[0]]
-    _check_options(stage, key, [*selectors, *options])
+    _check_options(stage, key, [*selectors, *(options or ())], stage.load_options if options is not None else ())
     is_named = len(chosen) == 1 < len(stage.partitions(key))
     if selectors and (partition is not None or is_named):
         ways = ", ".join(f"{name}=" for name in stage.selectors_of(key))
@@ -144,7 +152,7 @@ def _choose(
     return workspace, chosen if is_named else stage.select(key, **selectors)
 
 
-def _check_options(stage: Stage, key: tuple[str, ...], names: list[str]) -> None:
+def _check_options(stage: Stage, key: tuple[str, ...], names: list[str], options: Sequence[str]) -> None:
     """Raise an error if a keyword of `load` or `path` has no meaning for an asset.
 
     Raises:
@@ -152,7 +160,7 @@ def _check_options(stage: Stage, key: tuple[str, ...], names: list[str]) -> None
         TypeError: If it is any other keyword; the message names the valid ones.
     """
     selectors = stage.selectors_of(key)
-    valid = [*(["partition"] if stage.is_partitioned else []), *selectors, *stage.load_options]
+    valid = [*(["partition"] if stage.is_partitioned else []), *selectors, *options]
     for name in names:
         if name in valid:
             continue

@@ -6,6 +6,7 @@ Imports inside functions and under `TYPE_CHECKING` count like any other.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -204,11 +205,21 @@ def find_questions_about_stages(tree: ast.AST) -> list[int]:
     lines = []
     for node in ast.walk(tree):
         parts: list[ast.expr] = []
-        if isinstance(node, ast.Compare) and "mode" not in ast.unparse(node):  # `raw` is a write mode, too
-            parts = [node.left, *node.comparators]
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            is_mode = any(re.search(r"\bmode\b|_mode\b", ast.unparse(side)) for side in sides)
+            parts = [] if is_mode else sides  # `raw` is a write mode, too
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
         elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("stages"):
             parts = [node.slice]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Dict):
+            parts = [key for key in node.value.keys if key is not None]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("stages.get"):
+            parts = node.args
+        if isinstance(node, ast.Compare) or (
+            isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("isinstance", "issubclass", "stages.of"))
+        ):
             lines += [node.lineno for name in ast.walk(node) if isinstance(name, ast.Name) and name.id in classes]
         constants = [c for part in parts for c in ast.walk(part) if isinstance(c, ast.Constant)]
         lines += [node.lineno for constant in constants if constant.value in STAGE_NAMES]
@@ -257,6 +268,14 @@ def test_only_the_stages_know_which_stages_there_are() -> None:
         "if key[0] in ('raw', 'interim'): pass",
         "stage = workspace.stages['responses']",
         "assert isinstance(stage, (int, RawStage))",
+        "if target.stage == 'models': pass",
+        "if key[0] in ('models', 'raw'): pass",
+        "stage = stages.get('raw')",
+        "folder = {'raw': 1}[target.stage]",
+        "if stage.name == RawStage.name: pass",
+        "if type(stage) is RawStage: pass",
+        "if issubclass(stage, RawStage): pass",
+        "stage = stages.of(RawStage)",
     ],
 )
 def test_a_question_about_a_stage_is_found(line: str) -> None:

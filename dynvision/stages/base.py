@@ -6,6 +6,7 @@ Nobody outside this room asks which stage a target belongs to: they ask the stag
 from __future__ import annotations
 
 import copy
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,15 +173,18 @@ class Stage(ABC):
     def record_files(self, target: Target) -> list[Path]:
         """Return the files that carry the record; without them nothing counts as built."""
 
-    def with_run_settings(self, targets: Sequence[Target], run_settings: Mapping[str, Any]) -> Stage:
+    def with_run_settings(
+        self, targets: Sequence[Target], run_settings: Mapping[str, Any], *, fresh: bool = False
+    ) -> Stage:
         """Return the stage as one run uses it.
 
         Args:
             targets: What the run builds; all of one key.
             run_settings: What is set for the run, as `RunSettings` has it.
+            fresh: See `RunSettings`.
         """
         stage = copy.copy(self)
-        stage.run = RunSettings.from_dict(run_settings)
+        stage.run = dataclasses.replace(RunSettings.from_dict(run_settings), fresh=fresh)
         return stage
 
     @abstractmethod

@@ -156,8 +156,9 @@ class RawStage(Stage):
                 "Move it elsewhere; nothing of yours is deleted."
             )
         make_directory(folder.parent)
-        # An interrupted export leaves its images here, and the next one keeps them.
-        unfinished = open_export(folder, {"code": self.code_version, **self.settings(target)})
+        # An interrupted export leaves its images here, and the next one keeps them unless it is forced.
+        source_settings = {"code": self.code_version, **self.settings(target)}
+        unfinished = open_export(folder, source_settings, afresh=self.run.fresh)
         try:
             images = source.open(str(target.partition))
             export = export_images(

@@ -165,20 +165,22 @@ class ResponsesStage(Stage):
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / RECORD]
 
-    def with_run_settings(self, targets: Sequence[Target], run_settings: Mapping[str, Any]) -> Stage:
+    def with_run_settings(
+        self, targets: Sequence[Target], run_settings: Mapping[str, Any], *, fresh: bool = False
+    ) -> Stage:
         """Return the stage over a configuration with other settings of `record` and `run`.
 
         If they affect results, the responses count as stale until the config files have the same values.
 
         Args:
             targets: What the run builds; all of one key.
-            run_settings: `fresh`, and any settings of `record` and `run` of config_models.yaml.
+            run_settings: Any settings of `record` and `run` of config_models.yaml.
+            fresh: See `RunSettings`.
 
         Raises:
             ConfigError: If there is no such setting, or it has an impossible value.
         """
         settings = dict(run_settings)
-        fresh = bool(settings.pop("fresh", False))
         config = self.config.with_settings(targets[0].key[1], settings) if settings else self.config
         stage = self.stages.over(config).of(ResponsesStage)
         stage.run = RunSettings(fresh=fresh)

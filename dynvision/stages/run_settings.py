@@ -24,7 +24,7 @@ class RunSettings:
     Attributes:
         device: Where networks compute: `auto` takes a GPU if there is one.
         workers: Threads or processes that write images; `None` is one for each usable core.
-        fresh: Take nothing over from an interrupted run or from existing scores.
+        fresh: Take nothing over from an interrupted run or from existing scores; set by `force`, not by users.
     """
 
     device: str = "auto"
@@ -44,7 +44,7 @@ class RunSettings:
             UnknownNameError: If there is no such setting or device; the message names the nearest.
             ConfigError: If a number is out of bounds.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
+        known = [field.name for field in dataclasses.fields(cls) if field.name != "fresh"]
         for name in value or {}:
             if name not in known:
                 raise unknown_name("run setting", name, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ _LIMITS = {
 """The files with the limit and the use of a control group: version 2 and version 1."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps", *(f"cuda:{number}" for number in range(16)))
-"""The names of devices: the CPU, the first or a numbered GPU of NVIDIA or AMD, Apple's GPU; see `choose_device`."""
+"""The devices to choose from: the CPU, the first or a numbered GPU of NVIDIA or AMD, Apple's GPU."""
 
 __all__ = ["DEVICES", "available_memory", "check_device", "choose_device", "collect_garbage_seldom", "usable_cores"]
 
@@ -59,8 +60,8 @@ def check_device(name: str) -> str:
     Raises:
         UnknownNameError: If there is no such name; the message names the nearest.
     """
-    if name not in DEVICES:
-        raise unknown_name("device", name, DEVICES)
+    if name not in DEVICES and re.fullmatch(r"cuda:[1-9]\d*", name) is None:
+        raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps", "cuda:<number>"))
     return name
 
 
@@ -68,7 +69,7 @@ def choose_device(name: str) -> torch.device:
     """Return the device of a name.
 
     Args:
-        name: One of `DEVICES`; `auto` is the first CUDA GPU if there is one, otherwise the CPU.
+        name: One of `DEVICES`, or `cuda:<number>`; `auto` is the first CUDA GPU if there is one, otherwise the CPU.
 
     Raises:
         UnknownNameError: If there is no such name.

@@ -48,7 +48,7 @@ def build_targets(
     """
     workspace, chosen = _open(targets, root, config)
     with _locks(workspace, chosen):
-        stage = workspace.stage(chosen[0]).with_run_settings(chosen, {**(run_settings or {}), "fresh": force})
+        stage = workspace.stage(chosen[0]).with_run_settings(chosen, run_settings or {}, fresh=force)
         if stage.config is not workspace.config:
             # Whether a target is up to date depends on the settings: ask a workspace that has those of this run.
             workspace = Workspace(stage.config, workspace.paths)

@@ -271,6 +271,19 @@ def test_an_option_that_does_not_apply_is_an_error_with_the_valid_ones(
 
 
 @pytest.mark.parametrize(
+    ("target", "option", "valid"),
+    [
+        ("responses/contrast/rcnn_gratings", {"allow_missing": True}, "partition, contrast."),
+        ("processed/gratings", {"file": "train"}, "partition, split, group."),
+        ("summary/contrast/rcnn_gratings", {"table": "fits"}, ""),
+    ],
+)
+def test_a_path_has_no_options_of_loading(made_root: Path, target: str, option: dict[str, Any], valid: str) -> None:
+    with pytest.raises(TypeError, match=f"has no option '{next(iter(option))}'.*{valid}"):
+        dva.path(target, **option, root=made_root)
+
+
+@pytest.mark.parametrize(
     ("target", "settings"),
     [
         ("models/rcnn/gratings:ends_s0", {"group": "all"}),

@@ -46,6 +46,10 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         MissingError: If the file does not exist.
         DamagedFileError: If the sidecar or its table is missing, unreadable or not as written.
     """
+    return _settled(path, lambda: _read_whole(path))
+
+
+def _read_whole(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     sidecar = read_json(sidecar_path(path))
@@ -64,11 +68,15 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 def _is_complete(sidecar: dict[str, Any]) -> bool:
     """Check that a sidecar has all parts, with its table inside (as written before) or next to it."""
-    if not {"record", "file"} <= sidecar.keys() or not isinstance(sidecar["file"], dict):
+    if not _has_parts(sidecar):
         return False
     table = sidecar.get("table")
     has_table = "samples" in sidecar or (isinstance(table, dict) and {"bytes", "sha256"} <= table.keys())
     return has_table and {"bytes", "sha256", "samples"} <= sidecar["file"].keys()
+
+
+def _has_parts(sidecar: dict[str, Any]) -> bool:
+    return isinstance(sidecar.get("record"), dict) and isinstance(sidecar.get("file"), dict)
 
 
 def _read_samples(path: Path, table: dict[str, Any]) -> dict[str, list[Any]]:
@@ -114,7 +122,7 @@ def read_sidecar_head(path: Path) -> dict[str, Any] | None:
 
 def _read_head(path: Path) -> dict[str, Any] | None:
     head = read_json(sidecar_path(path))
-    if head is None or not {"record", "file"} <= head.keys():
+    if head is None or not _has_parts(head):
         return None
     if "samples" in head:
         return {name: value for name, value in head.items() if name != "samples"}
@@ -141,7 +149,19 @@ def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
         DamagedFileError: If it is not the file that was written.
     """
     file = Path(path)
-    outcome = _when_settled(file, lambda: _verify(file, full), lambda outcome: isinstance(outcome, dict))
+    return _settled(file, lambda: _compare(file, full))
+
+
+def _settled(path: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Read a file and its sidecar. While another process replaces them, they are not damaged: read again."""
+
+    def attempt() -> dict[str, Any] | DamagedFileError:
+        try:
+            return read()
+        except DamagedFileError as error:
+            return error
+
+    outcome = _when_settled(path, attempt, lambda outcome: isinstance(outcome, dict))
     if isinstance(outcome, DamagedFileError):
         raise outcome
     return outcome
@@ -164,15 +184,8 @@ def _states(path: Path) -> list[dict[str, int]]:
     return [file_state(file) for file in (path, table_path(path), sidecar_path(path))]
 
 
-def _verify(path: Path, full: bool) -> dict[str, Any] | DamagedFileError:
-    try:
-        return _compare(path, full)
-    except DamagedFileError as error:
-        return error
-
-
 def _compare(path: Path, full: bool) -> dict[str, Any]:
-    sidecar = read_sidecar(path)
+    sidecar = _read_whole(path)
     expected = sidecar["file"]
     stat = path.stat()
     if stat.st_size != expected["bytes"]:

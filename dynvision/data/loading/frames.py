@@ -65,8 +65,8 @@ def check_whole_numbers(dtype: torch.dtype, show: Presentation) -> None:
         limits is not None and show.void_value == int(show.void_value) and limits.min <= show.void_value <= limits.max
     )
     if faded or noisy or not (has_void_value or shown.all()):
-        what = "fractions of contrast" if faded else "noise" if noisy else f"a void value of {show.void_value}"
+        values = "fractions of contrast" if faded else "noise" if noisy else f"a void value of {show.void_value}"
         raise ValueError(
-            f"images of type {dtype} cannot hold {what}. Give the loader dtype=torch.float32, or the dataset a "
+            f"images of type {dtype} cannot hold {values}. Give the loader dtype=torch.float32, or the dataset a "
             "transform that makes float images."
         )

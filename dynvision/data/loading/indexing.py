@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Picked", "check_step", "check_trial", "is_integer", "is_one_axis", "pick"]
+__all__ = ["Picked", "check_slices", "check_step", "check_trial", "is_integer", "is_one_axis", "pick"]
 
 
 class Picked(NamedTuple):
@@ -68,6 +68,17 @@ def is_one_axis(selector: Any) -> bool:
     return tensor.dtype not in (torch.bool, torch.uint8) or tensor.dim() == 1
 
 
+def check_slices(index: Any) -> None:
+    """Check that no slice of an index runs backwards, which torch does not allow.
+
+    Raises:
+        IndexError: If one does.
+    """
+    for selector in index if isinstance(index, tuple) else (index,):
+        if isinstance(selector, slice) and is_integer(selector.step) and selector.step < 1:
+            raise IndexError(f"the step of a slice is at least 1, as in torch, not {selector.step}")
+
+
 def is_integer(selector: Any) -> bool:
     """Return whether an index is one whole number; a Boolean is not."""
     return isinstance(selector, (int, np.integer)) and not isinstance(selector, bool)
@@ -100,6 +111,8 @@ def check_trial(b: int, trials: int) -> int:
 def _as_tensor(selector: Any) -> Tensor:
     try:
         tensor = torch.as_tensor(selector).cpu()
+        if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64, torch.int16, torch.int8):
+            tensor = tensor.long()  # As torch does for indices of its dense tensors from NumPy.
     except (TypeError, ValueError, RuntimeError) as error:
         raise IndexError(_explain(selector)) from error
     if tensor.is_floating_point() or tensor.is_complex():

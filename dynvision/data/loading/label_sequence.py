@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.data.loading.indexing import check_step, check_trial, is_integer, is_one_axis, pick
+from dynvision.data.loading.indexing import check_slices, check_step, check_trial, is_integer, is_one_axis, pick
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 
@@ -71,6 +71,7 @@ class LabelSequence:
         Raises:
             IndexError: If the index is outside the trials or steps, or no index.
         """
+        check_slices(index)
         if isinstance(index, tuple):
             if len(index) > 1 and is_integer(index[1]) and is_one_axis(index[0]):
                 return self.at(index[1])[(index[0], *index[2:])]

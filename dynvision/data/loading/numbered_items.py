@@ -143,10 +143,10 @@ def _collate_pairs(items: Sequence[Any]) -> tuple[Tensor, Any]:
         ) from error
 
 
-def _check_pair(item: Any, what: str) -> tuple[Any, Any]:
+def _check_pair(item: Any, giver: str) -> tuple[Any, Any]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         given = f"{len(item)} values" if isinstance(item, (tuple, list)) else type(item).__name__
-        raise TypeError(f"{what} {given} where an (image, label) pair is needed")
+        raise TypeError(f"{giver} {given} where an (image, label) pair is needed")
     return item[0], item[1]
 
 

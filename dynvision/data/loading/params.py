@@ -148,10 +148,10 @@ def _fit_batches(
         if before != after:
             changes[name] = f"{before} → {after}: {why}"
     if need(params) > budget:
-        what = f"a batch of {params.batch_size} × {steps} steps × {' × '.join(map(str, shape))} ({params.dtype})"
+        batch = f"a batch of {params.batch_size} × {steps} steps × {' × '.join(map(str, shape))} ({params.dtype})"
         wayout = "a smaller batch_size, " if params.batch_size > 1 else ""
         raise ValueError(
-            f"{what} needs {_size(need(params))}, and the budget is {_size(budget)}. Use lazy=True, which holds "
+            f"{batch} needs {_size(need(params))}, and the budget is {_size(budget)}. Use lazy=True, which holds "
             f"images and not frames, {wayout}fewer time steps, or a larger budget."
         )
     return params

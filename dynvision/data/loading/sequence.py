@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dynvision.data.loading.frames import add_scaled, check_whole_numbers, fade, lay_out_channels_last
-from dynvision.data.loading.indexing import check_step, check_trial, is_integer, is_one_axis, pick
+from dynvision.data.loading.indexing import check_slices, check_step, check_trial, is_integer, is_one_axis, pick
 from dynvision.stimuli.noise import Noise, add_noise, sensor_noise
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
@@ -102,6 +102,7 @@ class StimulusSequence:
         Raises:
             IndexError: If the index is outside the trials or steps, or no index.
         """
+        check_slices(index)
         if isinstance(index, tuple):
             return self._index_axes(index)
         if is_integer(index):

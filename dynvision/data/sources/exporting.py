@@ -38,7 +38,7 @@ def interrupted_export(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.export")
 
 
-def open_export(folder: Path, source: dict[str, Any]) -> Path:
+def open_export(folder: Path, source: dict[str, Any], *, afresh: bool = False) -> Path:
     """Open the folder in which an export is written, with the images that an interrupted one left there.
 
     The caller holds the lock of the output.
@@ -46,13 +46,14 @@ def open_export(folder: Path, source: dict[str, Any]) -> Path:
     Args:
         folder: The folder of the finished export.
         source: What the images depend on. Images of an interrupted export from another source are removed.
+        afresh: Remove all of them.
 
     Returns:
         The folder to write to.
     """
     unfinished = interrupted_export(folder)
     note = {"source": digest_json(source)}
-    if unfinished.exists() and read_json(unfinished / _NOTE) != note:
+    if unfinished.exists() and (afresh or read_json(unfinished / _NOTE) != note):
         shutil.rmtree(unfinished)
     make_directory(unfinished)
     write_json(unfinished / _NOTE, note)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dynvision.data.sources.exporting import open_export
 from dynvision.errors import ConfigError, DataError, DynvisionError, MissingError
+from dynvision.stages.raw import RawStage
+from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from tests.helpers.archives import write_cifar100_archive, write_mnist_files
@@ -200,3 +203,17 @@ def test_rebuilding_replaces_what_this_project_wrote(tmp_path, small_config):
     build(tmp_path, small_config, "raw/gratings:test", force=True)
     assert len(list(folder.rglob("*.png"))) == 12
     assert sorted(p.name for p in folder.parent.iterdir() if p.name[0] != ".") == ["test"]
+
+
+def test_a_forced_export_keeps_nothing_of_an_interrupted_one(tmp_path, small_config):
+    build(tmp_path, small_config, "raw/gratings:test")
+    folder = tmp_path / "data" / "raw" / "gratings" / "test"
+    pixels = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
+    stage = Workspace.open(tmp_path, small_config).stages.of(RawStage)
+    target = Target(("raw", "gratings"), "test")
+    unfinished = open_export(folder, {"code": stage.code_version, **stage.settings(target)})
+    for path in pixels:
+        (unfinished / path.parent).mkdir(exist_ok=True)
+        (unfinished / path).write_bytes(b"left over")
+    build(tmp_path, small_config, "raw/gratings:test", force=True)
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")} == pixels

@@ -188,6 +188,12 @@ def test_a_setting_that_no_run_has_is_an_error(chain):
         build_targets([RESPONSES], run_settings={"resolutoin": "layer"}, **folders(chain))
 
 
+@pytest.mark.parametrize("target", ["raw/gratings:test", RESPONSES])
+def test_force_is_no_run_setting(chain, target):
+    with pytest.raises(UnknownNameError, match="'fresh'"):
+        build_targets([target], run_settings={"fresh": True}, **folders(chain))
+
+
 def test_two_swept_parameters_make_one_store_each_in_one_go(chain_copy):
     records = build(chain_copy, "responses/contrast_duration/rcnn_gratings")
     assert [r["target"].partition(":")[2] for r in records] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from dynvision.data.betons.sample_table import table_path, write_table
 from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, seal_sidecar, sidecar_path
+from dynvision.errors import DamagedFileError
 from dynvision.system.files import write_json
 
 RECORD = {"target": "processed/x:test_all", "details": {"classes": [{"name": 'odd ", "samples": {"source"'}]}}
@@ -128,3 +130,37 @@ def test_sidecar_written_by_hand_in_another_layout_is_read_whole(tmp_path):
     head = read_sidecar_head(tmp_path / "x.beton")
     assert head is not None
     assert (head["record"], head["file"]) == (whole["record"], whole["file"])
+
+
+@pytest.mark.parametrize("part", ["record", "file"])
+def test_a_part_of_another_type_is_no_head_and_damaged(tmp_path, part):
+    path = tmp_path / "x.beton"
+    sidecar = {name: value for name, value in write(path, 2).items() if name != "samples"}
+    write_json(sidecar_path(path), {**sidecar, part: 5})
+    assert read_sidecar_head(path) is None
+    with pytest.raises(DamagedFileError):
+        read_sidecar(path)
+
+
+def test_reading_while_another_process_replaces_the_sidecar_never_calls_it_damaged(tmp_path):
+    path = tmp_path / "x.beton"
+    write(path, 3)
+    stop = threading.Event()
+
+    def replace() -> None:
+        count = 3
+        while not stop.is_set():
+            count = 7 - count
+            samples = {"source": ["x"] * count, "label": [0] * count, "group_label": [0] * count}
+            sealed = seal_sidecar({"record": RECORD, "file": FILE, "table": write_table(path, samples)})
+            write_json(sidecar_path(path), sealed, indent=None)
+            stop.wait(0.005)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        counts = {len(read_sidecar(path)["samples"]["label"]) for _ in range(300)}
+    finally:
+        stop.set()
+        thread.join()
+    assert counts <= {3, 4}

@@ -157,3 +157,16 @@ def test_chosen_trials_keep_the_layout_of_their_images(index):
     images = torch.randn(TRIALS, 3, 4, 4).contiguous(memory_format=torch.channels_last)
     chosen = StimulusSequence(images, Presentation.constant(2))[index]
     assert chosen[:, 1].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("sequence", make("plain"), ids=["frames", "labels"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.int16, np.int8])
+def test_whole_numbers_of_any_type_are_an_index(sequence, dtype):
+    assert torch.equal(sequence.dense()[[2, 0]], sequence[np.array([2, 0], dtype=dtype)].dense())
+
+
+@pytest.mark.parametrize("sequence", make("plain"), ids=["frames", "labels"])
+@pytest.mark.parametrize("index", [np.s_[::-1], np.s_[:, ::-1], np.s_[0, ::-1], np.s_[0:3:0]])
+def test_a_slice_that_runs_backwards_is_an_index_error(sequence, index):
+    with pytest.raises(IndexError, match="step of a slice"):
+        sequence[index]
