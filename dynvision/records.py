@@ -1,16 +1,27 @@
-"""Records: what every output says of itself, and from which staleness follows."""
+"""Records: what every output says of itself, and from which staleness follows.
+
+A record carries a checksum over its own content, the name of its target, and the digest of each of the output's files.
+So a flipped bit, a file that was changed and files that were swapped are all noticed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DamagedFileError
+from dynvision.system.checked_files import CheckedFiles
+from dynvision.system.file_digests import FileDigest
 from dynvision.system.files import digest_json
 
-__all__ = ["Record", "make_record"]
+__all__ = ["CHECKSUM", "Record", "make_record", "read_record", "rebuild_advice"]
+
+CHECKSUM = "checksum"
+"""The key of a record's JSON form that holds the digest of all other keys."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,7 @@ class Record:
         code_version: The version of the stage's code.
         created: When it was finished (ISO 8601, UTC).
         details: Counts, bytes, seconds, class tables: facts for people.
+        files: Size and digest of each file, by its name relative to the output's folder.
     """
 
     target: str
@@ -34,31 +46,93 @@ class Record:
     code_version: str
     created: str
     details: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, FileDigest] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON-ready values."""
-        return dataclasses.asdict(self)
+        """The record as JSON-ready values, with its checksum."""
+        value = {name: getattr(self, name) for name in _FIELDS}
+        value["files"] = {name: list(digest) for name, digest in self.files.items()}
+        value = json.loads(json.dumps(value))  # The checksum is that of what will be read again.
+        return {**value, CHECKSUM: digest_json(value)}
 
     def has_content(self, content: str) -> bool:
         """Whether this is the record of an output with this digest of its content."""
         return self.data_version == _version(self.code_version, self.config, self.inputs, content)
+
+    def check_files(self, folder: Path) -> CheckedFiles:
+        """Return the files of the output, to be compared with this record before they are read.
+
+        Args:
+            folder: The folder of the output.
+        """
+        return CheckedFiles(folder, self.files, rebuild_advice(self.target))
+
+    def of(self, target: object, where: object) -> Record:
+        """Return the record itself, if it is that of a target.
+
+        Raises:
+            DamagedFileError: If it is the record of another one.
+        """
+        if self.target != str(target):
+            raise DamagedFileError(
+                f"{where} holds the record of {self.target}, not of {target}: files were swapped, moved or copied. "
+                f"{rebuild_advice(target)}"
+            )
+        return self
 
     @classmethod
     def from_dict(cls, value: dict[str, Any], where: object) -> Record:
         """Read a record.
 
         Raises:
-            DamagedFileError: If a field is missing or unknown, or has the wrong type.
+            DamagedFileError: If it is not what `to_dict` gave: its checksum is another one or missing.
         """
-        try:
-            record = cls(**value)
-        except TypeError as error:
-            raise DamagedFileError(f"{where}: not a record of this project ({error})") from error
-        types = {"target": str, "data_version": str, "inputs": dict, "config": dict, "details": dict}
-        for name, type_ in types.items():
-            if not isinstance(getattr(record, name), type_):
-                raise DamagedFileError(f"{where}: not a record of this project ('{name}' is not a {type_.__name__})")
-        return record
+        content = {name: part for name, part in value.items() if name != CHECKSUM}
+        advice = rebuild_advice(value["target"]) if isinstance(value.get("target"), str) else "Build it again."
+        if CHECKSUM not in value:
+            raise DamagedFileError(
+                f"{where} holds a record without a checksum: it is damaged, or was written by an earlier version of "
+                f"this project. {advice}"
+            )
+        if content.keys() != set(_FIELDS) or value[CHECKSUM] != digest_json(content):
+            raise DamagedFileError(f"{where} is damaged: the record in it is not the one that was written. {advice}")
+        files = {name: FileDigest(*digest) for name, digest in content["files"].items()}
+        return cls(**{**content, "files": files})
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+
+
+def rebuild_advice(target: object) -> str:
+    """Say what to do about a damaged output."""
+    return f"Build it again: dynvision make --force {target}"
+
+
+def read_record(path: Path, target: object) -> Record | None:
+    """Read the record of a target from its own JSON file.
+
+    Args:
+        path: The file.
+        target: The target that it should be the record of.
+
+    Returns:
+        The record; `None` if there is no such file.
+
+    Raises:
+        DamagedFileError: If it cannot be read, is damaged, or is the record of another target.
+    """
+    advice = rebuild_advice(target)
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read ({error.strerror or error}). {advice}") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged: it is not JSON ({error}). {advice}") from error
+    if not isinstance(content, dict):
+        raise DamagedFileError(f"{path} is damaged: it holds no record. {advice}")
+    return Record.from_dict(content, path).of(target, path)
 
 
 def make_record(
@@ -69,6 +143,7 @@ def make_record(
     inputs: dict[str, str],
     content: str,
     details: dict[str, Any],
+    files: dict[str, FileDigest] | None = None,
 ) -> Record:
     """Make the record of a finished output.
 
@@ -79,10 +154,11 @@ def make_record(
         inputs: The data version of each input.
         content: A digest of the content itself, so that a result that differs has another version.
         details: Facts for people; they do not enter the version.
+        files: Size and digest of each file, by its name relative to the output's folder.
     """
     version = _version(code_version, config, inputs, content)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Record(str(target), version, inputs, config, code_version, now, details)
+    return Record(str(target), version, inputs, config, code_version, now, details, files or {})
 
 
 def _version(code_version: str, config: dict[str, Any], inputs: dict[str, str], content: str) -> str:

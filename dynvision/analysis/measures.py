@@ -14,11 +14,9 @@ import xarray
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
-from dynvision.experiments.reading import open_store
-from dynvision.experiments.store import RECORD
+from dynvision.experiments.reading import open_store, read_store_record
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.files import read_json
 
 __all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
 
@@ -46,7 +44,7 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
         ValueError: If the store has no sample.
     """
     tree = open_store(store)
-    resting = ((read_json(store / RECORD) or {}).get("details") or {}).get("resting_response", {})
+    resting = read_store_record(store).details["resting_response"]
     over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
     rows = [_rows(OUTPUT, measure, values) for measure, values in over_time.items()]
     for name, node in tree.children.items():

@@ -11,26 +11,45 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.store import RECORD
+from dynvision.records import Record
+from dynvision.system.files import read_json
 
-__all__ = ["combine_conditions", "open_root", "open_store"]
+__all__ = ["combine_conditions", "open_root", "open_store", "read_store_record"]
+
+
+def read_store_record(path: Path) -> Record:
+    """Read the record in a store.
+
+    Raises:
+        MissingError: If there is no store.
+        DamagedFileError: If it is incomplete, or its record is not as written.
+    """
+    if not path.is_dir():
+        raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
+    record = read_json(path / RECORD)
+    if record is None:
+        raise DamagedFileError(
+            f"{path} is incomplete: it has no readable {RECORD}. Run it again: dynvision make --force {path}"
+        )
+    return Record.from_dict(record, path / RECORD)
 
 
 def open_store(path: Path) -> xarray.DataTree:
     """Open the responses of one condition, lazily: the root and one node for each layer.
 
+    Each file is compared with its digest in the record before it is read, also when values are computed later.
+
     Raises:
         MissingError: If there is no store.
-        DamagedFileError: If it is incomplete.
+        DamagedFileError: If it is incomplete, or a file is missing or not as written.
     """
-    if not path.is_dir():
-        raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
-    if not (path / RECORD).is_file():
-        raise DamagedFileError(f"{path} is incomplete: it has no {RECORD}. Run it again: dynvision make --force {path}")
+    from dynvision.experiments.recorded_store import RecordedStore
+
+    store = RecordedStore(read_store_record(path).check_files(path))
     with warnings.catch_warnings():
-        # record.json lies in the store on purpose and is no Zarr object.
+        # pending.json lies in the store on purpose and is no Zarr object.
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
-        warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated metadata")
-        tree = xarray.open_datatree(path, engine="zarr", chunks={})
+        tree = xarray.open_datatree(store, engine="zarr", chunks={}, consolidated=True)  # type: ignore[arg-type]
     root = tree.to_dataset()
     coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
     # Sums over half-precision values overflow: read float32, whatever is stored.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ __all__ = [
     "discard_partial",
     "join_digests",
     "partial_path",
+    "read_note",
     "reject_partial",
     "verify_store",
 ]
@@ -82,12 +83,28 @@ def digest_content(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(together.encode()).hexdigest()[:32]
 
 
-def verify_store(folder: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
+def read_note(folder: Path) -> dict[str, Any]:
+    """Read the note that `StoreWriter.finish` left in a store.
+
+    Raises:
+        DamagedFileError: If there is none, or it is damaged.
+    """
+    try:
+        note: dict[str, Any] = json.loads((folder / PENDING).read_bytes())
+        whole_numbers = [int(note[name]) for name in ("batch_size", "block_steps")]
+        is_whole = min(whole_numbers) > 0 and {*note["shapes"]} == {*note["digests"]} and "record" in note
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DamagedFileError(f"{folder} is incomplete: showing the stimuli did not finish. Run it again.") from error
+    if not is_whole:
+        raise DamagedFileError(f"{folder / PENDING} is damaged. Run it again.")
+    return note
+
+
+def verify_store(folder: Path) -> dict[str, Any]:
     """Read a written store back and compare it with what was written.
 
     Args:
-        folder: A store, or the partial one before it is put in place.
-        only: The arrays to read; by default all.
+        folder: A partial store, before it is put in place.
 
     Returns:
         The note that `StoreWriter.finish` left.
@@ -95,15 +112,9 @@ def verify_store(folder: Path, only: Sequence[str] | None = None) -> dict[str, A
     Raises:
         DamagedFileError: If it is incomplete or not finite, or has other shapes or contents.
     """
-    try:
-        pending: dict[str, Any] = json.loads((folder / PENDING).read_text())
-        shapes, wanted = pending["shapes"], pending["digests"]
-        chunk = (int(pending["batch_size"]), int(pending["block_steps"]))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DamagedFileError(f"{folder} is incomplete: showing the stimuli did not finish. Run it again.") from error
+    pending = read_note(folder)
+    shapes, wanted, chunk = pending["shapes"], pending["digests"], (pending["batch_size"], pending["block_steps"])
     for name, shape in shapes.items():
-        if only is not None and name not in only:
-            continue
         if _digest_array(folder / name, shape, chunk, pending["allow_nonfinite"]) != wanted[name]:
             raise DamagedFileError(f"{folder / name} does not hold what was written. Run it again with --force.")
     return pending

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
-from dynvision.models.weights_header import read_weights_metadata
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
 
@@ -89,10 +88,9 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
 
     Raises:
         ConfigError: If the class cannot be imported or does not take the arguments any more.
-        MissingError: If the file of weights does not exist.
-        DamagedFileError: If the file is damaged or belongs to another training.
+        DamagedFileError: If the file is missing, damaged or belongs to another training.
     """
-    settings = record.config
+    path, settings = record.check_files(weights.parent).check(weights.name), record.config
     network = build_network(
         ModelConfig(**{"class": settings["class"], "args": settings["args"]}),
         n_classes=len(record.details["classes"]),
@@ -100,13 +98,7 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
         channels_in=record.details["channels"],
         seed=settings["seed"],
     )
-    load_weights(weights, network)
-    header = read_weights_metadata(weights)
-    if header is None or header.get("data_version") != record.data_version:
-        raise DamagedFileError(
-            f"{weights} belongs to another training than {record.target}. Make it: "
-            f"dynvision make --force {record.target}"
-        )
+    load_weights(path, network)
     return network.eval()
 
 

@@ -167,7 +167,24 @@ class Stage(ABC):
 
     @abstractmethod
     def read_record(self, target: Target) -> Record | None:
-        """Return the record of a target; `None` if it has not been built, or not completely."""
+        """Return the record of a target; `None` if it has not been built.
+
+        Raises:
+            DamagedFileError: If it cannot be read, is not as written, or is that of another target.
+        """
+
+    def check_files(self, target: Target, record: Record, *, afresh: bool = False) -> None:
+        """Compare the files of a target with its record. A file is read only if its stamp is not a known one.
+
+        Args:
+            target: The target.
+            record: Its record.
+            afresh: Read every byte.
+
+        Raises:
+            DamagedFileError: If a file is missing or is not the one that was written.
+        """
+        record.check_files(self.output(target)).check_all(afresh=afresh)
 
     @abstractmethod
     def record_files(self, target: Target) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import shutil
@@ -10,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.errors import DamagedFileError
 from dynvision.keys import GroupSeed, SplitGroup
-from dynvision.models.weights_header import digest_checkpoint, read_weights_metadata
-from dynvision.records import Record, make_record
+from dynvision.models.weights_header import digest_checkpoint
+from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
-from dynvision.system.files import make_directory, replace_directory, temporary_sibling
+from dynvision.system.file_digests import digest_files
+from dynvision.system.files import make_directory, replace_directory, sync_tree, temporary_sibling, write_json
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
@@ -110,21 +111,9 @@ class ModelsStage(Stage):
         )
 
     def read_record(self, target: Target) -> Record | None:
-        path = self.output(target) / "trained.safetensors"
-        metadata = read_weights_metadata(path)
-        if metadata is None:
-            if path.is_file():
-                raise DamagedFileError(
-                    f"{path} is damaged: it is not a complete file of weights with a record. "
-                    f"Build it again: dynvision make --force {target}"
-                )
-            return None
-        record = Record.from_dict(metadata, path)
-        for name in ["init", *(f"epoch={n}" for n in self.epochs_to_keep(target))]:
-            other = read_weights_metadata(self.output(target) / f"{name}.safetensors")
-            if other is None or other.get("data_version") != record.data_version:
-                return None
-        return record
+        record = read_record(self.output(target) / "record.json", target)
+        kept = (f"epoch={n}.safetensors" for n in self.epochs_to_keep(target))
+        return record if record is not None and all(name in record.files for name in kept) else None
 
     def epochs_to_keep(self, target: Target) -> list[int]:
         """Return the epochs whose weights an experiment asks for with `status: trained-epoch=N`."""
@@ -138,7 +127,7 @@ class ModelsStage(Stage):
         return sorted(epochs)
 
     def record_files(self, target: Target) -> list[Path]:
-        return [self.output(target) / "trained.safetensors"]
+        return [self.output(target) / "record.json"]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
@@ -171,7 +160,7 @@ class ModelsStage(Stage):
         details = record.details
         if "loss" in details:
             return {"training": draw_training(details["loss"], details["val_accuracy"], str(target))}
-        kernels = _read_first_kernels(self.output(target) / "trained.safetensors")
+        kernels = _read_first_kernels(record.check_files(self.output(target)).check("trained.safetensors"))
         return {"first_layer": draw_kernels(kernels, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
@@ -258,6 +247,10 @@ class ModelsStage(Stage):
             for name, weights in made.weights.items():
                 made.network.load_state_dict(weights)
                 save_weights(temporary / f"{name}.safetensors", made.network, record.to_dict())
+            files = digest_files(temporary, sorted(f"{name}.safetensors" for name in made.weights))
+            record = dataclasses.replace(record, files=files)
+            write_json(temporary / "record.json", record.to_dict())
+            sync_tree(temporary)
             replace_directory(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

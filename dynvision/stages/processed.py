@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -129,6 +130,10 @@ class ProcessedStage(Stage):
         same = len(whole) == len(records) and len({record.data_version for record in whole}) == 1
         return whole[0] if same else None
 
+    def check_files(self, target: Target, record: Record, *, afresh: bool = False) -> None:
+        for path in self.files(target):
+            self.store.verify(path, full=afresh)
+
     def record_files(self, target: Target) -> list[Path]:
         return [self.store.record_file(path) for path in self.files(target)]
 
@@ -186,7 +191,7 @@ class ProcessedStage(Stage):
             lambda left_out: self._record(target, link, parts, left_out),
         )
         facts = {"bytes": n_bytes, "seconds": round(time.perf_counter() - start, 3)}
-        return Record(**{**record.to_dict(), "details": {**record.details, **facts}})
+        return dataclasses.replace(record, details={**record.details, **facts})
 
     def _record(
         self,

@@ -21,10 +21,10 @@ from dynvision.experiments.store import (
     reject_partial,
     verify_store,
 )
-from dynvision.experiments.store_layout import SCORES
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.records import Record, make_record
 from dynvision.stimuli.presentation import Presentation
+from dynvision.system.file_digests import digest_files, list_files, remember_stamps
 from dynvision.system.files import read_json, replace_directory, sync_tree, write_json
 
 if TYPE_CHECKING:
@@ -83,11 +83,13 @@ def put_in_place(store: Path) -> Record:
         raise
     consolidate_store(folder)
     record = Record.from_dict(pending["record"], folder)
-    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    record = dataclasses.replace(record, details={**record.details, "bytes": n_bytes})
-    write_json(folder / RECORD, record.to_dict())
     (folder / JOURNAL).unlink(missing_ok=True)
+    files = digest_files(folder, list_files(folder, [RECORD]))
+    details = {**record.details, "bytes": sum(digest.n_bytes for digest in files.values())}
+    record = dataclasses.replace(record, details=details, files=files)
+    write_json(folder / RECORD, record.to_dict())
     sync_tree(folder)
+    remember_stamps(folder, files)
     replace_directory(folder, store)
     return record
 
@@ -113,7 +115,6 @@ def read_out_again(
     if note is None:
         return None
     try:
-        verify_store(store, [SCORES])  # missing chunks would be read as NaN
         scored = _read_out(open_store(store).to_dataset(), readout, presentation)
     except (OSError, ValueError, LookupError):
         return None
@@ -125,6 +126,7 @@ def read_out_again(
         inputs=record.inputs,
         content=digest_content(note["digests"]),
         details={**record.details, **scored},
+        files=record.files,
     )
     write_json(store / RECORD, again.to_dict())
     return again

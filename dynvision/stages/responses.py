@@ -13,16 +13,15 @@ from dynvision.config.conditions import all_conditions, condition_text, parse_co
 from dynvision.errors import DamagedFileError, unknown_name
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, SweepOrder
 from dynvision.experiments.plan import count_states
-from dynvision.experiments.store import RECORD, digest_content, verify_store
+from dynvision.experiments.store import RECORD, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, SplitGroup, level_text
-from dynvision.records import Record, make_record
+from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.files import read_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -109,8 +108,8 @@ class ResponsesStage(Stage):
         return combine_conditions([(conditions[t], self.output(t)) for t in existing], levels)
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
-        note = verify_store(self.output(target))
-        sentence = f"{len(note['digests'])} arrays of {record.details['samples']} trials"
+        note = read_note(self.output(target))
+        sentence = f"{len(record.files)} files of {record.details['samples']} trials"
         return ReadBack(digest_content(note["digests"]), sentence)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
@@ -158,9 +157,7 @@ class ResponsesStage(Stage):
         return self.paths.responses(target.key[1], target.key[2], str(target.partition))
 
     def read_record(self, target: Target) -> Record | None:
-        path = self.output(target) / RECORD
-        content = read_json(path)
-        return Record.from_dict(content, path) if content else None
+        return read_record(self.output(target) / RECORD, target)
 
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / RECORD]

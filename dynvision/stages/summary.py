@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 import time
@@ -9,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.errors import unknown_name
 from dynvision.paths import ALL_SUBJECTS
-from dynvision.records import Record, make_record
+from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.responses import ResponsesStage
+from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import (
     digest_json,
     make_directory,
-    read_json,
     replace_directory,
     sha256_file,
+    sync_tree,
     temporary_sibling,
     write_json,
 )
@@ -115,23 +117,22 @@ class SummaryStage(Stage):
         )
 
     def load(self, targets: Sequence[Target], table: str | None = None, **options: Any) -> pd.DataFrame:
-        import pandas as pd
-
-        target, _ = self.require_one(targets)
+        target, record = self.require_one(targets)
         names = self.tables(target)
         name = table or names[0]
         if name not in names:
             raise unknown_name("table", name, names, str(target))
-        return pd.read_parquet(self.output(target) / f"{name}.parquet")
+        return self._read_table(target, record, name)
+
+    def _read_table(self, target: Target, record: Record, name: str) -> pd.DataFrame:
+        """Read a table whose bytes were compared with the record."""
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(record.check_files(self.output(target)).read(f"{name}.parquet")))
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
-        folder, files = self.output(target), record.details["files"]
-        content = self.digest(target, folder)
-        if record.has_content(content):
-            for name, digest in files.items():
-                if sha256_file(folder / name) != digest:
-                    raise DamagedFileError(f"{folder / name} does not hold what was written")
-        return ReadBack(content, f"{record.details['rows']} rows, {len(files)} files byte for byte")
+        content = self.digest(target, self.output(target))
+        return ReadBack(content, f"{record.details['rows']} rows, {len(record.files)} files byte for byte")
 
     def inspect(self, target: Target, record: Record) -> SummaryInspection:
         return SummaryInspection(self, target, record)
@@ -161,12 +162,7 @@ class SummaryStage(Stage):
         return digest_json({name: sha256_file(folder / f"{name}.csv") for name in self.tables(target)})
 
     def read_record(self, target: Target) -> Record | None:
-        folder = self.output(target)
-        content = read_json(folder / "record.json")
-        files = [f"{name}.{suffix}" for name in self.tables(target) for suffix in ("csv", "parquet")]
-        files += [f"{name}.{suffix}" for name in self.pictures(target) for suffix in ("png", "svg")]
-        whole = all((folder / name).is_file() for name in files)
-        return Record.from_dict(content, folder / "record.json") if content and whole else None
+        return read_record(self.output(target) / "record.json", target)
 
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "record.json"]
@@ -205,15 +201,13 @@ class SummaryStage(Stage):
         )
 
     def _compare(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        import pandas as pd
-
         from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
 
         start = time.perf_counter()
         experiment, responses = self.config.experiments[target.key[1]], self._responses
         subjects = {t.key[2]: t for t in self.upstream(target)}
         tunings, fits = (
-            {name: pd.read_parquet(self.output(t) / f"{table}.parquet") for name, t in subjects.items()}
+            {name: self._read_table(t, inputs[t], table) for name, t in subjects.items()}
             for table in ("tuning", "fits")
         )
         conditions = self.upstream(next(iter(subjects.values())))
@@ -262,13 +256,11 @@ class SummaryStage(Stage):
                 config=self.settings(target),
                 inputs={str(t): inputs[t].data_version for t in self.upstream(target)},
                 content=self.digest(target, temporary),
-                details={
-                    **details,
-                    "files": {path.name: sha256_file(path) for path in sorted(temporary.iterdir())},
-                    "seconds": round(time.perf_counter() - start, 3),
-                },
+                details={**details, "seconds": round(time.perf_counter() - start, 3)},
+                files=digest_files(temporary, list_files(temporary)),
             )
             write_json(temporary / "record.json", record.to_dict())
+            sync_tree(temporary)
             replace_directory(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -44,6 +44,7 @@ def _verify(workspace: Workspace, target: Target) -> Verification:
         record = stage.read_record(target)
         if record is None:
             return Verification(target, "missing", "it has not been built")
+        stage.check_files(target, record, afresh=True)
         result = stage.read_back(target, record)
         if not record.has_content(result.content):
             raise DamagedFileError(f"{stage.output(target)} does not hold what was written")

@@ -25,12 +25,12 @@ class Status:
     """Whether a target is up to date, and if it is not, why.
 
     Attributes:
-        state: `fresh`, `missing` or `stale`.
+        state: `fresh`, `missing`, `stale` or `damaged`: a file of it, or its record, is not the one that was written.
         reason: One sentence; empty if it is fresh.
         data_version: The version of the existing output; `None` if there is none.
     """
 
-    state: Literal["fresh", "missing", "stale"]
+    state: Literal["fresh", "missing", "stale", "damaged"]
     reason: str = ""
     data_version: str | None = None
 
@@ -109,16 +109,16 @@ class Workspace:
         """Return the records of everything directly upstream.
 
         Raises:
-            MissingError: If something has not been built or is stale; names the command that builds it.
+            MissingError: If something has not been built, is stale or damaged; names the command that builds it.
         """
         records: dict[Target, Record] = {}
         known: dict[Target, Status] = {}
-        unfit: dict[str, list[Target]] = {"missing": [], "stale": []}
+        unfit: dict[str, list[Target]] = {"missing": [], "damaged": [], "stale": []}
         for upstream in self.upstream(target):
             state = self.status(upstream, known).state
-            record = self.read_record(upstream)
-            if record is None or state != "fresh":
-                unfit["missing" if record is None else "stale"].append(upstream)
+            record = self.read_record(upstream) if state == "fresh" else None
+            if record is None:
+                unfit["missing" if state == "fresh" else state].append(upstream)
             else:
                 records[upstream] = record
         for state_name, targets in unfit.items():
@@ -126,7 +126,7 @@ class Workspace:
                 texts = self._name_together(targets)
                 names = " ".join(texts[:8]) + (" …" if len(texts) > 8 else "")
                 verb = "is" if len(texts) == 1 else "are"
-                why = f" ({known[targets[0]].reason})" if state_name == "stale" else ""
+                why = f" ({known[targets[0]].reason})" if state_name != "missing" else ""
                 command = f"dynvision make {target}" if len(texts) > 8 else f"dynvision make {names}"
                 raise MissingError(f"{target} is made from {names}, which {verb} {state_name}{why}. Make it: {command}")
         return records
@@ -187,17 +187,19 @@ class Workspace:
         )
 
     def _status(self, target: Target, known: dict[Target, Status]) -> Status:
+        record: Record | None = None
         try:
             record = self.stage(target).read_record(target)
-        except DamagedFileError as error:
-            return Status("missing", f"its record is damaged: {error}")
-        if record is None:
-            return Status("missing", "it has not been built")
-        try:
+            if record is None:
+                return Status("missing", "it has not been built")
+            self.stage(target).check_files(target, record)
             reason = self._why_stale(target, record, known)
+        except DamagedFileError as error:
+            return Status("damaged", str(error), record.data_version if record is not None else None)
         except (DynvisionError, OSError) as error:
             reason = f"it cannot be compared with what there is now: {error}"
-        return Status("stale" if reason else "fresh", reason, record.data_version)
+        version = record.data_version if record is not None else None
+        return Status("stale" if reason else "fresh", reason, version)
 
     def _why_stale(self, target: Target, record: Record, known: dict[Target, Status]) -> str:
         stage = self.stage(target)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["list_assets", "show", "status", "verify"]
 
-STATES = ("fresh", "stale", "missing")
+STATES = ("fresh", "stale", "damaged", "missing")
 
 LIST = """List the assets, and how many partitions of each are fresh (up to date), stale or missing.
 
@@ -198,6 +198,7 @@ def _show(workspace: Workspace, target: Target, samples: bool) -> None:
         return
     content = {"path": workspace.paths.relative(workspace.stage(target).output(target)), **record.to_dict()}
     content.pop("target")  # Its name is in the first line.
+    content["files"] = len(record.files)  # `--json` lists them.
     _print_yaml(content, default_flow_style=None, width=110)
     for name, description in workspace.stage(target).describe_files(target, samples).items():
         _print_yaml({name: description["file"]})

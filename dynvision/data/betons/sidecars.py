@@ -134,8 +134,8 @@ def _read_head(path: Path) -> dict[str, Any] | None:
 def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
     """Compare a `.beton` file with its sidecar. Call this before any loader opens the file.
 
-    The hash is computed once for each state of the file: size, modification time and inode of the
-    last verified state are kept next to it.
+    The hash is computed once for each state of the file: size, times and inode of the last verified state are kept
+    next to it.
 
     Args:
         path: The file.
@@ -212,16 +212,21 @@ def _note(path: Path) -> Path:
 
 
 def file_state(path: Path) -> dict[str, int]:
-    """Return size, modification time and inode of a file: one of them differs after a change or a replacement.
+    """Return size, times and inode of a file: one of them differs after a change or a replacement.
 
     Returns:
-        `bytes`, `mtime_ns` and `inode`; only `bytes`, as -1, if there is no such file.
+        `bytes`, `mtime_ns`, `ctime_ns` and `inode`; only `bytes`, as -1, if there is no such file.
     """
     try:
         stat = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return {"bytes": -1}
-    return {"mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino, "bytes": stat.st_size}
+    return {
+        "mtime_ns": stat.st_mtime_ns,
+        "ctime_ns": stat.st_ctime_ns,
+        "inode": stat.st_ino,
+        "bytes": stat.st_size,
+    }
 
 
 def changed_while_read(path: Path) -> DamagedFileError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,9 @@ class BetonStore(WrittenStore):
         ]
 
         def describe(left_out: Sequence[Sequence[str]]) -> dict[str, Any]:
-            record = finish_record(left_out).to_dict()
-            record["details"] |= {"fit": files[0].fit, "bad_images": left_out}
-            return record
+            record = finish_record(left_out)
+            facts = {"fit": files[0].fit, "bad_images": left_out}
+            return dataclasses.replace(record, details={**record.details, **facts}).to_dict()
 
         sidecars = write_betons(
             files,

@@ -1,0 +1,182 @@
+"""Digests of files, computed once for each state of a file.
+
+A file is hashed once for each of its states. The state is its stamp: size, modification time, change time and inode.
+The stamps of the files of an output are remembered next to them, or in the user's cache if the folder is read-only.
+They are a memory of what was hashed, never a proof: the digest is compared with the record every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xxhash
+
+__all__ = [
+    "HASHERS",
+    "STAMPS",
+    "FileDigest",
+    "digest_bytes",
+    "digest_file",
+    "digest_files",
+    "list_files",
+    "recall_stamps",
+    "remember_stamps",
+]
+
+STAMPS = ".stamps.json"
+"""The file in an output's folder that remembers the stamps of its files."""
+
+_CHUNK = 1 << 22
+HASHERS = 4
+"""Threads that hash; xxhash and reading both let other threads run."""
+_RECENT_NS = 50_000_000
+"""A file that changed this recently may change again without another stamp, because times have a coarse clock."""
+
+
+class FileDigest(NamedTuple):
+    """What a file of an output is.
+
+    Attributes:
+        n_bytes: Its size.
+        xxh3: 32 hexadecimal digits of the 128-bit XXH3 of its bytes.
+    """
+
+    n_bytes: int
+    xxh3: str
+
+
+class _Stamp(NamedTuple):
+    n_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the file changed so long ago that another change would give another stamp."""
+        return time.time_ns() - max(self.mtime_ns, self.ctime_ns) > _RECENT_NS
+
+
+_digests: dict[str, tuple[_Stamp, str]] = {}
+"""The stamp and digest of each file that this process knows."""
+
+
+def digest_bytes(content: Any) -> str:
+    """Return 32 hexadecimal digits of the 128-bit XXH3 of some bytes."""
+    return xxhash.xxh3_128_hexdigest(content)
+
+
+def digest_file(path: Path, *, afresh: bool = False) -> FileDigest:
+    """Digest a file, or return what is known of it if its stamp has not changed.
+
+    Args:
+        path: The file.
+        afresh: Read it whatever its stamp says.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    before = _stamp(path)
+    known = _digests.get(str(path))
+    if known is not None and known[0] == before and not afresh:
+        return FileDigest(before.n_bytes, known[1])
+    digest, n_bytes = xxhash.xxh3_128(), 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            n_bytes += len(chunk)
+    if before.is_settled and _stamp(path) == before:
+        _digests[str(path)] = before, digest.hexdigest()
+    else:
+        _digests.pop(str(path), None)
+    return FileDigest(n_bytes, digest.hexdigest())
+
+
+def digest_files(folder: Path, names: Iterable[str]) -> dict[str, FileDigest]:
+    """Digest files of a folder, by name; names are relative to the folder."""
+    chosen = list(names)
+    with ThreadPoolExecutor(HASHERS) as pool:
+        return dict(zip(chosen, pool.map(lambda name: digest_file(folder / name), chosen), strict=True))
+
+
+def list_files(folder: Path, but: Iterable[str] = ()) -> list[str]:
+    """List all files below a folder, sorted, as names relative to it.
+
+    Args:
+        folder: The folder.
+        but: Names that are left out, besides hidden files.
+    """
+    left_out = set(but)
+    names: list[str] = []
+    for directory, _, files in os.walk(folder):
+        base = Path(directory).relative_to(folder)
+        names += [(base / name).as_posix() for name in files if name[0] != "."]
+    return sorted(name for name in names if name not in left_out)
+
+
+def _stamp(path: Path) -> _Stamp:
+    stat = path.stat()
+    return _Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def _notes(folder: Path) -> Iterator[Path]:
+    """Yield where stamps of a folder may be remembered: in it, or in the user's cache."""
+    yield folder / STAMPS
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    with contextlib.suppress(RuntimeError):
+        yield cache / "dynvision" / "stamps" / f"{digest_bytes(os.fsencode(folder.absolute()))}.json"
+
+
+def remember_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:
+    """Remember the stamps of files that this process knows to have these digests, for other processes."""
+    stamps = {}
+    for name, wanted in digests.items():
+        known = _digests.get(str(folder / name))
+        if known is not None and known[1] == wanted.xxh3:
+            stamps[name] = [*known[0], known[1]]
+    if not stamps:
+        return
+    for note in _notes(folder):
+        if _read_note(note) == stamps:
+            return
+        with contextlib.suppress(OSError):
+            _write_note(note, stamps)
+            return
+
+
+def recall_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:
+    """Learn the stamps that are remembered of a folder's files."""
+    for note in _notes(folder):
+        for name, values in _read_note(note).items():
+            path = str(folder / name)
+            if name in digests and path not in _digests:
+                *stamp, digest = values
+                _digests[path] = _Stamp(*stamp), digest
+
+
+def _read_note(note: Path) -> dict[str, list[Any]]:
+    try:
+        stamps = json.loads(note.read_bytes())["stamps"]
+        types = (int, int, int, int, str)
+        is_whole = all([type(value) for value in values] == list(types) for values in stamps.values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+    return dict(stamps) if is_whole else {}
+
+
+def _write_note(note: Path, stamps: Mapping[str, list[Any]]) -> None:
+    if note.name != STAMPS:
+        note.parent.mkdir(parents=True, exist_ok=True)
+    temporary = note.with_name(f"{note.name}.partial-{os.getpid()}-{time.time_ns()}")
+    try:
+        temporary.write_text(json.dumps({"stamps": stamps}))
+        os.replace(temporary, note)
+    finally:
+        temporary.unlink(missing_ok=True)
