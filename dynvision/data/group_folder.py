@@ -12,8 +12,7 @@ from torchvision.datasets.folder import default_loader
 from dynvision.data.images.samples import list_samples
 from dynvision.errors import MissingError
 from dynvision.paths import Paths
-from dynvision.records import Record
-from dynvision.system.files import read_json
+from dynvision.records import Record, read_record
 
 __all__ = ["GroupFolder"]
 
@@ -29,6 +28,7 @@ class GroupFolder(VisionDataset):
         transform: Applied to each image (PIL, RGB or grey).
         target_transform: Applied to each label.
         record: The record of the folder; by default its `folder.link`.
+        table_folder: The folder with the table of images that the record names; by default `folder`.
 
     Attributes:
         samples: Path and label of each image.
@@ -49,14 +49,16 @@ class GroupFolder(VisionDataset):
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
         record: Record | None = None,
+        table_folder: Path | None = None,
     ) -> None:
         super().__init__(str(folder), transform=transform, target_transform=target_transform)
         if record is None:
-            content = read_json(folder / "folder.link")
-            if content is None:
+            target = f"interim/{folder.parent.name}:{folder.name}"
+            record = read_record(folder / "folder.link", target)
+            if record is None:
                 raise MissingError(f"{folder} has no folder.link. Make it: dynvision make {paths.relative(folder)}")
-            record = Record.from_dict(content, folder / "folder.link")
-        listed = list_samples(folder, record)
+        listed = list_samples(table_folder or folder, record, paths.root)
+        self._digests = [s.xxh3 for s in listed]
         self.samples = [(str(paths.root / s.source), s.label) for s in listed]
         self.targets = [s.label for s in listed]
         self.group_targets = [s.group_label for s in listed]

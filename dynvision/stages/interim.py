@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
+from dynvision.data.images.image_table import read_image_bytes, table_name, write_table
+from dynvision.data.images.samples import list_samples
 from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.keys import SplitGroup
-from dynvision.records import Record, make_record
+from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
 from dynvision.stages.contact_sheets import draw_classes
 from dynvision.stages.raw import SPLITS, RawStage
-from dynvision.system.files import make_directory, read_json, write_json
+from dynvision.system.files import make_directory, write_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -77,9 +79,21 @@ class InterimStage(Stage):
         )
 
     def read_record(self, target: Target) -> Record | None:
-        path = self.output(target) / "folder.link"
-        content = read_json(path)
-        return Record.from_dict(content, path) if content else None
+        return read_record(self.output(target) / "folder.link", target)
+
+    def check_files(self, target: Target, record: Record, *, afresh: bool = False) -> None:
+        super().check_files(target, record, afresh=afresh)
+        folder = self.output(target)
+        names = [entry["folder"] for entry in record.details["classes"]]
+        existing = _read_links(folder)
+        for name, destination in self._destinations(folder, record.details["source"], names).items():
+            if existing.get(name) != destination:
+                leads = f"leads to {existing[name]}" if name in existing else "is missing"
+                raise DamagedFileError(
+                    f"the link {folder / name} {leads}, where {destination} was linked. {rebuild_advice(target)}"
+                )
+        if extra := sorted(existing.keys() - set(names)):
+            raise DamagedFileError(f"the link {folder / extra[0]} was added later. {rebuild_advice(target)}")
 
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / "folder.link"]
@@ -94,16 +108,13 @@ class InterimStage(Stage):
         from dynvision.data.group_folder import GroupFolder
 
         target, record = self.require_one(targets)
+        self.check_files(target, record)
         return GroupFolder(self.output(target), self.paths, record=record)
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
         folder = self.output(target)
-        for entry in record.details["classes"]:
-            count = len(list_images(folder / entry["folder"]))
-            if count != entry["count"]:
-                raise DamagedFileError(
-                    f"{folder / entry['folder']} leads to {count} images where {entry['count']} were linked"
-                )
+        for sample in list_samples(folder, record, self.paths.root):
+            read_image_bytes(self.paths.root / sample.source, sample.xxh3)
         sentence = f"{len(record.details['classes'])} links lead to {record.details['images']} images"
         return ReadBack("", sentence)
 
@@ -121,13 +132,18 @@ class InterimStage(Stage):
         source = self.paths.root / raw["source"]  # An absolute source stays as it is.
         self._check_counts(source, chosen, upstream)
         folder = make_directory(self.output(target))
-        self._link(folder, source, [c["folder"] for c in chosen])
+        self._link(folder, source, self._destinations(folder, raw["source"], [c["folder"] for c in chosen]))
+        images = self.stages.of(RawStage).read_images(upstream, inputs[upstream])
+        table = folder / table_name(folder / "folder.link")
+        (folder / "folder.link").unlink(missing_ok=True)  # Other images never lie next to the old record.
+        digest = write_table(table, {c["folder"]: images[c["folder"]] for c in chosen if c["folder"] in images})
         record = make_record(
             target,
             code_version=self.code_version,
             config=self.settings(target),
             inputs={str(upstream): inputs[upstream].data_version},
             content="",
+            files={table.name: digest},
             details={
                 "group": SplitGroup.parse(str(target.partition)).group,
                 "source": raw["source"],
@@ -170,9 +186,16 @@ class InterimStage(Stage):
             )
         return [by_index[index] for index in wanted]
 
-    def _link(self, folder: Path, source: Path, classes: list[str]) -> None:
+    def _destinations(self, folder: Path, source: str, classes: list[str]) -> dict[str, str]:
+        """Return where the link of each class leads: relative inside the root, so that it can be moved."""
+        path = self.paths.root / source
+        inside = self.paths.root in path.parents
+        return {
+            name: os.path.relpath(path / name, folder) if inside else str((path / name).absolute()) for name in classes
+        }
+
+    def _link(self, folder: Path, source: Path, wanted: dict[str, str]) -> None:
         """Make the folder hold exactly these links. Anything else in it is an error."""
-        inside = self.paths.root in source.parents
         for entry in list(os.scandir(folder)):
             if entry.name[0] == "." or entry.name.startswith("folder.link"):
                 continue
@@ -181,11 +204,7 @@ class InterimStage(Stage):
                     f"{entry.path} is in the way: it is not a link of this project. Move it elsewhere; "
                     "nothing of yours is deleted."
                 )
-        wanted = {
-            name: os.path.relpath(source / name, folder) if inside else str((source / name).absolute())
-            for name in classes
-        }
-        existing = {entry.name: os.readlink(entry.path) for entry in os.scandir(folder) if entry.is_symlink()}
+        existing = _read_links(folder)
         if existing == wanted:
             return
         # Delete the record first: from here on the folder is not what it says.
@@ -199,3 +218,10 @@ class InterimStage(Stage):
                 link.symlink_to(destination)
             if not link.is_dir():
                 raise DataError(f"{link} leads nowhere: {source / name} is not a folder. Rebuild the raw stage.")
+
+
+def _read_links(folder: Path) -> dict[str, str]:
+    """Return where each link in a folder leads; none if there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    return {entry.name: os.readlink(entry.path) for entry in os.scandir(folder) if entry.is_symlink()}

@@ -126,7 +126,7 @@ class ProcessedStage(Stage):
 
     def read_record(self, target: Target) -> Record | None:
         records = [self.store.read_record(path) for path in self.files(target)]
-        whole = [record for record in records if record is not None]
+        whole = [record.of(target, self.output(target)) for record in records if record is not None]
         same = len(whole) == len(records) and len({record.data_version for record in whole}) == 1
         return whole[0] if same else None
 
@@ -179,7 +179,7 @@ class ProcessedStage(Stage):
         (upstream,) = self.upstream(target)
         interim, link = self.stages.of(InterimStage), inputs[upstream]
         self.stages.of(RawStage).check_unchanged(interim.upstream(upstream)[0])
-        samples = list_samples(interim.output(upstream), link)
+        samples = list_samples(interim.output(upstream), link, self.paths.root)
         indices = self.split(target, [s.label for s in samples])
         parts = {part: [samples[i] for i in chosen] for part, chosen in indices.items()}
         record, n_bytes = self.store.write(

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config import Config
+from dynvision.data.images.image_table import ImageRow, read_table, table_name, write_table
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.class_folders import Export
-from dynvision.data.sources.exporting import export_images, open_export
+from dynvision.data.sources.exporting import export_images, find_foreign_files, open_export
+from dynvision.data.sources.folder_scan import compare_folders, remember_scans, scan_folders
 from dynvision.data.sources.found_folders import FoundFolders
 from dynvision.data.sources.registry import find_source
-from dynvision.errors import DataError, DynvisionError
+from dynvision.errors import DamagedFileError, DataError, DynvisionError
 from dynvision.paths import Paths
-from dynvision.records import Record, make_record
+from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage, Stages
 from dynvision.stages.contact_sheets import draw_classes
 from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
-from dynvision.system.files import make_directory, read_json, replace_directory, write_json
+from dynvision.system.files import make_directory, replace_directory, sync_tree, write_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class RawStage(Stage):
 
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:
         if not self.is_exported(target.key[1]) and list(changed) == ["files"]:
-            return f"images or classes in {self.output(target)} changed"
+            return f"images or classes in {self.output(target)} changed, or their sizes or times did"
         return super().explain_change(target, changed)
 
     def watched_files(self, target: Target) -> str | None:
@@ -86,12 +88,41 @@ class RawStage(Stage):
         from dynvision.data.group_folder import GroupFolder
 
         target, record = self.require_one(targets)
-        return GroupFolder(self.output(target), self.paths, record=record)
+        manifest = self._manifest(target)
+        return GroupFolder(self.output(target), self.paths, record=record, table_folder=manifest.parent)
+
+    def check_files(self, target: Target, record: Record, *, afresh: bool = False) -> None:
+        files = record.check_files(self._manifest(target).parent)
+        files.check_all(afresh=afresh)
+        source = self.source(target.key[1])
+        if isinstance(source, FoundFolders) and not afresh:
+            return  # `settings` compares sizes and times, and the next build the contents.
+        folder, cache = self.output(target), self._cache(target)
+        rows = self.read_images(target, record)
+        if afresh:
+            cache.unlink(missing_ok=True)
+        existing = [name for name in rows if (folder / name).is_dir()]
+        differences, scans = compare_folders(folder, scan_folders(folder, existing, cache, every_image=True), rows)
+        remember_scans(cache, folder, scans)
+        if differences:
+            more = f", and {len(differences) - 1} more differences" if len(differences) > 1 else ""
+            advice = rebuild_advice(target) if self.is_exported(target.key[1]) else f"Make it: dynvision make {target}"
+            raise DamagedFileError(f"{differences[0]}{more}: these are not the recorded images. {advice}")
+
+    def read_images(self, target: Target, record: Record) -> dict[str, list[ImageRow]]:
+        """Read the table of a split's images by class folder.
+
+        Raises:
+            DamagedFileError: If the table is not as written.
+        """
+        manifest = self._manifest(target)
+        name = table_name(manifest)
+        return read_table(record.check_files(manifest.parent).read(name), manifest.with_name(name))
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
         if not self.is_exported(target.key[1]):
-            sentence = f"{record.details['images']} images have the sizes and times that were observed"
-            return ReadBack(self.check_unchanged(target), sentence)
+            sentence = f"{record.details['images']} images, byte for byte"
+            return ReadBack(str(record.config["files"]), sentence)
         digest, count = digest_export(self.output(target), record)
         return ReadBack(digest, f"{count} images hold the pixels that were exported")
 
@@ -116,9 +147,7 @@ class RawStage(Stage):
         return self.source(dataset).folder(split)
 
     def read_record(self, target: Target) -> Record | None:
-        path = self._manifest(target)
-        content = read_json(path)
-        return Record.from_dict(content, path) if content and self.output(target).is_dir() else None
+        return read_record(self._manifest(target), target) if self.output(target).is_dir() else None
 
     def record_files(self, target: Target) -> list[Path]:
         return [self._manifest(target)]
@@ -140,20 +169,31 @@ class RawStage(Stage):
 
     def _observe(self, target: Target, source: FoundFolders) -> Record:
         start = time.perf_counter()
-        # Every image is looked at, so that nothing from the cache gets into the record.
-        make_directory(self._manifest(target).parent)
-        export = source.scan(str(target.partition), afresh=True)
-        record = self._record(target, export, start)
-        write_json(self._manifest(target), record.to_dict())
-        return record
+        manifest = self._manifest(target)
+        make_directory(manifest.parent)
+        export = source.read(str(target.partition), self._known_images(target))
+        return self._record(target, export, start, manifest)
+
+    def _known_images(self, target: Target) -> dict[str, list[ImageRow]]:
+        """Return the images of an earlier record, if it is whole and the run is not a fresh one."""
+        try:
+            record = None if self.run.fresh else self.read_record(target)
+            return {} if record is None else self.read_images(target, record)
+        except DataError:
+            return {}
+
+    def _cache(self, target: Target) -> Path:
+        return self.paths.raw(target.key[1]) / f".{target.partition}.scan.json"
 
     def _export(self, target: Target, source: ExportedSource) -> Record:
         start = time.perf_counter()
         folder = self.output(target)
-        if folder.exists() and not self._is_ours(target):
+        foreign = find_foreign_files(folder) if folder.exists() else []
+        if foreign:
             raise DataError(
-                f"{folder} is in the way: it exists but was not written by this project (no manifest.json). "
-                "Move it elsewhere; nothing of yours is deleted."
+                f"{folder} is in the way: {foreign[0]}"
+                + (f" and {len(foreign) - 1} more" if len(foreign) > 1 else "")
+                + " in it was not written by this project. Move it elsewhere; nothing of yours is deleted."
             )
         make_directory(folder.parent)
         # An interrupted export leaves its images here, and the next one keeps them unless it is forced.
@@ -178,16 +218,10 @@ class RawStage(Stage):
                 f"{target}: {unfinished} could not be written ({error}). The images written so far are kept. Free some "
                 f"space or repair the disk, then resume: dynvision make {target}"
             ) from error
-        record = self._record(target, export, start)
-        write_json(unfinished / "manifest.json", record.to_dict())
+        record = self._record(target, export, start, unfinished / "manifest.json")
+        sync_tree(unfinished)
         replace_directory(unfinished, folder)
         return record
-
-    def _is_ours(self, target: Target) -> bool:
-        """Whether the folder was written by this project, even if a check has rejected it."""
-        names = ("manifest.json", "manifest.json.rejected")
-        contents = [read_json(self.output(target) / name) for name in names]
-        return any(content is not None and content.get("target") == str(target) for content in contents)
 
     def check_unchanged(self, target: Target) -> str:
         """Look at every image of a dataset that this project does not write, whatever the cache says.
@@ -217,18 +251,23 @@ class RawStage(Stage):
         """Return the folder and name of each class from the dataset's index file; `None` if it has none."""
         return self.source(dataset).class_index()
 
-    def _record(self, target: Target, export: Export, start: float) -> Record:
+    def _record(self, target: Target, export: Export, start: float, manifest: Path) -> Record:
+        """Write the manifest and the table of images."""
+        name = table_name(manifest)
+        manifest.unlink(missing_ok=True)  # A table of other images never lies next to the old record.
+        digest = write_table(manifest.with_name(name), export.rows)
         count = sum(c.count for c in export.classes)
         # Images that were found are not opened, so their shape is unknown.
         channels = self.source(target.key[1]).channels
         if export.shape is not None:
             channels = 1 if len(export.shape) == 2 else 3
-        return make_record(
+        record = make_record(
             target,
             code_version=self.code_version,
             config=self.settings(target),
             inputs={},
             content=export.digest,
+            files={name: digest},
             details={
                 "source": self.paths.relative(self.output(target)),
                 "images": count,
@@ -239,3 +278,5 @@ class RawStage(Stage):
                 "ignored": {name: list(ignored) for name, ignored in export.ignored.items()},
             },
         )
+        write_json(manifest, record.to_dict())
+        return record

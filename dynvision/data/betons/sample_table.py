@@ -42,15 +42,16 @@ def write_table(path: Path, samples: dict[str, list[Any]]) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def read_table(path: Path, sha256: object) -> dict[str, list[Any]] | None:
+def read_table(path: Path, sha256: object, with_samples: bool = True) -> dict[str, list[Any]] | None:
     """Read the table of a `.beton` file.
 
     Args:
         path: The `.beton` file.
         sha256: The SHA-256 of the table that belongs to it.
+        with_samples: Read the columns; otherwise the table is only compared.
 
     Returns:
-        The columns as lists; `None` if the table is not the one with this digest.
+        The columns as lists, none without `with_samples`; `None` if the table is not the one with this digest.
 
     Raises:
         FileNotFoundError: If there is no table.
@@ -58,6 +59,8 @@ def read_table(path: Path, sha256: object) -> dict[str, list[Any]] | None:
     content = table_path(path).read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         return None
+    if not with_samples:
+        return {}
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -49,7 +49,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return _settled(path, lambda: _read_whole(path))
 
 
-def _read_whole(path: Path) -> dict[str, Any]:
+def _read_whole(path: Path, with_samples: bool = True) -> dict[str, Any]:
     if not path.is_file():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     sidecar = read_json(sidecar_path(path))
@@ -63,7 +63,15 @@ def _read_whole(path: Path) -> dict[str, Any]:
             f"{sidecar_path(path)} is damaged: its labels, sources or settings are not those that were written. "
             f"{_advice(path)}"
         )
-    return sidecar if "samples" in sidecar else {**sidecar, "samples": _read_samples(path, sidecar["table"])}
+    if sidecar["file"].get("name") != path.name:
+        raise DamagedFileError(
+            f"{sidecar_path(path)} belongs to {sidecar['file'].get('name')}, not to {path.name}: files were swapped or "
+            f"renamed. {_advice(path)}"
+        )
+    if "samples" in sidecar:
+        return sidecar
+    samples = _read_samples(path, sidecar["table"], with_samples)
+    return {**sidecar, "samples": samples} if with_samples else sidecar
 
 
 def _is_complete(sidecar: dict[str, Any]) -> bool:
@@ -79,9 +87,9 @@ def _has_parts(sidecar: dict[str, Any]) -> bool:
     return isinstance(sidecar.get("record"), dict) and isinstance(sidecar.get("file"), dict)
 
 
-def _read_samples(path: Path, table: dict[str, Any]) -> dict[str, list[Any]]:
+def _read_samples(path: Path, table: dict[str, Any], with_samples: bool) -> dict[str, list[Any]]:
     try:
-        samples = read_table(path, table["sha256"])
+        samples = read_table(path, table["sha256"], with_samples)
     except FileNotFoundError:
         raise DamagedFileError(
             f"{path} has no table of samples {table_path(path).name}, so it cannot be trusted. {_advice(path)}"
@@ -115,23 +123,17 @@ def read_sidecar_head(path: Path) -> dict[str, Any] | None:
         path: The `.beton` file.
 
     Returns:
-        `record` and `file`; `None` if there is no sidecar, it is not whole, or its table is missing or of another size.
+        `record` and `file`; `None` if there is no such file, or it has no sidecar.
+
+    Raises:
+        DamagedFileError: If the sidecar is not as written, or the file has another size.
     """
-    return _when_settled(path, lambda: _read_head(path), lambda head: head is not None)
-
-
-def _read_head(path: Path) -> dict[str, Any] | None:
-    head = read_json(sidecar_path(path))
-    if head is None or not _has_parts(head):
+    if not path.is_file() or not sidecar_path(path).is_file():
         return None
-    if "samples" in head:
-        return {name: value for name, value in head.items() if name != "samples"}
-    table = head.get("table")
-    is_whole = isinstance(table, dict) and table.get("bytes") == file_state(table_path(path))["bytes"]
-    return head if is_whole else None
+    return _settled(path, lambda: _check_size(path, _read_whole(path, with_samples=False)))
 
 
-def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
+def verify_beton(path: Path | str, full: bool = False, with_samples: bool = True) -> dict[str, Any]:
     """Compare a `.beton` file with its sidecar. Call this before any loader opens the file.
 
     The hash is computed once for each state of the file: size, times and inode of the last verified state are kept
@@ -140,6 +142,7 @@ def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
     Args:
         path: The file.
         full: Compute the hash even if the file looks unchanged since it was last verified.
+        with_samples: Return the table of samples, too; it is compared in any case.
 
     Returns:
         The sidecar, see `read_sidecar`.
@@ -149,7 +152,7 @@ def verify_beton(path: Path | str, full: bool = False) -> dict[str, Any]:
         DamagedFileError: If it is not the file that was written.
     """
     file = Path(path)
-    return _settled(file, lambda: _compare(file, full))
+    return _settled(file, lambda: _compare(file, full, with_samples))
 
 
 def _settled(path: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -184,14 +187,16 @@ def _states(path: Path) -> list[dict[str, int]]:
     return [file_state(file) for file in (path, table_path(path), sidecar_path(path))]
 
 
-def _compare(path: Path, full: bool) -> dict[str, Any]:
-    sidecar = _read_whole(path)
+def _check_size(path: Path, sidecar: dict[str, Any]) -> dict[str, Any]:
+    size, expected = path.stat().st_size, sidecar["file"]["bytes"]
+    if size != expected:
+        raise DamagedFileError(f"{path} is damaged: it has {size} bytes where {expected} were written. {_advice(path)}")
+    return sidecar
+
+
+def _compare(path: Path, full: bool, with_samples: bool) -> dict[str, Any]:
+    sidecar = _check_size(path, _read_whole(path, with_samples))
     expected = sidecar["file"]
-    stat = path.stat()
-    if stat.st_size != expected["bytes"]:
-        raise DamagedFileError(
-            f"{path} is damaged: it has {stat.st_size} bytes where {expected['bytes']} were written. {_advice(path)}"
-        )
     state = {"sha256": expected["sha256"], **file_state(path)}
     if not full and read_json(_note(path)) == state:
         return sidecar

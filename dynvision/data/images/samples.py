@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.data.images.files import list_images
+from dynvision.data.images.image_table import read_table
 from dynvision.errors import DataError
 from dynvision.records import Record
 
@@ -20,33 +21,51 @@ class Sample:
         source: The image's path, relative to the root or absolute.
         label: Class index in the dataset's own order.
         group_label: Class index within the group.
+        xxh3: The 64-bit XXH3 of the image's file; `None` if what is read of it is not compared.
     """
 
     source: str
     label: int
     group_label: int
+    xxh3: int | None = None
 
 
-def list_samples(folder: Path, record: Record) -> list[Sample]:
+def list_samples(folder: Path, record: Record, root: Path) -> list[Sample]:
     """List the images of a group, class after class in the group's order.
 
     Args:
-        folder: `data/interim/<dataset>/<split>_<group>`.
-        record: Its `folder.link`.
+        folder: The folder with the table of images that the record names.
+        record: The record of a raw split or an interim folder.
+        root: The folder that paths in records start from.
 
     Raises:
-        DataError: If a class folder has another number of images than when it was linked.
+        DamagedFileError: If the table is not as written.
+        DataError: If a class folder does not hold the images that are in the table.
     """
     source = Path(record.details["source"])
     dataset = record.target.partition("/")[2].partition(":")[0]
+    table = next((name for name in record.files if name.endswith(".images.parquet")), "folder.images.parquet")
+    rows = read_table(record.check_files(folder).read(table), folder / table)
     samples = []
     for group_label, entry in enumerate(record.details["classes"]):
-        names = list_images(folder / entry["folder"])
-        if len(names) != entry["count"]:
-            raise DataError(
-                f"{folder / entry['folder']} holds {len(names)} images where {entry['count']} were counted. "
-                f"Make the raw stage again: dynvision make --force raw/{dataset}"
-            )
-        class_folder = (source / entry["folder"]).as_posix()
-        samples += [Sample(f"{class_folder}/{name}", entry["index"], group_label) for name in names]
+        class_folder = source / entry["folder"]
+        images = rows.get(entry["folder"], [])
+        _compare_names(root / class_folder, [image.name for image in images], dataset)
+        samples += [
+            Sample(f"{class_folder.as_posix()}/{image.name}", entry["index"], group_label, image.xxh3)
+            for image in images
+        ]
     return samples
+
+
+def _compare_names(folder: Path, recorded: list[str], dataset: str) -> None:
+    """Raise an error if a class folder does not hold the images that were recorded."""
+    names = list_images(folder) if folder.is_dir() else []
+    if names == recorded:
+        return
+    removed, added = (sorted(set(first) - set(second)) for first, second in ((recorded, names), (names, recorded)))
+    example = f"{removed[0]} is missing" if removed else f"{added[0]} was added"
+    raise DataError(
+        f"{folder} holds {len(names)} images where {len(recorded)} were recorded ({example}). "
+        f"Make the raw stage again: dynvision make --force raw/{dataset}"
+    )

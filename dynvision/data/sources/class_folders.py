@@ -5,22 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynvision.data.images.files import is_image_file
+from dynvision.data.images.image_table import ImageRow, Rows
+from dynvision.data.sources.folder_scan import check_name, read_folders, remember_scans, scan_folders
 from dynvision.errors import DataError, MissingError
-from dynvision.system.files import read_json, write_json
 
-__all__ = ["MANY_IMAGES", "ClassFolder", "Export", "scan_class_folders"]
-
-MANY_IMAGES = 50_000
-"""Up to this number, every image is looked at each time, which takes a fraction of a second."""
-_SCANNERS = 16
-"""Threads that look at class folders. They mostly wait for the disk or the network."""
+__all__ = ["ClassFolder", "Export", "scan_class_folders"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +44,11 @@ class Export:
 
     Attributes:
         classes: The classes, by index.
-        digest: Of all pixels and labels if this project wrote the images; otherwise of their names, sizes and times.
+        digest: Of all pixels and labels if this project wrote the images; otherwise of their names and contents.
         n_bytes: The size of all images.
         shape: The shape of an image; `None` if none was opened.
         ignored: For each class folder with files that are not images: how many there are, and the name of one.
+        rows: The images of each class folder, if they were read.
     """
 
     classes: list[ClassFolder]
@@ -61,15 +56,19 @@ class Export:
     n_bytes: int
     shape: list[int] | None
     ignored: dict[str, tuple[int, str]] = field(default_factory=dict)
+    rows: dict[str, list[ImageRow]] = field(default_factory=dict)
 
 
 def scan_class_folders(
     folder: Path,
-    class_index: dict[int, tuple[str, str]] | None = None,
-    other_splits: Iterable[Path] = (),
-    cache: Path | None = None,
+    class_index: dict[int, tuple[str, str]] | None,
+    other_splits: Iterable[Path],
+    cache: Path,
+    *,
+    every_image: bool = False,
+    known: Rows | None = None,
 ) -> Export:
-    """Count the images of a folder that this project did not write, without opening them.
+    """Look at the images of a folder that this project did not write.
 
     The index of a class is its index in `class_index`. Without a class index, it is the number that names its folder if
     all folders are named by numbers, and otherwise its position in the sorted list of folders.
@@ -78,32 +77,42 @@ def scan_class_folders(
         folder: A folder of class folders.
         class_index: Folder name and class name of each index.
         other_splits: The folders of the dataset's other splits; a class has the same index in all of them.
-        cache: A file that remembers class folders. If there are more than `MANY_IMAGES` images, a class folder whose
-            own modification time has not changed is not looked at again. Added and removed images are noticed all the
-            same, but an image that was changed in place is noticed only by a scan without a cache.
+        cache: The file that remembers what was read; see `scan_folders`.
+        every_image: Look at every image, however many there are.
+        known: Read the class folders that changed since they were read; images of an earlier table, if there is one,
+            are taken over where they have not changed. `None` reads nothing.
 
     Returns:
-        The classes, and a digest of (index, name, folder) of every class and (path, size, modification time) of every
-        image.
+        The classes, and a digest of (index, name, folder) of every class and (name, content) of every image; an empty
+        digest if some class folders changed and were not read.
 
     Raises:
         DataError: If there are no class folders, one has no images, or a name is unusable or not in `class_index`.
         MissingError: If the folder does not exist.
     """
     order = _list_classes(folder, class_index, other_splits)
-    scans = _scan_all(folder, [name for _, name in order], cache)
+    scans = scan_folders(folder, [name for _, name in order], cache, every_image=every_image)
+    rows: dict[str, list[ImageRow]] = {}
+    if known is not None:
+        rows, scans = read_folders(folder, scans, known)
+        remember_scans(cache, folder, scans)
     digest = hashlib.sha256()
     classes = []
     for index, name in order:
         label = class_index[index][1] if class_index else name
-        digest.update(f"{index},{label},{name},{scans[name].digest};".encode())
+        digest.update(f"{index},{label},{name},{scans[name].content};".encode())
         classes.append(ClassFolder(index, label, name, scans[name].count))
     empty = [c.folder for c in classes if c.count == 0]
     if empty:
         raise DataError(f"{folder}: {len(empty)} class folders hold no image: {', '.join(empty[:5])}")
-    ignored = {name: (scan.n_others, scan.other) for name, scan in scans.items() if scan.n_others}
-    n_bytes = sum(scan.n_bytes for scan in scans.values())
-    return Export(sorted(classes, key=lambda c: c.index), digest.hexdigest()[:32], n_bytes, None, ignored)
+    return Export(
+        sorted(classes, key=lambda c: c.index),
+        digest.hexdigest()[:32] if all(scan.content for scan in scans.values()) else "",
+        sum(scan.n_bytes for scan in scans.values()),
+        None,
+        {name: (scan.n_others, scan.other) for name, scan in scans.items() if scan.n_others},
+        rows,
+    )
 
 
 def _list_classes(
@@ -117,92 +126,12 @@ def _list_classes(
         raise DataError(f"{folder} holds no class folders. Put one folder of images for each class there.")
     folders = sorted(existing)
     for name in folders:
-        _check_name(folder, name)
+        check_name(folder, name)
     if not class_index and not _are_numbers(existing):
         # A class that is missing from one split still counts in it, so that it has one index in all of them.
         others = (name for other in other_splits if other.is_dir() for name in _list_folders(other))
         folders = sorted({*existing, *others})
     return [(index, name) for index, name in _class_order(folder, folders, class_index) if name in existing]
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """The content of a class folder.
-
-    Attributes:
-        mtime_ns: The modification time of the folder itself.
-        count: How many images it contains.
-        n_bytes: Their size.
-        digest: Of their names, sizes and modification times.
-        n_others: How many files are not images.
-        other: The name of one of these; empty if there are none.
-    """
-
-    mtime_ns: int
-    count: int
-    n_bytes: int
-    digest: str
-    n_others: int
-    other: str
-
-
-def _scan_all(folder: Path, names: Sequence[str], cache: Path | None) -> dict[str, _Scan]:
-    remembered: dict[str, _Scan] = {}
-    if cache is not None:
-        remembered = _read_cache(cache, folder)
-    with ThreadPoolExecutor(_SCANNERS) as pool:
-        results = pool.map(lambda name: _scan_class(folder / name, remembered.get(name)), names)
-        scans = dict(zip(names, results, strict=True))
-    if cache is not None and scans != remembered and os.access(cache.parent, os.W_OK):
-        images = sum(scan.count for scan in scans.values())
-        classes = {name: list(vars(scan).values()) for name, scan in scans.items()}
-        write_json(cache, {"folder": str(folder), "images": images, "classes": classes}, indent=None)
-    return scans
-
-
-def _read_cache(cache: Path, folder: Path) -> dict[str, _Scan]:
-    """Read what is remembered of class folders; nothing if the file is damaged or not ours."""
-    content = read_json(cache) or {}
-    try:
-        if content.get("folder") != str(folder) or content.get("images", 0) <= MANY_IMAGES:
-            return {}
-        types = (int, int, int, str, int, str)
-        scans = {name: _Scan(*values) for name, values in content["classes"].items()}
-        is_ours = all(type(v) is t for scan in scans.values() for v, t in zip(vars(scan).values(), types, strict=True))
-        return scans if is_ours else {}
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return {}
-
-
-def _check_name(folder: Path, name: str) -> None:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{folder}: the name {name!r} is not UTF-8, so it cannot be written to a record; rename it"
-        ) from error
-
-
-def _scan_class(folder: Path, remembered: _Scan | None) -> _Scan:
-    mtime_ns = folder.stat().st_mtime_ns
-    if remembered is not None and remembered.mtime_ns == mtime_ns:
-        return remembered
-    with os.scandir(folder) as entries:
-        shown = sorted((e for e in entries if e.name[0] != "."), key=lambda e: e.name)
-    images = [e for e in shown if is_image_file(e)]
-    names = {e.name for e in images}
-    others = [e.name for e in shown if e.name not in names] if len(images) < len(shown) else []
-    try:
-        stats = [(e.name, e.stat()) for e in images]
-    except OSError as error:
-        raise DataError(f"an image cannot be looked at: {error}. Mend or remove it.") from error
-    text = ";".join(f"{name},{stat.st_size},{stat.st_mtime_ns}" for name, stat in stats)
-    if not text.isprintable():
-        for name, _ in stats:
-            _check_name(folder, name)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-    n_bytes = sum(stat.st_size for _, stat in stats)
-    return _Scan(mtime_ns, len(stats), n_bytes, digest, len(others), ascii(others[0])[1:-1] if others else "")
 
 
 def _are_numbers(folders: Iterable[str]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.data.images.files import list_images
+from dynvision.data.images.image_table import ImageRow, digest_image
 from dynvision.data.sources.class_folders import ClassFolder, Export
 from dynvision.errors import DataError
 from dynvision.system.files import digest_json, make_directory, read_json, write_json
 from dynvision.system.machine import usable_cores
 from dynvision.system.progress import progress_bar
 
-__all__ = ["export_images", "interrupted_export", "open_export"]
+__all__ = ["export_images", "find_foreign_files", "interrupted_export", "open_export"]
 
 _CHUNK = 256
 """How many images a thread writes at a time."""
@@ -31,6 +34,9 @@ _NOTE = ".export.json"
 
 Numbered = tuple[int, int, npt.NDArray[np.uint8]]
 """An image: its number in the source, its class index, its pixels."""
+
+Written = tuple[int, ImageRow]
+"""An image that was written: its class index, and its file."""
 
 
 def interrupted_export(folder: Path) -> Path:
@@ -58,6 +64,34 @@ def open_export(folder: Path, source: dict[str, Any], *, afresh: bool = False) -
     make_directory(unfinished)
     write_json(unfinished / _NOTE, note)
     return unfinished
+
+
+def find_foreign_files(folder: Path) -> list[str]:
+    """Find what an export to a folder did not write, by the names in it.
+
+    Args:
+        folder: The folder of an export. Its manifest may be damaged, but something of it must have stayed.
+
+    Returns:
+        Names relative to the folder; everything in it if it holds no manifest of ours.
+    """
+    manifests = [read_json(path) for path in folder.glob("manifest.json*")]
+    ours = {"target", "data_version", "inputs"}
+    is_export = (folder / "manifest.images.parquet").is_file() or (
+        bool(manifests) and not any(content is not None and ours.isdisjoint(content) for content in manifests)
+    )
+    if not is_export:
+        return sorted(path.name for path in folder.iterdir()) or ["an empty folder"]
+    foreign: list[str] = []
+    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+        if entry.name[0] == "." or entry.name.startswith("manifest."):
+            continue
+        if not entry.is_dir(follow_symlinks=False) or not entry.name.isdecimal():
+            foreign.append(entry.name)
+            continue
+        names = (e.name for e in os.scandir(entry.path) if e.name[0] != ".")
+        foreign += sorted(f"{entry.name}/{name}" for name in names if not re.fullmatch(r"\d{5,}\.png", name))
+    return foreign
 
 
 def export_images(
@@ -94,13 +128,14 @@ def export_images(
     resumes = any(class_folder.exists() for class_folder in folders)
     for class_folder in folders:
         class_folder.mkdir(exist_ok=True)
-    tally = _Tally([0] * len(names), hashlib.sha256())
+    tally = _Tally([0] * len(names), hashlib.sha256(), [[] for _ in names])
     counted = _count(((number, index, image) for number, (index, image) in enumerate(images)), tally)
     write = partial(_write_chunk, folders=folders, compress_level=compress_level, resumes=resumes)
     with progress_bar(total, description) as bar:
-        for n_images, n_bytes in _write_all(counted, write, workers or usable_cores()):
-            tally.n_bytes += n_bytes
-            bar.update(n_images)
+        for written in _write_all(counted, write, workers or usable_cores()):
+            for index, row in written:
+                tally.rows[index].append(row)
+            bar.update(len(written))
     if sum(tally.counts) != total:
         raise DataError(f"{description}: the source gave {sum(tally.counts)} images where {total} were expected")
     if resumes:
@@ -115,13 +150,15 @@ class _Tally:
 
     counts: list[int]
     digest: Any
-    n_bytes: int = 0
+    rows: list[list[ImageRow]]
     shape: list[int] | None = None
 
     def export(self, names: Sequence[str], folders: Sequence[Path]) -> Export:
         """Return what was written."""
         classes = [ClassFolder(i, names[i], folders[i].name, count) for i, count in enumerate(self.counts)]
-        return Export(classes, self.digest.hexdigest()[:32], self.n_bytes, self.shape)
+        rows = {folder.name: sorted(written) for folder, written in zip(folders, self.rows, strict=True)}
+        n_bytes = sum(row.n_bytes for written in self.rows for row in written)
+        return Export(classes, self.digest.hexdigest()[:32], n_bytes, self.shape, rows=rows)
 
 
 def _count(images: Iterable[Numbered], tally: _Tally) -> Iterator[Numbered]:
@@ -134,14 +171,14 @@ def _count(images: Iterable[Numbered], tally: _Tally) -> Iterator[Numbered]:
 
 
 def _write_all(
-    images: Iterator[Numbered], write: Callable[[Sequence[Numbered]], int], workers: int
-) -> Iterator[tuple[int, int]]:
-    """Write images on several threads; yield how many images and bytes each chunk has."""
+    images: Iterator[Numbered], write: Callable[[Sequence[Numbered]], list[Written]], workers: int
+) -> Iterator[list[Written]]:
+    """Write images on several threads; yield what was written, chunk after chunk."""
     with ThreadPoolExecutor(workers) as pool:
         for chunks in _batches(images, _CHUNK, 2 * workers):
             jobs = [pool.submit(write, chunk) for chunk in chunks]
-            for chunk, job in zip(chunks, jobs, strict=True):
-                yield len(chunk), job.result()
+            for job in jobs:
+                yield job.result()
 
 
 def _batches(images: Iterator[Numbered], size: int, count: int) -> Iterator[list[list[Numbered]]]:
@@ -150,35 +187,37 @@ def _batches(images: Iterator[Numbered], size: int, count: int) -> Iterator[list
         yield chunks
 
 
-def _write_chunk(chunk: Sequence[Numbered], folders: Sequence[Path], compress_level: int, resumes: bool) -> int:
+def _write_chunk(
+    chunk: Sequence[Numbered], folders: Sequence[Path], compress_level: int, resumes: bool
+) -> list[Written]:
     import cv2
 
-    written = 0
+    written = []
     for number, index, image in chunk:
         path = folders[index] / f"{number:05d}.png"
-        kept = _size_if_same(path, image) if resumes else None
-        if kept is None:
+        content: Any = _content_if_same(path, image) if resumes else None
+        if content is None:
             colours = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             done, encoded = cv2.imencode(".png", colours, [cv2.IMWRITE_PNG_COMPRESSION, compress_level])
             if not done:
                 raise OSError(f"image {number} could not be encoded as PNG")
-            path.write_bytes(encoded.data)
-            kept = len(encoded)
-        written += kept
+            content = encoded.data
+            path.write_bytes(content)
+        written.append((index, ImageRow(path.name, len(content), digest_image(content))))
     return written
 
 
-def _size_if_same(path: Path, image: npt.NDArray[np.uint8]) -> int | None:
-    """Return the size of a file if it contains exactly this image, otherwise `None`."""
-    from dynvision.data.images.reading import read_image
+def _content_if_same(path: Path, image: npt.NDArray[np.uint8]) -> bytes | None:
+    """Return the bytes of a file if it contains exactly this image, otherwise `None`."""
+    from dynvision.data.images.reading import decode_image
 
-    channels = 1 if image.ndim == 2 else 3
     try:
-        existing = read_image(path, channels, image.shape[0])
+        content = path.read_bytes()
+        existing = decode_image(np.frombuffer(content, np.uint8), 1 if image.ndim == 2 else 3)
     except (OSError, ValueError):
         return None
     same = existing.size == image.size and np.array_equal(existing.reshape(image.shape), image)
-    return path.stat().st_size if same else None
+    return content if same else None
 
 
 def _check_counts(folders: Sequence[Path], counts: Sequence[int], description: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config import Config
+from dynvision.data.images.image_table import Rows
 from dynvision.data.sources.base import Source
 from dynvision.data.sources.class_folders import Export, scan_class_folders
 from dynvision.paths import Paths
@@ -24,7 +25,10 @@ class FoundFolders(Source):
         self._scans: dict[str, Export] = {}
 
     def settings(self, split: str) -> dict[str, Any]:
-        """Return the channels, the folder and a digest of the files, which may change without this project."""
+        """Return the channels, the folder and a digest of the images, which may change without this project.
+
+        The digest is empty while some have other sizes or times than when they were read.
+        """
         return {
             "channels": self.channels,
             "source": self.paths.relative(self.folder(split)),
@@ -37,29 +41,31 @@ class FoundFolders(Source):
         folders = (base / name for base in bases for name in _FOLDER_NAMES[split])
         return next((folder for folder in folders if folder.is_dir()), bases[0] / split)
 
-    def scan(self, split: str, *, afresh: bool = False) -> Export:
-        """Look at the class folders of a split, once; later calls return the same result.
-
-        Class folders that the cache knows to be unchanged are not looked at again.
-
-        Args:
-            split: `train` or `test`.
-            afresh: Forget the cache and what an earlier call returned.
+    def scan(self, split: str) -> Export:
+        """Look at the class folders of a split, without opening an image; later calls return the same result.
 
         Raises:
             DataError: If the folder has no class folders, or one has no images.
             MissingError: If the folder does not exist.
         """
-        if afresh:
-            self._scans.pop(split, None)
-            self.cache(split).unlink(missing_ok=True)
         if split not in self._scans:
             self._scans[split] = scan_class_folders(self.folder(split), *self.class_order(split), self.cache(split))
         return self._scans[split]
 
+    def read(self, split: str, known: Rows) -> Export:
+        """Read every image of a split that may have changed since it was read.
+
+        Args:
+            split: `train` or `test`.
+            known: The images of an earlier table.
+        """
+        order, cache = self.class_order(split), self.cache(split)
+        self._scans[split] = scan_class_folders(self.folder(split), *order, cache, every_image=True, known=known)
+        return self._scans[split]
+
     def scan_every_image(self, split: str) -> Export:
-        """Look at every image of a split, whatever the cache says."""
-        return scan_class_folders(self.folder(split), *self.class_order(split))
+        """Look at every image of a split, however many there are."""
+        return scan_class_folders(self.folder(split), *self.class_order(split), self.cache(split), every_image=True)
 
     def class_order(self, split: str) -> tuple[dict[int, tuple[str, str]] | None, list[Path]]:
         """Return what gives the classes their indices: the class index, and the folders of the other splits."""

@@ -75,7 +75,7 @@ class FileImages(StoredImages):
 
     @cached_property
     def _listed(self) -> list[Sample]:
-        return list_samples(self.folder, self.record)
+        return list_samples(self.folder, self.record, self.root)
 
     def _list(self, part: str) -> list[Sample]:
         """List the samples of a part, in order."""

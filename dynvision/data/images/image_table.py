@@ -1,0 +1,132 @@
+"""Tables of images: the name, size and digest of each, so that what is read later is what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xxhash
+
+from dynvision.errors import DamagedFileError, DataError
+from dynvision.system.file_digests import FileDigest, digest_bytes
+from dynvision.system.files import write_bytes
+
+__all__ = [
+    "ImageRow",
+    "Rows",
+    "digest_image",
+    "digest_rows",
+    "read_image_bytes",
+    "read_table",
+    "table_name",
+    "write_table",
+]
+
+
+class ImageRow(NamedTuple):
+    """An image file.
+
+    Attributes:
+        name: Its name in the class folder.
+        n_bytes: Its size.
+        xxh3: The 64-bit XXH3 of its bytes.
+    """
+
+    name: str
+    n_bytes: int
+    xxh3: int
+
+
+Rows = Mapping[str, Sequence[ImageRow]]
+"""The images of each class folder, in order."""
+
+
+def table_name(record: Path) -> str:
+    """Return the name of the table next to a record: `manifest.images.parquet` next to `manifest.json`."""
+    return f"{record.stem}.images.parquet"
+
+
+def digest_image(content: Any) -> int:
+    """Return the 64-bit XXH3 of an image's bytes."""
+    return xxhash.xxh3_64_intdigest(content)
+
+
+def digest_rows(rows: Sequence[ImageRow]) -> str:
+    """Digest the names and contents of a class folder's images."""
+    return digest_bytes(";".join(f"{row.name},{row.n_bytes},{row.xxh3:016x}" for row in rows).encode())
+
+
+def read_image_bytes(path: str | Path, xxh3: int | None = None) -> bytes:
+    """Read an image file, and compare what was read with its digest.
+
+    Args:
+        path: The file.
+        xxh3: Its digest; `None` compares nothing.
+
+    Raises:
+        OSError: If it cannot be read.
+        DamagedFileError: If it is not the image that was recorded.
+    """
+    # Without a buffer this takes half the time, which matters for small images.
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        content = file.read()
+    if xxh3 is not None and digest_image(content) != xxh3:
+        raise DamagedFileError(
+            f"{path} is not the image that was recorded: it was changed, damaged or swapped. Put it back, or build "
+            "what is made from it again: dynvision status names what is out of date, dynvision make builds it."
+        )
+    return content
+
+
+def write_table(path: Path, rows: Rows, **columns: Sequence[int]) -> FileDigest:
+    """Write a table whole or not at all.
+
+    Args:
+        path: The file.
+        rows: The images.
+        columns: More columns of whole numbers, each as long as there are images.
+
+    Returns:
+        The size and digest of the file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images = [row for group in rows.values() for row in group]
+    folders = [folder for folder, group in rows.items() for _ in group]
+    table = {
+        "folder": pa.array(folders, pa.string()).dictionary_encode(),
+        "name": pa.array([row.name for row in images], pa.string()),
+        "bytes": pa.array([row.n_bytes for row in images], pa.int64()),
+        "xxh3": pa.array([row.xxh3 for row in images], pa.uint64()),
+        **{name: pa.array(values, pa.int64()) for name, values in columns.items()},
+    }
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.table(table), buffer)
+    content = buffer.getvalue().to_pybytes()
+    write_bytes(path, content)
+    return FileDigest(len(content), digest_bytes(content))
+
+
+def read_table(content: bytes, where: object) -> dict[str, list[ImageRow]]:
+    """Read the images of each class folder from the bytes of a table, which were compared with its record.
+
+    Raises:
+        DataError: If they are no such table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        folders = table["folder"].to_pylist()
+        sizes, digests = (table[name].to_numpy().tolist() for name in ("bytes", "xxh3"))
+        names = np.asarray(table["name"].to_numpy(), dtype=object).tolist()
+    except (pa.ArrowException, KeyError) as error:
+        raise DataError(f"{where} is no table of images ({error})") from error
+    rows: dict[str, list[ImageRow]] = {}
+    for folder, name, n_bytes, xxh3 in zip(folders, names, sizes, digests, strict=True):
+        rows.setdefault(folder, []).append(ImageRow(name, n_bytes, xxh3))
+    return rows
