@@ -28,14 +28,14 @@ def read_weights_metadata(path: Path) -> dict[str, Any] | None:
 
 
 def digest_checkpoint(path: Path) -> str:
-    """Digest a file; `missing` if there is none. It is read again only if its size or time changes."""
+    """Digest a file; `missing` if there is none. It is read again only if its size, times or inode change."""
     try:
         state = path.stat()
     except OSError:
         return "missing"
-    return _digest(path, state.st_size, state.st_mtime_ns)
+    return _digest(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
 
 
 @cache
-def _digest(path: Path, size: int, time: int) -> str:
+def _digest(path: Path, stamp: tuple[int, ...]) -> str:
     return sha256_file(path)[:32]

@@ -24,7 +24,7 @@ from dynvision.experiments.store import (
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.records import Record, make_record
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.file_digests import digest_files, list_files, remember_stamps
+from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import read_json, replace_directory, sync_tree, write_json
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ def put_in_place(store: Path) -> Record:
     record = dataclasses.replace(record, details=details, files=files)
     write_json(folder / RECORD, record.to_dict())
     sync_tree(folder)
-    remember_stamps(folder, files)
     replace_directory(folder, store)
     return record
 

@@ -1,7 +1,7 @@
 """Digests of files, computed once for each state of a file.
 
 A file is hashed once for each of its states. The state is its stamp: size, modification time, change time and inode.
-The stamps of the files of an output are remembered next to them, or in the user's cache if the folder is read-only.
+The stamps of an output's files are remembered next to it, or in the user's cache if nothing can be written there.
 They are a memory of what was hashed, never a proof: the digest is compared with the record every time.
 """
 
@@ -20,7 +20,6 @@ import xxhash
 
 __all__ = [
     "HASHERS",
-    "STAMPS",
     "FileDigest",
     "digest_bytes",
     "digest_file",
@@ -29,9 +28,6 @@ __all__ = [
     "recall_stamps",
     "remember_stamps",
 ]
-
-STAMPS = ".stamps.json"
-"""The file in an output's folder that remembers the stamps of its files."""
 
 _CHUNK = 1 << 22
 HASHERS = 4
@@ -127,8 +123,8 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _notes(folder: Path) -> Iterator[Path]:
-    """Yield where stamps of a folder may be remembered: in it, or in the user's cache."""
-    yield folder / STAMPS
+    """Yield where stamps of a folder's files may be remembered: next to it, or in the user's cache."""
+    yield folder.with_name(f".{folder.name}.stamps.json")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     with contextlib.suppress(RuntimeError):
         yield cache / "dynvision" / "stamps" / f"{digest_bytes(os.fsencode(folder.absolute()))}.json"
@@ -136,18 +132,17 @@ def _notes(folder: Path) -> Iterator[Path]:
 
 def remember_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:
     """Remember the stamps of files that this process knows to have these digests, for other processes."""
-    stamps = {}
+    stamps: dict[str, list[Any]] = {}
     for name, wanted in digests.items():
         known = _digests.get(str(folder / name))
         if known is not None and known[1] == wanted.xxh3:
             stamps[name] = [*known[0], known[1]]
-    if not stamps:
-        return
     for note in _notes(folder):
-        if _read_note(note) == stamps:
+        remembered = _read_note(note)
+        if all(remembered.get(name) == stamp for name, stamp in stamps.items()):
             return
         with contextlib.suppress(OSError):
-            _write_note(note, stamps)
+            _write_note(note, remembered | stamps)
             return
 
 
@@ -172,9 +167,9 @@ def _read_note(note: Path) -> dict[str, list[Any]]:
 
 
 def _write_note(note: Path, stamps: Mapping[str, list[Any]]) -> None:
-    if note.name != STAMPS:
+    if note.name[0] != ".":
         note.parent.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_name(f"{note.name}.partial-{os.getpid()}-{time.time_ns()}")
+    temporary = note.with_name(f".{note.name.lstrip('.')}.partial-{os.getpid()}-{time.time_ns()}")
     try:
         temporary.write_text(json.dumps({"stamps": stamps}))
         os.replace(temporary, note)

@@ -49,7 +49,6 @@ def _verify(workspace: Workspace, target: Target) -> Verification:
         if not record.has_content(result.content):
             raise DamagedFileError(f"{stage.output(target)} does not hold what was written")
     except (DynvisionError, OSError, ValueError, LookupError) as error:
-        is_named = f"dynvision make {target}" in str(error)
-        advice = "" if is_named else f". Build it again: dynvision make --force {target}"
+        advice = "" if "dynvision make" in str(error) else f". Build it again: dynvision make --force {target}"
         return Verification(target, "damaged", f"{error}{advice}")
     return Verification(target, "whole", result.sentence)
