@@ -157,6 +157,11 @@ class Stage(ABC):
 
     # Its files, and building them.
 
+    def unchecked_mark(self, target: Target) -> Path:
+        """Return the file that exists from before a target is built until its hard checks have passed."""
+        output = self.written(target)[0]
+        return output.with_name(f".{output.name}.unchecked")
+
     def output(self, target: Target) -> Path:
         """Return the file or folder that a target is."""
         return self.paths.output(self.folder, *target.key[1:], target.partition)

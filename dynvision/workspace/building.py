@@ -10,11 +10,13 @@ from typing import Any
 
 from dynvision.errors import DynvisionError
 from dynvision.records import Record
-from dynvision.system.files import output_lock, remove_leftovers
+from dynvision.stages.base import Stage
+from dynvision.system.files import make_directory, output_lock, remove_leftovers
 from dynvision.system.progress import tell_listeners
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
-from dynvision.workspace.workspace import Workspace
+from dynvision.workspace.checking import passes_hard_checks
+from dynvision.workspace.workspace import UNCHECKED, Workspace
 
 __all__ = ["build_targets", "reject_targets"]
 
@@ -37,6 +39,8 @@ def build_targets(
         run_settings: Settings for this run only: the fields of `RunSettings`; for responses, settings of `record` and
             `run`, which override the config files. See `Stage.with_run_settings`.
 
+    A target whose hard checks fail is built, but does not count as up to date: see `check_targets`.
+
     Returns:
         The record of each, in order.
 
@@ -56,7 +60,12 @@ def build_targets(
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
+            for target in group:
+                _mark_unchecked(stage, target)
             records.update(zip(group, stage.build(group, inputs), strict=True))
+        for target in chosen:
+            if stage.unchecked_mark(target).exists() and passes_hard_checks(workspace, target, records[target]):
+                stage.unchecked_mark(target).unlink()
         if stage.builds_many:
             tell_listeners(f"built {len(pending)} of {len(chosen)} partitions; the others are up to date")
     return [records[target].to_dict() for target in chosen]
@@ -94,11 +103,19 @@ def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tupl
     pending = []
     for target in targets:
         record = None if force else workspace.read_record(target)
-        if record is not None and workspace.status(target).state == "fresh":
+        status = workspace.status(target)
+        if record is not None and (status.state == "fresh" or status.reason == UNCHECKED):
             records[target] = record
         else:
             pending.append(target)
     return records, pending
+
+
+def _mark_unchecked(stage: Stage, target: Target) -> None:
+    """Say that what is built next does not count before its hard checks have passed, even if this process is killed."""
+    if any(check.is_hard for check in stage.checks):
+        make_directory(stage.unchecked_mark(target).parent)
+        stage.unchecked_mark(target).touch()
 
 
 @contextlib.contextmanager

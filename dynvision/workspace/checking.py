@@ -5,20 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dynvision.errors import DynvisionError
 from dynvision.records import Record
-from dynvision.stages.checks import CheckResult
+from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.workspace import Workspace
 
-__all__ = ["check_targets", "run_checks"]
+__all__ = ["check_targets", "passes_hard_checks", "run_checks"]
 
 
 def run_checks(workspace: Workspace, target: Target, record: Record) -> list[CheckResult]:
-    """Run all checks of a target's stage; they share one look at the target."""
+    """Run all checks of a target's stage; they share one look at the target. A check that cannot be run fails."""
     stage = workspace.stage(target)
     inspection = stage.inspect(target, record)
-    return [check.run(inspection) for check in stage.checks]
+    return [_run(check, inspection) for check in stage.checks]
+
+
+def passes_hard_checks(workspace: Workspace, target: Target, record: Record) -> bool:
+    """Tell whether a finished target passes the checks without which nothing may be built on it."""
+    stage = workspace.stage(target)
+    inspection = stage.inspect(target, record)
+    return all(_run(check, inspection).passed for check in stage.checks if check.is_hard)
+
+
+def _run(check: Check, inspection: Inspection) -> CheckResult:
+    try:
+        return check.run(inspection)
+    except (DynvisionError, OSError, ValueError, LookupError, ArithmeticError, TypeError) as error:
+        return CheckResult(check.name, False, f"it could not be checked: {error}")
 
 
 def check_targets(targets: list[str], *, root: str, config: str) -> list[dict[str, Any]]:

@@ -17,7 +17,10 @@ from dynvision.stages.base import Stage
 from dynvision.stages.registry import open_stages
 from dynvision.targets import Target
 
-__all__ = ["Status", "Workspace"]
+__all__ = ["UNCHECKED", "Status", "Workspace"]
+
+UNCHECKED = "its checks have not passed: they failed, or the run ended before them"
+"""The reason why a target that was built does not count as up to date."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +195,11 @@ class Workspace:
             record = self.stage(target).read_record(target)
             if record is None:
                 return Status("missing", "it has not been built")
-            self.stage(target).check_files(target, record)
+            stage = self.stage(target)
+            stage.check_files(target, record)
             reason = self._why_stale(target, record, known)
+            if not reason and stage.unchecked_mark(target).exists():
+                reason = UNCHECKED
         except DamagedFileError as error:
             return Status("damaged", str(error), record.data_version if record is not None else None)
         except (DynvisionError, OSError) as error:
