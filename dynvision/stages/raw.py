@@ -21,6 +21,7 @@ from dynvision.stages.base import ReadBack, Stage, Stages
 from dynvision.stages.contact_sheets import draw_classes
 from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
 from dynvision.system.files import make_directory, read_json, replace_directory, write_json
+from dynvision.system.progress import say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ class RawStage(Stage):
         # Every image is looked at, so that nothing from the cache gets into the record.
         make_directory(self._manifest(target).parent)
         export = source.scan(str(target.partition), afresh=True)
+        for note in source.notes(str(target.partition)):
+            say(f"{target}: {note}")
         record = self._record(target, export, start)
         write_json(self._manifest(target), record.to_dict())
         return record
