@@ -210,8 +210,5 @@ def _check_overlap(one: SplitListing, another: SplitListing) -> None:
 
 def _first_missing(listed: set[int], most: int) -> list[int]:
     """Return the smallest numbers from 0 on that are not listed and below the largest one, at most `most`."""
-    largest, missing = max(listed), []
-    for index in range(min(largest, len(listed) + most) + 1):
-        if index not in listed and len(missing) < most:
-            missing.append(index)
-    return missing
+    below = range(min(max(listed), len(listed) + most) + 1)
+    return [index for index in below if index not in listed][:most]

@@ -58,7 +58,11 @@ def list_split(folder: Path) -> SplitListing:
         DataError: If the folder cannot be read, a link in it leads nowhere, two class folders are links to one, or a
             name is not UTF-8.
     """
-    classes, images, files, left_out, links = [], [], [], [], []
+    classes: list[str] = []
+    images: list[str] = []
+    files: list[str] = []
+    left_out: list[str] = []
+    links: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda e: e.name):
