@@ -10,6 +10,7 @@ from torchvision.datasets import VisionDataset
 from torchvision.datasets.folder import default_loader
 
 from dynvision.data.images.samples import list_samples
+from dynvision.data.sources.class_index import name_apart
 from dynvision.errors import MissingError
 from dynvision.paths import Paths
 from dynvision.records import Record, read_record
@@ -34,8 +35,8 @@ class GroupFolder(VisionDataset):
         samples: Path and label of each image.
         targets: The labels in the dataset's own order.
         group_targets: The labels within the group.
-        classes: The names of the group's classes.
-        class_to_idx: The index of each name in the dataset's own order.
+        classes: The names of the group's classes. Two of the same name are told apart: `crane (n02012849)`.
+        class_to_idx: The index of each name in the dataset's own order, the same in every split.
         channels: 3, or 1 for a dataset of one channel.
 
     Raises:
@@ -62,8 +63,10 @@ class GroupFolder(VisionDataset):
         self.samples = [(str(paths.root / s.source), s.label) for s in listed]
         self.targets = [s.label for s in listed]
         self.group_targets = [s.group_label for s in listed]
-        self.classes = [entry["name"] for entry in record.details["classes"]]
-        self.class_to_idx = {entry["name"]: entry["index"] for entry in record.details["classes"]}
+        # Records written before, and dataset classes, may give two classes one name.
+        names = name_apart({entry["folder"]: entry["name"] for entry in record.details["classes"]})
+        self.classes = [names[entry["folder"]] for entry in record.details["classes"]]
+        self.class_to_idx = {names[entry["folder"]]: entry["index"] for entry in record.details["classes"]}
         self.channels = int(record.details["channels"])
 
     def __len__(self) -> int:

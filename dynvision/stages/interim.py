@@ -128,7 +128,7 @@ class InterimStage(Stage):
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
         raw = inputs[upstream].details
-        chosen = self._choose_classes(target, raw["classes"])
+        chosen = self._choose_classes(target, raw)
         source = self.paths.root / raw["source"]  # An absolute source stays as it is.
         self._check_counts(source, chosen, upstream)
         folder = make_directory(self.output(target))
@@ -150,7 +150,7 @@ class InterimStage(Stage):
                 "images": sum(c["count"] for c in chosen),
                 "channels": raw["channels"],
                 "seconds": round(time.perf_counter() - start, 3),
-                "classes": [{**c, "group_index": position} for position, c in enumerate(chosen)],
+                "classes": chosen,
             },
         )
         write_json(folder / "folder.link", record.to_dict())
@@ -172,11 +172,13 @@ class InterimStage(Stage):
                     f"Make it again: dynvision make --force {upstream}"
                 )
 
-    def _choose_classes(self, target: Target, classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _choose_classes(self, target: Target, raw: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the classes of a group in its order, each with its label within the group, the same in all splits."""
         wanted = self.settings(target)["classes"]
+        by_index = {c["index"]: c for c in raw["classes"]}
         if wanted is None:
-            return classes
-        by_index = {c["index"]: c for c in classes}
+            labels = {index: label for label, index in enumerate(raw["group_order"])}
+            return [{**by_index[index], "group_index": label} for index, label in labels.items() if index in by_index]
         outside = [index for index in wanted if index not in by_index]
         if outside:
             group = SplitGroup.parse(str(target.partition)).group
@@ -184,7 +186,7 @@ class InterimStage(Stage):
                 f"{self.config.folder / 'config_data.yaml'}: data_groups.{target.key[1]}.{group}: class index "
                 f"{outside[0]} is outside '{target.key[1]}', whose classes are {min(by_index)} to {max(by_index)}"
             )
-        return [by_index[index] for index in wanted]
+        return [{**by_index[index], "group_index": label} for label, index in enumerate(wanted)]
 
     def _destinations(self, folder: Path, source: str, classes: list[str]) -> dict[str, str]:
         """Return where the link of each class leads: relative inside the root, so that it can be moved."""

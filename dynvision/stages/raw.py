@@ -23,6 +23,7 @@ from dynvision.stages.base import ReadBack, Stage, Stages
 from dynvision.stages.contact_sheets import draw_classes
 from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
 from dynvision.system.files import make_directory, replace_directory, sync_tree, write_json
+from dynvision.system.progress import say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -172,7 +173,15 @@ class RawStage(Stage):
         manifest = self._manifest(target)
         make_directory(manifest.parent)
         export = source.read(str(target.partition), self._known_images(target))
+        for note in source.notes(str(target.partition)):
+            say(f"{target}: {note}")
         return self._record(target, export, start, manifest)
+
+    def _group_order(self, target: Target, export: Export) -> list[int]:
+        source = self.source(target.key[1])
+        if isinstance(source, FoundFolders):
+            return source.group_order(str(target.partition))
+        return [c.index for c in export.classes]
 
     def _known_images(self, target: Target) -> dict[str, list[ImageRow]]:
         """Return the images of an earlier record, if it is whole and the run is not a fresh one."""
@@ -275,6 +284,7 @@ class RawStage(Stage):
                 "channels": channels,
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
+                "group_order": self._group_order(target, export),
                 "ignored": {name: list(ignored) for name, ignored in export.ignored.items()},
             },
         )

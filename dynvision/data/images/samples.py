@@ -47,13 +47,12 @@ def list_samples(folder: Path, record: Record, root: Path) -> list[Sample]:
     table = next((name for name in record.files if name.endswith(".images.parquet")), "folder.images.parquet")
     rows = read_table(record.check_files(folder).read(table), folder / table)
     samples = []
-    for group_label, entry in enumerate(record.details["classes"]):
-        class_folder = source / entry["folder"]
+    for position, entry in enumerate(record.details["classes"]):
+        class_folder, label = source / entry["folder"], entry.get("group_index", position)
         images = rows.get(entry["folder"], [])
         _compare_names(root / class_folder, [image.name for image in images], dataset)
         samples += [
-            Sample(f"{class_folder.as_posix()}/{image.name}", entry["index"], group_label, image.xxh3)
-            for image in images
+            Sample(f"{class_folder.as_posix()}/{image.name}", entry["index"], label, image.xxh3) for image in images
         ]
     return samples
 

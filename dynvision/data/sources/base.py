@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from dynvision.config import Config
 from dynvision.config.datasets import KNOWN_DATASETS
-from dynvision.errors import ConfigError
+from dynvision.data.sources.class_index import read_class_index
 from dynvision.paths import Paths
 
 __all__ = ["ExportedSource", "Images", "Source"]
@@ -70,20 +69,13 @@ class Source(ABC):
         """Read the folder and the name of each class from the dataset's index file; `None` if it has none.
 
         Raises:
-            ConfigError: If the file cannot be read.
+            ConfigError: If the file cannot be read, or an entry in it is not usable.
         """
         given = self.config.data.class_index_files.get(self.dataset)
         if given is None:
             return None
-        path = self.paths.root / Path(given).expanduser()
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return {int(index): (str(entry[0]), str(entry[1])) for index, entry in content.items()}
-        except (OSError, ValueError, LookupError, AttributeError) as error:
-            raise ConfigError(
-                f"{self.config.folder / 'config_data.yaml'}: class_index_files.{self.dataset}: cannot read {path} "
-                f"({error}). It maps each index to [folder, name]."
-            ) from error
+        where = f"{self.config.folder / 'config_data.yaml'}: class_index_files.{self.dataset}"
+        return read_class_index(self.paths.root / Path(given).expanduser(), where)
 
 
 class ExportedSource(Source):

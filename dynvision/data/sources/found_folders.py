@@ -9,12 +9,12 @@ from dynvision.config import Config
 from dynvision.data.images.image_table import Rows
 from dynvision.data.sources.base import Source
 from dynvision.data.sources.class_folders import Export, scan_class_folders
+from dynvision.data.sources.class_order import order_classes
+from dynvision.data.sources.split_folders import SPLIT_NAMES, SplitFolders
+from dynvision.errors import ConfigError, DataError
 from dynvision.paths import Paths
 
 __all__ = ["FoundFolders"]
-
-_FOLDER_NAMES = {"train": ("train",), "test": ("test", "val")}
-"""The folders that may contain a split; the first that exists is used."""
 
 
 class FoundFolders(Source):
@@ -23,6 +23,7 @@ class FoundFolders(Source):
     def __init__(self, dataset: str, config: Config, paths: Paths) -> None:
         super().__init__(dataset, config, paths)
         self._scans: dict[str, Export] = {}
+        self._splits: SplitFolders | None = None
 
     def settings(self, split: str) -> dict[str, Any]:
         """Return the channels, the folder and a digest of the images, which may change without this project.
@@ -36,20 +37,18 @@ class FoundFolders(Source):
         }
 
     def folder(self, split: str) -> Path:
-        """Return the existing folder of a split, or the one where it should be."""
-        bases = self._bases()
-        folders = (base / name for base in bases for name in _FOLDER_NAMES[split])
-        return next((folder for folder in folders if folder.is_dir()), bases[0] / split)
+        """Return the folder of a split, or the one where it should be; see `SplitFolders`."""
+        return self._split_folders().folder(split)
 
     def scan(self, split: str) -> Export:
         """Look at the class folders of a split, without opening an image; later calls return the same result.
 
         Raises:
-            DataError: If the folder has no class folders, or one has no images.
+            DataError: If the folder has no class folders, one has no images, or the layout is not understood.
             MissingError: If the folder does not exist.
         """
         if split not in self._scans:
-            self._scans[split] = scan_class_folders(self.folder(split), *self.class_order(split), self.cache(split))
+            self._scans[split] = self._scan(split)
         return self._scans[split]
 
     def read(self, split: str, known: Rows) -> Export:
@@ -59,21 +58,54 @@ class FoundFolders(Source):
             split: `train` or `test`.
             known: The images of an earlier table.
         """
-        order, cache = self.class_order(split), self.cache(split)
-        self._scans[split] = scan_class_folders(self.folder(split), *order, cache, every_image=True, known=known)
+        self._splits = None  # Look at the folders again, too.
+        self._scans[split] = self._scan(split, every_image=True, known=known)
         return self._scans[split]
 
     def scan_every_image(self, split: str) -> Export:
         """Look at every image of a split, however many there are."""
-        return scan_class_folders(self.folder(split), *self.class_order(split), self.cache(split), every_image=True)
+        return self._scan(split, every_image=True)
+
+    def notes(self, split: str) -> list[str]:
+        """Say what a person should know about the folders and the classes of a split, in sentences."""
+        order = order_classes(self.folder(split), *self.class_order(split))
+        return [*self._split_folders().notes(split), *order.notes()]
+
+    def group_order(self, split: str) -> list[int]:
+        """Return the indices of all classes in the order of their labels within the group `all`, in every split."""
+        return order_classes(self.folder(split), *self.class_order(split)).group_order(self.folder("train"))
 
     def class_order(self, split: str) -> tuple[dict[int, tuple[str, str]] | None, list[Path]]:
         """Return what gives the classes their indices: the class index, and the folders of the other splits."""
-        return self.class_index(), [self.folder(other) for other in _FOLDER_NAMES if other != split]
+        return self.class_index(), [self.folder(other) for other in SPLIT_NAMES if other != split]
 
     def cache(self, split: str) -> Path:
         """Return the file that remembers the class folders of a split."""
         return self.paths.raw(self.dataset) / f".{split}.scan.json"
+
+    def _scan(self, split: str, *, every_image: bool = False, known: Rows | None = None) -> Export:
+        self._split_folders().check(split)
+        order, cache = self.class_order(split), self.cache(split)
+        export = scan_class_folders(self.folder(split), *order, cache, every_image=every_image, known=known)
+        largest, count = export.classes[-1], self.class_count
+        if count is not None and largest.index >= count:
+            raise DataError(
+                f"{self.folder(split)}: the class '{largest.folder}' has the index {largest.index}, but "
+                f"'{self.dataset}' has {count} classes, 0 to {count - 1}"
+            )
+        return export
+
+    def _split_folders(self) -> SplitFolders:
+        if self._splits is None:
+            self._splits = SplitFolders(self._bases(), self._known_folders())
+        return self._splits
+
+    def _known_folders(self) -> list[str]:
+        """List the folders of the class index file. A file that cannot be read is reported when it is needed."""
+        try:
+            return [folder for folder, _ in (self.class_index() or {}).values()]
+        except ConfigError:
+            return []
 
     def _bases(self) -> list[Path]:
         mount = self.config.data.mounts().get(self.dataset)
