@@ -63,9 +63,9 @@ class Export:
 
 def scan_class_folders(
     folder: Path,
-    class_index: dict[int, tuple[str, str]] | None,
-    other_splits: Iterable[Path],
-    cache: Path,
+    class_index: dict[int, tuple[str, str]] | None = None,
+    other_splits: Iterable[Path] = (),
+    cache: Path | None = None,
     *,
     every_image: bool = False,
     known: Rows | None = None,
@@ -97,7 +97,8 @@ def scan_class_folders(
     rows: dict[str, list[ImageRow]] = {}
     if known is not None:
         rows, scans = read_folders(folder, scans, known)
-        remember_scans(cache, folder, scans)
+        if cache is not None:
+            remember_scans(cache, folder, scans)
     names = name_apart(dict((class_index or {}).values()))
     digest = hashlib.sha256()
     classes = []

@@ -63,7 +63,7 @@ class FolderScan:
 
 
 def scan_folders(
-    folder: Path, names: Sequence[str], cache: Path, *, every_image: bool = False
+    folder: Path, names: Sequence[str], cache: Path | None, *, every_image: bool = False
 ) -> dict[str, FolderScan]:
     """Look at class folders without opening an image.
 
@@ -81,7 +81,7 @@ def scan_folders(
     Raises:
         DataError: If an image cannot be looked at, or a name is unusable.
     """
-    remembered, is_large = _read_cache(cache, folder)
+    remembered, is_large = ({}, False) if cache is None else _read_cache(cache, folder)
 
     def scan(name: str) -> FolderScan:
         known = remembered.get(name)
