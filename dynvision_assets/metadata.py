@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from dynvision.records import Record
+from dynvision.system.escaping import escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.pictures import draw_target
@@ -63,20 +64,27 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
         metadata["subjects"] = ", ".join(details["subjects"])
     for title, png in draw_target(workspace.stage(target), target, record).items():
         encoded = base64.b64encode(png).decode()
-        metadata[title] = dg.MetadataValue.md(f"![{target}: {title}](data:image/png;base64,{encoded})")
-    return {key: _plain(value) for key, value in metadata.items()}
+        metadata[title] = dg.MetadataValue.md(
+            f"![{escape_markdown(f'{target}: {title}')}](data:image/png;base64,{encoded})"
+        )
+    return {show_text(key): _plain(value) for key, value in metadata.items()}
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     """Turn rows into a table. The type of a column is that of its first value that is not `None`."""
-    records = [dg.TableRecord({key: _plain(value) for key, value in row.items()}) for row in rows]
+    records = [dg.TableRecord({show_text(key): _plain(value) for key, value in row.items()}) for row in rows]
     first = {key: next((row[key] for row in rows if row[key] is not None), None) for key in rows[0]}
-    columns = [dg.TableColumn(key, _column_type(value)) for key, value in first.items()]
+    columns = [dg.TableColumn(show_text(key), _column_type(value)) for key, value in first.items()]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
 def _plain(value: Any) -> Any:
-    """Round a number to seven digits, the precision of float32; leave any other value as it is."""
+    """Round a number to seven digits, the precision of float32, and show a text on one line.
+
+    Dagster shows texts as they are, so there is no Markdown to escape in them.
+    """
+    if isinstance(value, str):
+        return show_text(value)
     return float(f"{value:.7g}") if isinstance(value, float) and math.isfinite(value) else value
 
 

@@ -19,6 +19,7 @@ from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
+from dynvision.system.escaping import code_span
 from dynvision.system.file_digests import digest_files
 from dynvision.system.files import make_directory, replace_directory, sync_tree, temporary_sibling, write_json
 from dynvision.system.source_code import digest_source
@@ -86,7 +87,7 @@ class ModelsStage(Stage):
         settings: dict[str, Any] = {
             "class": model.class_path,
             "args": model.args,
-            "source": digest_source(model.class_path),
+            "source": digest_source(model.class_path, model.args),
             "training": training.model_dump(mode="json", exclude={"datasets"}) if training is not None else None,
             "statistics": statistics.model_dump(mode="json") if statistics else None,
             "resolution": data.data_resolution[dataset],
@@ -105,7 +106,7 @@ class ModelsStage(Stage):
     def describe(self, key: tuple[str, ...]) -> str:
         size = self.config.data.data_resolution[key[2]]
         return (
-            f"The network `{self.config.models[key[1]].class_path}` trained on {key[2]}: "
+            f"The network {code_span(self.config.models[key[1]].class_path)} trained on {key[2]}: "
             "`init.safetensors` and `trained.safetensors`, float32, with the configuration in their headers. Takes a "
             f"frame `[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
         )

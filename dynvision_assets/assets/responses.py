@@ -13,6 +13,7 @@ import dagster as dg
 from dynvision.errors import DataError
 from dynvision.experiments.details import ResponseDetails
 from dynvision.records import Record
+from dynvision.system.escaping import escape_markdown
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.stage_asset import build_arguments, open_workspace
@@ -81,7 +82,11 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
     # The UI ignores a check that is older than the newest materialization: report its result again.
     context.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
-            asset_key=key, check_name=COMPLETE, passed=True, description=sentence, metadata=_as_metadata(numbers)
+            asset_key=key,
+            check_name=COMPLETE,
+            passed=True,
+            description=escape_markdown(sentence),
+            metadata=_as_metadata(numbers),
         )
     )
     versions = {record.data_version for record in records}
@@ -141,7 +146,9 @@ def _as_metadata(numbers: dict[str, int]) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def _check(key: dg.AssetKey, name: str, passed: bool, sentence: str, numbers: dict[str, Any]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(asset_key=key, check_name=name, passed=passed, description=sentence, metadata=numbers)
+    return dg.AssetCheckResult(
+        asset_key=key, check_name=name, passed=passed, description=escape_markdown(sentence), metadata=numbers
+    )
 
 
 def _report(

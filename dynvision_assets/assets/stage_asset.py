@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from dynvision.records import Record
+from dynvision.system.escaping import escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import config_dep
@@ -124,6 +125,6 @@ def report_check(key: tuple[str, ...], result: dict[str, Any], hard: set[str]) -
         check_name=result["name"],
         passed=result["passed"],
         severity=dg.AssetCheckSeverity.ERROR if is_hard else dg.AssetCheckSeverity.WARN,
-        description=result["sentence"],
-        metadata={**result["numbers"], "offenders": "\n".join(result["offenders"][:20]) or "none"},
+        description=escape_markdown(result["sentence"]),  # Dagster reads it as Markdown
+        metadata={**result["numbers"], "offenders": "\n".join(map(show_text, result["offenders"][:20])) or "none"},
     )

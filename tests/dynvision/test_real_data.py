@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import tarfile
@@ -13,6 +14,7 @@ import torch
 
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.data.group_folder import GroupFolder
+from dynvision.data.sources.cifar import Cifar100
 from dynvision.data.sources.mnist import Mnist
 from dynvision.errors import DataError
 from dynvision.paths import Paths
@@ -94,6 +96,36 @@ def test_links_lead_to_the_ten_invertebrates(cifar):
 def test_archive_is_kept_and_is_the_real_one(cifar, real_data):
     root, _ = cifar
     assert md5(root / "data" / "raw" / "cifar100" / "archive" / ARCHIVE) == md5(real_data / ARCHIVE)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_real_archive_is_read_as_torchvision_reads_it(real_data, tmp_path, split):
+    from torchvision.datasets import CIFAR100
+
+    (tmp_path / ARCHIVE).symlink_to(real_data / ARCHIVE)
+    with tarfile.open(real_data / ARCHIVE) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    unchecked = {"train_list": [["train", None]], "test_list": [["test", None]], "meta": {**CIFAR100.meta, "md5": None}}
+    reader = type("UncheckedCIFAR100", (CIFAR100,), unchecked)
+    expected = reader(str(tmp_path / "unpacked"), train=split == "train")
+    opened = Cifar100.read_split(split, [tmp_path / ARCHIVE])
+    assert opened.images.dtype == expected.data.dtype
+    assert np.array_equal(opened.images, expected.data)
+    assert opened.labels.tolist() == expected.targets
+    assert opened.classes == expected.classes
+
+
+@pytest.mark.parametrize(("split", "prefix"), [("train", "train"), ("test", "t10k")])
+def test_real_digits_are_read_as_torchvision_reads_them(real_data, tmp_path, split, prefix):
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    paths = [tmp_path / name for name in MNIST_FILES[split]]
+    for path in paths:
+        path.symlink_to(real_data / "mnist-raw" / path.name)
+        (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    opened = Mnist.read_split(split, paths)
+    assert np.array_equal(opened.images, read_image_file(str(tmp_path / f"{prefix}-images-idx3-ubyte")).numpy())
+    assert np.array_equal(opened.labels, read_label_file(str(tmp_path / f"{prefix}-labels-idx1-ubyte")).numpy())
 
 
 def test_torchvisions_own_checksum_refuses_the_cut_archive(real_data, tmp_path, small_config):

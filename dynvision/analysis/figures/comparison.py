@@ -16,6 +16,7 @@ from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.stimuli.presentation import Presentation
+from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["SUBJECT", "compare_subjects", "draw_comparison"]
 
@@ -76,7 +77,7 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
         else:
             layer = OUTPUT if panel == "accuracy" else panel.removeprefix("layer/")
             draw_tuned(axes, result, layer, "accuracy" if layer == OUTPUT else result.analysis.main, colors)
-            axes.set_title("accuracy" if layer == OUTPUT else layer)
+            axes.set_title("accuracy" if layer == OUTPUT else escape_mathtext(layer))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     draw_level_legend(figure, SUBJECT, colors, result.has_times_in_ms)

@@ -14,6 +14,7 @@ from dynvision.analysis.figures.style import GREY, label_parameter
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import Curve
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
+from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["choose_layer", "draw_marks", "draw_tuned", "draw_unity", "label_number", "set_levels"]
 
@@ -86,7 +87,9 @@ def draw_marks(
                 x = position + 0.5 * ((number + 0.5) / len(levels) - 0.5)
                 interval = np.nan_to_num([[value - low], [high - value]])
                 axes.errorbar(x, value, interval, fmt="o", color=colors[level if group else layer])
-    axes.set_xticks(range(len(fitted)), fitted, rotation=30 if len(fitted) > 4 else 0)
+    axes.set_xticks(
+        range(len(fitted)), [escape_mathtext(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0
+    )
     axes.set_xlim(-0.6, len(fitted) - 0.4)
     axes.set_ylim(0, None)
     axes.set_title(f"{curve.mark_label} of each layer")
@@ -110,7 +113,7 @@ def set_levels(axes: Any, result: ExperimentAnalysis) -> dict[Any, float]:
     levels = list(dict.fromkeys(result.tuning[result.along]))
     axes.set_xlabel(label_parameter(result.along, result.has_times_in_ms))
     if not pd.api.types.is_numeric_dtype(result.tuning[result.along]):
-        axes.set_xticks(range(len(levels)), [str(v) for v in levels], rotation=30 if len(levels) > 3 else 0)
+        axes.set_xticks(range(len(levels)), [escape_mathtext(v) for v in levels], rotation=30 if len(levels) > 3 else 0)
         return {level: float(position) for position, level in enumerate(levels)}
     if len(levels) == 1:
         axes.set_xticks(levels)

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dynvision.stimuli.names import canonical_argument
+from dynvision.system.escaping import escape_mathtext
 from dynvision.system.files import write_bytes
 
 __all__ = [
@@ -126,16 +127,16 @@ def color_layers(layers: Sequence[str]) -> dict[str, Any]:
 def label_parameter(parameter: str, times_in_ms: bool) -> str:
     """Return the label of an axis along a parameter: its name, and for a duration the unit."""
     full = canonical_argument(parameter)
-    title = _TITLES.get(full, parameter.replace("_", " "))
+    title = _TITLES.get(full, escape_mathtext(parameter.replace("_", " ")))
     return f"{title} ({'ms' if times_in_ms else 'steps'})" if full.endswith("_duration") else title
 
 
 def tag_level(parameter: str, level: Any, times_in_ms: bool) -> str:
     """Return a level with its parameter for a title, such as `duration 20 steps`."""
     if isinstance(level, str):
-        return level.replace("_", " ")
+        return escape_mathtext(level.replace("_", " "))
     if not canonical_argument(parameter).endswith("_duration"):
-        return f"{parameter} {level}"
+        return escape_mathtext(f"{parameter} {level}")
     return f"{parameter} {level} " + ("ms" if times_in_ms else "step" if level == 1 else "steps")
 
 

@@ -18,6 +18,7 @@ from dynvision.analysis.figures.time_courses import (
 from dynvision.analysis.figures.tuning import draw_tuning
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
+from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
 
@@ -57,9 +58,9 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
         conditions = result.tuning[result.tuning[result.across] == last]
         suffix = f", {tag_level(result.across, last, result.has_times_in_ms)}"
     left = draw_course_panel((grid[0, 0], grid[1, 0]), result, conditions, layer, colors)
-    left.set(title=f"{layer}{suffix}", ylabel="mean response")
+    left.set(title=f"{escape_mathtext(layer)}{suffix}", ylabel="mean response")
     draw_tuned(middle, result, layer, result.analysis.main, second or GREY)
-    middle.set_title(layer)
+    middle.set_title(escape_mathtext(layer))
     draw_tuned(right, result, OUTPUT, "accuracy", second or GREY)
     right.set_title("accuracy")
     if second is None:
@@ -84,15 +85,18 @@ def draw_heat_map(result: ExperimentAnalysis) -> Figure:
     layer, main = choose_layer(result), result.analysis.main
     levels = list(dict.fromkeys(result.tuning[result.across]))
     figure = Figure(figsize=(WIDTH, max(2.6, 1.2 + 0.42 * len(levels))), layout="constrained")
-    panels = [("accuracy", "accuracy", (0.0, 1.0)), (f"{main}/{layer}", f"{layer}: {label_number(main, result)}", None)]
+    panels = [
+        ("accuracy", "accuracy", (0.0, 1.0)),
+        (f"{main}/{layer}", f"{escape_mathtext(layer)}: {label_number(main, result)}", None),
+    ]
     for axes, (column, title, limits) in zip(figure.subplots(1, 2), panels, strict=True):
         grid = result.tuning.pivot(index=result.across, columns=result.along, values=column)
         grid = grid.loc[levels, list(dict.fromkeys(result.tuning[result.along]))]
         low, high = limits or (None, None)
         image = axes.imshow(grid, cmap="cividis", vmin=low, vmax=high, aspect="auto", origin="lower")
         _write_values(axes, grid.to_numpy(np.float64), image)
-        axes.set_xticks(range(grid.shape[1]), [str(v) for v in grid.columns])
-        axes.set_yticks(range(grid.shape[0]), [str(v) for v in grid.index])
+        axes.set_xticks(range(grid.shape[1]), [escape_mathtext(v) for v in grid.columns])
+        axes.set_yticks(range(grid.shape[0]), [escape_mathtext(v) for v in grid.index])
         axes.set_xlabel(label_parameter(result.along, result.has_times_in_ms))
         axes.set_ylabel(label_parameter(result.across, result.has_times_in_ms))
         axes.set_title(title)

@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from dynvision.system.escaping import escape_mathtext
+
 __all__ = [
     "draw_condition",
     "draw_contact_sheet",
     "draw_kernels",
     "draw_training",
 ]
+
+_LONGEST = 60
+"""The most characters of a name; a longer one would leave no room for what is drawn."""
 
 
 def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) -> Figure:
@@ -31,8 +36,8 @@ def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[Any]]], title: str) ->
             axes.set_axis_off()
         for axes, image in zip(axes_row, images, strict=False):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes_row[0].set_title(name, fontsize=7, loc="left", pad=2)
-    figure.suptitle(title, fontsize=9)
+        axes_row[0].set_title(escape_mathtext(name, _LONGEST), fontsize=7, loc="left", pad=2)
+    figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure
 
 
@@ -45,7 +50,7 @@ def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: s
     left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
     right.plot(epochs, val_accuracy, "o-", color="tab:blue", markersize=3)
     right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.02))
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure
 
 
@@ -67,7 +72,7 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
         axes.imshow(image, cmap="gray", interpolation="nearest")
     for axes in figure.axes:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure
 
 
@@ -78,10 +83,10 @@ def draw_condition(mean_response: dict[str, Sequence[float]], accuracy: Sequence
     margins = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
     for name, values in mean_response.items():
-        left.plot(np.asarray(values) / max(np.abs(values).max(), 1e-12), label=name, lw=1.4)
+        left.plot(np.asarray(values) / max(np.abs(values).max(), 1e-12), label=escape_mathtext(name, _LONGEST), lw=1.4)
     left.set(xlabel="time step", ylabel="mean response / its maximum")
     left.legend(fontsize=7, frameon=False)
     right.plot(accuracy, color="tab:blue", lw=1.4)
     right.set(xlabel="time step", ylabel="accuracy", ylim=(0, 1.02))
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure

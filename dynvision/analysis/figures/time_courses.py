@@ -18,6 +18,7 @@ from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
+from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["draw_course_panel", "draw_level_legend", "draw_time_courses", "strip_height"]
 
@@ -104,7 +105,7 @@ def draw_level_legend(
         columns: How many names a row has.
     """
     named = pick_levels(list(colors))
-    handles = [Line2D([], [], color=colors[level], lw=2.5, label=str(level)) for level in named]
+    handles = [Line2D([], [], color=colors[level], lw=2.5, label=escape_mathtext(level)) for level in named]
     figure.legend(
         handles=handles,
         loc=location,
@@ -129,7 +130,7 @@ def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figur
         cells = (grid[2 * row, column], grid[2 * row + 1, column])
         is_bottom = position + columns >= len(names)
         axes = draw_course_panel(cells, result, result.tuning, name, colors, is_bottom)
-        axes.set_title("accuracy" if name == OUTPUT else name)
+        axes.set_title("accuracy" if name == OUTPUT else escape_mathtext(name))
         if position % columns == 0:
             axes.set_ylabel("accuracy" if name == OUTPUT else "mean response")
     return figure
@@ -152,7 +153,7 @@ def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, An
                 axes.set_title(tag_level(across, level, result.has_times_in_ms))
             if first is None:
                 first = axes
-                axes.set_ylabel("accuracy" if name == OUTPUT else f"{name}\nmean response")
+                axes.set_ylabel("accuracy" if name == OUTPUT else f"{escape_mathtext(name)}\nmean response")
             else:
                 axes.tick_params(labelleft=False)
     return figure

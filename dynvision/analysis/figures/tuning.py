@@ -21,6 +21,7 @@ from dynvision.analysis.figures.style import GREY, WIDTH, color_layers, color_le
 from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
+from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["draw_tuning"]
 
@@ -51,7 +52,7 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
     if second is not None and result.across is not None:
         draw_level_legend(figure, result.across, second, result.has_times_in_ms)
     elif result.analysis.shared:
-        handles = [Line2D([], [], color=colors[n], marker="o", lw=1.5, label=n) for n in result.layers]
+        handles = [Line2D([], [], color=colors[n], marker="o", lw=1.5, label=escape_mathtext(n)) for n in result.layers]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), columnspacing=1.2)
     return figure
 
@@ -85,7 +86,7 @@ def _draw_panel(
         axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
     else:
         draw_tuned(axes, result, name, result.analysis.main, second or colors[name])
-        axes.set_title(name, color="black" if second else colors[name], fontweight="bold")
+        axes.set_title(escape_mathtext(name), color="black" if second else colors[name], fontweight="bold")
 
 
 def _draw_shared(
@@ -103,7 +104,7 @@ def _draw_shared(
         for level, part in result.tuning.groupby(result.across, sort=False):
             x = [positions[v] for v in part[result.along]]
             axes.plot(x, part[f"{column}/{layer}"], "o-", color=second[level], lw=1.2)
-        axes.set_title(f"{name} of {layer}")
+        axes.set_title(f"{name} of {escape_mathtext(layer)}")
     else:
         positions = set_levels(axes, result)
         x = [positions[v] for v in result.tuning[result.along]]

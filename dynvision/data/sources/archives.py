@@ -1,8 +1,7 @@
-"""Datasets that are downloaded as archives; torchvision knows their addresses and formats."""
+"""Datasets that are downloaded as archives; torchvision knows their addresses and checksums."""
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import tempfile
 from abc import abstractmethod
@@ -17,7 +16,9 @@ import numpy.typing as npt
 from dynvision.config.data import DataSource
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.downloading import ArchiveFile, fetch_files
+from dynvision.data.sources.unpacking import Limits, unpack_archive
 from dynvision.errors import DataError
+from dynvision.system.escaping import show_text
 
 __all__ = ["ArchiveSource", "ImageSplit"]
 
@@ -48,9 +49,11 @@ class ArchiveSource(ExportedSource):
 
     Attributes:
         name: The name of the dataset.
+        limits: What one of its archives may hold at most.
     """
 
     name: ClassVar[str]
+    limits: ClassVar[Limits] = Limits()
 
     @classmethod
     @abstractmethod
@@ -67,7 +70,12 @@ class ArchiveSource(ExportedSource):
     @classmethod
     @abstractmethod
     def read(cls, split: str, folder: Path) -> ImageSplit:
-        """Read a split from a folder of unpacked archives."""
+        """Read a split from a folder of unpacked archives.
+
+        Raises:
+            DataError: If a file is not what the format says; the message begins with the name of the file.
+            OSError: If a file does not exist or cannot be read.
+        """
 
     @classmethod
     def is_needed(cls, archive: Path, split: str) -> bool:
@@ -95,21 +103,24 @@ class ArchiveSource(ExportedSource):
         The caller holds the lock of the split: what a killed process unpacked for it is removed.
 
         Raises:
-            DataError: If an archive cannot be unpacked, or does not contain the files of the dataset.
+            DataError: If an archive cannot be unpacked, or does not contain the files of the dataset. Nothing that
+                was unpacked is left then, as otherwise.
         """
         base, prefix = archives[0].parent, f".unpacked-{split}-"
         for leftover in base.glob(f"{prefix}*"):
-            shutil.rmtree(leftover)
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
         with tempfile.TemporaryDirectory(prefix=prefix, dir=base) as scratch:
             for archive in archives:
                 if cls.is_needed(archive, split):
-                    _unpack(archive, scratch)
+                    _unpack(archive, Path(scratch), cls.limits)
             try:
                 return cls.read(split, Path(scratch))
-            except (RuntimeError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
-                names = ", ".join(str(archive) for archive in archives)
+            except (OSError, ValueError, MemoryError) as error:
+                names = ", ".join(str(archive) for archive in archives if cls.is_needed(archive, split))
                 raise DataError(
-                    f"{names}: the archive has the right checksum but not the files of {cls.name} ({error}). "
+                    f"{names}: the archive has the right checksum but not the files of {cls.name} "
+                    f"({_describe(error, Path(scratch))}). "
                     f"If the checksum is your own, correct data_sources.{cls.name} in config_data.yaml; "
                     "otherwise download the file again."
                 ) from error
@@ -128,13 +139,19 @@ class ArchiveSource(ExportedSource):
         return self.config.data.data_sources.get(self.dataset, DataSource())
 
 
-def _unpack(archive: Path, folder: str) -> None:
-    from torchvision.datasets.utils import extract_archive
+def _describe(error: Exception, scratch: Path) -> str:
+    """Say what is wrong without the name of the temporary folder."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"there is no '{Path(error.filename).relative_to(scratch)}' in it"
+    return show_text(error) or type(error).__name__
 
+
+def _unpack(archive: Path, folder: Path, limits: Limits) -> None:
     try:
-        extract_archive(str(archive), folder)
-    except Exception as error:
+        unpack_archive(archive, folder, limits)
+    except Exception as error:  # the modules that read archives raise what they come across in damaged ones
+        reason = str(error) if isinstance(error, DataError) else show_text(error, 200) or type(error).__name__
         raise DataError(
-            f"{archive} has the right checksum but cannot be unpacked ({error}). "
+            f"{archive} has the right checksum but cannot be unpacked ({reason}). "
             "If the checksum is your own (data_sources), correct it; otherwise download the file again."
         ) from error

@@ -24,12 +24,12 @@ class ImportedClass(ExportedSource):
     """The class that `data_sources.<dataset>.class` names."""
 
     def settings(self, split: str) -> dict[str, Any]:
-        """Return the class, its arguments, a digest of its source file, and the channels."""
+        """Return the class, its arguments, a digest of its source files, and the channels."""
         given = self._given
         return {
             "class": given.class_path,
             "args": given.args,
-            "source": digest_source(str(given.class_path)),
+            "source": digest_source(str(given.class_path), given.args),
             "channels": self.channels,
         }
 

@@ -1,18 +1,26 @@
-"""Downloading the archives of a dataset and comparing their checksums, with torchvision's own code."""
+"""Downloading the archives of a dataset, up to a limit, and comparing their checksums."""
 
 from __future__ import annotations
 
 import http.client
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.errors import DataError, MissingError
 from dynvision.system.files import make_directory, output_lock, remove_leftovers, replace_file, temporary_sibling
+from dynvision.system.progress import progress_bar
 
 __all__ = ["ArchiveFile", "fetch_files"]
 
 _DOWNLOAD_TIMEOUT = 6 * 3600.0
 """Seconds to wait for another process that downloads the same archive."""
+
+_SILENCE = 60.0
+"""Seconds without a byte after which a server is given up."""
+
+_LARGEST = 1 << 30
+"""The most bytes that are downloaded; the largest archive of these datasets has 170 MB."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def _download(dataset: str, file: ArchiveFile, path: Path) -> None:
 
 
 def _download_from_any(dataset: str, file: ArchiveFile, path: Path) -> None:
-    from torchvision.datasets.utils import calculate_md5, download_url
+    from torchvision.datasets.utils import calculate_md5
 
     temporary = temporary_sibling(path)
     reasons = []
@@ -91,7 +99,7 @@ def _download_from_any(dataset: str, file: ArchiveFile, path: Path) -> None:
     try:
         for url in file.urls:
             try:
-                download_url(url, str(temporary.parent), temporary.name)
+                _download_url(url, temporary, file.name)
             except (OSError, ValueError, http.client.HTTPException) as error:
                 reasons.append(f"{url}: {error}")
                 continue
@@ -107,6 +115,27 @@ def _download_from_any(dataset: str, file: ArchiveFile, path: Path) -> None:
         f"{file.name} of {dataset} does not exist and could not be downloaded ({'; '.join(reasons)}). "
         f"Put it at {path} (MD5 {file.md5}), or give a mirror: data_sources.{dataset} in config_data.yaml."
     )
+
+
+def _download_url(url: str, path: Path, name: str) -> None:
+    """Write what an address gives to a file.
+
+    Raises:
+        DataError: If it gives more than an archive can have.
+        OSError: If the server does not answer or the file cannot be written.
+        http.client.HTTPException: If the answer is not HTTP.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "dynvision"})
+    with (
+        urllib.request.urlopen(request, timeout=_SILENCE) as response,
+        path.open("wb") as file,
+        progress_bar(getattr(response, "length", None), name, "byte") as bar,  # a file on a disk says no length
+    ):
+        while chunk := response.read(1 << 20):
+            bar.update(len(chunk))
+            file.write(chunk)
+            if file.tell() > _LARGEST:
+                raise DataError(f"it gives more than {_LARGEST:,} bytes, the most that an archive may have")
 
 
 def _wrong_checksum(where: object, actual: str, expected: str, dataset: str) -> str:

@@ -9,9 +9,13 @@ import numpy as np
 from dynvision.config.data import DataSource
 from dynvision.data.sources.archives import ArchiveSource, ImageSplit
 from dynvision.data.sources.downloading import ArchiveFile
+from dynvision.data.sources.idx_files import read_idx
 from dynvision.errors import DataError
 
 __all__ = ["Mnist"]
+
+_SIZE = 28
+"""Width and height of an image in pixels."""
 
 _NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -46,8 +50,15 @@ class Mnist(ArchiveSource):
     @classmethod
     def read(cls, split: str, folder: Path) -> ImageSplit:
         """Read the images and labels of a split from the unpacked files."""
-        from torchvision.datasets.mnist import read_image_file, read_label_file
-
-        images, labels = (str(folder / name) for name in _NAMES[split])
-        pixels, digits = read_image_file(images).numpy(), read_label_file(labels).numpy()
+        images, labels = (folder / name for name in _NAMES[split])
+        pixels, digits = read_idx(images, 3), read_idx(labels, 1)
+        if pixels.shape[1:] != (_SIZE, _SIZE):
+            raise DataError(
+                f"{images.name}: its images are {pixels.shape[1]} × {pixels.shape[2]}, not {_SIZE} × {_SIZE}"
+            )
+        if len(pixels) != len(digits) or not len(pixels):
+            raise DataError(f"{images.name} has {len(pixels)} images, and {labels.name} {len(digits)} labels")
+        if digits.max() > 9:
+            number = int(digits.argmax())
+            raise DataError(f"{labels.name}: the label of image {number} is {digits[number]}; labels are 0 to 9")
         return ImageSplit(pixels, digits.astype(np.int64), [str(digit) for digit in range(10)])

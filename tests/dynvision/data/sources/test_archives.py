@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dynvision.config.data import DataSource
+from dynvision.data.sources import downloading
 from dynvision.data.sources.cifar import Cifar10, Cifar100
 from dynvision.data.sources.mnist import Mnist
 from dynvision.errors import DataError, MissingError
@@ -107,6 +108,23 @@ def test_download_with_a_wrong_checksum_is_an_error_and_leaves_nothing(mirror, a
     message = str(caught.value)
     assert f"{address}/{NAME} has the wrong checksum: MD5 {written['md5']}, expected {WRONG}" in message
     assert "data_sources.cifar100 in config_data.yaml" in message
+    assert list(archive_folder.iterdir()) == []
+
+
+def test_a_file_on_a_disk_is_an_address_too(mirror, archive_folder):
+    folder, written, _ = mirror
+    source = DataSource(url=(folder / NAME).as_uri(), md5=written["md5"])
+    assert Cifar100.fetch(archive_folder, source) == [archive_folder / NAME]
+
+
+def test_a_download_that_does_not_end_is_given_up_and_leaves_nothing(mirror, archive_folder, monkeypatch):
+    folder, written, _ = mirror
+    monkeypatch.setattr(downloading, "_LARGEST", 1000)
+    with (
+        serve_folder(folder) as address,
+        pytest.raises(MissingError, match=r"it gives more than 1,000 bytes, the most"),
+    ):
+        Cifar100.fetch(archive_folder, DataSource(url=f"{address}/{NAME}", md5=written["md5"]))
     assert list(archive_folder.iterdir()) == []
 
 
