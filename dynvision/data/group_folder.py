@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torchvision.datasets import VisionDataset
-from torchvision.datasets.folder import default_loader
 
+from dynvision.data.images.reading import decode_image, read_bytes
 from dynvision.data.images.samples import list_samples
-from dynvision.errors import MissingError
+from dynvision.errors import DataError, MissingError
 from dynvision.paths import Paths
 from dynvision.records import Record
 from dynvision.system.files import read_json
@@ -21,7 +22,8 @@ __all__ = ["GroupFolder"]
 class GroupFolder(VisionDataset):
     """The images of a class group; an item is (image, label).
 
-    Labels are class indices in the dataset's own order.
+    An image has the pixels that a `.beton` file and a network get, at its own size: see `decode_image`. Labels are
+    class indices in the dataset's own order.
 
     Args:
         folder: `data/interim/<dataset>/<split>_<group>`.
@@ -37,9 +39,11 @@ class GroupFolder(VisionDataset):
         classes: The names of the group's classes.
         class_to_idx: The index of each name in the dataset's own order.
         channels: 3, or 1 for a dataset of one channel.
+        bit_depth: The bits of images that have more than 8; `None` if the configuration does not say.
 
     Raises:
         MissingError: If the folder has not been made; the message names the command.
+        DataError: If an image cannot be read, or it is not certain what its numbers mean; names the file.
     """
 
     def __init__(
@@ -63,14 +67,18 @@ class GroupFolder(VisionDataset):
         self.classes = [entry["name"] for entry in record.details["classes"]]
         self.class_to_idx = {entry["name"]: entry["index"] for entry in record.details["classes"]}
         self.channels = int(record.details["channels"])
+        self.bit_depth: int | None = record.details.get("bit_depth")
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         path, label = self.samples[index]
-        image: Any = default_loader(path)
-        image = image.convert("L") if self.channels == 1 else image
+        try:
+            pixels = decode_image(read_bytes(path), self.channels, self.bit_depth)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
+        image: Any = Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels)
         if self.transform is not None:
             image = self.transform(image)
         return image, label if self.target_transform is None else self.target_transform(label)

@@ -108,7 +108,7 @@ class InterimStage(Stage):
         return ReadBack("", sentence)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        return {"contact_sheet": draw_classes(self.output(target), record.details["classes"], str(target))}
+        return {"contact_sheet": draw_classes(self.output(target), record, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         return None  # Links take no space of their own.
@@ -133,6 +133,7 @@ class InterimStage(Stage):
                 "source": raw["source"],
                 "images": sum(c["count"] for c in chosen),
                 "channels": raw["channels"],
+                **({"bit_depth": raw["bit_depth"]} if "bit_depth" in raw else {}),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [{**c, "group_index": position} for position, c in enumerate(chosen)],
             },

@@ -82,6 +82,7 @@ def _describe(file: BetonFile, temporary: Path) -> dict[str, Any]:
         "channels": file.channels,
         "write_mode": file.mode,
         "jpeg_quality": file.jpeg_quality,
+        "bit_depth": file.bit_depth,
     }
 
 

@@ -24,12 +24,21 @@ class FoundFolders(Source):
         self._scans: dict[str, Export] = {}
 
     def settings(self, split: str) -> dict[str, Any]:
-        """Return the channels, the folder and a digest of the files, which may change without this project."""
+        """Return the channels, the folder and a digest of the files, which may change without this project.
+
+        The bit depth is part of them if the configuration states it.
+        """
         return {
             "channels": self.channels,
             "source": self.paths.relative(self.folder(split)),
             "files": self.scan(split).digest,
+            **self.details,
         }
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The bit depth, if the configuration states it."""
+        return {} if self.bit_depth is None else {"bit_depth": self.bit_depth}
 
     def folder(self, split: str) -> Path:
         """Return the existing folder of a split, or the one where it should be."""
