@@ -53,7 +53,8 @@ def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
 def unmade_images(workspace: Workspace) -> Iterator[tuple[Target, str]]:
     """Yield the splits of the user's own datasets whose images are new or have changed.
 
-    Datasets that this project writes itself are left out, because nobody else changes their files.
+    Datasets that this project writes itself are left out, because nobody else changes their files; those that a class
+    of the user's gives count by the files that it reads.
 
     Args:
         workspace: The workspace.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -40,6 +41,29 @@ ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z
 """The import path of a class or function, written `module:Name`."""
 
 
+def _check_pattern(value: object) -> str:
+    parts = value.split("/") if isinstance(value, str) else [".."]
+    if not any(parts) or ".." in parts or not parts[0]:
+        raise ValueError(
+            f"{value!r} is no path or glob below the folder of the dataset, as in 'images.npz' or '**/*.mat'"
+        )
+    return str(value)
+
+
+InputPattern = Annotated[str, BeforeValidator(_check_pattern)]
+"""A path or glob below the folder of a dataset."""
+
+
+def _check_split_args(split_args: Mapping[Any, dict[str, Any]], args: dict[str, Any]) -> None:
+    train, test = split_args.get("train"), split_args.get("test")
+    if train is None or test is None or train == test:
+        raise ValueError(
+            "'split_args' gives the arguments of both splits, which differ: {train: {split: train}, test: {split: val}}"
+        )
+    if twice := sorted({*train, *test} & set(args)):
+        raise ValueError(f"'{twice[0]}' is both in 'args' and in 'split_args'; keep it in one of them")
+
+
 class Section(BaseModel):
     """A part of the configuration. Unknown keys are errors, and values cannot be changed."""
 
@@ -50,11 +74,15 @@ class DataSource(Section):
     """Where the images of a dataset come from, if not from its usual place.
 
     Either an archive: its address and checksum, which replace those of torchvision, also for the files inside.
-    Or a dataset class by import path, with further arguments for it; see `dynvision.data.sources.class_path`.
+    Or a dataset class by import path, with further arguments for it (`args`), the arguments that choose a split if
+    `split` or `train` does not (`split_args`), and the files that it reads, as paths or globs below its folder
+    (`inputs`; all files of the folder by default); see `dynvision.data.sources.class_path`.
     """
 
     class_path: ImportPath | None = Field(None, alias="class")
     args: dict[str, Any] = Field(default_factory=dict)
+    split_args: dict[Literal["train", "test"], dict[str, Any]] | None = None
+    inputs: list[InputPattern] | None = None
     url: str | None = None
     md5: Checksum | None = None
     files: dict[str, Checksum] = Field(default_factory=dict)
@@ -65,6 +93,11 @@ class DataSource(Section):
             raise ValueError("a source is either a 'class' or an archive ('url', 'md5', 'files'), not both")
         if self.args and self.class_path is None:
             raise ValueError("'args' are the arguments of a 'class', and there is none")
+        if self.class_path is None and (self.split_args is not None or self.inputs is not None):
+            given = "split_args" if self.split_args is not None else "inputs"
+            raise ValueError(f"'{given}' is about a 'class', and there is none")
+        if self.split_args is not None:
+            _check_split_args(self.split_args, self.args)
         if self.url is not None and self.md5 is None and not self.files:
             raise ValueError("a source of your own needs its checksum: add 'md5' (or 'files' if it is several files)")
         return self
@@ -73,13 +106,15 @@ class DataSource(Section):
 class Statistics(Section):
     """Mean and standard deviation of each channel, for images in [0, 1]."""
 
-    mean: list[float] = Field(min_length=1, max_length=4)
-    std: list[float] = Field(min_length=1, max_length=4)
+    mean: list[float] = Field(min_length=1)
+    std: list[float] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _is_usable(self) -> Statistics:
         if len(self.mean) != len(self.std):
             raise ValueError(f"{len(self.mean)} means but {len(self.std)} standard deviations")
+        if len(self.mean) not in (1, 3):
+            raise ValueError(f"{len(self.mean)} means; images have 1 channel (grey) or 3 (RGB)")
         if any(s <= 0 for s in self.std):
             raise ValueError("a standard deviation must be positive")
         return self
@@ -123,6 +158,9 @@ class DataConfig(Section):
     png_compress_level: int = Field(6, ge=0, le=9, description="of exported images; 0 is fast and large")
     data_resolution: dict[Name, Annotated[int, Field(ge=4, le=4096)]]
     data_statistics: dict[Name, Statistics] = Field(default_factory=dict)
+    bit_depth: dict[Name, Annotated[int, Field(ge=8, le=16)]] = Field(
+        default_factory=dict, description="of a dataset's images that are kept in more than 8 bits, as 12 of a camera"
+    )
     data_groups: dict[Name, dict[Name, list[Annotated[int, Field(ge=0)]]]] = Field(default_factory=dict)
     data_sources: dict[Name, DataSource] = Field(default_factory=dict)
     mounted_datasets: list[Name] | dict[Name, str] = Field(default_factory=list)

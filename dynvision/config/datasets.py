@@ -53,8 +53,8 @@ def check_datasets(data: DataConfig, file: Path) -> None:
         file: Its path, for the message.
 
     Raises:
-        ConfigError: A source does not fit its dataset, the statistics have another number of channels, or a group
-            is empty, repeats a class index or has one outside its dataset.
+        ConfigError: A bit depth is given for images of 8 bits, a source does not fit its dataset, the statistics have
+            another number of channels, or a group is empty, repeats a class index or has one outside its dataset.
     """
     for dataset, source in data.data_sources.items():
         _check_source(f"{file}: data_sources.{dataset}", data, dataset, source)
@@ -65,6 +65,9 @@ def check_datasets(data: DataConfig, file: Path) -> None:
                 f"{file}: data_statistics.{dataset}: {len(statistics.mean)} means for images of "
                 f"{known.channels} channels"
             )
+    for dataset in data.bit_depth:
+        if dataset in KNOWN_DATASETS and dataset not in data.mounts():
+            raise ConfigError(f"{file}: bit_depth.{dataset}: the images of '{dataset}' have 8 bits; leave it out")
     for dataset, groups in data.data_groups.items():
         for group, classes in groups.items():
             where = f"{file}: data_groups.{dataset}.{group}"

@@ -152,7 +152,7 @@ class Config(Section):
 
     def _check_data(self) -> None:
         where = self.folder / "config_data.yaml"
-        for key in ("data_statistics", "data_groups", "data_sources", "class_index_files", "write_mode"):
+        for key in ("data_statistics", "bit_depth", "data_groups", "data_sources", "class_index_files", "write_mode"):
             for dataset in getattr(self.data, key):
                 _check("dataset", dataset, self.datasets, f"{where}: {key}")
         for dataset in self.data.mounts():

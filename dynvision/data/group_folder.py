@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torchvision.datasets import VisionDataset
-from torchvision.datasets.folder import default_loader
 
+from dynvision.data.images.reading import decode_image, read_bytes
 from dynvision.data.images.samples import list_samples
 from dynvision.data.sources.class_index import name_apart
-from dynvision.errors import MissingError
+from dynvision.errors import DamagedFileError, DataError, MissingError
 from dynvision.paths import Paths
 from dynvision.records import Record, read_record
 
@@ -21,7 +22,8 @@ __all__ = ["GroupFolder"]
 class GroupFolder(VisionDataset):
     """The images of a class group; an item is (image, label).
 
-    Labels are class indices in the dataset's own order.
+    An image has the pixels that a `.beton` file and a network get, at its own size: see `decode_image`. Labels are
+    class indices in the dataset's own order.
 
     Args:
         folder: `data/interim/<dataset>/<split>_<group>`.
@@ -38,9 +40,11 @@ class GroupFolder(VisionDataset):
         classes: The names of the group's classes. Two of the same name are told apart: `crane (n02012849)`.
         class_to_idx: The index of each name in the dataset's own order, the same in every split.
         channels: 3, or 1 for a dataset of one channel.
+        bit_depth: The bits of images that have more than 8; `None` if the configuration does not say.
 
     Raises:
         MissingError: If the folder has not been made; the message names the command.
+        DataError: If an image cannot be read, or it is not certain what its numbers mean; names the file.
     """
 
     def __init__(
@@ -68,14 +72,20 @@ class GroupFolder(VisionDataset):
         self.classes = [names[entry["folder"]] for entry in record.details["classes"]]
         self.class_to_idx = {names[entry["folder"]]: entry["index"] for entry in record.details["classes"]}
         self.channels = int(record.details["channels"])
+        self.bit_depth: int | None = record.details.get("bit_depth")
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         path, label = self.samples[index]
-        image: Any = default_loader(path)
-        image = image.convert("L") if self.channels == 1 else image
+        try:
+            pixels = decode_image(read_bytes(path, self._digests[index]), self.channels, self.bit_depth)
+        except DamagedFileError:
+            raise
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
+        image: Any = Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels)
         if self.transform is not None:
             image = self.transform(image)
         return image, label if self.target_transform is None else self.target_transform(label)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
+from dynvision.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,31 +20,35 @@ WIDTH = 96
 """Pixels of an image on the sheet."""
 
 
-def draw_classes(folder: Path, classes: Sequence[dict[str, Any]], title: str) -> Figure:
-    """Draw the first images of the first classes.
+def draw_classes(folder: Path, record: Record, title: str) -> Figure:
+    """Draw the first images of the first classes, with the pixels that a network is shown.
 
     Args:
         folder: The folder of the class folders.
-        classes: The classes of a record: `index`, `name` and `folder` of each.
+        record: Says the classes, and how the images are read.
         title: What the sheet shows.
     """
     from dynvision.analysis.figures.targets import draw_contact_sheet
 
     rows = [
-        (f"{entry['index']}  {entry['name']}", _read_images(folder / entry["folder"]))
-        for entry in classes[:CLASSES_SHOWN]
+        (f"{entry['index']}  {entry['name']}", _read_images(folder / entry["folder"], record.details))
+        for entry in record.details["classes"][:CLASSES_SHOWN]
     ]
     return draw_contact_sheet(rows, title)
 
 
-def _read_images(folder: Path) -> list[Any]:
+def _read_images(folder: Path, details: dict[str, Any]) -> list[Any]:
     import numpy as np
     from PIL import Image
+
+    from dynvision.data.images.reading import decode_image, read_bytes
 
     images = []
     for name in list_images(folder)[:IMAGES_SHOWN]:
         # The checks report an image that cannot be read; here it only leaves a gap.
-        with contextlib.suppress(OSError, ValueError), Image.open(folder / name) as image:
+        with contextlib.suppress(OSError, ValueError):
+            pixels = decode_image(read_bytes(folder / name), details["channels"], details.get("bit_depth"))
+            image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
             image.thumbnail((WIDTH, WIDTH))
             images.append(np.asarray(image.convert("RGB")))
     return images

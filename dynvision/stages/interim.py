@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
-from dynvision.data.images.image_table import read_image_bytes, table_name, write_table
+from dynvision.data.images.image_table import table_name, write_table
+from dynvision.data.images.reading import read_bytes
 from dynvision.data.images.samples import list_samples
 from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.keys import SplitGroup
@@ -114,12 +115,12 @@ class InterimStage(Stage):
     def read_back(self, target: Target, record: Record) -> ReadBack:
         folder = self.output(target)
         for sample in list_samples(folder, record, self.paths.root):
-            read_image_bytes(self.paths.root / sample.source, sample.xxh3)
+            read_bytes(self.paths.root / sample.source, sample.xxh3)
         sentence = f"{len(record.details['classes'])} links lead to {record.details['images']} images"
         return ReadBack("", sentence)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        return {"contact_sheet": draw_classes(self.output(target), record.details["classes"], str(target))}
+        return {"contact_sheet": draw_classes(self.output(target), record, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         return None  # Links take no space of their own.
@@ -149,6 +150,7 @@ class InterimStage(Stage):
                 "source": raw["source"],
                 "images": sum(c["count"] for c in chosen),
                 "channels": raw["channels"],
+                **({"bit_depth": raw["bit_depth"]} if "bit_depth" in raw else {}),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": chosen,
             },

@@ -164,7 +164,7 @@ class ProcessedStage(Stage):
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
         folder = self.stages.of(InterimStage).output(self.upstream(target)[0])
-        return {"contact_sheet": draw_classes(folder, record.details["classes"], str(target))}
+        return {"contact_sheet": draw_classes(folder, record, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         return self._sum_files(target, record)
@@ -215,6 +215,7 @@ class ProcessedStage(Stage):
                 "parts": written,
                 "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
                 "channels": link.details["channels"],
+                **({"bit_depth": link.details["bit_depth"]} if "bit_depth" in link.details else {}),
                 "resolution": self.config.data.data_resolution[target.key[1]],
             },
         )

@@ -68,19 +68,22 @@ class RawStage(Stage):
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:
         if not self.is_exported(target.key[1]) and list(changed) == ["files"]:
             return f"images or classes in {self.output(target)} changed, or their sizes or times did"
+        if list(changed) == ["inputs"]:
+            return f"the files that the dataset's class reads changed: {self.source(target.key[1]).inputs}"
         return super().explain_change(target, changed)
 
     def watched_files(self, target: Target) -> str | None:
-        if self.is_exported(target.key[1]) or not self.output(target).is_dir():
+        if not self.output(target).is_dir():
             return None
-        return str(self.settings(target)["files"])
+        files = self.settings(target).get("inputs" if self.is_exported(target.key[1]) else "files")
+        return None if files is None else str(files)
 
     def describe(self, key: tuple[str, ...]) -> str:
         return (
             f"Images of {key[1]} as 8-bit files in one folder a class: "
             f"`data/raw/{key[1]}/<split>/<class>/<n>.png`. A folder's name is "
             "the class index in the dataset's own order."
-        )
+        ) + (f" Watched for changes: {inputs}." if (inputs := self.source(key[1]).inputs) else "")
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         return [Target(key, self.parse(key, options["split"]))] if options else super().select(key)
@@ -131,7 +134,7 @@ class RawStage(Stage):
         return RawInspection(self, target, record)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        return {"contact_sheet": draw_classes(self.output(target), record.details["classes"], str(target))}
+        return {"contact_sheet": draw_classes(self.output(target), record, str(target))}
 
     def output(self, target: Target) -> Path:
         return self.source_folder(target.key[1], str(target.partition))
@@ -282,6 +285,7 @@ class RawStage(Stage):
                 "images": count,
                 "bytes": export.n_bytes,
                 "channels": channels,
+                **self.source(target.key[1]).details,
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
                 "group_order": self._group_order(target, export),

@@ -61,7 +61,8 @@ class RawInspection(Inspection):
             for name in names[:: max(1, len(names) // each)][:each]:
                 count += 1
                 try:
-                    image = read_image(self.folder / entry["folder"] / name, details["channels"], size) / 255.0
+                    path = self.folder / entry["folder"] / name
+                    image = read_image(path, details["channels"], size, details.get("bit_depth")) / 255.0
                 except (OSError, ValueError) as error:
                     bad.append(f"{entry['folder']}/{name}: {error}")
                     continue
@@ -117,6 +118,12 @@ def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult
         why = "there are none in data_statistics" if given is None else "they are those of the training images"
         return CheckResult(name, True, f"not compared: {why}")
     sample = inspection.sample
+    if len(given.mean) != len(sample.mean):
+        sentence = (
+            f"the images have {len(sample.mean)} channel(s), but data_statistics has {len(given.mean)} means; give a "
+            "mean and a std for each channel, and make the images again if the number was changed"
+        )
+        return CheckResult(name, False, sentence, {"channels": len(sample.mean), "means": len(given.mean)}, [sentence])
     numbers: dict[str, float] = {}
     wrong = []
     for statistic, stated, actual in (("mean", given.mean, sample.mean), ("std", given.std, sample.std)):

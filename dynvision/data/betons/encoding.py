@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
 
 from dynvision.data.betons.layout import JPEG, RAW
-from dynvision.data.images.reading import decode_image, read_image
+from dynvision.data.images.reading import decode_image, is_turned, read_bytes, read_image
 
 __all__ = ["Picture", "digest_content", "read_picture"]
 
@@ -42,17 +41,20 @@ def read_picture(path: str, position: int, job: dict[str, Any]) -> Picture:
     Args:
         path: The image.
         position: Its position in the file; in the mode `proportion`, every other image becomes a JPEG.
-        job: `write_mode`, `channels`, `resolution` and `jpeg_quality`.
+        job: `write_mode`, `channels`, `resolution` and `jpeg_quality`; `bit_depth` where the configuration states it;
+            `xxh3`, the digest of each image or `None`.
 
     Raises:
         OSError: If it cannot be read, or is no image.
-        ValueError: If it cannot be encoded.
+        DamagedFileError: If it is not the image that was recorded.
+        ValueError: If it cannot be encoded, or it is not certain what its numbers mean.
     """
-    mode, quality = job["write_mode"], job["jpeg_quality"]
+    mode, quality, depth = job["write_mode"], job["jpeg_quality"], job.get("bit_depth")
+    xxh3 = job["xxh3"][position]
     if mode == "bytes":
-        content, size = _pass_through(path, quality)
+        content, size = _pass_through(path, quality, depth, xxh3)
         return Picture(content, JPEG, size, digest_content(content))
-    pixels = read_image(path, job["channels"], job["resolution"])
+    pixels = read_image(path, job["channels"], job["resolution"], depth, xxh3)
     content, kept_as = pixels.reshape(-1), RAW
     if mode != "raw" and not (mode == "proportion" and position % 2):
         encoded = _encode(pixels, quality)
@@ -66,11 +68,14 @@ def digest_content(content: Any) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
-def _pass_through(path: str, quality: int) -> tuple[Any, tuple[int, int]]:
-    """Return the bytes of a JPEG as they are; encode other formats as JPEG, at their own size."""
-    content = np.fromfile(path, dtype=np.uint8)
-    pixels = decode_image(content, 3)  # so that damage is found here, and not only when the file is read
-    is_jpeg = content[:2].tobytes() == b"\xff\xd8" and not _is_cmyk(content)
+def _pass_through(path: str, quality: int, bit_depth: int | None, xxh3: int | None) -> tuple[Any, tuple[int, int]]:
+    """Return the bytes of a JPEG as they are; encode other formats as JPEG, at their own size.
+
+    FFCV does not look at the EXIF orientation, so a JPEG that is not stored upright is encoded again.
+    """
+    content = read_bytes(path, xxh3)
+    pixels = decode_image(content, 3, bit_depth)  # so that damage is found here, and not only when the file is read
+    is_jpeg = content[:2].tobytes() == b"\xff\xd8" and not _is_cmyk(content) and not is_turned(content)
     return content if is_jpeg else _encode(pixels, quality), pixels.shape[:2]
 
 

@@ -19,7 +19,7 @@ RAW_UP_TO = 64
 
 WRITE_MODES = ("raw", "jpg", "smart", "proportion", "bytes")
 """How pixels can be stored: as they are; as JPEG; as JPEG if that is much smaller; every other image as JPEG; or the
-source's own JPEG bytes, unchanged and at their own size."""
+source's own JPEG bytes, unchanged and at their own size (encoded again if their EXIF orientation turns them)."""
 
 LEAST_SHARE = {"raw": 1.0, "proportion": 0.5, "jpg": 0.02, "smart": 0.02, "bytes": 0.0}
 """The least space that an image takes, as a share of its raw pixels. A disk with less is refused before writing."""
@@ -43,6 +43,7 @@ class BetonFile:
         record: What the file was made of, kept in the sidecar.
         write_mode: One of `WRITE_MODES`; `None` chooses by size. Images of one channel are always raw.
         jpeg_quality: The quality of images that are encoded as JPEG, 1 to 100.
+        bit_depth: The bits of images that have more than 8; `None` if the configuration does not say.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class BetonFile:
     record: dict[str, Any]
     write_mode: str | None = None
     jpeg_quality: int = 95
+    bit_depth: int | None = None
 
     @property
     def mode(self) -> str:

@@ -78,10 +78,12 @@ def _describe(file: BetonFile, temporary: Path) -> dict[str, Any]:
         # Not with pathlib: there may be a million samples.
         "paths": [os.path.join(file.base, s.source) for s in file.samples],  # noqa: PTH118
         "labels": [s.label for s in file.samples],
+        "xxh3": [s.xxh3 for s in file.samples],
         "resolution": file.resolution,
         "channels": file.channels,
         "write_mode": file.mode,
         "jpeg_quality": file.jpeg_quality,
+        "bit_depth": file.bit_depth,
     }
 
 

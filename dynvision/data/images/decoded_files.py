@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from dynvision.data.images.normalization import Normalization, normalize_pixels
 from dynvision.data.images.reading import read_image
 from dynvision.data.images.samples import Sample
+from dynvision.errors import DamagedFileError, DataError
 
 __all__ = ["DecodedFiles"]
 
@@ -26,19 +27,32 @@ class DecodedFiles(Dataset[Any]):
         channels: 3 or 1.
         resolution: Width and height in pixels.
         normalize: Mean and standard deviation of each channel; `None` leaves images in [0, 1].
+        bit_depth: The bits of images that have more than 8.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], root: Path, channels: int, resolution: int, normalize: Normalization | None
+        self,
+        samples: Sequence[Sample],
+        root: Path,
+        channels: int,
+        resolution: int,
+        normalize: Normalization | None,
+        bit_depth: int | None = None,
     ) -> None:
         self.samples, self.root, self.channels, self.resolution = samples, root, channels, resolution
-        self.normalize = normalize
+        self.normalize, self.bit_depth = normalize, bit_depth
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         sample = self.samples[index]
-        pixels = np.array(read_image(self.root / sample.source, self.channels, self.resolution))
+        path = self.root / sample.source
+        try:
+            pixels = np.array(read_image(path, self.channels, self.resolution, self.bit_depth, sample.xxh3))
+        except DamagedFileError:
+            raise
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
         return normalize_pixels(planes, self.normalize)[0], sample.group_label

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
-from dynvision.errors import DamagedFileError, DataError
+from dynvision.errors import DataError
 from dynvision.system.file_digests import FileDigest, digest_bytes
 from dynvision.system.files import write_bytes
 
@@ -18,7 +18,6 @@ __all__ = [
     "Rows",
     "digest_image",
     "digest_rows",
-    "read_image_bytes",
     "read_table",
     "table_name",
     "write_table",
@@ -56,28 +55,6 @@ def digest_image(content: Any) -> int:
 def digest_rows(rows: Sequence[ImageRow]) -> str:
     """Digest the names and contents of a class folder's images."""
     return digest_bytes(";".join(f"{row.name},{row.n_bytes},{row.xxh3:016x}" for row in rows).encode())
-
-
-def read_image_bytes(path: str | Path, xxh3: int | None = None) -> bytes:
-    """Read an image file, and compare what was read with its digest.
-
-    Args:
-        path: The file.
-        xxh3: Its digest; `None` compares nothing.
-
-    Raises:
-        OSError: If it cannot be read.
-        DamagedFileError: If it is not the image that was recorded.
-    """
-    # Without a buffer this takes half the time, which matters for small images.
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        content = file.read()
-    if xxh3 is not None and digest_image(content) != xxh3:
-        raise DamagedFileError(
-            f"{path} is not the image that was recorded: it was changed, damaged or swapped. Put it back, or build "
-            "what is made from it again: dynvision status names what is out of date, dynvision make builds it."
-        )
-    return content
 
 
 def write_table(path: Path, rows: Rows, **columns: Sequence[int]) -> FileDigest:

@@ -57,6 +57,21 @@ class Source(ABC):
         statistics = self.config.data.data_statistics.get(self.dataset)
         return 1 if statistics is not None and len(statistics.mean) == 1 else 3
 
+    @property
+    def bit_depth(self) -> int | None:
+        """The bits of images that have more than 8; `None` if the configuration does not say."""
+        return self.config.data.bit_depth.get(self.dataset)
+
+    @property
+    def inputs(self) -> str:
+        """What a dataset's class reads and this project watches, for people; empty for other sources."""
+        return ""
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Further facts for the record of the images, which do not enter its version."""
+        return {}
+
     @abstractmethod
     def settings(self, split: str) -> dict[str, Any]:
         """Return what the images of a split depend on, as JSON-ready values; another value makes them stale."""

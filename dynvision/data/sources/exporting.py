@@ -120,7 +120,8 @@ def export_images(
         workers: Threads that write; by default one for each core.
 
     Raises:
-        DataError: If the source gives another number of images, or the folder contains other ones.
+        DataError: If the source gives another number of images, some with one channel and some with three, or the
+            folder contains other ones.
         OSError: If a file cannot be written. The files already written stay for the next attempt.
     """
     width = len(str(len(names) - 1))
@@ -128,7 +129,7 @@ def export_images(
     resumes = any(class_folder.exists() for class_folder in folders)
     for class_folder in folders:
         class_folder.mkdir(exist_ok=True)
-    tally = _Tally([0] * len(names), hashlib.sha256(), [[] for _ in names])
+    tally = _Tally(description, [0] * len(names), hashlib.sha256(), [[] for _ in names])
     counted = _count(((number, index, image) for number, (index, image) in enumerate(images)), tally)
     write = partial(_write_chunk, folders=folders, compress_level=compress_level, resumes=resumes)
     with progress_bar(total, description) as bar:
@@ -148,6 +149,7 @@ def export_images(
 class _Tally:
     """Counts and a digest in the order of the source, whatever order the files are written in."""
 
+    description: str
     counts: list[int]
     digest: Any
     rows: list[list[ImageRow]]
@@ -166,6 +168,11 @@ def _count(images: Iterable[Numbered], tally: _Tally) -> Iterator[Numbered]:
         tally.digest.update(f"{index},{image.shape};".encode())
         tally.digest.update(image.tobytes())
         tally.counts[index] += 1
+        if tally.shape is not None and len(tally.shape) != image.ndim:
+            raise DataError(
+                f"{tally.description}: image {number} has the shape {list(image.shape)}, and those before it "
+                f"{tally.shape}; all images of a dataset are grey [H, W], or all have three colours [H, W, 3]"
+            )
         tally.shape = list(image.shape)
         yield number, index, image
 

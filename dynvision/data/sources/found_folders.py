@@ -28,13 +28,20 @@ class FoundFolders(Source):
     def settings(self, split: str) -> dict[str, Any]:
         """Return the channels, the folder and a digest of the images, which may change without this project.
 
-        The digest is empty while some have other sizes or times than when they were read.
+        The digest is empty while some have other sizes or times than when they were read. The bit depth is part
+        of the settings if the configuration states it.
         """
         return {
             "channels": self.channels,
             "source": self.paths.relative(self.folder(split)),
             "files": self.scan(split).digest,
+            **self.details,
         }
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The bit depth, if the configuration states it."""
+        return {} if self.bit_depth is None else {"bit_depth": self.bit_depth}
 
     def folder(self, split: str) -> Path:
         """Return the folder of a split, or the one where it should be; see `SplitFolders`."""

@@ -101,6 +101,7 @@ class BetonStore(WrittenStore):
                 record={},
                 write_mode=mode,
                 jpeg_quality=data.jpeg_quality,
+                bit_depth=data.bit_depth.get(dataset),
             )
             for part, samples in parts.items()
         ]

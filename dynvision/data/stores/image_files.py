@@ -70,7 +70,14 @@ class FileImages(StoredImages):
         samples = self._list(part)
         if not samples:
             raise DataError(f"{self.record.target}: nothing is left for '{part}'; no class has two images. Add images.")
-        images = DecodedFiles(samples, self.root, self.channels, self.resolution, self.normalization(opening))
+        images = DecodedFiles(
+            samples,
+            self.root,
+            self.channels,
+            self.resolution,
+            self.normalization(opening),
+            self.record.details.get("bit_depth"),
+        )
         return opening.show(images, opening.workers or 0)
 
     @cached_property

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from dynvision.config import load_config
+from dynvision.data.images.converting import as_pixels
 from dynvision.data.sources.class_path import open_own_dataset
 from dynvision.errors import ConfigError, DataError
 from dynvision.workspace import Workspace
@@ -145,7 +146,5 @@ def test_class_and_archive_together_are_refused(small_config):
 
 
 def test_pictures_of_one_channel_stay_one_channel():
-    from dynvision.data.sources.class_path import _as_pixels
-
-    assert _as_pixels(Image.new("L", (4, 3), 7), "here").shape == (3, 4)
-    assert _as_pixels(np.zeros((3, 4, 1), dtype=np.uint8), "here").shape == (3, 4)
+    assert as_pixels(Image.new("L", (4, 3), 7), "here").shape == (3, 4)
+    assert as_pixels(np.zeros((3, 4, 1), dtype=np.uint8), "here").shape == (3, 4)
