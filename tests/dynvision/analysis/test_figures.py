@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.text import Text
 from PIL import Image
 
 from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
@@ -74,6 +75,17 @@ def test_figures_name_their_axes_and_nothing_lies_over_another_or_outside(experi
         for legend in legends_of(figure):
             box = legend.get_window_extent()
             assert not any(box.overlaps(axes.bbox) for axes in drawn), name
+
+
+def test_names_of_layers_and_levels_are_never_read_as_formulas(tmp_path):
+    show = Presentation.duration(24, 10, 2)
+    conditions = [({"temporal": name}, show, 1.0, 0.5) for name in ("$frac{", "$x^2$", "<b>")]
+    result = analyse_experiment(simulate(tmp_path, conditions, ("$frac{", "$y$", "a|b")), Readout())
+    drawn = set()
+    for figure in draw_figures(result).values():
+        figure.draw_without_rendering()
+        drawn |= {text.get_text() for text in figure.findobj(Text)}
+    assert {"\\$frac{", "\\$y\\$", "\\$x^2\\$", "<b>", "a|b"} <= drawn
 
 
 def test_a_figure_is_the_same_bytes_each_time_and_1600_pixels_wide(experiments, tmp_path):
