@@ -158,6 +158,9 @@ class DataConfig(Section):
     png_compress_level: int = Field(6, ge=0, le=9, description="of exported images; 0 is fast and large")
     data_resolution: dict[Name, Annotated[int, Field(ge=4, le=4096)]]
     data_statistics: dict[Name, Statistics] = Field(default_factory=dict)
+    max_shared_images: dict[Name, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="the share of a split's images that another split may hold; 0.01 by default"
+    )
     bit_depth: dict[Name, Annotated[int, Field(ge=8, le=16)]] = Field(
         default_factory=dict, description="of a dataset's images that are kept in more than 8 bits, as 12 of a camera"
     )

@@ -11,7 +11,7 @@ from torchvision.datasets import VisionDataset
 
 from dynvision.data.images.reading import decode_image, read_bytes
 from dynvision.data.images.samples import list_samples
-from dynvision.data.sources.class_index import name_apart
+from dynvision.data.sources.folders.class_index import name_apart
 from dynvision.errors import DamagedFileError, DataError, MissingError
 from dynvision.paths import Paths
 from dynvision.records import Record, read_record

@@ -147,6 +147,7 @@ class ModelsStage(Stage):
         from dynvision.models.loading import rebuild_network
 
         target, record = self.require_one(targets)
+        self.check_files(target, record)
         return rebuild_network(record, self.output(target) / "trained.safetensors")
 
     def read_back(self, target: Target, record: Record) -> ReadBack:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from dynvision.config import Config
 from dynvision.data.images.image_table import ImageRow, read_table, table_name, write_table
 from dynvision.data.sources.base import ExportedSource
-from dynvision.data.sources.class_folders import Export
 from dynvision.data.sources.exporting import export_images, find_foreign_files, open_export
-from dynvision.data.sources.folder_scan import compare_folders, remember_scans, scan_folders
+from dynvision.data.sources.folders.class_folders import Export
+from dynvision.data.sources.folders.folder_scan import compare_folders, remember_scans, scan_folders
 from dynvision.data.sources.found_folders import FoundFolders
 from dynvision.data.sources.registry import find_source
 from dynvision.errors import DamagedFileError, DataError, DynvisionError

@@ -7,21 +7,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dynvision.data.images.files import list_images
+from dynvision.data.images.image_table import ImageRow
 from dynvision.data.images.reading import decode_image, read_image
+from dynvision.data.images.shared import SharedImages, find_shared_images
 from dynvision.errors import DamagedFileError
 from dynvision.records import Record
-from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
+from dynvision.stages.checks import Check, CheckResult, Inspected, Inspection, count_images_again
 from dynvision.system.machine import usable_cores
+from dynvision.targets import Target
 
 __all__ = ["RAW_CHECKS", "RawInspection", "digest_export"]
 
 STATISTICS_WITHIN = 0.02
 """How far a mean or standard deviation may be from data_statistics, for images in [0, 1]."""
+
+SHARED_IMAGES = 0.01
+"""The share of a split's images that another split may hold, unless the configuration says otherwise."""
 
 _SAMPLE = 1000
 """How many images a check looks at."""
@@ -44,8 +50,38 @@ class ImageSample:
     bad: list[str]
 
 
+class RawInspected(Inspected, Protocol):
+    """What these checks need of the stage."""
+
+    def partitions(self, key: tuple[str, ...]) -> list[str | None]:
+        """Return the splits of a dataset."""
+        ...
+
+    def read_record(self, target: Target) -> Record | None:
+        """Return the record of a split; `None` if it has not been built."""
+        ...
+
+    def read_images(self, target: Target, record: Record) -> dict[str, list[ImageRow]]:
+        """Read the table of a split's images by class folder."""
+        ...
+
+
 class RawInspection(Inspection):
     """A look at the images of a split; the sample of images is decoded once for all checks that need it."""
+
+    stage: RawInspected
+
+    @cached_property
+    def shared(self) -> dict[str, SharedImages]:
+        """The images that this split shares with each other split that has been built."""
+        own = self.stage.read_images(self.target, self.record)
+        found: dict[str, SharedImages] = {}
+        for split in self.stage.partitions(self.target.key):
+            other = Target(self.target.key, split)
+            record = None if other == self.target else _read_if_whole(self.stage, other)
+            if record is not None:
+                found[str(split)] = find_shared_images(own, self.stage.read_images(other, record))
+        return found
 
     @cached_property
     def sample(self) -> ImageSample:
@@ -138,13 +174,47 @@ def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult
     return CheckResult(name, not wrong, sentence, numbers, wrong)
 
 
+def splits_hold_different_images(inspection: RawInspection) -> CheckResult:
+    """No other split holds the same images, or more of them than 1 % or than max_shared_images allows."""
+    dataset = inspection.target.key[1]
+    allowed = inspection.stage.config.data.max_shared_images.get(dataset, SHARED_IMAGES)
+    wrong: list[str] = []
+    for split, shared in inspection.shared.items():
+        is_same = len(shared.pairs) == shared.n_images == shared.n_others
+        if is_same or shared.share > allowed:
+            what = "are the same images as" if is_same else "are images of"
+            wrong.append(
+                f"{len(shared.pairs)} of {shared.n_images} images of {inspection.target.partition} {what} {split} "
+                f"({shared.share:.1%}, allowed {allowed:.1%})"
+            )
+    sentence = "; ".join(wrong) or f"compared with {', '.join(inspection.shared) or 'no other split, as none is built'}"
+    advice = f". Remove them from one split, or allow more: max_shared_images.{dataset} in config_data.yaml"
+    return CheckResult("splits_hold_different_images", not wrong, sentence + (advice if wrong else ""), {}, wrong)
+
+
+def no_image_is_in_two_splits(inspection: RawInspection) -> CheckResult:
+    """No image of this split is in another split, too; images are compared byte for byte."""
+    pairs = [f"{split}: {pair}" for split, shared in inspection.shared.items() for pair in shared.pairs]
+    sentence = f"{len(pairs)} images are in another split, too"
+    return CheckResult("no_image_is_in_two_splits", not pairs, sentence, {"shared": len(pairs)}, pairs)
+
+
 RAW_CHECKS = (
     Check(class_counts_match_the_manifest, is_hard=True),
+    Check(splits_hold_different_images, is_hard=True),
+    Check(no_image_is_in_two_splits, is_hard=False),
     Check(classes_are_balanced, is_hard=False),
     Check(every_file_is_an_image, is_hard=False),
     Check(a_sample_of_images_can_be_decoded, is_hard=False),
     Check(statistics_are_those_of_the_images, is_hard=False),
 )
+
+
+def _read_if_whole(stage: RawInspected, target: Target) -> Record | None:
+    try:
+        return stage.read_record(target)
+    except DamagedFileError:
+        return None
 
 
 def digest_export(folder: Path, record: Record) -> tuple[str, int]:

@@ -118,6 +118,7 @@ class SummaryStage(Stage):
 
     def load(self, targets: Sequence[Target], table: str | None = None, **options: Any) -> pd.DataFrame:
         target, record = self.require_one(targets)
+        self.check_files(target, record)
         names = self.tables(target)
         name = table or names[0]
         if name not in names:

@@ -136,7 +136,7 @@ OUTPUTS = {
     "label": Output(
         "responses/contrast/rcnn_gratings:0.1",
         f"{RESPONSES}/contrast=0.1.zarr/label/c/0",
-        f"{RESPONSES}/contrast=0.1.zarr/group_label/c/0",
+        f"{RESPONSES}/contrast=0.1.zarr/sample/c/0",
         "summary/contrast/rcnn_gratings",
     ),
     "class": Output(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dynvision.config import Config
 from dynvision.config.datasets import KNOWN_DATASETS
-from dynvision.data.sources.class_index import read_class_index
+from dynvision.data.sources.folders.class_index import read_class_index
 from dynvision.paths import Paths
 
 __all__ = ["ExportedSource", "Images", "Source"]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from dynvision.data.images.files import list_images
 from dynvision.data.images.image_table import ImageRow, digest_image
-from dynvision.data.sources.class_folders import ClassFolder, Export
+from dynvision.data.sources.folders.class_folders import ClassFolder, Export
 from dynvision.errors import DataError
 from dynvision.system.files import digest_json, make_directory, read_json, write_json
 from dynvision.system.machine import usable_cores

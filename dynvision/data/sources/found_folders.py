@@ -8,9 +8,9 @@ from typing import Any
 from dynvision.config import Config
 from dynvision.data.images.image_table import Rows
 from dynvision.data.sources.base import Source
-from dynvision.data.sources.class_folders import Export, scan_class_folders
-from dynvision.data.sources.class_order import order_classes
-from dynvision.data.sources.split_folders import SPLIT_NAMES, SplitFolders
+from dynvision.data.sources.folders.class_folders import Export, scan_class_folders
+from dynvision.data.sources.folders.class_order import order_classes
+from dynvision.data.sources.folders.split_folders import SPLIT_NAMES, SplitFolders
 from dynvision.errors import ConfigError, DataError
 from dynvision.paths import Paths
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dynvision.data.images.files import list_images
-from dynvision.data.sources.class_folders import scan_class_folders
+from dynvision.data.sources.folders.class_folders import scan_class_folders
 from dynvision.errors import DataError, MissingError
 
 

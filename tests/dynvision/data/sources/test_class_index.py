@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.data.sources.class_index import name_apart, read_class_index
+from dynvision.data.sources.folders.class_index import name_apart, read_class_index
 from dynvision.errors import ConfigError
 
 PAIR = '["n01", "ant"]'

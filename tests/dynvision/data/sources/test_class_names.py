@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.data.sources.class_names import find_alike, is_system_folder, join_names, quote_pair, read_name
+from dynvision.data.sources.folders.class_names import find_alike, is_system_folder, join_names, quote_pair, read_name
 
 ALIKE = [
     ("cat", "Cat"),

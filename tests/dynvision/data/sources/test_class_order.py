@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.data.sources.class_folders import scan_class_folders
-from dynvision.data.sources.class_order import ClassOrder, order_classes
+from dynvision.data.sources.folders.class_folders import scan_class_folders
+from dynvision.data.sources.folders.class_order import ClassOrder, order_classes
 from dynvision.errors import DataError, MissingError
 
 

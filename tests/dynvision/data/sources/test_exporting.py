@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dynvision.data.sources import exporting
-from dynvision.data.sources.class_folders import Export
 from dynvision.data.sources.exporting import export_images, interrupted_export, open_export
+from dynvision.data.sources.folders.class_folders import Export
 from dynvision.errors import DataError
 
 NAMES = ["ant", "bee", "cat"]

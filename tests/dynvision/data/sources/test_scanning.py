@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dynvision.data.sources import class_folders
-from dynvision.data.sources.class_folders import scan_class_folders
+from dynvision.data.sources.folders.class_folders import scan_class_folders
 from dynvision.errors import DataError
 from dynvision.stages.raw import RawStage
 from dynvision.targets import Target

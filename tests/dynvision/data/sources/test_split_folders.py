@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.data.sources.split_folders import SplitFolders
+from dynvision.data.sources.folders.split_folders import SplitFolders
 from dynvision.errors import DataError, DynvisionError, MissingError
 
 

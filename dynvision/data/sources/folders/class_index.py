@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dynvision.data.sources.class_names import join_names
+from dynvision.data.sources.folders.class_names import join_names
 from dynvision.errors import ConfigError
 
 __all__ = ["LARGEST_INDEX", "name_apart", "read_class_index"]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.data.images.image_table import ImageRow, Rows
-from dynvision.data.sources.class_index import name_apart
-from dynvision.data.sources.class_names import join_names
-from dynvision.data.sources.class_order import order_classes
-from dynvision.data.sources.folder_scan import read_folders, remember_scans, scan_folders
-from dynvision.data.sources.split_listing import explain_empty_classes
+from dynvision.data.sources.folders.class_index import name_apart
+from dynvision.data.sources.folders.class_names import join_names
+from dynvision.data.sources.folders.class_order import order_classes
+from dynvision.data.sources.folders.folder_scan import read_folders, remember_scans, scan_folders
+from dynvision.data.sources.folders.split_listing import explain_empty_classes
 from dynvision.errors import DataError
 
 __all__ = ["ClassFolder", "Export", "scan_class_folders"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.data.images.files import is_image_file
-from dynvision.data.sources.class_names import is_system_folder, join_names, read_name
+from dynvision.data.sources.folders.class_names import is_system_folder, join_names, read_name
 from dynvision.errors import DataError, MissingError
 
 __all__ = ["SplitListing", "explain_empty_classes", "list_split", "list_split_with_classes"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from dynvision.data.sources.class_index import LARGEST_INDEX
-from dynvision.data.sources.class_names import find_alike, is_number, join_names, quote_pair, read_name
-from dynvision.data.sources.split_listing import SplitListing, flat_error, list_split, list_split_with_classes
+from dynvision.data.sources.folders.class_index import LARGEST_INDEX
+from dynvision.data.sources.folders.class_names import find_alike, is_number, join_names, quote_pair, read_name
+from dynvision.data.sources.folders.split_listing import SplitListing, flat_error, list_split, list_split_with_classes
 from dynvision.errors import DataError
 
 __all__ = ["ClassOrder", "order_classes"]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dynvision.data.images.files import is_image_file
-from dynvision.data.sources.class_names import is_system_folder, join_names, read_name
-from dynvision.data.sources.split_listing import SplitListing, list_split
+from dynvision.data.sources.folders.class_names import is_system_folder, join_names, read_name
+from dynvision.data.sources.folders.split_listing import SplitListing, list_split
 from dynvision.errors import DataError, DynvisionError, MissingError
 
 __all__ = ["SPLIT_NAMES", "SplitFolders"]
