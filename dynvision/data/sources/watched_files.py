@@ -6,6 +6,7 @@ changed; a file that was merely touched still has the same digest.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -14,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import ConfigError, DataError
+from dynvision.errors import ConfigError, DataError, DynvisionError
 from dynvision.system.files import read_json, sha256_file, write_json
 
 __all__ = ["WatchedFiles"]
@@ -54,8 +55,9 @@ class WatchedFiles:
         remembered = {name: entry for name, (_, entry) in current.items() if entry is not None}
         if remembered != self._remembered:
             self._remembered = remembered
-            if self.cache.parent.is_dir() and os.access(self.cache.parent, os.W_OK):
-                write_json(self.cache, {"folder": str(self.folder), "files": remembered}, indent=None)
+            if self.cache.parent.is_dir():
+                with contextlib.suppress(OSError, DynvisionError):  # without it, files are read again
+                    write_json(self.cache, {"folder": str(self.folder), "files": remembered}, indent=None)
         return {name: digest for name, (digest, _) in current.items()}
 
     def digest(self) -> str | None:

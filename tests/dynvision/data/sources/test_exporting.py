@@ -281,3 +281,10 @@ def test_killed_export_is_resumed_and_ends_like_a_whole_one(tmp_path):
     kept = [name for name, time_ns in mtimes(folder).items() if before.get(name) == time_ns]
     assert len(kept) >= len(before) - 8  # at most one file a thread was half written
     assert not (tmp_path / "train").exists()
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_grey_images_among_coloured_ones_are_an_error_that_names_the_image(tmp_path, first):
+    images = [*draw_images(3, first), *draw_images(2, 4 - first)]
+    with pytest.raises(DataError, match=r"^raw/x:train: image 3 has the shape .*; all images of a dataset are grey"):
+        export(images, tmp_path, 5)

@@ -172,6 +172,15 @@ def test_the_channels_are_those_of_the_statistics_for_all_images(give):
     assert shapes(give(label_all([0, 1]))) == [(8, 8)] * 2
 
 
+def test_a_camera_image_takes_the_depth_that_is_stated(give):
+    picture = Image.fromarray(np.array([[0, 4095]] * 4, dtype=np.uint16))
+    assert picture.mode == "I;16"
+    with pytest.raises(DataError, match=r"item 0: an image of type uint16 from 0 to 4095, which fits 12 bits"):
+        list(give([(picture, 0)]))
+    ((_, pixels),) = give([(picture, 0)], options={"bit_depth": 12})
+    assert pixels[0].tolist() == [0, 255]
+
+
 @pytest.mark.parametrize(
     ("images", "channels", "message"),
     [
