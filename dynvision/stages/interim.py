@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
-from dynvision.data.images.image_table import table_name, write_table
+from dynvision.data.images.image_table import write_table
 from dynvision.data.images.reading import read_bytes
 from dynvision.data.images.samples import list_samples
 from dynvision.errors import ConfigError, DamagedFileError, DataError
@@ -135,16 +135,14 @@ class InterimStage(Stage):
         folder = make_directory(self.output(target))
         self._link(folder, source, self._destinations(folder, raw["source"], [c["folder"] for c in chosen]))
         images = self.stages.of(RawStage).read_images(upstream, inputs[upstream])
-        table = folder / table_name(folder / "folder.link")
-        (folder / "folder.link").unlink(missing_ok=True)  # Other images never lie next to the old record.
-        digest = write_table(table, {c["folder"]: images[c["folder"]] for c in chosen if c["folder"] in images})
+        files = write_table(folder / "folder.link", {c["folder"]: images.get(c["folder"], []) for c in chosen})
         record = make_record(
             target,
             code_version=self.code_version,
             config=self.settings(target),
             inputs={str(upstream): inputs[upstream].data_version},
             content="",
-            files={table.name: digest},
+            files=files,
             details={
                 "group": SplitGroup.parse(str(target.partition)).group,
                 "source": raw["source"],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config import Config
-from dynvision.data.images.image_table import ImageRow, read_table, table_name, write_table
+from dynvision.data.images.image_table import ImageRow, digest_rows, read_table, table_name, write_table
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.exporting import export_images, find_foreign_files, open_export
 from dynvision.data.sources.folders.class_folders import Export
@@ -102,11 +102,13 @@ class RawStage(Stage):
         if isinstance(source, FoundFolders) and not afresh:
             return  # `settings` compares sizes and times, and the next build the contents.
         folder, cache = self.output(target), self._cache(target)
-        rows = self.read_images(target, record)
         if afresh:
             cache.unlink(missing_ok=True)
-        existing = [name for name in rows if (folder / name).is_dir()]
-        differences, scans = compare_folders(folder, scan_folders(folder, existing, cache, every_image=True), rows)
+        contents: dict[str, str] = record.details["contents"]
+        scans = scan_folders(folder, [name for name in contents if (folder / name).is_dir()], cache, every_image=True)
+        if {name: scan.content for name, scan in scans.items()} == contents:
+            return  # Nothing changed since all of it was read.
+        differences, scans = compare_folders(folder, scans, self.read_images(target, record))
         remember_scans(cache, folder, scans)
         if differences:
             more = f", and {len(differences) - 1} more differences" if len(differences) > 1 else ""
@@ -265,9 +267,7 @@ class RawStage(Stage):
 
     def _record(self, target: Target, export: Export, start: float, manifest: Path) -> Record:
         """Write the manifest and the table of images."""
-        name = table_name(manifest)
-        manifest.unlink(missing_ok=True)  # A table of other images never lies next to the old record.
-        digest = write_table(manifest.with_name(name), export.rows)
+        files = write_table(manifest, export.rows)
         count = sum(c.count for c in export.classes)
         # Images that were found are not opened, so their shape is unknown.
         channels = self.source(target.key[1]).channels
@@ -279,7 +279,7 @@ class RawStage(Stage):
             config=self.settings(target),
             inputs={},
             content=export.digest,
-            files={name: digest},
+            files=files,
             details={
                 "source": self.paths.relative(self.output(target)),
                 "images": count,
@@ -289,6 +289,7 @@ class RawStage(Stage):
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
                 "group_order": self._group_order(target, export),
+                "contents": {name: digest_rows(rows) for name, rows in export.rows.items()},
                 "ignored": {name: list(ignored) for name, ignored in export.ignored.items()},
             },
         )

@@ -57,16 +57,17 @@ def digest_rows(rows: Sequence[ImageRow]) -> str:
     return digest_bytes(";".join(f"{row.name},{row.n_bytes},{row.xxh3:016x}" for row in rows).encode())
 
 
-def write_table(path: Path, rows: Rows, **columns: Sequence[int]) -> FileDigest:
-    """Write a table whole or not at all.
+def write_table(record: Path, rows: Rows) -> dict[str, FileDigest]:
+    """Write the table next to a record, whole or not at all.
+
+    If the images are others than before, the record is deleted first, so that it never lies next to another table.
 
     Args:
-        path: The file.
+        record: The file of the record that will name the table.
         rows: The images.
-        columns: More columns of whole numbers, each as long as there are images.
 
     Returns:
-        The size and digest of the file.
+        The size and digest of the table, by its name.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -78,13 +79,15 @@ def write_table(path: Path, rows: Rows, **columns: Sequence[int]) -> FileDigest:
         "name": pa.array([row.name for row in images], pa.string()),
         "bytes": pa.array([row.n_bytes for row in images], pa.int64()),
         "xxh3": pa.array([row.xxh3 for row in images], pa.uint64()),
-        **{name: pa.array(values, pa.int64()) for name, values in columns.items()},
     }
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.table(table), buffer)
     content = buffer.getvalue().to_pybytes()
-    write_bytes(path, content)
-    return FileDigest(len(content), digest_bytes(content))
+    path = record.with_name(table_name(record))
+    if not path.is_file() or path.read_bytes() != content:
+        record.unlink(missing_ok=True)
+        write_bytes(path, content)
+    return {path.name: FileDigest(len(content), digest_bytes(content))}
 
 
 def read_table(content: bytes, where: object) -> dict[str, list[ImageRow]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynvision.data.images.image_table import ImageRow, Rows
@@ -38,12 +39,12 @@ def find_shared_images(rows: Rows, others: Rows) -> SharedImages:
         rows: The images of each class folder of the split.
         others: Those of the other split.
     """
-    names = {(row.n_bytes, row.xxh3): name for name, row in _name(others)}
-    pairs = [
-        f"{name} = {names[row.n_bytes, row.xxh3]}" for name, row in _name(rows) if (row.n_bytes, row.xxh3) in names
-    ]
-    return SharedImages(pairs, sum(map(len, rows.values())), sum(map(len, others.values())))
+    n_images, n_others = (sum(map(len, images.values())) for images in (rows, others))
+    known = {row.xxh3 for _, row in _name(rows)}
+    names = {row.xxh3: name for name, row in _name(others) if row.xxh3 in known}
+    pairs = [f"{name} = {names[row.xxh3]}" for name, row in _name(rows) if row.xxh3 in names]
+    return SharedImages(pairs, n_images, n_others)
 
 
-def _name(rows: Rows) -> list[tuple[str, ImageRow]]:
-    return [(f"{folder}/{row.name}", row) for folder, group in rows.items() for row in group]
+def _name(rows: Rows) -> Iterator[tuple[str, ImageRow]]:
+    return ((f"{folder}/{row.name}", row) for folder, group in rows.items() for row in group)
