@@ -197,7 +197,7 @@ class InterimStage(Stage):
     def _link(self, folder: Path, source: Path, wanted: dict[str, str]) -> None:
         """Make the folder hold exactly these links. Anything else in it is an error."""
         for entry in list(os.scandir(folder)):
-            if entry.name[0] == "." or entry.name.startswith("folder.link"):
+            if entry.name[0] == "." or entry.name.startswith(("folder.link", "folder.images.parquet")):
                 continue
             if not entry.is_symlink():
                 raise DataError(
