@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ALL_SUBJECTS", "Paths", "find_root"]
+__all__ = ["ALL_SUBJECTS", "Paths", "find_root", "name_store"]
 
 ALL_SUBJECTS = "_subjects"
 """The folder of reports that compare subjects. No subject has a name that begins with `_`."""
@@ -77,3 +77,11 @@ class Paths:
             return path.relative_to(self.root).as_posix()
         except ValueError:
             return path.as_posix()
+
+
+def name_store(path: Path) -> str | None:
+    """Name the target whose responses a path holds; `None` if it is none of `Paths.responses`, as a copy elsewhere."""
+    whole = path.absolute()
+    experiment, subject, condition = whole.parent.parent.name, whole.parent.name, whole.name.removesuffix(".zarr")
+    is_in_place = any(Paths(root).responses(experiment, subject, condition) == whole for root in whole.parents[4:5])
+    return f"responses/{experiment}/{subject}:{condition}" if is_in_place else None

@@ -81,20 +81,26 @@ class Record:
         return self
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any], where: object) -> Record:
+    def from_dict(cls, value: dict[str, Any], where: object, target: object = None) -> Record:
         """Read a record.
+
+        Args:
+            value: What `to_dict` gave.
+            where: The file, for the message of an error.
+            target: Whose record it should be; by default the message trusts the name in it.
 
         Raises:
             DamagedFileError: If it is not what `to_dict` gave: its checksum is another one or missing.
         """
         content = {name: part for name, part in value.items() if name != CHECKSUM}
-        advice = rebuild_advice(value["target"]) if isinstance(value.get("target"), str) else "Build it again."
+        named = value.get("target") if target is None else target
+        advice = "Build it again." if named is None else rebuild_advice(named)
         if CHECKSUM not in value:
             raise DamagedFileError(
                 f"{where} holds a record without a checksum: it is damaged, or was written by an earlier version of "
                 f"this project. {advice}"
             )
-        if content.keys() != set(_FIELDS) or value[CHECKSUM] != digest_json(content):
+        if content.keys() != set(_FIELDS) or value[CHECKSUM] != _digest(content):
             raise DamagedFileError(f"{where} is damaged: the record in it is not the one that was written. {advice}")
         files = {name: FileDigest(*digest) for name, digest in content["files"].items()}
         return cls(**{**content, "files": files})
@@ -108,12 +114,27 @@ def rebuild_advice(target: object) -> str:
     return f"Build it again: dynvision make --force {target}"
 
 
-def read_record(path: Path, target: object) -> Record | None:
+def _digest(content: dict[str, Any]) -> str:
+    try:
+        return digest_json(content)
+    except RecursionError:  # It is nested more deeply than any record that was written.
+        return ""
+
+
+def _read_float(text: str) -> float:
+    """Read a number as it was written: other digits may round to the same number, and are damage all the same."""
+    value = float(text)
+    if repr(value) != text:
+        raise ValueError(f"the number {text} was written as {value!r}")
+    return value
+
+
+def read_record(path: Path, target: object = None) -> Record | None:
     """Read the record of a target from its own JSON file.
 
     Args:
         path: The file.
-        target: The target that it should be the record of.
+        target: The target that it should be the record of; `None` if any will do.
 
     Returns:
         The record; `None` if there is no such file.
@@ -121,18 +142,19 @@ def read_record(path: Path, target: object) -> Record | None:
     Raises:
         DamagedFileError: If it cannot be read, is damaged, or is the record of another target.
     """
-    advice = rebuild_advice(target)
+    advice = rebuild_advice(path.parent if target is None else target)
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_float=_read_float)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise DamagedFileError(f"{path} cannot be read ({error.strerror or error}). {advice}") from error
     except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"{path} is damaged: it is not JSON ({error}). {advice}") from error
+        raise DamagedFileError(f"{path} is damaged: it is not the JSON that was written ({error}). {advice}") from error
     if not isinstance(content, dict):
         raise DamagedFileError(f"{path} is damaged: it holds no record. {advice}")
-    return Record.from_dict(content, path).of(target, path)
+    record = Record.from_dict(content, path, target)
+    return record if target is None else record.of(target, path)
 
 
 def make_record(

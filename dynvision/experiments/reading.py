@@ -11,8 +11,8 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.store import RECORD
-from dynvision.records import Record
-from dynvision.system.files import read_json
+from dynvision.paths import name_store
+from dynvision.records import Record, read_record
 
 __all__ = ["combine_conditions", "open_root", "open_store", "read_store_record"]
 
@@ -22,16 +22,14 @@ def read_store_record(path: Path) -> Record:
 
     Raises:
         MissingError: If there is no store.
-        DamagedFileError: If it is incomplete, or its record is not as written.
+        DamagedFileError: If it is incomplete, or its record is not as written, or is that of another store.
     """
     if not path.is_dir():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
-    record = read_json(path / RECORD)
+    record = read_record(path / RECORD, name_store(path))
     if record is None:
-        raise DamagedFileError(
-            f"{path} is incomplete: it has no readable {RECORD}. Run it again: dynvision make --force {path}"
-        )
-    return Record.from_dict(record, path / RECORD)
+        raise DamagedFileError(f"{path} is incomplete: it has no {RECORD}. Run it again: dynvision make --force {path}")
+    return record
 
 
 def open_store(path: Path) -> xarray.DataTree:

@@ -14,10 +14,12 @@ import xarray
 
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, digest_block, partial_path, verify_store
+from dynvision.experiments.store import RECORD, consolidate_store, digest_block, partial_path, verify_store
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
+from dynvision.records import make_record
 from dynvision.stages import response_records
+from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import write_json
 from tests.helpers.files import flip_byte
 
@@ -56,6 +58,20 @@ def write_batches(writer: StoreWriter, arrays: dict[str, np.ndarray], stop: int 
         writer.note_batch(BatchEntry(digests, {}))
 
 
+def seal_store(folder: Path, target: str = "responses/e/s:c") -> None:
+    """Write the record that makes a store whole."""
+    record = make_record(
+        target,
+        code_version="1",
+        config={},
+        inputs={},
+        content="",
+        details={"resting_response": {}},
+        files=digest_files(folder, list_files(folder, [RECORD])),
+    )
+    write_json(folder / RECORD, record.to_dict())
+
+
 def damage_before_verifying(monkeypatch: pytest.MonkeyPatch, array: str) -> None:
     """Flip a byte in each recorded store just before it is read back.
 
@@ -64,15 +80,21 @@ def damage_before_verifying(monkeypatch: pytest.MonkeyPatch, array: str) -> None
         array: The damaged array, as `<layer>/<variable>`.
     """
 
-    def damage_and_verify(folder: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
+    def damage_and_verify(folder: Path) -> dict[str, Any]:
         chunk = next(path for path in (folder / array / "c").rglob("*") if path.is_file())
         flip_byte(chunk, chunk.stat().st_size // 2)
-        return verify_store(folder, only)
+        return verify_store(folder)
 
     monkeypatch.setattr(response_records, "verify_store", damage_and_verify)
 
 
-def write_responses(store: Path, arrays: dict[str, np.ndarray], batch_size: int = 4, **settings: Any) -> Path:
+def write_responses(
+    store: Path,
+    arrays: dict[str, np.ndarray],
+    batch_size: int = 4,
+    target: str = "responses/e/s:c",
+    **settings: Any,
+) -> Path:
     """Write a store and rename it to its final path."""
     layout = layout_of(arrays, batch_size)
     settings.setdefault("attributes", {})
@@ -80,7 +102,8 @@ def write_responses(store: Path, arrays: dict[str, np.ndarray], batch_size: int 
     writer = open_writer(store, layout, **settings)
     write_batches(writer, arrays)
     writer.finish({}, allow_nonfinite=True)
-    write_json(partial_path(store) / RECORD, {})
+    consolidate_store(partial_path(store))
+    seal_store(partial_path(store), target)
     os.rename(partial_path(store), store)
     return store
 
@@ -130,7 +153,8 @@ def write_store(
         for group, node in nodes.items()
     }
     xarray.DataTree.from_dict(nodes).to_zarr(path, zarr_format=3, consolidated=False, encoding=encoding)
-    write_json(path / RECORD, {})
+    consolidate_store(path)
+    seal_store(path)
     return path
 
 

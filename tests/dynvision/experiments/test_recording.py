@@ -15,6 +15,7 @@ from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
 from dynvision.workspace.building import build_targets
 from tests.helpers.chains import Chain
+from tests.helpers.files import reseal
 from tests.helpers.recordings import KEY, change_record, change_run, read_files, show, store
 from tests.helpers.stores import damage_before_verifying
 
@@ -136,7 +137,7 @@ def test_device_that_does_not_exist_is_an_error(root):
 
 
 def spoil_weights(root: Path) -> None:
-    """Make V1's weights infinite, under the record that they were trained with."""
+    """Make V1's weights infinite, as if they had been trained to be."""
     import torch
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
@@ -147,6 +148,7 @@ def spoil_weights(root: Path) -> None:
     weights = load_file(path)
     weights["V1.feedforward.bias"] = torch.full_like(weights["V1.feedforward.bias"], torch.inf)
     save_file(weights, path, metadata)
+    reseal(path.parent)
 
 
 def test_responses_that_are_not_finite_stop_the_run_and_leave_nothing(root):

@@ -12,11 +12,10 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.reading import combine_conditions, open_store
-from dynvision.experiments.store import RECORD, partial_path, reject_partial, verify_store
+from dynvision.experiments.store import consolidate_store, partial_path, reject_partial, verify_store
 from dynvision.experiments.store_writer import StoreWriter
-from dynvision.system.files import write_json
 from tests.helpers.files import flip_byte
-from tests.helpers.stores import layout_of, open_writer, write_batches
+from tests.helpers.stores import layout_of, open_writer, seal_store, write_batches
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +57,8 @@ def write_store(store: Path, values: dict[str, Any], finish: bool = True) -> Sto
 
 
 def put_in_place(store: Path) -> None:
-    write_json(partial_path(store) / RECORD, {"target": "t"})
+    consolidate_store(partial_path(store))
+    seal_store(partial_path(store))
     os.rename(partial_path(store), store)
 
 
