@@ -25,6 +25,7 @@ __all__ = [
     "digest_file",
     "digest_files",
     "list_files",
+    "note_places",
     "recall_stamps",
     "remember_stamps",
 ]
@@ -123,11 +124,14 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _notes(folder: Path) -> Iterator[Path]:
-    """Yield where stamps of a folder's files may be remembered: next to it, or in the user's cache."""
-    yield folder.with_name(f".{folder.name}.stamps.json")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    with contextlib.suppress(RuntimeError):
-        yield cache / "dynvision" / "stamps" / f"{digest_bytes(os.fsencode(folder.absolute()))}.json"
+    return note_places(folder.with_name(f".{folder.name}.stamps.json"))
+
+
+def note_places(note: Path) -> Iterator[Path]:
+    """Yield where a note about files may lie: where it belongs, or in the user's cache if nothing can be written there."""
+    yield note
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    yield Path(cache) / "dynvision" / "stamps" / f"{digest_bytes(os.fsencode(note.absolute()))}.json"
 
 
 def remember_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:

@@ -6,17 +6,19 @@ files. While the stamp is the same, the contents are known.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dynvision.data.images.files import is_image_file
 from dynvision.data.images.image_table import ImageRow, digest_image, digest_rows
-from dynvision.errors import DataError
-from dynvision.system.file_digests import digest_bytes
+from dynvision.errors import DataError, DynvisionError
+from dynvision.system.file_digests import digest_bytes, note_places
 from dynvision.system.files import read_json, write_json
 
 __all__ = [
@@ -99,11 +101,15 @@ def remember_scans(cache: Path, folder: Path, scans: Mapping[str, FolderScan]) -
     """Write what was read of class folders to the cache, if it can be written and says something else."""
     known, _ = _read_cache(cache, folder)
     read = {name: scan for name, scan in scans.items() if scan.is_settled and scan.content}
-    if read == known or not os.access(cache.parent, os.W_OK):
+    if read == known:
         return
     images = sum(scan.count for scan in scans.values())
     classes = {name: list(vars(scan).values()) for name, scan in read.items()}
-    write_json(cache, {"folder": _relative(folder, cache), "images": images, "classes": classes}, indent=None)
+    content = {"folder": _relative(folder, cache), "images": images, "classes": classes}
+    for place in note_places(cache):
+        with contextlib.suppress(OSError, DynvisionError):
+            write_json(place, content, indent=None)
+            return
 
 
 def read_folders(
@@ -218,7 +224,7 @@ def _scan_folder(folder: Path) -> FolderScan:
 
 def _read_cache(cache: Path, folder: Path) -> tuple[dict[str, FolderScan], bool]:
     """Read what is remembered of class folders, and whether they have many images; nothing if it is not ours."""
-    content = read_json(cache) or {}
+    content = next(filter(None, map(_read_note, note_places(cache))), {})
     try:
         types = (int, int, int, str, bool, str, int, str)
         scans = {name: FolderScan(*values) for name, values in content["classes"].items()}
@@ -227,6 +233,13 @@ def _read_cache(cache: Path, folder: Path) -> tuple[dict[str, FolderScan], bool]
         return (scans, content["images"] > MANY_IMAGES) if is_ours else ({}, False)
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}, False
+
+
+def _read_note(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_json(path)
+    except (OSError, RecursionError):
+        return None
 
 
 def _relative(folder: Path, cache: Path) -> str:
