@@ -25,6 +25,7 @@ __all__ = [
     "digest_file",
     "digest_files",
     "list_files",
+    "newest_first",
     "note_places",
     "recall_stamps",
     "remember_stamps",
@@ -128,7 +129,7 @@ def _notes(folder: Path) -> Iterator[Path]:
 
 
 def note_places(note: Path) -> Iterator[Path]:
-    """Yield where a note about files may lie: where it belongs, or in the user's cache if nothing can be written there."""
+    """Yield where a note about files may lie: in its place, or in the user's cache if nothing can be written there."""
     yield note
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     yield Path(cache) / "dynvision" / "stamps" / f"{digest_bytes(os.fsencode(note.absolute()))}.json"
@@ -150,9 +151,18 @@ def remember_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:
             return
 
 
+def newest_first(notes: Iterable[Path]) -> list[Path]:
+    """Return the notes that exist, the one that was written last first."""
+    times = {}
+    for note in notes:
+        with contextlib.suppress(OSError):
+            times[note] = note.stat().st_mtime_ns
+    return sorted(times, key=lambda note: -times[note])
+
+
 def recall_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:
     """Learn the stamps that are remembered of a folder's files."""
-    for note in _notes(folder):
+    for note in newest_first(_notes(folder)):
         for name, values in _read_note(note).items():
             path = str(folder / name)
             if name in digests and path not in _digests:

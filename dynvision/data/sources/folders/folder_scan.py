@@ -18,7 +18,7 @@ from typing import Any
 from dynvision.data.images.files import is_image_file
 from dynvision.data.images.image_table import ImageRow, digest_image, digest_rows
 from dynvision.errors import DataError, DynvisionError
-from dynvision.system.file_digests import digest_bytes, note_places
+from dynvision.system.file_digests import digest_bytes, newest_first, note_places
 from dynvision.system.files import read_json, write_json
 
 __all__ = [
@@ -224,7 +224,7 @@ def _scan_folder(folder: Path) -> FolderScan:
 
 def _read_cache(cache: Path, folder: Path) -> tuple[dict[str, FolderScan], bool]:
     """Read what is remembered of class folders, and whether they have many images; nothing if it is not ours."""
-    content = next(filter(None, map(_read_note, note_places(cache))), {})
+    content = next(filter(None, map(_read_note, newest_first(note_places(cache)))), {})
     try:
         types = (int, int, int, str, bool, str, int, str)
         scans = {name: FolderScan(*values) for name, values in content["classes"].items()}
