@@ -22,7 +22,7 @@ from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage, Stages
 from dynvision.stages.contact_sheets import draw_classes
 from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
-from dynvision.system.files import make_directory, replace_directory, sync_tree, write_json
+from dynvision.system.files import make_directory, replace_directory, write_json
 from dynvision.system.progress import say
 from dynvision.targets import Target
 
@@ -233,7 +233,8 @@ class RawStage(Stage):
                 f"space or repair the disk, then resume: dynvision make {target}"
             ) from error
         record = self._record(target, export, start, unfinished / "manifest.json")
-        sync_tree(unfinished)
+        # Not every image is written through to the disk, which would take minutes: an image that a power cut takes is
+        # noticed by its digest.
         replace_directory(unfinished, folder)
         return record
 
