@@ -202,12 +202,13 @@ class RawStage(Stage):
     def _export(self, target: Target, source: ExportedSource) -> Record:
         start = time.perf_counter()
         folder = self.output(target)
-        foreign = find_foreign_files(folder) if folder.exists() else []
+        foreign = find_foreign_files(folder) if folder.exists() or folder.is_symlink() else []
         if foreign:
+            what = "it" if foreign[0] == "." else f"{foreign[0]} in it"
+            more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
             raise DataError(
-                f"{folder} is in the way: {foreign[0]}"
-                + (f" and {len(foreign) - 1} more" if len(foreign) > 1 else "")
-                + " in it was not written by this project. Move it elsewhere; nothing of yours is deleted."
+                f"{folder} is in the way: {what}{more} was not written by this project. Move it elsewhere; nothing of "
+                "yours is deleted."
             )
         make_directory(folder.parent)
         # An interrupted export leaves its images here, and the next one keeps them unless it is forced.

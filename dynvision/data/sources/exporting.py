@@ -73,15 +73,18 @@ def find_foreign_files(folder: Path) -> list[str]:
         folder: The folder of an export. Its manifest may be damaged, but something of it must have stayed.
 
     Returns:
-        Names relative to the folder; everything in it if it holds no manifest of ours.
+        Names relative to the folder; everything in it if it holds no manifest of ours, and `.` if it is empty or no
+        folder.
     """
+    if not folder.is_dir() or folder.is_symlink():
+        return ["."]
     manifests = [read_json(path) for path in folder.glob("manifest.json*")]
     ours = {"target", "data_version", "inputs"}
     is_export = (folder / "manifest.images.parquet").is_file() or (
         bool(manifests) and not any(content is not None and ours.isdisjoint(content) for content in manifests)
     )
     if not is_export:
-        return sorted(path.name for path in folder.iterdir()) or ["an empty folder"]
+        return sorted(path.name for path in folder.iterdir()) or ["."]
     foreign: list[str] = []
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if entry.name[0] == "." or entry.name.startswith("manifest."):

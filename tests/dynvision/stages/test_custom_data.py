@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from dynvision.data.group_folder import GroupFolder
-from dynvision.data.sources import class_folders
-from dynvision.errors import DataError, UnknownNameError
+from dynvision.data.sources.folders import folder_scan
+from dynvision.errors import DataError, MissingError, UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -31,7 +31,7 @@ def own(tmp_path, small_config) -> Workspace:
     edit_yaml(small_config / "config_data.yaml", lambda content: content["data_resolution"].update({"own": 16}))
     for number, name in enumerate("abc"):
         for index in range(3):
-            draw(tmp_path / f"data/raw/own/train/{name}/{index}.png", 50 * number)
+            draw(tmp_path / f"data/raw/own/train/{name}/{index}.png", 50 * number + 1)
             if name != "b":
                 draw(tmp_path / f"data/raw/own/test/{name}/{index}.png", 50 * number)
     return Workspace.open(tmp_path, small_config)
@@ -125,15 +125,22 @@ def test_folder_that_is_not_a_dataset_yet_says_where_to_name_it(own):
 def test_image_that_is_missing_from_an_export_is_noticed_before_it_is_linked(tmp_path, small_config):
     workspace = Workspace.open(tmp_path, small_config)
     build(workspace, "raw/gratings:test")
-    next((tmp_path / "data/raw/gratings/test/0").iterdir()).unlink()
-    with pytest.raises(DataError, match=r"holds 3 images where 4 were counted\. Make it again: dynvision make --force"):
+    path = tmp_path / "data/raw/gratings/test/0/00003.png"
+    path.unlink()
+    with pytest.raises(MissingError) as caught:
         build(workspace, "interim/gratings:test_pair")
+    assert str(caught.value) == (
+        f"interim/gratings:test_pair is made from raw/gratings:test, which is damaged ({path} is missing: these are "
+        "not the recorded images. Build it again: dynvision make --force raw/gratings:test). Make it: dynvision make "
+        "raw/gratings:test"
+    )
+    assert not (tmp_path / "data/interim/gratings/test_pair/0").exists()
 
 
 @pytest.mark.slow
 def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
     """If class folders are cached, a change in place leaves no trace in them."""
-    monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
+    monkeypatch.setattr(folder_scan, "MANY_IMAGES", 3)
     build(own, "raw/own:train", "raw/own:test", "interim/own:test_all")
     assert set(states(reopen(own)).values()) == {"fresh"}
     changed = own.paths.raw("own", "test") / "a" / "0.png"

@@ -14,6 +14,7 @@ from dynvision.errors import DataError, DynvisionError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
+from dynvision.workspace.workspace import UNCHECKED
 from tests.helpers.configuration import edit_yaml
 
 TRAIN = Target(("raw", "gratings"), "train")
@@ -26,6 +27,10 @@ def build(root: Path, **options: Any) -> dict[str, Any]:
 
 def status(root: Path) -> str:
     return Workspace.open(root, root / "config").status(TRAIN).state
+
+
+def reason(root: Path) -> str:
+    return Workspace.open(root, root / "config").status(TRAIN).reason
 
 
 def pngs(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -95,8 +100,9 @@ def test_compression_may_change_between_an_interruption_and_the_next_attempt(tmp
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, force=True)
     edit_yaml(small_config / "config_data.yaml", lambda content: content.update(png_compress_level=0))
-    assert status(tmp_path) == "fresh"
+    assert reason(tmp_path) == UNCHECKED, "and not that a setting changed"
     assert build(tmp_path, force=True)["data_version"] == version
+    assert status(tmp_path) == "fresh"
 
 
 def test_interrupted_rebuild_leaves_the_previous_export(tmp_path, interrupt):
@@ -106,8 +112,10 @@ def test_interrupted_rebuild_leaves_the_previous_export(tmp_path, interrupt):
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, force=True)
     assert pngs(tmp_path / "data/raw/gratings/train") == before
+    assert (status(tmp_path), reason(tmp_path)) == ("stale", UNCHECKED)
+    assert build(tmp_path) == record, "it is checked, and not exported again"
+    assert pngs(tmp_path / "data/raw/gratings/train") == before
     assert status(tmp_path) == "fresh"
-    assert build(tmp_path) == record
 
 
 def test_full_disk_says_what_to_do_keeps_what_was_written_and_a_rerun_succeeds(tmp_path, monkeypatch, small_config):

@@ -38,7 +38,7 @@ SOURCE = """
             return self.count
 
         def __getitem__(self, index):
-            value = self.base + 100 * (index % 2) + index
+            value = self.base + 100 * (index % 2) + index + (20 if self.count == 8 else 0)
             return np.full((16, 16, 3), value, dtype=np.uint8), index % 2
 
     class Tensors(Dataset):

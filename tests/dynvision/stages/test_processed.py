@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dynvision.config import load_config
 from dynvision.data.betons.sidecars import read_sidecar
 from dynvision.errors import ConfigError, DataError
+from dynvision.records import Record
+from dynvision.system.files import digest_json
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -37,17 +40,28 @@ def verify(root: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def linked(tmp_path: Path, small_config: Path) -> Path:
-    """A root in which the test images are linked, two of which are damaged."""
-    build(tmp_path, Target(("raw", "gratings"), "test"))
-    build(tmp_path, Target(("interim", "gratings"), "test_pair"))
+    """A root in which the test images are linked: class folders of the user's own, below `disk`."""
+    for number in range(12):
+        path = tmp_path / "disk/test" / str(number % 3) / f"{number:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (20 * number, 9, 9)).save(path)
+    configure(small_config, mounted_datasets={"gratings": "disk"})
+    link_again(tmp_path)
     return tmp_path
 
 
+def link_again(root: Path) -> None:
+    build(root, Target(("raw", "gratings"), "test"))
+    build(root, Target(("interim", "gratings"), "test_pair"))
+
+
 def damage(root: Path) -> list[Path]:
-    folder = root / "data/raw/gratings/test"
+    """Tear two images before this project reads them. Images that were read and change later are another matter."""
+    folder = root / "disk/test"
     bad = [sorted((folder / name).glob("*.png"))[number] for name, number in (("2", 1), ("0", 3))]
-    for path in bad:
-        path.write_bytes(b"\x89PNG torn")
+    for number, path in enumerate(bad):
+        path.write_bytes(b"\x89PNG torn %d" % number)
+    link_again(root)
     return bad
 
 
@@ -68,6 +82,10 @@ def test_images_left_out_are_in_record_and_sidecar_and_make_another_version(link
     configure(linked / "config", max_bad_images=2, write_mode={"gratings": "jpg"}, jpeg_quality=80)
     record = build(linked, TEST, force=True)
     assert record["data_version"] != clean["data_version"]
+    assert Record.from_dict(clean, "").has_content("")
+    assert Record.from_dict(record, "").has_content(
+        digest_json(sorted(f"disk/test/{p.parent.name}/{p.name}" for p in bad))
+    )
     assert record["config"] == {"resolution": 16, "write_mode": "jpg", "jpeg_quality": 80}
     assert sorted(Path(path).name for path, _ in record["details"]["bad_images"]) == sorted(p.name for p in bad)
     assert record["details"]["images"] == record["details"]["parts"]["test"] == 6
@@ -83,7 +101,7 @@ def test_images_left_out_are_in_record_and_sidecar_and_make_another_version(link
     assert verify(linked) == ("fresh", "whole")
     moved = linked / "elsewhere"
     moved.mkdir()
-    for name in ("config", "data"):
+    for name in ("config", "data", "disk"):
         (linked / name).rename(moved / name)
     assert verify(moved) == ("fresh", "whole"), "the root was moved, and nothing in it changed"
 

@@ -18,6 +18,7 @@ from dynvision.workspace.checking import check_targets
 from dynvision.workspace.verifying import verify_targets
 from tests.helpers.chains import Chain, build_chain
 from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import reseal
 
 pytestmark = pytest.mark.slow
 
@@ -115,9 +116,9 @@ def test_check_counts_the_conditions_of_all_subjects(compared):
 
 def spoil_accuracy(chain: Chain, target: Target) -> None:
     path = chain.open().stage(target).output(target) / "record.json"
-    record = json.loads(path.read_text())
-    record["details"]["tuning"][1]["accuracy"] = None
-    path.write_text(json.dumps(record))
+    details = json.loads(path.read_text())["details"]
+    details["tuning"][1]["accuracy"] = None
+    reseal(path.parent, details=details)
 
 
 def test_check_names_the_condition_without_an_accuracy(compared_copy):
@@ -164,7 +165,8 @@ def test_made_again_it_has_the_same_version_and_the_same_bytes(compared_copy):
         assert before is not None
         again = build(compared_copy, target, force=True)
         assert again["data_version"] == before.data_version
-        assert again["details"]["files"] == before.details["files"]
+        assert {name: tuple(digest) for name, digest in again["files"].items()} == before.files
+        assert before.files
 
 
 @pytest.mark.parametrize("name", ["table.csv", "fits.parquet", "comparison.svg"])
@@ -173,8 +175,12 @@ def test_damage_of_any_of_its_files_is_found(compared_copy, name):
     path = workspace.stage(ALL).output(ALL) / name
     path.write_bytes(path.read_bytes()[:-1] + b"0")
     (found,) = verify_targets(workspace, [ALL])
-    assert found.state == "damaged"
-    assert "does not hold what was written" in found.sentence
+    expected = (
+        f"{path} is damaged: its contents are not those that were written. Build it again: dynvision make --force {ALL}"
+    )
+    assert (found.state, found.sentence) == ("damaged", expected)
+    status = compared_copy.open().status(ALL)
+    assert (status.state, status.reason) == ("damaged", expected)
 
 
 def test_undamaged_it_is_whole(compared):

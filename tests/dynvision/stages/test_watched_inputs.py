@@ -28,7 +28,7 @@ SOURCE = """
 
         def __init__(self, root, split, writes=""):
             self.file, self.writes = Path(root) / "values.txt", writes
-            self.values = [int(value) for value in self.file.read_text().split()]
+            self.values = [int(value) + 5 * (split == "train") for value in self.file.read_text().split()]
 
         def __len__(self):
             return len(self.values)

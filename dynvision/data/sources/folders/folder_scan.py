@@ -133,7 +133,7 @@ def read_folders(
     for name, scan in scans.items():
         rows[name] = list(known.get(name, ()))
         if not scan.content or digest_rows(rows[name]) != scan.content:
-            scan, rows[name] = _scan_folder(folder / name), _read_folder(folder / name)
+            scan, rows[name] = _scan_settled(folder / name), _read_folder(folder / name)
             if _scan_folder(folder / name).stamp != scan.stamp or scan.count != len(rows[name]):
                 raise DataError(f"{folder / name} changed while it was read. Run this again when nobody writes to it.")
             scan = replace(scan, content=digest_rows(rows[name]))
@@ -199,6 +199,15 @@ def _read_folder(folder: Path) -> list[ImageRow]:
         raise DataError(f"an image cannot be read: {error}. Mend or remove it.") from error
 
 
+def _scan_settled(folder: Path) -> FolderScan:
+    """Look at a class folder; if a file changed just now, wait until another change would give another stamp."""
+    scan = _scan_folder(folder)
+    if not scan.is_settled:
+        time.sleep(_RECENT_NS / 1e9)
+        scan = _scan_folder(folder)
+    return scan
+
+
 def _scan_folder(folder: Path) -> FolderScan:
     mtime_ns = folder.stat().st_mtime_ns
     with os.scandir(folder) as entries:
@@ -214,8 +223,9 @@ def _scan_folder(folder: Path) -> FolderScan:
     if not text.isprintable():
         for name, _ in stats:
             check_name(folder, name)
-    newest = max((max(s.st_mtime_ns, s.st_ctime_ns) for _, s in stats), default=0)
-    is_settled = time.time_ns() - newest > _RECENT_NS
+    # A time in the future is that of another clock, such as a camera's: it says nothing about what happens now.
+    now = time.time_ns()
+    is_settled = all(min(abs(now - s.st_mtime_ns), abs(now - s.st_ctime_ns)) > _RECENT_NS for _, s in stats)
     stamp = digest_bytes(text.encode())
     n_bytes = sum(s.st_size for _, s in stats)
     other = ascii(others[0])[1:-1] if others else ""

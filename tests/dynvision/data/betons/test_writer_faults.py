@@ -216,6 +216,7 @@ def test_full_disk_is_told_from_other_errors(tmp_path):
         "temporary": str(tmp_path / "x"),
         "paths": ["missing.png"],
         "labels": [0],
+        "xxh3": [None],
         "resolution": 8,
         "channels": 3,
         "write_mode": "raw",
