@@ -75,7 +75,10 @@ class RawStage(Stage):
     def watched_files(self, target: Target) -> str | None:
         if not self.output(target).is_dir():
             return None
-        files = self.settings(target).get("inputs" if self.is_exported(target.key[1]) else "files")
+        source = self.source(target.key[1])
+        if isinstance(source, FoundFolders):
+            return source.scan(str(target.partition)).stamp
+        files = self.settings(target).get("inputs")
         return None if files is None else str(files)
 
     def describe(self, key: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from dynvision.data.sources.folders.class_order import order_classes
 from dynvision.data.sources.folders.folder_scan import read_folders, remember_scans, scan_folders
 from dynvision.data.sources.folders.split_listing import explain_empty_classes
 from dynvision.errors import DataError
+from dynvision.system.files import digest_json
 
 __all__ = ["ClassFolder", "Export", "scan_class_folders"]
 
@@ -51,6 +52,7 @@ class Export:
         shape: The shape of an image; `None` if none was opened.
         ignored: For each class folder with files that are not images: how many there are, and the name of one.
         rows: The images of each class folder, if they were read.
+        stamp: Of found images, a digest of their names, sizes, times and inodes.
     """
 
     classes: list[ClassFolder]
@@ -59,6 +61,7 @@ class Export:
     shape: list[int] | None
     ignored: dict[str, tuple[int, str]] = field(default_factory=dict)
     rows: dict[str, list[ImageRow]] = field(default_factory=dict)
+    stamp: str = ""
 
 
 def scan_class_folders(
@@ -117,4 +120,5 @@ def scan_class_folders(
         None,
         {name: (scan.n_others, scan.other) for name, scan in scans.items() if scan.n_others},
         rows,
+        digest_json([(name, scan.stamp) for name, scan in sorted(scans.items())]),
     )
