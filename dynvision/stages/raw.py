@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -188,6 +189,11 @@ class RawStage(Stage):
     def _export(self, target: Target, source: ExportedSource) -> Record:
         start = time.perf_counter()
         folder = self.output(target)
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise DataError(
+                f"{folder} is in the way: it is not a folder, so this project did not write it. Move it elsewhere; "
+                "nothing of yours is deleted."
+            )
         foreign = find_foreign_files(folder) if folder.exists() else []
         if foreign:
             raise DataError(

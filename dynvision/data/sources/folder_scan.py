@@ -124,6 +124,8 @@ def read_folders(
     """
     rows: dict[str, list[ImageRow]] = {}
     read: dict[str, FolderScan] = {}
+    if any(not scan.is_settled and not scan.content for scan in scans.values()):
+        time.sleep(_RECENT_NS / 1e9)  # What is read of them now could not be remembered, and would count as changed.
     for name, scan in scans.items():
         rows[name] = list(known.get(name, ()))
         if not scan.content or digest_rows(rows[name]) != scan.content:
@@ -208,7 +210,8 @@ def _scan_folder(folder: Path) -> FolderScan:
     if not text.isprintable():
         for name, _ in stats:
             check_name(folder, name)
-    newest = max((max(s.st_mtime_ns, s.st_ctime_ns) for _, s in stats), default=0)
+    # Only the change time counts: every change sets it, and a modification time may lie in the future for years.
+    newest = max((s.st_ctime_ns for _, s in stats), default=0)
     is_settled = time.time_ns() - newest > _RECENT_NS
     stamp = digest_bytes(text.encode())
     n_bytes = sum(s.st_size for _, s in stats)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from dynvision.data.group_folder import GroupFolder
-from dynvision.data.sources import class_folders
-from dynvision.errors import DataError, UnknownNameError
+from dynvision.data.sources import folder_scan
+from dynvision.errors import DataError, MissingError, UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -71,6 +71,20 @@ def test_image_that_is_added_or_replaced_makes_what_follows_stale(own):
     assert states(reopen(own))["raw/own:test"] == "stale"
 
 
+def test_images_that_were_written_just_now_are_fresh_as_soon_as_they_were_read(own):
+    for value in range(20):
+        draw(own.paths.raw("own", "test") / "a" / "9.png", value)
+        build(own, "raw/own:test")
+        assert states(reopen(own))["raw/own:test"] == "fresh", value
+
+
+def test_images_whose_times_lie_in_the_future_are_fresh_when_they_were_read(own):
+    for path in own.paths.raw("own", "test").rglob("*.png"):
+        os.utime(path, (4e9, 4e9))
+    build(own, "raw/own:train", "raw/own:test", "interim/own:test_all")
+    assert set(states(reopen(own)).values()) == {"fresh"}
+
+
 def test_other_order_of_classes_is_another_version_and_reaches_the_labels(own):
     def give_order(order: str) -> None:
         (own.paths.root / "order.json").write_text(json.dumps({i: [name, name] for i, name in enumerate(order)}))
@@ -125,15 +139,23 @@ def test_folder_that_is_not_a_dataset_yet_says_where_to_name_it(own):
 def test_image_that_is_missing_from_an_export_is_noticed_before_it_is_linked(tmp_path, small_config):
     workspace = Workspace.open(tmp_path, small_config)
     build(workspace, "raw/gratings:test")
-    next((tmp_path / "data/raw/gratings/test/0").iterdir()).unlink()
-    with pytest.raises(DataError, match=r"holds 3 images where 4 were counted\. Make it again: dynvision make --force"):
+    lost = sorted((tmp_path / "data/raw/gratings/test/0").glob("*.png"))[2]
+    lost.unlink()
+    with pytest.raises(MissingError) as caught:
         build(workspace, "interim/gratings:test_pair")
+    assert str(caught.value) == (
+        f"interim/gratings:test_pair is made from raw/gratings:test, which is damaged ({lost} is missing: these are "
+        "not the recorded images. Build it again: dynvision make --force raw/gratings:test). Make it: dynvision make "
+        "raw/gratings:test"
+    )
+    build(workspace, "raw/gratings:test", "interim/gratings:test_pair")
+    assert lost.is_file()
 
 
 @pytest.mark.slow
 def test_image_changed_in_place_among_many_is_noticed_before_it_is_converted(own, monkeypatch):
     """If class folders are cached, a change in place leaves no trace in them."""
-    monkeypatch.setattr(class_folders, "MANY_IMAGES", 3)
+    monkeypatch.setattr(folder_scan, "MANY_IMAGES", 3)
     build(own, "raw/own:train", "raw/own:test", "interim/own:test_all")
     assert set(states(reopen(own)).values()) == {"fresh"}
     changed = own.paths.raw("own", "test") / "a" / "0.png"

@@ -15,7 +15,7 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.verifying import verify_targets
 from tests.helpers.configuration import edit_yaml
-from tests.helpers.files import find_leftovers
+from tests.helpers.files import find_leftovers, reseal_images
 
 TEST = Target(("processed", "gratings"), "test_pair")
 
@@ -48,6 +48,8 @@ def damage(root: Path) -> list[Path]:
     bad = [sorted((folder / name).glob("*.png"))[number] for name, number in (("2", 1), ("0", 3))]
     for path in bad:
         path.write_bytes(b"\x89PNG torn")
+    reseal_images(folder)
+    build(root, Target(("interim", "gratings"), "test_pair"), force=True)
     return bad
 
 

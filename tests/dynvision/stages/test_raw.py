@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def write_own_images(folder: Path, *classes: str, mode: str = "RGB") -> None:
 def test_gratings_are_class_folders_with_a_manifest(tmp_path, small_config):
     (record,) = build(tmp_path, small_config, "raw/gratings:test")
     folder = tmp_path / "data" / "raw" / "gratings" / "test"
-    assert sorted(p.name for p in folder.iterdir()) == ["0", "1", "2", "manifest.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["0", "1", "2", "manifest.images.parquet", "manifest.json"]
     assert json.loads((folder / "manifest.json").read_text()) == record
     assert record["details"]["images"] == len(list(folder.rglob("*.png"))) == 12
     assert [(c["index"], c["name"], c["count"]) for c in record["details"]["classes"]] == [
@@ -125,21 +126,30 @@ def test_folder_of_someone_else_is_in_the_way_and_is_left_alone(tmp_path, small_
     for force in (False, True):
         with pytest.raises(DataError) as caught:
             build(tmp_path, small_config, "raw/gratings:test", force=force)
-        assert f"{folder} is in the way: it exists but was not written by this project (no manifest.json)" in str(
-            caught.value
+        assert str(caught.value) == (
+            f"{folder} is in the way: mine.txt in it was not written by this project. Move it elsewhere; nothing of "
+            "yours is deleted."
         )
-        assert "nothing of yours is deleted" in str(caught.value)
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]
     assert find_leftovers(tmp_path) == []
 
 
-def test_file_of_someone_else_is_in_the_way_and_is_left_alone(tmp_path, small_config):
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("kind", ["file", "link that leads nowhere"])
+def test_file_of_someone_else_is_in_the_way_and_is_left_alone(tmp_path, small_config, kind, force):
     path = tmp_path / "data" / "raw" / "gratings" / "test"
     path.parent.mkdir(parents=True)
-    path.write_text("precious")
-    with pytest.raises(DataError, match="is in the way"):
-        build(tmp_path, small_config, "raw/gratings:test")
-    assert path.read_text() == "precious"
+    if kind == "file":
+        path.write_text("precious")
+    else:
+        path.symlink_to("precious")
+    with pytest.raises(DataError) as caught:
+        build(tmp_path, small_config, "raw/gratings:test", force=force)
+    assert str(caught.value) == (
+        f"{path} is in the way: it is not a folder, so this project did not write it. Move it elsewhere; nothing of "
+        "yours is deleted."
+    )
+    assert (path.read_text() if kind == "file" else os.readlink(path)) == "precious"
 
 
 def test_data_root_that_is_not_writable_says_what_to_do(tmp_path, small_config):

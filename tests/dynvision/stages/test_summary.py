@@ -11,13 +11,14 @@ import pytest
 from dynvision.errors import MissingError
 from dynvision.stages.summary import SummaryStage
 from dynvision.targets import Target
-from dynvision.workspace import Workspace
+from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
 from dynvision.workspace.verifying import verify_targets
 from tests.helpers.chains import Chain, build_chain
 from tests.helpers.configuration import edit_yaml
+from tests.helpers.files import reseal
 
 pytestmark = pytest.mark.slow
 
@@ -114,10 +115,10 @@ def test_check_counts_the_conditions_of_all_subjects(compared):
 
 
 def spoil_accuracy(chain: Chain, target: Target) -> None:
-    path = chain.open().stage(target).output(target) / "record.json"
-    record = json.loads(path.read_text())
-    record["details"]["tuning"][1]["accuracy"] = None
-    path.write_text(json.dumps(record))
+    folder = chain.open().stage(target).output(target)
+    details = json.loads((folder / "record.json").read_text())["details"]
+    details["tuning"][1]["accuracy"] = None
+    reseal(folder, details=details)
 
 
 def test_check_names_the_condition_without_an_accuracy(compared_copy):
@@ -164,7 +165,10 @@ def test_made_again_it_has_the_same_version_and_the_same_bytes(compared_copy):
         assert before is not None
         again = build(compared_copy, target, force=True)
         assert again["data_version"] == before.data_version
-        assert again["details"]["files"] == before.details["files"]
+        assert again["files"] == before.to_dict()["files"]
+        assert set(again["files"]) == {path.name for path in workspace.stage(target).output(target).iterdir()} - {
+            "record.json"
+        }
 
 
 @pytest.mark.parametrize("name", ["table.csv", "fits.parquet", "comparison.svg"])
@@ -174,7 +178,10 @@ def test_damage_of_any_of_its_files_is_found(compared_copy, name):
     path.write_bytes(path.read_bytes()[:-1] + b"0")
     (found,) = verify_targets(workspace, [ALL])
     assert found.state == "damaged"
-    assert "does not hold what was written" in found.sentence
+    assert found.sentence == (
+        f"{path} is damaged: its contents are not those that were written. Build it again: dynvision make --force {ALL}"
+    )
+    assert workspace.status(ALL) == Status("damaged", found.sentence, workspace.read_record(ALL).data_version)
 
 
 def test_undamaged_it_is_whole(compared):
