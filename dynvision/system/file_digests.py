@@ -58,8 +58,11 @@ class _Stamp(NamedTuple):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the file changed so long ago that another change would give another stamp."""
-        return time.time_ns() - max(self.mtime_ns, self.ctime_ns) > _RECENT_NS
+        """Whether the file changed so long ago that another change would give another stamp.
+
+        Only the change time counts: every change sets it, and a modification time may lie in the future for years.
+        """
+        return time.time_ns() - self.ctime_ns > _RECENT_NS
 
 
 _digests: dict[str, tuple[_Stamp, str]] = {}

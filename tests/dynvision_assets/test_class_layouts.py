@@ -51,7 +51,7 @@ def test_labels_are_the_same_in_every_split_if_one_has_a_class_more(root):
     assert class_indices("train") == {"1": 0, "10": 1, "2": 2}
     assert class_indices("test") == {"1": 0, "10": 1, "2": 2, "unknown": 3}
     said = result.stderr
-    assert "raw/own:train: train lacks 1 of 4 classes: unknown." in said
+    assert "raw/own:train: train lacks 1 of 4 classes: unknown" in said
     assert "raw/own:test: not all names are whole numbers (unknown), so a class's index is its" in said
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from dynvision.records import CHECKSUM, Record
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import write_json
@@ -24,19 +26,40 @@ def flip_byte(path: Path, position: int) -> None:
     path.write_bytes(bytes(content))
 
 
-def reseal(folder: Path, **changes: Any) -> Record:
+def reseal(folder: Path, name: str = "record.json", **changes: Any) -> Record:
     """Write a record that fits the files in a folder, as if these were the ones that had been built.
 
     Args:
-        folder: The folder of an output with a `record.json`, which may be damaged but is JSON.
+        folder: The folder of an output with a record, which may be damaged but is JSON.
+        name: The file of the record. A `record.json` names every file, another one those that it named before.
         changes: Other values for fields of the record.
     """
-    path = folder / "record.json"
-    content = {name: value for name, value in json.loads(path.read_bytes()).items() if name != CHECKSUM}
-    files = digest_files(folder, list_files(folder, [path.name]))
+    path = folder / name
+    content = {key: value for key, value in json.loads(path.read_bytes()).items() if key != CHECKSUM}
+    names = list_files(folder, [name]) if name == "record.json" else content["files"]
+    files = digest_files(folder, names)
     record = Record(**{**content, "files": files, **changes})
     write_json(path, record.to_dict())
     return record
+
+
+def reseal_images(folder: Path) -> None:
+    """Record the images in the folder of an exported split as they are, as if they had been written like that."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "manifest.images.parquet"
+    table = pq.read_table(path)
+    contents = [
+        (folder / row["folder"] / row["name"]).read_bytes() for row in table.select(["folder", "name"]).to_pylist()
+    ]
+    for name, values in {
+        "bytes": pa.array([len(content) for content in contents], pa.int64()),
+        "xxh3": pa.array([xxhash.xxh3_64_intdigest(content) for content in contents], pa.uint64()),
+    }.items():
+        table = table.set_column(table.column_names.index(name), name, values)
+    pq.write_table(table, path)
+    reseal(folder, "manifest.json")
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

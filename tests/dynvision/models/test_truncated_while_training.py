@@ -61,8 +61,10 @@ def test_training_ends_with_a_damaged_file_nothing_is_recorded_and_a_rebuilt_fil
         assert beton.stat().st_size == 0
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
         train_for(1)
-        assert chain_copy.open().status(PROCESSED).state == "missing"
-        with pytest.raises(MissingError, match=r"Make it: dynvision make processed/gratings:train_all"):
+        status = chain_copy.open().status(PROCESSED)
+        assert status.state == "damaged"
+        assert f"{beton} is damaged: it has 0 bytes where " in status.reason
+        with pytest.raises(MissingError, match=r"train_all, which is damaged .*\. Make it: dynvision make proc"):
             build_targets([str(MODEL)], force=True, **folders)
         build_targets([str(PROCESSED)], **folders)
         (record,) = build_targets([str(MODEL)], force=True, **folders)

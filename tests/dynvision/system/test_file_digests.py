@@ -115,6 +115,15 @@ def test_same_bytes_with_new_times_are_fine_and_read_once_more(folder, digests, 
     assert len(reads) == 3 + 2
 
 
+def test_file_from_the_future_is_read_once_too(folder, digests, reads):
+    os.utime(folder / "a.bin", (4e9, 4e9))
+    settle()
+    for _ in range(3):
+        forget()
+        checked(folder, digests).check_all()
+    assert len(reads) == 3
+
+
 def test_copied_and_moved_output_is_fine(folder, digests, tmp_path):
     checked(folder, digests).check_all()
     copy = shutil.copytree(folder, tmp_path / "copy")

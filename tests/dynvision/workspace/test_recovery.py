@@ -45,15 +45,28 @@ def test_weights_of_another_training_do_not_count(chain_copy):
     assert chain_copy.open().status(MODEL).state == "fresh"
     content = other.read_bytes().replace(b'data_version\\": \\"', b'data_version\\": \\"x', 1)
     (folder / "init.safetensors").write_bytes(content)
-    assert chain_copy.open().status(MODEL).state == "missing"
+    status = chain_copy.open().status(MODEL)
+    assert (status.state, status.reason) == (
+        "damaged",
+        f"{folder / 'init.safetensors'} is damaged: it has {len(content)} bytes where {len(content) - 1} were written. "
+        f"Build it again: dynvision make --force {MODEL}",
+    )
+    (folder / "init.safetensors").write_bytes(other.read_bytes().replace(b"data_version", b"data_versiom", 1))
+    assert "its contents are not those that were written" in chain_copy.open().status(MODEL).reason
+    other.replace(folder / "init.safetensors")
+    build_targets([str(MODEL)], root=str(chain_copy.root), config=str(chain_copy.config))
+    assert chain_copy.open().status(MODEL).state == "fresh"
 
 
 def test_rejected_target_does_not_count_as_built(chain_copy):
     arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
     (aside,) = reject_targets([str(MODEL)], **arguments)
-    assert aside.endswith("trained.safetensors")
+    assert aside.endswith("models/rcnn/gratings/all_s0/record.json")
     assert chain_copy.open().status(MODEL).state == "missing"
-    assert (chain_copy.root / "data/models/rcnn/gratings/all_s0/trained.safetensors.rejected").is_file()
+    assert (chain_copy.root / "data/models/rcnn/gratings/all_s0/record.json.rejected").is_file()
+    assert not (chain_copy.root / "data/models/rcnn/gratings/all_s0/record.json").exists()
+    build_targets([str(MODEL)], **arguments)
+    assert chain_copy.open().status(MODEL).state == "fresh"
 
 
 def test_other_readout_reads_the_recorded_scores_again_without_showing_anything(chain_copy):
@@ -135,6 +148,11 @@ def test_rejected_export_can_be_made_again_and_a_folder_of_the_users_is_left(cha
     build_targets(["raw/gratings:test"], **arguments)
     assert chain_copy.open().status(Target(("raw", "gratings"), "test")).state == "fresh"
     (folder / "manifest.json").write_text('{"made": "by the user"}')
+    assert chain_copy.open().status(Target(("raw", "gratings"), "test")).state == "damaged"
+    build_targets(["raw/gratings:test"], **arguments)  # The table of images says that the folder is ours.
+    assert chain_copy.open().status(Target(("raw", "gratings"), "test")).state == "fresh"
+    (folder / "manifest.json").write_text('{"made": "by the user"}')
+    (folder / "manifest.images.parquet").unlink()
     with pytest.raises(DataError, match=r"gratings/test is in the way: .*nothing of yours is deleted"):
         build_targets(["raw/gratings:test"], **arguments, force=True)
     assert (folder / "manifest.json").read_text() == '{"made": "by the user"}'

@@ -66,6 +66,9 @@ def change_a_number_of_the_table(chain: Any) -> None:
     path.write_text(path.read_text().replace("0.", "1.", 1))
 
 
+CHANGED = "is damaged: its contents are not those that were written"
+
+
 @pytest.mark.parametrize("text", CHAIN)
 def test_what_was_made_is_whole(chain, text):
     found = verify(chain, text)
@@ -76,21 +79,35 @@ def test_what_was_made_is_whole(chain, text):
 @pytest.mark.parametrize(
     ("text", "damage", "message"),
     [
-        ("raw/gratings:test", brighten_one_pixel, "data/raw/gratings/test does not hold what was written"),
-        ("raw/gratings:test", remove_an_image, "data/raw/gratings/test does not hold what was written"),
-        ("interim/gratings:test_all", remove_an_image, "leads to 3 images where 4 were linked"),
-        ("processed/gratings:test_all", change_a_byte_of_the_beton, "test.beton is damaged"),
-        ("models/rcnn/gratings:all_s0", change_a_weight, "all_s0 does not hold what was written"),
-        ("responses/contrast/rcnn_gratings:0.5", change_a_response, "scores"),
-        ("summary/contrast/rcnn_gratings", change_a_number_of_the_table, "does not hold what was written"),
+        ("raw/gratings:test", brighten_one_pixel, "test/0/00000.png is not the image that was written"),
+        ("raw/gratings:test", remove_an_image, "test/0/00000.png is missing: these are not the recorded images"),
+        ("processed/gratings:test_all", change_a_byte_of_the_beton, f"test.beton {CHANGED}"),
+        ("models/rcnn/gratings:all_s0", change_a_weight, f"all_s0/trained.safetensors {CHANGED}"),
+        ("responses/contrast/rcnn_gratings:0.5", change_a_response, f"contrast=0.5.zarr/scores/c/0/0/0 {CHANGED}"),
+        ("summary/contrast/rcnn_gratings", change_a_number_of_the_table, f"table.csv {CHANGED}"),
     ],
 )
-def test_damage_that_the_status_does_not_see_is_found(chain_copy, text, damage, message):
+def test_damage_is_found_by_verify_and_by_status_and_the_command_names_the_target(chain_copy, text, damage, message):
     damage(chain_copy)
     found = verify(chain_copy, text)
     assert found.state == "damaged"
     assert message in found.sentence
-    assert f"dynvision make --force {found.target}" in found.sentence
+    workspace = chain_copy.open()
+    assert parse_target(workspace, found.sentence.partition("dynvision make --force ")[2]) == [found.target]
+    status = workspace.status(found.target)
+    assert (status.state, status.reason) == ("damaged", found.sentence)
+    assert found.target in workspace.plan([found.target])
+
+
+def test_image_lost_behind_a_link_is_found_and_named(chain_copy):
+    remove_an_image(chain_copy)
+    found = verify(chain_copy, "interim/gratings:test_all")
+    assert found.state == "damaged"
+    assert "test/0 holds 3 images where 4 were recorded (00000.png is missing)" in found.sentence
+    assert found.sentence.endswith("Make the raw stage again: dynvision make --force raw/gratings")
+    status = chain_copy.open().status(found.target)
+    assert status.state == "stale"
+    assert status.reason.startswith("raw/gratings:test is damaged: ")
 
 
 def test_what_has_not_been_made_is_missing(small_workspace):
@@ -124,6 +141,7 @@ def test_weights_that_are_cut_off_are_damaged_and_made_again(chain_copy: Any, le
     (target,) = parse_target(workspace := chain_copy.open(), "models/rcnn/gratings:all_s0")
     assert verify(chain_copy, "models/rcnn/gratings:all_s0").state == "damaged"
     status = workspace.status(target)
-    assert status.state == "missing"
-    assert "trained.safetensors is damaged" in status.reason
+    assert status.state == "damaged"
+    size = path.stat().st_size
+    assert f"{path} is damaged: it has {size} bytes where {size + left_out} were written" in status.reason
     assert target in workspace.plan([target])

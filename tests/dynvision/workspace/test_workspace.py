@@ -132,41 +132,48 @@ def test_changed_code_makes_its_stage_and_everything_after_stale(chain, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("lost", "target"),
+    ("lost", "target", "state"),
     [
-        ("raw/gratings/train", CHAIN[0]),
-        ("interim/gratings/test_all/folder.link", CHAIN[3]),
-        ("processed/gratings/train_all/val.beton", CHAIN[4]),
-        ("processed/gratings/train_all/val.beton.json", CHAIN[4]),
-        ("models/rcnn/gratings/all_s0/init.safetensors", MODEL),
-        ("responses/contrast/rcnn_gratings/contrast=0.5.zarr/record.json", CHAIN[8]),
-        ("reports/contrast/rcnn_gratings/tuning.png", SUMMARY),
+        ("raw/gratings/train", CHAIN[0], "missing"),
+        ("interim/gratings/test_all/folder.link", CHAIN[3], "missing"),
+        ("processed/gratings/train_all/val.beton", CHAIN[4], "missing"),
+        ("processed/gratings/train_all/val.beton.json", CHAIN[4], "missing"),
+        ("models/rcnn/gratings/all_s0/init.safetensors", MODEL, "damaged"),
+        ("responses/contrast/rcnn_gratings/contrast=0.5.zarr/record.json", CHAIN[8], "missing"),
+        ("reports/contrast/rcnn_gratings/tuning.png", SUMMARY, "damaged"),
     ],
 )
-def test_output_that_was_lost_is_missing_and_what_follows_is_stale(chain_copy, lost, target):
+def test_output_that_was_lost_is_not_fresh_and_what_follows_is_stale(chain_copy, lost, target, state):
     path = chain_copy.root / "data" / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     workspace = chain_copy.open()
-    assert workspace.status(target).state == "missing"
-    assert workspace.status(SUMMARY).state == ("missing" if target == SUMMARY else "stale")
+    assert workspace.status(target).state == state
+    assert state == "missing" or f"{path} is missing, and the record names it" in workspace.status(target).reason
+    assert workspace.status(SUMMARY).state == (state if target == SUMMARY else "stale")
     assert target in workspace.plan([SUMMARY])
 
 
-def test_truncated_beton_counts_as_missing(chain_copy):
+def test_truncated_beton_counts_as_damaged(chain_copy):
     path = chain_copy.root / "data" / "processed" / "gratings" / "test_all" / "test.beton"
     os.truncate(path, path.stat().st_size - 1)
-    assert chain_copy.open().status(CHAIN[5]).state == "missing"
+    status = chain_copy.open().status(CHAIN[5])
+    size = path.stat().st_size
+    assert status.state == "damaged"
+    assert f"{path} is damaged: it has {size} bytes where {size + 1} were written" in status.reason
 
 
 @pytest.mark.parametrize("content", [{"something": "else"}, {}, {"target": 1}])
-def test_record_that_is_none_of_ours_counts_as_missing_and_can_be_built_again(chain_copy, content):
+def test_record_that_is_none_of_ours_counts_as_damaged_and_can_be_built_again(chain_copy, content):
     path = chain_copy.root / "data" / "interim" / "gratings" / "train_all" / "folder.link"
     path.write_text(json.dumps(content))
     status = chain_copy.open().status(Target(("interim", "gratings"), "train_all"))
-    assert status.state == "missing"
-    assert not content or "folder.link: not a record of this project" in status.reason
+    assert (status.state, status.reason) == (
+        "damaged",
+        f"{path} holds a record without a checksum: it is damaged, or was written by an earlier version of this "
+        "project. Build it again: dynvision make --force interim/gratings:train_all",
+    )
     arguments = {"root": str(chain_copy.root), "config": str(chain_copy.config)}
-    build_targets(["interim/gratings:train_all"], **arguments, force=True)
+    build_targets(["interim/gratings:train_all"], **arguments)
     assert chain_copy.open().status(Target(("interim", "gratings"), "train_all")).state == "fresh"
 
 
