@@ -44,17 +44,18 @@ class FolderScan:
     """The content of a class folder.
 
     Attributes:
-        mtime_ns: The modification time of the folder itself.
+        state: The times and the inode of the folder itself; one differs if images were added, removed or renamed, or
+            if the folder was exchanged with another.
         count: How many images it contains.
         n_bytes: Their size.
         stamp: A digest of their names, sizes, times and inodes.
-        is_settled: Whether none changed just now; otherwise another change could leave the stamp as it is.
+        is_settled: Whether nothing changed just now; otherwise another change could leave the stamp as it is.
         content: A digest of their names and contents; empty if they have not been read since the stamp changed.
         n_others: How many files are not images.
         other: The name of one of these; empty if there are none.
     """
 
-    mtime_ns: int
+    state: str
     count: int
     n_bytes: int
     stamp: str
@@ -73,7 +74,7 @@ def scan_folders(
         folder: The folder that contains them.
         names: The class folders.
         cache: The file that remembers what was read. If there are more than `MANY_IMAGES` images, a class folder whose
-            own modification time has not changed is not looked at again: added and removed images are noticed all the
+            own times and inode have not changed is not looked at again: added and removed images are noticed all the
             same, but an image that was changed in place is not.
         every_image: Look at every image, however many there are.
 
@@ -88,7 +89,7 @@ def scan_folders(
     def scan(name: str) -> FolderScan:
         known = remembered.get(name)
         may_skip = known is not None and is_large and not every_image
-        if known is not None and may_skip and known.mtime_ns == (folder / name).stat().st_mtime_ns:
+        if known is not None and may_skip and known.state == _state((folder / name).stat()):
             return known
         seen = _scan_folder(folder / name)
         return replace(seen, content=known.content) if known is not None and known.stamp == seen.stamp else seen
@@ -189,14 +190,15 @@ def _read_folder(folder: Path) -> list[ImageRow]:
         names = sorted(e.name for e in entries if is_image_file(e))
 
     def read(name: str) -> ImageRow:
-        content = (folder / name).read_bytes()
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            reason = error.strerror or error
+            raise DataError(f"{folder / name} cannot be read: {reason}. Mend or remove it.") from error
         return ImageRow(name, len(content), digest_image(content))
 
-    try:
-        with ThreadPoolExecutor(_SCANNERS) as pool:
-            return list(pool.map(read, names))
-    except OSError as error:
-        raise DataError(f"an image cannot be read: {error}. Mend or remove it.") from error
+    with ThreadPoolExecutor(_SCANNERS) as pool:
+        return list(pool.map(read, names))
 
 
 def _scan_settled(folder: Path) -> FolderScan:
@@ -209,7 +211,7 @@ def _scan_settled(folder: Path) -> FolderScan:
 
 
 def _scan_folder(folder: Path) -> FolderScan:
-    mtime_ns = folder.stat().st_mtime_ns
+    own = folder.stat()
     with os.scandir(folder) as entries:
         shown = sorted((e for e in entries if e.name[0] != "."), key=lambda e: e.name)
     images = [e for e in shown if is_image_file(e)]
@@ -225,23 +227,24 @@ def _scan_folder(folder: Path) -> FolderScan:
             check_name(folder, name)
     # A time in the future is that of another clock, such as a camera's: it says nothing about what happens now.
     now = time.time_ns()
-    is_settled = all(min(abs(now - s.st_mtime_ns), abs(now - s.st_ctime_ns)) > _RECENT_NS for _, s in stats)
+    times = (t for s in (own, *(s for _, s in stats)) for t in (s.st_mtime_ns, s.st_ctime_ns))
+    is_settled = all(abs(now - t) > _RECENT_NS for t in times)
     stamp = digest_bytes(text.encode())
     n_bytes = sum(s.st_size for _, s in stats)
     other = ascii(others[0])[1:-1] if others else ""
-    return FolderScan(mtime_ns, len(stats), n_bytes, stamp, is_settled, "", len(others), other)
+    return FolderScan(_state(own), len(stats), n_bytes, stamp, is_settled, "", len(others), other)
 
 
 def _read_cache(cache: Path, folder: Path) -> tuple[dict[str, FolderScan], bool]:
     """Read what is remembered of class folders, and whether they have many images; nothing if it is not ours."""
     content = next(filter(None, map(_read_note, newest_first(note_places(cache)))), {})
     try:
-        types = (int, int, int, str, bool, str, int, str)
+        types = (str, int, int, str, bool, str, int, str)
         scans = {name: FolderScan(*values) for name, values in content["classes"].items()}
         is_ours = all(type(v) is t for scan in scans.values() for v, t in zip(vars(scan).values(), types, strict=True))
         is_ours = is_ours and content["folder"] == _relative(folder, cache)
         return (scans, content["images"] > MANY_IMAGES) if is_ours else ({}, False)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return {}, False
 
 
@@ -255,3 +258,7 @@ def _read_note(path: Path) -> dict[str, Any] | None:
 def _relative(folder: Path, cache: Path) -> str:
     """Name a folder as seen from the cache, so that a root can be moved."""
     return os.path.relpath(folder, cache.parent)
+
+
+def _state(stat: os.stat_result) -> str:
+    return f"{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"
