@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ALL_SUBJECTS", "Paths", "find_root", "name_store"]
+__all__ = ["ALL_SUBJECTS", "Paths", "find_root", "name_processed", "name_store"]
 
 ALL_SUBJECTS = "_subjects"
 """The folder of reports that compare subjects. No subject has a name that begins with `_`."""
@@ -85,3 +85,9 @@ def name_store(path: Path) -> str | None:
     experiment, subject, condition = whole.parent.parent.name, whole.parent.name, whole.name.removesuffix(".zarr")
     is_in_place = any(Paths(root).responses(experiment, subject, condition) == whole for root in whole.parents[4:5])
     return f"responses/{experiment}/{subject}:{condition}" if is_in_place else None
+
+
+def name_processed(path: Path) -> str | None:
+    """Name the target that a file of `data/processed/<dataset>/<partition>/` belongs to; `None` for one elsewhere."""
+    data, stage, dataset, partition = path.absolute().parts[-5:-1] if len(path.absolute().parts) > 5 else ("",) * 4
+    return f"processed/{dataset}:{partition}" if (data, stage) == ("data", "processed") else None

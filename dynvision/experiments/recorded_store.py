@@ -10,6 +10,10 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
+from dynvision.errors import DamagedFileError
+from dynvision.experiments.store import RECORD
+from dynvision.records import read_record
+
 if TYPE_CHECKING:
     from dynvision.system.checked_files import CheckedFiles
 
@@ -19,8 +23,9 @@ __all__ = ["RecordedStore"]
 class RecordedStore(LocalStore):
     """The files of a store, and no others; read-only, and lazy.
 
-    A file that the record names is compared with its digest the first time it is read. If it is missing, that is an
-    error; Zarr itself would read fill values. A file that the record does not name does not exist for a reader.
+    A file that the record names is compared with its digest each time before it is read; it is hashed if its stamp is
+    not a known one. If it is missing, that is an error; Zarr itself would read fill values. A file that the record does
+    not name does not exist for a reader.
 
     Args:
         files: The files in the record, and the folder they are in.
@@ -53,7 +58,7 @@ class RecordedStore(LocalStore):
         """
         if key not in self.files.digests:
             return None
-        self.files.check_once(key)
+        self._check(key)
         return super().get_sync(key, **options)
 
     async def get(
@@ -62,8 +67,22 @@ class RecordedStore(LocalStore):
         """See `get_sync`."""
         if key not in self.files.digests:
             return None
-        await asyncio.to_thread(self.files.check_once, key)
+        await asyncio.to_thread(self._check, key)
         return await super().get(key, prototype, byte_range)
+
+    def _check(self, key: str) -> None:
+        try:
+            self.files.check(key)
+        except DamagedFileError:
+            try:
+                record = read_record(self.root / RECORD)
+            except DamagedFileError:
+                record = None
+            if record is not None and record.files != self.files.digests:
+                raise DamagedFileError(
+                    f"{self.root} was made again since it was opened, so what was opened is gone. Load it again."
+                ) from None
+            raise
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

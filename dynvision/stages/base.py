@@ -24,7 +24,10 @@ from dynvision.targets import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ReadBack", "Stage", "Stages"]
+__all__ = ["UNCHECKED", "ReadBack", "Stage", "Stages"]
+
+UNCHECKED = "its checks have not passed: they failed, or the run ended before them"
+"""The reason why a target that was built does not count as up to date."""
 
 Key = tuple[str, ...]
 StageType = TypeVar("StageType", bound="Stage")
@@ -224,8 +227,11 @@ class Stage(ABC):
         """Return the records of targets.
 
         Raises:
-            MissingError: If one has not been made; names the command that makes it.
+            MissingError: If one has not been made, or its hard checks have not passed; names the command that makes it.
         """
+        unchecked = next((target for target in targets if self.unchecked_mark(target).exists()), None)
+        if unchecked is not None:
+            raise MissingError(f"{unchecked} does not count as made; {UNCHECKED}. Make it: dynvision make {unchecked}")
         records = [self.read_record(target) for target in targets]
         missing = [target for target, record in zip(targets, records, strict=True) if record is None]
         if missing:

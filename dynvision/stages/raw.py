@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -105,10 +106,11 @@ class RawStage(Stage):
         if isinstance(source, FoundFolders) and not afresh:
             return  # `settings` compares sizes and times, and the next build the contents.
         folder, cache = self.output(target), self._cache(target)
-        if afresh:
-            cache.unlink(missing_ok=True)
+        if "contents" not in record.details:
+            raise DamagedFileError(f"the record of {target} says nothing about its images. {rebuild_advice(target)}")
         contents: dict[str, str] = record.details["contents"]
-        scans = scan_folders(folder, [name for name in contents if (folder / name).is_dir()], cache, every_image=True)
+        existing = [name for name in contents if (folder / name).is_dir()]
+        scans = scan_folders(folder, existing, None if afresh else cache, every_image=True)
         if {name: scan.content for name, scan in scans.items()} == contents:
             return  # Nothing changed since all of it was read.
         differences, scans = compare_folders(folder, scans, self.read_images(target, record))
@@ -259,7 +261,8 @@ class RawStage(Stage):
         record = self.read_record(target)
         if record is None or record.config.get("files") != export.digest:
             # The cache is wrong: without it, everything that follows is known to be stale as well.
-            source.cache(split).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                source.cache(split).unlink(missing_ok=True)
             raise DataError(
                 f"{target}: images in {self.output(target)} were changed since they were looked at. "
                 f"Look again: dynvision make {target}"

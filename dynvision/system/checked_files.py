@@ -30,7 +30,6 @@ class CheckedFiles:
 
     def __init__(self, folder: Path, digests: Mapping[str, FileDigest], advice: str) -> None:
         self.folder, self.digests, self.advice = folder, dict(digests), advice
-        self._checked: set[str] = set()
         self._recalls = True
 
     def check(self, name: str, *, afresh: bool = False) -> Path:
@@ -64,14 +63,6 @@ class CheckedFiles:
             raise self._differs(path, actual.n_bytes, wanted)
         return path
 
-    def check_once(self, name: str) -> Path:
-        """Compare a file with its digest if this object has not done it yet."""
-        if name in self._checked:
-            return self.folder / name
-        path = self.check(name)
-        self._checked.add(name)
-        return path
-
     def check_all(self, *, afresh: bool = False) -> int:
         """Compare all files with their digests, and remember their stamps.
 
@@ -84,13 +75,13 @@ class CheckedFiles:
         Raises:
             DamagedFileError: As for `check`; the first file in order that is damaged is named.
         """
-        with ThreadPoolExecutor(HASHERS) as pool:
-            checks = [pool.submit(self.check, name, afresh=afresh) for name in self.digests] if afresh else []
-            for name, check in zip(self.digests, checks, strict=False):
-                check.result()
-                self._checked.add(name)
-        for name in self.digests if not afresh else ():
-            self.check_once(name)
+        if afresh:
+            with ThreadPoolExecutor(HASHERS) as pool:
+                for check in [pool.submit(self.check, name, afresh=True) for name in self.digests]:
+                    check.result()
+        else:
+            for name in self.digests:
+                self.check(name)
         self.remember()
         return sum(digest.n_bytes for digest in self.digests.values())
 
@@ -128,7 +119,9 @@ class CheckedFiles:
         return DamagedFileError(f"{path} {what}{why}, and the record names it. {self.advice}")
 
     def _differs(self, path: Path, n_bytes: int, wanted: FileDigest) -> DamagedFileError:
-        if n_bytes != wanted.n_bytes:
+        if path.is_dir():
+            what = "it is a folder, where a file was written"
+        elif n_bytes != wanted.n_bytes:
             what = f"it has {n_bytes} bytes where {wanted.n_bytes} were written"
         else:
             what = "its contents are not those that were written"

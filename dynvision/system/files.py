@@ -55,10 +55,10 @@ def sha256_file(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; `None` if there is no such file, or it does not contain a JSON object."""
+    """Read a JSON object; `None` if there is no such file, it cannot be read, or it does not contain a JSON object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from dynvision.errors import DynvisionError
 from dynvision.records import Record
-from dynvision.stages.base import Stage
+from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.system.files import make_directory, output_lock, remove_leftovers
 from dynvision.system.progress import tell_listeners
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.checking import passes_hard_checks
-from dynvision.workspace.workspace import UNCHECKED, Workspace
+from dynvision.workspace.workspace import Workspace
 
 __all__ = ["build_targets", "reject_targets"]
 

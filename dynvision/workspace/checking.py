@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import DynvisionError
+from dynvision.errors import DynvisionError, MissingError
 from dynvision.records import Record
 from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.targets import Target
@@ -46,6 +46,8 @@ def check_targets(targets: list[str], *, root: str, config: str) -> list[dict[st
     chosen = [target for text in targets for target in parse_target(workspace, text)]
     results = []
     for target in chosen:
-        (record,) = workspace.stage(target).require([target])
+        record = workspace.stage(target).read_record(target)
+        if record is None:
+            raise MissingError(f"{target} has not been made. Make it: dynvision make {target}")
         results += [vars(result) for result in run_checks(workspace, target, record)]
     return results

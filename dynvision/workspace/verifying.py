@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.stages.base import UNCHECKED
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
 
@@ -51,4 +52,6 @@ def _verify(workspace: Workspace, target: Target) -> Verification:
     except (DynvisionError, OSError, ValueError, LookupError) as error:
         advice = "" if "dynvision make" in str(error) else f". Build it again: dynvision make --force {target}"
         return Verification(target, "damaged", f"{error}{advice}")
+    if stage.unchecked_mark(target).exists():
+        return Verification(target, "damaged", f"{UNCHECKED}. Make it: dynvision make {target}")
     return Verification(target, "whole", result.sentence)

@@ -13,14 +13,11 @@ from dynvision.config import Config, find_config_folder, load_config
 from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, unknown_name
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record
-from dynvision.stages.base import Stage
+from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
 from dynvision.targets import Target
 
-__all__ = ["UNCHECKED", "Status", "Workspace"]
-
-UNCHECKED = "its checks have not passed: they failed, or the run ended before them"
-"""The reason why a target that was built does not count as up to date."""
+__all__ = ["Status", "Workspace"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from dynvision.stages.registry import STAGE_NAMES
 from dynvision.system.files import output_lock
@@ -286,20 +287,25 @@ def test_a_file_that_is_gone_counts_as_missing_although_dagster_remembers_it(cha
 
 
 def test_a_hard_check_that_fails_is_recorded_and_raised_before_the_materialization(chain: Path) -> None:
-    target = Target(("raw", "gratings"), "test")
+    target = Target(("raw", "mine"), "test")
+    edit_config(chain, "data_resolution: {gratings: 32}", "data_resolution: {gratings: 32, mine: 8}")
+    for split in ("train", "test"):
+        for number, name in enumerate(("cat", "dog")):
+            folder = chain / "data" / "raw" / "mine" / split / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (8, 8), (number, 2, 3)).save(folder / "a.png")
+    materialize(chain, "raw/mine:train")()
+    for _ in range(2):  # What failed once does not count as built the second time.
+        with pytest.raises(dg.Failure, match="raw/mine:test: splits_hold_different_images does not hold") as failure:
+            materialize(chain, "raw/mine:test")()
+        assert "dynvision make --force raw/mine:test" in str(failure.value.description)
+        assert states(chain)["raw/mine:test"] == "missing"
     with open_instance(chain) as instance:
-        before = len(materializations(instance, chain, target))
-    image = next((chain / "data/raw/gratings/test").glob("*/*.png"))
-    image.unlink()
-    with pytest.raises(dg.Failure, match="raw/gratings:test: class_counts_match_the_manifest does not hold") as failure:
-        materialize(chain, "raw/gratings:test")()
-    assert "dynvision make --force raw/gratings:test" in str(failure.value.description)
-    with open_instance(chain) as instance:
-        outcome = latest_check(instance, target.key, "class_counts_match_the_manifest")
+        outcome = latest_check(instance, target.key, "splits_hold_different_images")
         assert outcome is not None
         assert not outcome.passed
-        assert outcome.metadata["offenders"].value == f"{image.parent.name}: 3 of 4"
-        assert len(materializations(instance, chain, target)) == before
+        assert "2 of 2 images of test are the same images as train" in str(outcome.metadata["offenders"].value)
+        assert not materializations(instance, chain, target)
 
 
 def test_responses_damaged_before_they_are_verified_are_never_materialized(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.data.betons.sidecars import sidecar_path
+from dynvision.data.betons.sample_table import write_table
+from dynvision.data.betons.sidecars import remember_verified, seal_sidecar, sidecar_path
 from dynvision.records import Record, make_record
 from dynvision.stages.processed import ProcessedStage
-from dynvision.system.files import write_json
+from dynvision.system.files import sha256_file, write_json
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.helpers.chains import open_workspace
@@ -23,31 +24,38 @@ LARGE = 12
 """Partitions whose sidecars describe 50,000 images in each file."""
 
 
+CLASSES = [{"index": i, "name": f"{i} deg", "folder": f"{i:03d}", "count": 500, "group_index": i} for i in range(3)]
+
+
 def write_record(workspace: Workspace, target: Target, known: dict[Target, Record]) -> Record:
     """Write what a target that is built and up to date leaves, except for the images themselves."""
     stage = workspace.stage(target)
+    source = f"data/raw/gratings/{str(target.partition).partition('_')[0]}"
     known[target] = make_record(
         target,
         code_version=stage.code_version,
         config=stage.settings(target),
         inputs={str(up): known[up].data_version for up in stage.upstream(target)},
         content=f"content of {target}",
-        details={"images": 50_000, "classes": [{"index": i, "name": f"{i} deg", "count": 500} for i in range(100)]},
+        details={"images": 50_000, "classes": CLASSES, "source": source, "contents": {}},
     )
     record = known[target].to_dict()
     if not isinstance(stage, ProcessedStage):
         for path in stage.record_files(target):
             write_json(path, record)
+        for entry in CLASSES if target.stage == "interim" else ():
+            link = stage.output(target) / str(entry["folder"])
+            link.symlink_to(os.path.relpath(workspace.paths.root / source / link.name, link.parent))
         return known[target]
     count = 50_000 if len(known) % (GROUPS * 2 // LARGE) == 0 else 20
     for path in stage.files(target):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        os.truncate(path, 1000)  # a file with nothing in it: its size is all that is looked at
+        path.write_bytes(bytes(1000))
         sources = [f"data/raw/gratings/train/017/{number:05d}.png" for number in range(count)]
-        samples = {"source": sources, "label": [17] * count, "group_label": [0] * count}
-        file = {"name": path.name, "bytes": 1000, "sha256": "0" * 64, "samples": count}
-        write_json(sidecar_path(path), {"record": record, "file": file, "samples": samples}, indent=None)
+        table = write_table(path, {"source": sources, "label": [17] * count, "group_label": [0] * count})
+        file = {"name": path.name, "bytes": 1000, "sha256": sha256_file(path), "samples": count}
+        write_json(sidecar_path(path), seal_sidecar({"record": record, "file": file, "table": table}), indent=None)
+        remember_verified(path, str(file["sha256"]))
     return known[target]
 
 
@@ -65,8 +73,8 @@ def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for target in workspace.targets((name, "gratings")):
             write_record(workspace, target, known)
     assert len(known) == 2 + 4 * GROUPS
-    sizes = [path.stat().st_size for path in root.rglob("*.beton.json")]
-    assert sum(size > 1_000_000 for size in sizes) >= LARGE
+    sizes = [path.stat().st_size for path in root.rglob("*.samples.parquet")]
+    assert sum(size > 100_000 for size in sizes) >= LARGE
     return root
 
 

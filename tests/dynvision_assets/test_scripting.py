@@ -31,7 +31,7 @@ def read_json(root: Path, *arguments: str, code: int = 0) -> Any:
 
 def test_list_gives_counts_of_every_asset(made_root: Path) -> None:
     rows = read_json(made_root, "list", "processed")
-    assert rows == [{"key": "processed/gratings", "partitions": 4, "fresh": 3, "stale": 0, "missing": 1}]
+    assert rows == [{"key": "processed/gratings", "partitions": 4, "fresh": 3, "stale": 0, "damaged": 0, "missing": 1}]
 
 
 def test_status_gives_every_target_with_its_state_and_reason(chain: Path) -> None:

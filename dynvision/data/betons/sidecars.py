@@ -7,6 +7,7 @@ file that contains the table.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dynvision.data.betons.sample_table import digest_old_sidecar, read_table, table_path
-from dynvision.errors import DamagedFileError, MissingError
+from dynvision.errors import DamagedFileError, DynvisionError, MissingError
+from dynvision.paths import name_processed
+from dynvision.system.file_digests import note_places
 from dynvision.system.files import digest_json, read_json, sha256_file, write_json
 
 __all__ = [
@@ -50,8 +53,10 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _read_whole(path: Path, with_samples: bool = True) -> dict[str, Any]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
+    if not path.is_file():
+        raise DamagedFileError(f"{path} is damaged: it is not a file that can be read. {_advice(path)}")
     sidecar = read_json(sidecar_path(path))
     if sidecar is None or not _is_complete(sidecar):
         raise DamagedFileError(
@@ -67,6 +72,12 @@ def _read_whole(path: Path, with_samples: bool = True) -> dict[str, Any]:
         raise DamagedFileError(
             f"{sidecar_path(path)} belongs to {sidecar['file'].get('name')}, not to {path.name}: files were swapped or "
             f"renamed. {_advice(path)}"
+        )
+    target, wanted = sidecar["record"].get("target"), name_processed(path)
+    if target is not None and wanted is not None and target != wanted:
+        raise DamagedFileError(
+            f"{sidecar_path(path)} belongs to {target}, not to {wanted}: files were swapped, moved or copied. "
+            f"{_advice(path)}"
         )
     if "samples" in sidecar:
         return sidecar
@@ -90,9 +101,10 @@ def _has_parts(sidecar: dict[str, Any]) -> bool:
 def _read_samples(path: Path, table: dict[str, Any], with_samples: bool) -> dict[str, list[Any]]:
     try:
         samples = read_table(path, table["sha256"], with_samples)
-    except FileNotFoundError:
+    except OSError as error:
+        reason = "" if isinstance(error, FileNotFoundError) else f" that can be read ({error.strerror})"
         raise DamagedFileError(
-            f"{path} has no table of samples {table_path(path).name}, so it cannot be trusted. {_advice(path)}"
+            f"{path} has no table of samples {table_path(path).name}{reason}, so it cannot be trusted. {_advice(path)}"
         ) from None
     if samples is None:
         raise DamagedFileError(
@@ -128,7 +140,7 @@ def read_sidecar_head(path: Path) -> dict[str, Any] | None:
     Raises:
         DamagedFileError: If the sidecar is not as written, or the file has another size.
     """
-    if not path.is_file() or not sidecar_path(path).is_file():
+    if not os.path.lexists(path) or not os.path.lexists(sidecar_path(path)):
         return None
     return _settled(path, lambda: _check_size(path, _read_whole(path, with_samples=False)))
 
@@ -198,7 +210,7 @@ def _compare(path: Path, full: bool, with_samples: bool) -> dict[str, Any]:
     sidecar = _check_size(path, _read_whole(path, with_samples))
     expected = sidecar["file"]
     state = {"sha256": expected["sha256"], **file_state(path)}
-    if not full and read_json(_note(path)) == state:
+    if not full and any(read_json(note) == state for note in note_places(_note(path))):
         return sidecar
     if sha256_file(path) != expected["sha256"]:
         raise DamagedFileError(f"{path} is damaged: its contents are not those that were written. {_advice(path)}")
@@ -207,9 +219,11 @@ def _compare(path: Path, full: bool, with_samples: bool) -> dict[str, Any]:
 
 
 def remember_verified(path: Path, sha256: str) -> None:
-    """Note next to a file that it contains what was written; the note counts until the file's state changes."""
-    if os.access(path.parent, os.W_OK):
-        write_json(_note(path), {"sha256": sha256, **file_state(path)})
+    """Note that a file contains what was written; the note counts until the file's state changes."""
+    for note in note_places(_note(path)):
+        with contextlib.suppress(OSError, DynvisionError):  # Without a note the file is hashed again, no more.
+            write_json(note, {"sha256": sha256, **file_state(path)})
+            return
 
 
 def _note(path: Path) -> Path:

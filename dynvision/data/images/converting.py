@@ -74,10 +74,30 @@ def require_channels(pixels: npt.NDArray[np.uint8], channels: int | None, where:
 def _read_picture(image: Any) -> npt.NDArray[Any]:
     from PIL import ImageOps
 
+    _refuse_lost_bits(image)
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":
         return np.asarray(upright)
     return np.asarray(upright.convert("L" if upright.mode in ("L", "1") else "RGB"))
+
+
+def _refuse_lost_bits(image: Any) -> None:
+    """Raise an error if Pillow keeps 8 of the 16 bits of a colour image, so that darker ones would become black."""
+    from PIL import Image
+
+    tiles = list(getattr(image, "tile", None) or ())
+    name = getattr(image, "filename", "")
+    if not tiles and isinstance(name, str) and name:
+        try:
+            with Image.open(name) as again:  # What was loaded has forgotten how it was stored.
+                tiles = list(again.tile)
+        except OSError:
+            return
+    if image.mode.startswith("RGB") and any(";16" in str(tile) for tile in tiles):
+        raise DataError(
+            "a colour image of 16 bits a channel, of which Pillow keeps only 8. Read it as an array (cv2.imread with "
+            "IMREAD_UNCHANGED, or tifffile), or put the images into class folders"
+        )
 
 
 def _read_array(image: Any) -> npt.NDArray[Any]:

@@ -21,4 +21,7 @@ def is_image_file(entry: os.DirEntry[str]) -> bool:
     name = entry.name
     if name[0] == "." or os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122
         return False
-    return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110
+    except OSError:  # a link that leads back to itself
+        return entry.is_symlink()

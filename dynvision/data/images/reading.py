@@ -148,14 +148,22 @@ def _decode(encoded: npt.NDArray[np.uint8], flag: int) -> npt.NDArray[Any]:
 
 
 def _decode_numbers(encoded: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
-    """Decode a TIFF file of one number of 32 bits a pixel, which OpenCV does not read; `None` for everything else."""
+    """Decode a TIFF file that OpenCV does not read as it is; `None` for everything else.
+
+    These have one number of 32 bits a pixel, or transparency, by which OpenCV would multiply the colours.
+    """
     if encoded[:2].tobytes() not in (b"II", b"MM"):
         return None
     from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(encoded.tobytes())) as image:
-            return np.asarray(ImageOps.exif_transpose(image)) if image.mode in ("F", "I") else None
+            if image.mode in ("F", "I"):
+                return np.asarray(ImageOps.exif_transpose(image))
+            if image.mode in ("RGBA", "LA"):
+                pixels = np.asarray(ImageOps.exif_transpose(image))[..., :-1]
+                return pixels[..., 0] if image.mode == "LA" else pixels
+            return None
     except (OSError, ValueError, SyntaxError, EOFError):
         return None  # OpenCV says whether it is an image.
 

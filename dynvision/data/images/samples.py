@@ -63,7 +63,7 @@ def _compare_names(folder: Path, recorded: list[str], dataset: str) -> None:
     if names == recorded:
         return
     removed, added = (sorted(set(first) - set(second)) for first, second in ((recorded, names), (names, recorded)))
-    example = f"{removed[0]} is missing" if removed else f"{added[0]} was added"
+    example = ", ".join([*(f"{name} is missing" for name in removed[:1]), *(f"{name} was added" for name in added[:1])])
     raise DataError(
         f"{folder} holds {len(names)} images where {len(recorded)} were recorded ({example}). "
         f"Make the raw stage again: dynvision make --force raw/{dataset}"

@@ -65,13 +65,13 @@ def other(tmp_path: Path) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that readers asked for, in order."""
     names: list[str] = []
-    original = CheckedFiles.check_once
+    original = CheckedFiles.check
 
-    def check_once(files: CheckedFiles, name: str) -> Path:
+    def check(files: CheckedFiles, name: str) -> Path:
         names.append(name)
         return original(files, name)
 
-    monkeypatch.setattr(CheckedFiles, "check_once", check_once)
+    monkeypatch.setattr(CheckedFiles, "check", check)
     return names
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from dynvision.data.sources import exporting, gratings
 from dynvision.errors import DataError, DynvisionError
+from dynvision.stages.base import UNCHECKED
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
-from dynvision.workspace.workspace import UNCHECKED
 from tests.helpers.configuration import edit_yaml
 
 TRAIN = Target(("raw", "gratings"), "train")
