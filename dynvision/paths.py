@@ -88,6 +88,8 @@ def name_store(path: Path) -> str | None:
 
 
 def name_processed(path: Path) -> str | None:
-    """Name the target that a file of `data/processed/<dataset>/<partition>/` belongs to; `None` for one elsewhere."""
-    data, stage, dataset, partition = path.absolute().parts[-5:-1] if len(path.absolute().parts) > 5 else ("",) * 4
-    return f"processed/{dataset}:{partition}" if (data, stage) == ("data", "processed") else None
+    """Name the target that a file belongs to by its place; `None` if it is none of `Paths.processed`."""
+    folder = path.absolute().parent
+    dataset, partition = folder.parent.name, folder.name
+    is_in_place = any(Paths(root).processed(dataset, partition) == folder for root in folder.parents[3:4])
+    return f"processed/{dataset}:{partition}" if is_in_place else None
