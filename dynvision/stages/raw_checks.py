@@ -73,14 +73,17 @@ class RawInspection(Inspection):
 
     @cached_property
     def shared(self) -> dict[str, SharedImages]:
-        """The images that this split shares with each other split that has been built."""
+        """The images that this split shares with each other split that has been built.
+
+        A damaged split is compared when it is built again.
+        """
         own = self.stage.read_images(self.target, self.record)
         found: dict[str, SharedImages] = {}
         for split in self.stage.partitions(self.target.key):
             other = Target(self.target.key, split)
-            record = None if other == self.target else _read_if_whole(self.stage, other)
-            if record is not None:
-                found[str(split)] = find_shared_images(own, self.stage.read_images(other, record))
+            others = None if other == self.target else _read_if_whole(self.stage, other)
+            if others is not None:
+                found[str(split)] = find_shared_images(own, others)
         return found
 
     @cached_property
@@ -212,9 +215,11 @@ RAW_CHECKS = (
 )
 
 
-def _read_if_whole(stage: RawInspected, target: Target) -> Record | None:
+def _read_if_whole(stage: RawInspected, target: Target) -> dict[str, list[ImageRow]] | None:
+    """Return the images of a split; `None` if it has not been built or is damaged."""
     try:
-        return stage.read_record(target)
+        record = stage.read_record(target)
+        return None if record is None else stage.read_images(target, record)
     except DamagedFileError:
         return None
 

@@ -32,6 +32,15 @@ _CHUNK = 256
 _NOTE = ".export.json"
 """The file that says which source an unfinished export belongs to."""
 
+_OURS = re.compile(
+    r"manifest\.(json|images\.parquet)(\.rejected)?|\.manifest\.(json|images\.parquet)\.partial-.*|" + re.escape(_NOTE)
+)
+"""What this project writes to the folder of an export, besides class folders."""
+_CLUTTER = re.compile(
+    r"\.DS_Store|\._.*|\.nfs[0-9a-f]+|\.fuse_hidden.*|\.directory|thumbs\.db|desktop\.ini", re.IGNORECASE
+)
+"""What operating systems leave in folders of which somebody has looked at the images."""
+
 Numbered = tuple[int, int, npt.NDArray[np.uint8]]
 """An image: its number in the source, its class index, its pixels."""
 
@@ -87,13 +96,15 @@ def find_foreign_files(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir()) or ["."]
     foreign: list[str] = []
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if entry.name[0] == "." or entry.name.startswith("manifest."):
+        if _OURS.fullmatch(entry.name) or _CLUTTER.fullmatch(entry.name):
             continue
         if not entry.is_dir(follow_symlinks=False) or not entry.name.isdecimal():
             foreign.append(entry.name)
             continue
-        names = (e.name for e in os.scandir(entry.path) if e.name[0] != ".")
-        foreign += sorted(f"{entry.name}/{name}" for name in names if not re.fullmatch(r"\d{5,}\.png", name))
+        for image in sorted(os.scandir(entry.path), key=lambda e: e.name):
+            is_ours = re.fullmatch(r"\d{5,}\.png", image.name) and not image.is_dir(follow_symlinks=False)
+            if not is_ours and not _CLUTTER.fullmatch(image.name):
+                foreign.append(f"{entry.name}/{image.name}")
     return foreign
 
 
