@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 demo: $(READY)  ## Build the whole chain on the embedded gratings
 	@$(BIN)/dynvision demo
 
-test: $(READY)  ## Run all tests but those in the browser (9 minutes)
+test: $(READY)  ## Run all tests but those in the browser (25 minutes on two cores)
 	@$(BIN)/python -m pytest
 
 # One thread: the arrays of these tests are so small that more threads only wait for each other.
