@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dynvision.data.images.files import is_image_file
 from dynvision.data.sources.folders.class_names import is_system_folder, join_names, read_name
+from dynvision.data.sources.folders.folder_scan import check_name
 from dynvision.errors import DataError, MissingError
 
 __all__ = ["SplitListing", "explain_empty_classes", "list_split", "list_split_with_classes"]
@@ -78,7 +79,7 @@ def list_split(folder: Path) -> SplitListing:
         raise DataError(f"{folder} cannot be read: {error}") from error
     _check_links(folder, classes, [name for name in links if name in {*classes, *files}])
     for name in classes:
-        _check_utf8(folder, name)
+        check_name(folder, name)
     return SplitListing(folder, tuple(classes), tuple(images), tuple(files), tuple(left_out))
 
 
@@ -178,12 +179,3 @@ def _check_links(folder: Path, classes: Iterable[str], links: Iterable[str]) -> 
                 f"{folder}: '{join_names([other])}' and '{join_names([name])}' are one folder, {real}, so its images "
                 "would have two labels. Remove one."
             )
-
-
-def _check_utf8(folder: Path, name: str) -> None:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{folder}: the name {name!r} is not UTF-8, so it cannot be written to a record; rename it"
-        ) from error

@@ -67,7 +67,7 @@ def assert_refused(path: Path, reason: str) -> None:
 
 
 MEMBERS = {
-    "absolute": (entry("/tmp/dynvision-evil"), "its member '/tmp/dynvision-evil' has an absolute path"),
+    "absolute": (entry("/dynvision-evil"), "its member '/dynvision-evil' has an absolute path"),
     "parent": (entry("../evil"), "its member '../evil' leads out of the folder with '..'"),
     "parent below": (entry("a/b/../../../evil"), "its member 'a/b/../../../evil' leads out of the folder"),
     "symlink": (entry("a", tarfile.SYMTYPE, "/etc/passwd"), "'a' is a symbolic link to '/etc/passwd', and no file"),
