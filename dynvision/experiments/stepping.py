@@ -14,6 +14,7 @@ from dynvision.errors import ConfigError
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.experiments.store_layout import SCORES
 from dynvision.models.loading import record_layers
+from dynvision.models.reproducible import reproducible_kernels
 
 __all__ = ["AVERAGE", "Arrays", "Emit", "NetworkStepper", "Rest"]
 
@@ -68,11 +69,7 @@ class NetworkStepper:
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which the network computes."""
         stack = contextlib.ExitStack()
-        if self.device.type == "cuda":
-            # The same numbers at every run, and in the precision of the weights.
-            stack.enter_context(
-                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-            )
+        stack.enter_context(reproducible_kernels(self.device))
         if not self.mixed_precision:
             return stack
         dtype = self.frames if self.frames != torch.float32 else torch.bfloat16

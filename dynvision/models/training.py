@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from dynvision.data.images.normalization import Normalization, standardize
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.models.loading import evaluating, step_network
+from dynvision.models.reproducible import reproducible_kernels
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar
 
@@ -81,7 +83,10 @@ def train_network(
     used = choose_device(device)
     history = History(device=used.type)
     updates = settings.epochs * len(train_loader)
-    with torch.random.fork_rng(devices=[]), progress_bar(updates, description, "update") as bar:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(reproducible_kernels(used))
+        bar = stack.enter_context(progress_bar(updates, description, "update"))
         torch.manual_seed(seed)
         learner = _Learner(network.to(used), settings, updates, _Showing(settings, seed, augment, normalize, used))
         for epoch in range(1, settings.epochs + 1):

@@ -330,7 +330,7 @@ def test_the_generator_of_the_device_that_computes_is_seeded(monkeypatch, device
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     with torch.random.fork_rng(devices=[]):
         _seed(7, torch.device(device))
+        assert seeds_set == [(index, 7) for index in seeded]
         drawn = torch.rand(1)
         torch.manual_seed(7)
         assert torch.equal(drawn, torch.rand(1))
-    assert seeds_set == [(index, 7) for index in seeded]
