@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -154,8 +153,8 @@ def _acquire(lock: BaseFileLock, output: Path, timeout: float, tell: Callable[[s
             holder = find_holder(output)
         except OSError as error:
             raise DynvisionError(
-                f"{output} cannot be locked, so it is not written: {lock.lock_file}: {error.strerror}. Another user may "
-                "own the file, or the disk may know no locks: change its permissions, or set DYNVISION_ROOT to "
+                f"{output} cannot be locked, so it is not written: {lock.lock_file}: {error.strerror}. Another user "
+                "may own the file, or the disk may know no locks: change its permissions, or set DYNVISION_ROOT to "
                 "another disk."
             ) from error
         now = time.monotonic()
@@ -198,7 +197,7 @@ def _find_locking_processes(path: Path) -> list[int]:
     """Return the processes, as far as they are seen from here, that hold the lock of a file."""
     try:
         wanted = path.stat()
-        processes = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+        processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     except OSError:
         return []
     return [pid for pid in processes if _holds_lock(pid, (wanted.st_dev, wanted.st_ino))]
@@ -207,11 +206,11 @@ def _find_locking_processes(path: Path) -> list[int]:
 def _holds_lock(pid: int, file: tuple[int, int]) -> bool:
     folder = Path("/proc") / str(pid)
     with contextlib.suppress(OSError):
-        for descriptor in os.listdir(folder / "fd"):
+        for descriptor in (folder / "fd").iterdir():
             with contextlib.suppress(OSError):
-                stat = (folder / "fd" / descriptor).stat()
+                stat = descriptor.stat()
                 # A process that only tries to lock the file has it open, too. The kernel lists the locks of each.
-                if (stat.st_dev, stat.st_ino) == file and "FLOCK" in (folder / "fdinfo" / descriptor).read_text():
+                if (stat.st_dev, stat.st_ino) == file and "FLOCK" in (folder / "fdinfo" / descriptor.name).read_text():
                     return True
     return False
 

@@ -108,26 +108,26 @@ def test_waiting_that_takes_long_says_so_again(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "REPEAT", 0.0)
     output, told = tmp_path / "train", []
     descriptor = hold_by_hand(output)
-    with pytest.raises(OutputBusyError, match="train is being built by another process"):
-        with output_lock(output, 0.5, told.append):
-            pass
+    expected = pytest.raises(OutputBusyError, match="train is being built by another process")
+    with expected, output_lock(output, 0.5, told.append):
+        pass
     os.close(descriptor)
     assert len(told) >= 1
 
 
 def test_a_thread_does_not_wait_for_itself(tmp_path):
-    with output_lock(tmp_path / "x"), pytest.raises(OutputBusyError, match=f"built by process {os.getpid()} "):
-        with output_lock(tmp_path / "x", FOR_EVER):
-            pass
+    expected = pytest.raises(OutputBusyError, match=f"built by process {os.getpid()} ")
+    with output_lock(tmp_path / "x"), expected, output_lock(tmp_path / "x", FOR_EVER):
+        pass
 
 
 @pytest.mark.parametrize("note", ["process 12 on machine", "", "{", '{"owner": 3}', '{"owner": {"pid": 1}}'])
 def test_a_note_that_cannot_be_read_names_nobody(tmp_path, note):
     descriptor = hold_by_hand(tmp_path / "x")
     owner_path(tmp_path / "x").write_text(note)
-    with pytest.raises(OutputBusyError, match="x is being built by another process. Wait for it"):
-        with output_lock(tmp_path / "x"):
-            pass
+    expected = pytest.raises(OutputBusyError, match=r"x is being built by another process\. Wait for it")
+    with expected, output_lock(tmp_path / "x"):
+        pass
     os.close(descriptor)
 
 
@@ -150,9 +150,9 @@ def test_lock_is_free_again_after_an_error(tmp_path):
 
 def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path):
     lock_path(tmp_path / "x").mkdir()
-    with pytest.raises(DynvisionError, match=r"x cannot be locked, so it is not written: .*\.x\.lock: Is a directory"):
-        with output_lock(tmp_path / "x"):
-            pass
+    expected = pytest.raises(DynvisionError, match=r"x cannot be locked, so it is not written: .*: Is a directory")
+    with expected, output_lock(tmp_path / "x"):
+        pass
 
 
 def test_a_note_that_cannot_be_written_does_not_matter(tmp_path):
