@@ -15,6 +15,8 @@ _THRESHOLDS = collect_garbage_seldom()
 
 import dagster as dg
 
+from dynvision.paths import find_root
+from dynvision.system.environment import load_environment
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import make_config_assets
 from dynvision_assets.assets.table import make_assets
@@ -48,5 +50,11 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
     )
 
 
-defs = make_definitions(Workspace.open())
+def _load() -> dg.Definitions:
+    """Make the definitions of the root that the environment names."""
+    load_environment(find_root())
+    return make_definitions(Workspace.open())
+
+
+defs = _load()
 gc.set_threshold(*_THRESHOLDS)

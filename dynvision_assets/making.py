@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynvision.errors import DynvisionError
+from dynvision.system.locks import FOR_EVER, lock_path, output_lock
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision_assets.homes import describe_home
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
 
@@ -33,18 +35,20 @@ class Made:
     seconds: float = 0.0
 
 
-def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = False) -> Made:
+def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = False, *, wait: bool = True) -> Made:
     """Build targets and whatever upstream of them is missing or stale.
 
     Args:
         workspace: The workspace.
         targets: The targets.
         force: Build these targets even if they are up to date.
+        wait: Wait while another process builds a target, and then look again whether it is up to date.
 
     Returns:
         What was built.
 
     Raises:
+        OutputBusyError: If another process builds a target, and this one is not to wait.
         DynvisionError: If something could not be built.
         KeyboardInterrupt: After Ctrl-C; everything that was finished is kept.
     """
@@ -52,9 +56,10 @@ def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = 
     made = Made(list(dict.fromkeys(targets)))
     plan = workspace.plan(made.wanted, force)
     if plan:
-        runner = _Runner(workspace)
+        runner = _Runner(workspace, wait)
         forced = set(made.wanted) if force else set()
         for group in _group(workspace, plan):
+            _await_others(workspace, group, wait)
             # Look again: an input may have been rebuilt with the same content, so that this target is up to date.
             stale = [t for t in group if t not in forced and workspace.status(t).state != "fresh"]
             for pending, is_forced in ((stale, False), ([t for t in group if t in forced], True)):
@@ -65,6 +70,19 @@ def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = 
                     made.built += pending
     made.seconds = time.perf_counter() - start
     return made
+
+
+def _await_others(workspace: Workspace, targets: list[Target], wait: bool) -> None:
+    """Wait until no other process builds one of these targets, so that what it has built is not built again.
+
+    Raises:
+        OutputBusyError: If another process does, and this one is not to wait.
+    """
+    for target in targets:
+        output = workspace.stage(target).written(target)[0]
+        if lock_path(output).exists():
+            with output_lock(output, FOR_EVER if wait else 0.0, say):
+                pass
 
 
 def _group(workspace: Workspace, plan: list[Target]) -> list[list[Target]]:
@@ -87,12 +105,17 @@ class _Runner:
 
     Args:
         workspace: The workspace.
+        wait: Whether a run waits for another process that builds the same.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, wait: bool) -> None:
         from dynvision_assets.definitions import make_definitions
 
+        self.wait = wait
         self.workspace = workspace
+        home = describe_home(workspace.paths)
+        if home:
+            say(home)
         self.instance = open_instance(prepare_home(workspace.paths), capture=False)
         fail_dead_runs(self.instance)
         self.tags = process_tags()
@@ -125,7 +148,7 @@ class _Runner:
 
         key = asset_key(target.key)
         name = key.to_python_identifier()
-        config: dict[str, Any] = {"config": {"force": force}}
+        config: dict[str, Any] = {"config": {"force": force, "wait": self.wait}}
         ops = {name: asset_type(target.stage).nest_config(config)}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:

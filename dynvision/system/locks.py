@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,21 @@ from typing import TYPE_CHECKING
 
 from dynvision.errors import DynvisionError
 from dynvision.system.files import make_directory, read_json
-from dynvision.system.owners import Liveness, Owner, describe_process
+from dynvision.system.owners import Liveness, Owner, describe_process, find_locking_processes
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["FOR_EVER", "Holder", "OutputBusyError", "find_holder", "lock_path", "output_lock", "owner_path"]
+__all__ = [
+    "FOR_EVER",
+    "Holder",
+    "OutputBusyError",
+    "find_holder",
+    "hold_until_exit",
+    "lock_path",
+    "output_lock",
+    "owner_path",
+]
 
 FOR_EVER = float("inf")
 """The timeout of somebody who waits as long as it takes."""
@@ -123,6 +133,24 @@ def output_lock(output: Path, timeout: float = 0.0, tell: Callable[[str], object
         lock.release()
 
 
+def hold_until_exit(path: Path) -> bool:
+    """Lock a file for as long as this process lives, also as another program (`os.exec`); return whether that worked.
+
+    Args:
+        path: The file; it is made, and stays.
+    """
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    os.set_inheritable(descriptor, True)
+    return True
+
+
 def find_holder(output: Path) -> Holder:
     """Say who holds the lock of an output, as far as that can be seen. The caller has found it locked."""
     holder = _read_note(output)
@@ -131,7 +159,7 @@ def find_holder(output: Path) -> Holder:
             return holder
         time.sleep(0.02)
         holder = _read_note(output)
-    heirs = tuple((pid, describe_process(pid)) for pid in _find_locking_processes(lock_path(output)))
+    heirs = tuple((pid, describe_process(pid)) for pid in find_locking_processes(lock_path(output)))
     return Holder(holder.owner, holder.command, holder.since, heirs)
 
 
@@ -191,28 +219,6 @@ def _read_note(output: Path) -> Holder:
         command if isinstance(command, str) else "",
         float(since) if is_time else None,  # type: ignore[arg-type]
     )
-
-
-def _find_locking_processes(path: Path) -> list[int]:
-    """Return the processes, as far as they are seen from here, that hold the lock of a file."""
-    try:
-        wanted = path.stat()
-        processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    except OSError:
-        return []
-    return [pid for pid in processes if _holds_lock(pid, (wanted.st_dev, wanted.st_ino))]
-
-
-def _holds_lock(pid: int, file: tuple[int, int]) -> bool:
-    folder = Path("/proc") / str(pid)
-    with contextlib.suppress(OSError):
-        for descriptor in (folder / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                stat = descriptor.stat()
-                # A process that only tries to lock the file has it open, too. The kernel lists the locks of each.
-                if (stat.st_dev, stat.st_ino) == file and "FLOCK" in (folder / "fdinfo" / descriptor.name).read_text():
-                    return True
-    return False
 
 
 def _since(time_of_locking: float | None) -> str:

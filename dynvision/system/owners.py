@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Liveness", "Owner", "describe_process", "name_command"]
+__all__ = ["Liveness", "Owner", "describe_process", "find_locking_processes", "name_command"]
 
 Liveness = Literal["alive", "dead", "unknown"]
 """Whether a process is there; `unknown` if that cannot be seen from this machine or container."""
@@ -93,6 +94,16 @@ def describe_process(pid: int | None = None) -> str:
         parent = os.getppid() if pid is None else _parent_of(pid)
         arguments = _arguments_of(parent) or arguments
     return name_command(arguments)
+
+
+def find_locking_processes(path: Path) -> list[int]:
+    """Return the processes, as far as they are seen from here, that hold the lock of a file."""
+    try:
+        wanted = path.stat()
+        processes = [int(path.name) for path in _PROC.iterdir() if path.name.isdecimal()]
+    except OSError:
+        return []
+    return [pid for pid in processes if _holds_lock(pid, (wanted.st_dev, wanted.st_ino))]
 
 
 def name_command(arguments: list[str]) -> str:
@@ -180,3 +191,15 @@ def _arguments_of(pid: int) -> list[str]:
         return os.fsdecode((_PROC / str(pid) / "cmdline").read_bytes()).rstrip("\0").split("\0")
     except OSError:
         return [*sys.orig_argv] if pid == os.getpid() else []
+
+
+def _holds_lock(pid: int, file: tuple[int, int]) -> bool:
+    folder = _PROC / str(pid)
+    with contextlib.suppress(OSError):
+        for descriptor in (folder / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                stat = descriptor.stat()
+                # A process that only tries to lock the file has it open, too. The kernel lists the locks of each.
+                if (stat.st_dev, stat.st_ino) == file and "FLOCK" in (folder / "fdinfo" / descriptor.name).read_text():
+                    return True
+    return False
