@@ -7,32 +7,21 @@ it. The note is for people, and for `dynvision unlock`; it decides nothing by it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.errors import DynvisionError
-from dynvision.system.files import make_directory, read_json
-from dynvision.system.owners import Liveness, Owner, describe_process, find_locking_processes
+from dynvision.system.files import make_directory
+from dynvision.system.holders import find_holder, lock_path, owner_path, write_note
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = [
-    "FOR_EVER",
-    "Holder",
-    "OutputBusyError",
-    "find_holder",
-    "hold_until_exit",
-    "lock_path",
-    "output_lock",
-    "owner_path",
-]
+__all__ = ["FOR_EVER", "OutputBusyError", "break_lock", "hold_until_exit", "output_lock", "try_lock"]
 
 FOR_EVER = float("inf")
 """The timeout of somebody who waits as long as it takes."""
@@ -49,56 +38,6 @@ _held: dict[Path, int] = {}
 
 class OutputBusyError(DynvisionError):
     """Another process is building the same output."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a lock.
-
-    Attributes:
-        owner: The process that took it, according to its note; `None` if there is no note that can be read.
-        command: What that process was told to do; empty if that is not known.
-        since: When it took the lock, in seconds since 1970; `None` if that is not known.
-        heirs: Processes seen from here that hold the lock for another one, each with its command. A process that is
-            started by the owner inherits the lock, and keeps it if the owner is killed.
-    """
-
-    owner: Owner | None
-    command: str = ""
-    since: float | None = None
-    heirs: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def liveness(self) -> Liveness:
-        """Whether the owner is there."""
-        return "unknown" if self.owner is None else self.owner.liveness()
-
-    def __str__(self) -> str:
-        if self.owner is None:
-            return "another process"
-        command = f" ({self.command})" if self.command else ""
-        return f"{self.owner}{command}{_since(self.since)}"
-
-    @property
-    def advice(self) -> str:
-        """What can be done about it, a sentence or two."""
-        if self.liveness != "dead":
-            return "Wait for it to finish, or stop it, and run this again."
-        if not self.heirs:
-            return "That process has ended. If nothing else builds it: dynvision unlock"
-        names = ", ".join(f"process {pid}" + (f" ({command})" if command else "") for pid, command in self.heirs)
-        pids = " ".join(str(pid) for pid, _ in self.heirs)
-        return f"That process has ended, but {names} was started by it and keeps the lock. Stop it: kill {pids}"
-
-
-def lock_path(output: Path) -> Path:
-    """Return the file that is locked while an output is written."""
-    return output.with_name(f".{output.name}.lock")
-
-
-def owner_path(output: Path) -> Path:
-    """Return the note that says who holds the lock of an output."""
-    return output.with_name(f".{output.name}.owner")
 
 
 @contextlib.contextmanager
@@ -123,7 +62,7 @@ def output_lock(output: Path, timeout: float = 0.0, tell: Callable[[str], object
     note = None
     try:
         _held[path] = threading.get_ident()
-        note = _write_note(output)
+        note = write_note(output)
         yield
     finally:
         _held.pop(path, None)
@@ -151,16 +90,33 @@ def hold_until_exit(path: Path) -> bool:
     return True
 
 
-def find_holder(output: Path) -> Holder:
-    """Say who holds the lock of an output, as far as that can be seen. The caller has found it locked."""
-    holder = _read_note(output)
-    for _ in range(5):  # Whoever took the lock just now may not have written its note yet.
-        if holder.owner is not None and holder.liveness != "dead":
-            return holder
-        time.sleep(0.02)
-        holder = _read_note(output)
-    heirs = tuple((pid, describe_process(pid)) for pid in find_locking_processes(lock_path(output)))
-    return Holder(holder.owner, holder.command, holder.since, heirs)
+@contextlib.contextmanager
+def try_lock(output: Path) -> Iterator[bool]:
+    """Hold the lock of an output without a note if it is free; yield whether it was.
+
+    Raises:
+        DynvisionError: If the lock cannot be used at all.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(lock_path(output))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise _unusable(output, error) from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def break_lock(output: Path) -> None:
+    """Put away the lock of an output, whoever holds it. Whoever builds next takes a new one."""
+    lock_path(output).unlink(missing_ok=True)
+    owner_path(output).unlink(missing_ok=True)
 
 
 def _acquire(lock: BaseFileLock, output: Path, timeout: float, tell: Callable[[str], object] | None) -> None:
@@ -180,11 +136,7 @@ def _acquire(lock: BaseFileLock, output: Path, timeout: float, tell: Callable[[s
         except Timeout:
             holder = find_holder(output)
         except OSError as error:
-            raise DynvisionError(
-                f"{output} cannot be locked, so it is not written: {lock.lock_file}: {error.strerror}. Another user "
-                "may own the file, or the disk may know no locks: change its permissions, or set DYNVISION_ROOT to "
-                "another disk."
-            ) from error
+            raise _unusable(output, error) from error
         now = time.monotonic()
         if now >= end or _held.get(lock_path(output)) == threading.get_ident():
             raise OutputBusyError(f"{output} is being built by {holder}. {_complete(holder.advice, output)}") from None
@@ -194,39 +146,12 @@ def _acquire(lock: BaseFileLock, output: Path, timeout: float, tell: Callable[[s
         patience = min(5.0, end - now)
 
 
-def _complete(advice: str, output: Path) -> str:
-    return f"{advice} {output}" if advice.endswith("unlock") else advice
-
-
-def _write_note(output: Path) -> str | None:
-    """Write who holds the lock; return the text, or `None` if it cannot be written. The lock holds without it."""
-    content = {"owner": Owner.here().to_dict(), "command": describe_process(), "since": time.time()}
-    text = json.dumps(content, ensure_ascii=True) + "\n"
-    try:
-        owner_path(output).write_text(text, encoding="utf-8")
-    except OSError:
-        return None
-    return text
-
-
-def _read_note(output: Path) -> Holder:
-    content = read_json(owner_path(output)) or {}
-    since = content.get("since")
-    is_time = isinstance(since, int | float) and not isinstance(since, bool) and 0 <= since < 1e11
-    command = content.get("command")
-    return Holder(
-        Owner.from_dict(content.get("owner")),
-        command if isinstance(command, str) else "",
-        float(since) if is_time else None,  # type: ignore[arg-type]
+def _unusable(output: Path, error: OSError) -> DynvisionError:
+    return DynvisionError(
+        f"{output} cannot be locked, so it is not written: {lock_path(output)}: {error.strerror}. Another user may own "
+        "the file, or the disk may know no locks: change its permissions, or set DYNVISION_ROOT to another disk."
     )
 
 
-def _since(time_of_locking: float | None) -> str:
-    if time_of_locking is None:
-        return ""
-    then, ago = time.localtime(time_of_locking), max(0.0, time.time() - time_of_locking)
-    clock = time.strftime("%H:%M" if ago < 12 * 3600 else "%Y-%m-%d %H:%M", then)
-    minutes = round(ago / 60)
-    if ago < 100:
-        return f" since {clock}, {ago:.0f} s ago"
-    return f" since {clock}, " + (f"{minutes} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago")
+def _complete(advice: str, output: Path) -> str:
+    return f"{advice} {output}" if advice.endswith("unlock") else advice

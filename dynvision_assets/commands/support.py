@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynvision.errors import ConfigError, DynvisionError
+from dynvision.paths import find_root
+from dynvision.system.environment import load_environment
 
 if TYPE_CHECKING:
     from dynvision.targets import Target
@@ -46,8 +48,6 @@ def open_workspace() -> Workspace:
     Raises:
         ConfigError: If the configuration is not valid.
     """
-    from dynvision.paths import find_root
-    from dynvision.system.environment import load_environment
     from dynvision.workspace import Workspace
 
     load_environment(find_root())

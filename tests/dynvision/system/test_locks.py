@@ -13,15 +13,8 @@ import pytest
 
 from dynvision.errors import DynvisionError
 from dynvision.system import locks
-from dynvision.system.locks import (
-    FOR_EVER,
-    Holder,
-    OutputBusyError,
-    find_holder,
-    lock_path,
-    output_lock,
-    owner_path,
-)
+from dynvision.system.holders import Holder, find_holder, lock_path, owner_path
+from dynvision.system.locks import FOR_EVER, OutputBusyError, output_lock
 from dynvision.system.owners import Owner
 
 HOLD = (
