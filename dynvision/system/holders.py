@@ -24,8 +24,8 @@ class Holder:
         owner: The process that took it, according to its note; `None` if there is no note that can be read.
         command: What that process was told to do; empty if that is not known.
         since: When it took the lock, in seconds since 1970; `None` if that is not known.
-        heirs: Processes seen from here that hold the lock for another one, each with its command. A process that is
-            started by the owner inherits the lock, and keeps it if the owner is killed.
+        heirs: Other processes, seen from here, that hold the lock, each with its command. A process that is started by
+            the owner inherits the lock, and keeps it if the owner is killed.
     """
 
     owner: Owner | None
@@ -40,7 +40,7 @@ class Holder:
 
     def __str__(self) -> str:
         if self.owner is None:
-            return "another process"
+            return _name_all(self.heirs) or "another process"
         command = f" ({self.command})" if self.command else ""
         return f"{self.owner}{command}{_since(self.since)}"
 
@@ -51,7 +51,7 @@ class Holder:
             return "Wait for it to finish, or stop it, and run this again."
         if not self.heirs:
             return "That process has ended. If nothing else builds it: dynvision unlock"
-        names = ", ".join(f"process {pid}" + (f" ({command})" if command else "") for pid, command in self.heirs)
+        names = _name_all(self.heirs)
         pids = " ".join(str(pid) for pid, _ in self.heirs)
         return f"That process has ended, but {names} was started by it and keeps the lock. Stop it: kill {pids}"
 
@@ -70,11 +70,13 @@ def find_holder(output: Path) -> Holder:
     """Say who holds the lock of an output, as far as that can be seen. The caller has found it locked."""
     holder = read_note(output)
     for _ in range(5):  # Whoever took the lock just now may not have written its note yet.
-        if holder.owner is not None and holder.liveness != "dead":
+        if holder.liveness == "alive":
             return holder
         time.sleep(0.02)
         holder = read_note(output)
     heirs = tuple((pid, describe_process(pid)) for pid in find_locking_processes(lock_path(output)))
+    if heirs and holder.liveness == "unknown":
+        return Holder(None, heirs=heirs)  # The note is of another lock, or names them as another container sees them.
     return Holder(holder.owner, holder.command, holder.since, heirs)
 
 
@@ -100,6 +102,10 @@ def read_note(output: Path) -> Holder:
         command if isinstance(command, str) else "",
         float(since) if is_time else None,  # type: ignore[arg-type]
     )
+
+
+def _name_all(processes: tuple[tuple[int, str], ...]) -> str:
+    return ", ".join(f"process {pid}" + (f" ({command})" if command else "") for pid, command in processes)
 
 
 def _since(time_of_locking: float | None) -> str:

@@ -123,7 +123,7 @@ def name_command(arguments: list[str]) -> str:
 
 def _shorten(words: list[str]) -> str:
     # A program may have any bytes as arguments. A line break among them would break the sentence.
-    text = " ".join("".join(c if c.isprintable() else "?" for c in word) for word in words)
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(" ".join(words).split()))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

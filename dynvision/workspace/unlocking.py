@@ -53,9 +53,12 @@ def _unlock(output: Path, force: bool) -> Unlocked:
         if is_ours:
             return _tidy(output)
     holder = find_holder(output)
-    if holder.liveness == "alive":
-        pid = holder.owner.pid if holder.owner is not None else 0
-        return Unlocked(False, f"is being built by {holder}, which is running. Wait for it, or stop it: kill {pid}")
+    running = [pid for pid, _ in holder.heirs] if holder.owner is None else []
+    if holder.owner is not None and holder.liveness == "alive":
+        running = [holder.owner.pid]
+    if running:
+        pids = " ".join(map(str, running))
+        return Unlocked(False, f"is being built by {holder}, which is running. Wait for it, or stop it: kill {pids}")
     if holder.heirs:
         return Unlocked(False, f"was locked by {holder}. {holder.advice}")
     if force:

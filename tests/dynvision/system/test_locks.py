@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from dynvision.errors import DynvisionError
-from dynvision.system import locks
+from dynvision.system import holders, locks
 from dynvision.system.holders import Holder, find_holder, lock_path, owner_path
-from dynvision.system.locks import FOR_EVER, OutputBusyError, output_lock
+from dynvision.system.locks import FOR_EVER, OutputBusyError, hold_until_exit, output_lock
 from dynvision.system.owners import Owner
 
 HOLD = (
@@ -101,7 +102,7 @@ def test_waiting_that_takes_long_says_so_again(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "REPEAT", 0.0)
     output, told = tmp_path / "train", []
     descriptor = hold_by_hand(output)
-    expected = pytest.raises(OutputBusyError, match="train is being built by another process")
+    expected = pytest.raises(OutputBusyError, match=f"train is being built by process {os.getpid()} ")
     with expected, output_lock(output, 0.5, told.append):
         pass
     os.close(descriptor)
@@ -115,7 +116,8 @@ def test_a_thread_does_not_wait_for_itself(tmp_path):
 
 
 @pytest.mark.parametrize("note", ["process 12 on machine", "", "{", '{"owner": 3}', '{"owner": {"pid": 1}}'])
-def test_a_note_that_cannot_be_read_names_nobody(tmp_path, note):
+def test_a_note_that_cannot_be_read_names_nobody(tmp_path, monkeypatch, note):
+    monkeypatch.setattr(holders, "find_locking_processes", lambda path: [])
     descriptor = hold_by_hand(tmp_path / "x")
     owner_path(tmp_path / "x").write_text(note)
     expected = pytest.raises(OutputBusyError, match=r"x is being built by another process\. Wait for it")
@@ -152,3 +154,18 @@ def test_a_note_that_cannot_be_written_does_not_matter(tmp_path):
     owner_path(tmp_path / "x").mkdir()
     with output_lock(tmp_path / "x"):
         assert find_holder(tmp_path / "x").owner is None
+
+
+def test_ctrl_c_ends_waiting_at_once(tmp_path):
+    descriptor = hold_by_hand(tmp_path / "x")
+    threading.Timer(0.4, signal.raise_signal, [signal.SIGINT]).start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), output_lock(tmp_path / "x", FOR_EVER):
+        pass
+    assert time.monotonic() - begin < 3
+    os.close(descriptor)
+
+
+def test_a_lock_for_life_is_taken_once(tmp_path):
+    assert hold_until_exit(tmp_path / "port")
+    assert not hold_until_exit(tmp_path / "port")

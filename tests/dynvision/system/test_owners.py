@@ -88,7 +88,7 @@ def test_commands_read_as_they_are_typed():
     assert name_command([*python, "dynvision_assets.command_line", "make", "raw/x:a"]) == "dynvision make raw/x:a"
     assert name_command(["/venv/bin/python", "/venv/bin/dynvision", "demo"]) == "dynvision demo"
     assert name_command([*python, "dagster", "api", "execute_run", '{"long": 1}']) == "a run in Dagster"
-    assert name_command(["/usr/bin/sleep", "10", "a\nb"]) == "sleep 10 a?b"
+    assert name_command(["/usr/bin/sleep", "10", "a\n\tb\x1b"]) == "sleep 10 a b?"
     assert len(name_command(["dynvision", "make", *["x" * 50] * 9])) == 120
     assert name_command([]) == ""
     assert describe_process(2**31 - 1) == ""
