@@ -57,7 +57,7 @@ def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = 
     made = Made(list(dict.fromkeys(targets)))
     plan = workspace.plan(made.wanted, force)
     if plan:
-        runner = _Runner(workspace, wait)
+        runner: _Runner | None = None
         forced = set(made.wanted) if force else set()
         for group in _group(workspace, plan):
             _await_others(workspace, group, wait)
@@ -67,6 +67,8 @@ def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = 
                 if pending:
                     reason = "forced" if is_forced else workspace.status(pending[0]).reason
                     say(f"{_name(pending)}: {reason}")
+                    # If everything was built by others meanwhile, Dagster is not needed at all.
+                    runner = runner or _Runner(workspace, wait)
                     runner.run(pending, is_forced)
                     made.built += pending
     made.seconds = time.perf_counter() - start
