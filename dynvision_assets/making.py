@@ -14,6 +14,7 @@ from dynvision.system.locks import FOR_EVER, output_lock
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import NOT_BUILT
 from dynvision_assets.homes import describe_home
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
@@ -69,8 +70,8 @@ def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = 
                     say(f"{_name(pending)}: {reason}")
                     # If everything was built by others meanwhile, Dagster is not needed at all.
                     runner = runner or _Runner(workspace, wait)
-                    runner.run(pending, is_forced)
-                    made.built += pending
+                    taken_over = runner.run(pending, is_forced)
+                    made.built += [target for target in pending if str(target) not in taken_over]
     made.seconds = time.perf_counter() - start
     return made
 
@@ -124,12 +125,15 @@ class _Runner:
         self.tags = process_tags()
         self.job = make_definitions(workspace).resolve_implicit_global_asset_job_def()
 
-    def run(self, targets: list[Target], force: bool) -> None:
+    def run(self, targets: list[Target], force: bool) -> set[str]:
         """Build targets of one asset, in as few runs as Dagster's partition ranges allow.
 
         Args:
             targets: The targets; several only if the stage builds many.
             force: Build them even if they are up to date.
+
+        Returns:
+            The targets that another process has built meanwhile, as text.
 
         Raises:
             DynvisionError: If one could not be built.
@@ -139,11 +143,17 @@ class _Runner:
 
         for target in targets:
             observe_config(self.workspace, self.instance, target)
-        for tags in self._select(targets):
-            self._execute(targets[0], tags, force)
+        runs = [self._execute(targets[0], tags, force) for tags in self._select(targets)]
+        return {name for run_id in runs for name in self._find_taken_over(run_id)}
 
-    def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
-        """Run the asset of a target once, on the partitions that the tags name."""
+    def _find_taken_over(self, run_id: str) -> list[str]:
+        """Return the targets that a run found up to date when their locks were free, as its log says."""
+        lines = [entry.user_message for entry in self.instance.all_logs(run_id)]
+        named = [line.removeprefix(NOT_BUILT) for line in lines if line.startswith(NOT_BUILT)]
+        return [name for names in named for name in names.split("; ")]
+
+    def _execute(self, target: Target, tags: dict[str, str], force: bool) -> str:
+        """Run the asset of a target once, on the partitions that the tags name; return the id of the run."""
         import dagster as dg
 
         from dynvision_assets.assets.table import asset_type
@@ -155,13 +165,14 @@ class _Runner:
         ops = {name: asset_type(target.stage).nest_config(config)}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
-            self.job.execute_in_process(
+            done = self.job.execute_in_process(
                 run_config={"ops": ops, "loggers": logger},
                 instance=self.instance,
                 asset_selection=[key],
                 tags={**tags, **self.tags},
                 partition_key=tags.get("dagster/partition"),
             )
+            return done.run_id
         except dg.Failure as failure:
             if isinstance(failure.__cause__, DynvisionError):
                 raise failure.__cause__ from None

@@ -19,7 +19,13 @@ from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.checking import passes_hard_checks
 from dynvision.workspace.workspace import Workspace
 
-__all__ = ["build_targets", "reject_targets"]
+__all__ = ["NOT_BUILT", "build_targets", "reject_targets"]
+
+NOT_BUILT = "up to date, so not built again: "
+"""How the line of the log begins that names the targets (divided by `; `) that were up to date when their locks
+were free."""
+
+_MOST_NAMED = 200
 
 
 def build_targets(
@@ -60,6 +66,9 @@ def build_targets(
             # Whether a target is up to date depends on the settings: ask a workspace that has those of this run.
             workspace = Workspace(stage.config, workspace.paths)
         records, pending = _split(workspace, chosen, force)
+        fresh = [str(target) for target in records if not stage.unchecked_mark(target).exists()]
+        if fresh:
+            tell_listeners(NOT_BUILT + "; ".join(fresh[:_MOST_NAMED]))
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}

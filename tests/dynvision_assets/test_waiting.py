@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from dynvision.system.locks import output_lock
 from dynvision.targets import Target
 from dynvision.workspace.building import build_targets
+from dynvision_assets import making
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.making import make_targets
 from tests.helpers.chains import open_workspace
@@ -73,16 +75,37 @@ def test_no_wait_fails_at_once_and_says_who_builds(empty_root: Path, built_by_an
     )
 
 
+def finish_when_waited_for(instance: dg.DagsterInstance, finish: Callable[[], None]) -> None:
+    """Call a function when a run says that it waits, or after two minutes."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        lines = [event.user_message for run in instance.get_runs() for event in instance.all_logs(run.run_id)]
+        if any("waiting until" in line for line in lines):
+            break
+        time.sleep(0.3)
+    finish()
+
+
 def test_a_run_in_dagster_says_in_its_log_for_whom_it_waits(
     empty_root: Path, built_by_another: Callable[[], None]
 ) -> None:
     (empty_root / ".dagster").mkdir()
     job = make_definitions(open_workspace(empty_root)).resolve_implicit_global_asset_job_def()
     with open_instance(empty_root) as instance:
-        threading.Timer(10.0, built_by_another).start()  # starting the child that computes takes seconds
+        threading.Thread(target=finish_when_waited_for, args=(instance, built_by_another), daemon=True).start()
         done = job.execute_in_process(
             asset_selection=[dg.AssetKey(["raw", "gratings"])], partition_key="test", instance=instance
         )
         lines = [event.user_message for event in instance.all_logs(done.run_id)]
     assert done.success
     assert any("waiting until that has ended" in line for line in lines)
+    assert f"up to date, so not built again: {TARGET}" in lines
+
+
+def test_what_another_process_built_after_the_run_began_is_not_counted_as_built(
+    empty_root: Path, built_by_another: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "_await_others", lambda *arguments: None)
+    threading.Timer(10.0, built_by_another).start()
+    made = make_targets(open_workspace(empty_root), [TARGET])
+    assert (made.wanted, made.built) == ([TARGET], [])
