@@ -1,4 +1,4 @@
-"""The command line: `dynvision make | experiment | list | show | status | verify | ui | demo | completion`."""
+"""The command line: `dynvision make | experiment | list | show | status | verify | unlock | ui | demo | completion`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dynvision_assets.commands.completion import completion
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make
 from dynvision_assets.commands.serving import ui
+from dynvision_assets.commands.unlocking import unlock
 
 __all__ = ["main"]
 
@@ -36,7 +37,7 @@ def main() -> None:
     collect_garbage_seldom()
 
 
-for _command in (make, experiment, list_assets, show, status, verify, ui, demo, completion):
+for _command in (make, experiment, list_assets, show, status, verify, unlock, ui, demo, completion):
     main.add_command(_command)
 
 

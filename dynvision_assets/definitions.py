@@ -15,6 +15,9 @@ _THRESHOLDS = collect_garbage_seldom()
 
 import dagster as dg
 
+from dynvision.errors import ConfigError, DynvisionError
+from dynvision.paths import find_root
+from dynvision.system.environment import load_environment
 from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import make_config_assets
 from dynvision_assets.assets.table import make_assets
@@ -48,5 +51,27 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
     )
 
 
-defs = make_definitions(Workspace.open())
+class UnusableConfigurationError(dg.DagsterError, ConfigError):
+    """The configuration cannot be used.
+
+    Dagster puts a heading of its own above every error of another kind, so that the sentence would stand below a page
+    of Dagster's traceback.
+    """
+
+
+def _load() -> dg.Definitions:
+    """Make the definitions of the root that the environment names.
+
+    Raises:
+        UnusableConfigurationError: If the configuration is not valid.
+    """
+    try:
+        load_environment(find_root())
+        return make_definitions(Workspace.open())
+    except DynvisionError as error:
+        reason = str(error)
+    raise UnusableConfigurationError(f"{reason.rstrip('.')}.\n\nMend it, then reload the definitions.")
+
+
+defs = _load()
 gc.set_threshold(*_THRESHOLDS)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.paths import Paths
-from dynvision.system.files import make_directory, write_bytes
+from dynvision.system.environment import read_setting
+from dynvision.system.files import write_bytes
+from dynvision.system.locks import output_lock
+from dynvision_assets.homes import HOME, find_home, make_home
+from dynvision_assets.storage import check_databases, lock_postgres, make_databases, missing_databases
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
 
 __all__ = ["LOCATIONS_FILE", "POSTGRES", "open_instance", "prepare_home"]
 
@@ -63,8 +70,12 @@ SILENT_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "clas
 """The setting of an instance that does not capture what steps print."""
 
 
+_PATIENCE = 180.0
+"""Seconds to wait for another process that makes the home."""
+
+
 def prepare_home(paths: Paths) -> Path:
-    """Find the Dagster home (`$DAGSTER_HOME`, otherwise `.dagster/` under the root) and write its settings.
+    """Make the Dagster home (see `find_home`) if it does not exist, and write its settings.
 
     Changes the environment of this process and its children, because Dagster has no other way to be told:
 
@@ -73,6 +84,8 @@ def prepare_home(paths: Paths) -> Path:
     - `$DYNVISION_POSTGRES`, if it is set, is rewritten with the name of the driver that SQLAlchemy needs, because
       `dagster.yaml` refers to the variable.
 
+    Several processes may do this at once.
+
     Args:
         paths: The paths of the root.
 
@@ -80,22 +93,24 @@ def prepare_home(paths: Paths) -> Path:
         The home: an existing folder with `dagster.yaml` and the file of code locations.
 
     Raises:
-        ConfigError: If `$DYNVISION_POSTGRES` and `dagster.yaml` contradict each other, or the URL is not valid; the
-            message says what to change.
+        ConfigError: If the home cannot be a folder of ours, `$DYNVISION_POSTGRES` and `dagster.yaml` contradict each
+            other, or the URL is not valid; the message says what to change.
     """
-    chosen = os.environ.get("DAGSTER_HOME")
-    home = Path(chosen).expanduser().absolute() if chosen else paths.dagster_home
-    make_directory(home)
-    if os.environ.get(POSTGRES):
-        os.environ[POSTGRES] = _add_driver(os.environ[POSTGRES])
-    _write_settings(home / "dagster.yaml", with_postgres=bool(os.environ.get(POSTGRES)))
-    write_bytes(home / LOCATIONS_FILE, LOCATIONS.encode())
-    os.environ["DAGSTER_HOME"] = str(home)
+    home = find_home(paths)
+    make_home(home, paths)
+    url = read_setting(POSTGRES, paths.root)
+    if url:
+        os.environ[POSTGRES] = _add_driver(url)
+    with _lock(home):
+        _write_settings(home / "dagster.yaml", with_postgres=bool(url))
+        if not (home / LOCATIONS_FILE).exists() or (home / LOCATIONS_FILE).read_bytes() != LOCATIONS.encode():
+            write_bytes(home / LOCATIONS_FILE, LOCATIONS.encode())
+    os.environ[HOME] = str(home)
     return home
 
 
 def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
-    """Open the instance of a home that `prepare_home` has prepared.
+    """Open the instance of a home that `prepare_home` has prepared. Several processes may do this at once.
 
     Args:
         home: The home.
@@ -104,23 +119,46 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
             would hide the output of the others.)
 
     Raises:
-        DynvisionError: If its database cannot be reached.
+        DynvisionError: If its database cannot be reached or used.
     """
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
 
     reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
-    if not os.environ.get(POSTGRES):
-        return DagsterInstance.from_ref(reference)
+    if os.environ.get(POSTGRES):
+        return _open_postgres(reference)
+    if missing_databases(reference, home):
+        with _lock(home):
+            # Look again: another process may have made them meanwhile.
+            make_databases(home, missing_databases(reference, home))
+    check_databases(home)
+    return DagsterInstance.from_ref(reference)
+
+
+def _open_postgres(reference: InstanceRef) -> dg.DagsterInstance:
+    """Open an instance whose data is in PostgreSQL.
+
+    Raises:
+        DynvisionError: If the database cannot be reached or used.
+    """
+    from dagster import DagsterInstance
     from dagster_postgres.utils import DagsterPostgresException
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        return DagsterInstance.from_ref(reference)
-    except (OperationalError, DagsterPostgresException) as error:
-        cause = error if isinstance(error, OperationalError) else error.__cause__
+        with lock_postgres(os.environ[POSTGRES]):
+            return DagsterInstance.from_ref(reference)
+    except (SQLAlchemyError, DagsterPostgresException) as error:
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
         reason = str(getattr(cause, "orig", error)).strip().splitlines()[0]
         raise DynvisionError(f"the database of ${POSTGRES} cannot be used: {reason}") from error
+
+
+@contextlib.contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    """Let one process at a time make the files of a home."""
+    with output_lock(home / "home", _PATIENCE):
+        yield
 
 
 def _write_settings(path: Path, with_postgres: bool) -> None:

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynvision.errors import DynvisionError
+from dynvision.system.holders import lock_path
+from dynvision.system.locks import FOR_EVER, output_lock
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision.workspace.building import NOT_BUILT
+from dynvision_assets.homes import describe_home
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
 
@@ -33,18 +37,20 @@ class Made:
     seconds: float = 0.0
 
 
-def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = False) -> Made:
+def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = False, *, wait: bool = True) -> Made:
     """Build targets and whatever upstream of them is missing or stale.
 
     Args:
         workspace: The workspace.
         targets: The targets.
         force: Build these targets even if they are up to date.
+        wait: Wait while another process builds a target, and then look again whether it is up to date.
 
     Returns:
         What was built.
 
     Raises:
+        OutputBusyError: If another process builds a target, and this one is not to wait.
         DynvisionError: If something could not be built.
         KeyboardInterrupt: After Ctrl-C; everything that was finished is kept.
     """
@@ -52,19 +58,35 @@ def make_targets(workspace: Workspace, targets: Iterable[Target], force: bool = 
     made = Made(list(dict.fromkeys(targets)))
     plan = workspace.plan(made.wanted, force)
     if plan:
-        runner = _Runner(workspace)
+        runner: _Runner | None = None
         forced = set(made.wanted) if force else set()
         for group in _group(workspace, plan):
+            _await_others(workspace, group, wait)
             # Look again: an input may have been rebuilt with the same content, so that this target is up to date.
             stale = [t for t in group if t not in forced and workspace.status(t).state != "fresh"]
             for pending, is_forced in ((stale, False), ([t for t in group if t in forced], True)):
                 if pending:
                     reason = "forced" if is_forced else workspace.status(pending[0]).reason
                     say(f"{_name(pending)}: {reason}")
-                    runner.run(pending, is_forced)
-                    made.built += pending
+                    # If everything was built by others meanwhile, Dagster is not needed at all.
+                    runner = runner or _Runner(workspace, wait)
+                    taken_over = runner.run(pending, is_forced)
+                    made.built += [target for target in pending if str(target) not in taken_over]
     made.seconds = time.perf_counter() - start
     return made
+
+
+def _await_others(workspace: Workspace, targets: list[Target], wait: bool) -> None:
+    """Wait until no other process builds one of these targets, so that what it has built is not built again.
+
+    Raises:
+        OutputBusyError: If another process does, and this one is not to wait.
+    """
+    for target in targets:
+        output = workspace.stage(target).written(target)[0]
+        if lock_path(output).exists():
+            with output_lock(output, FOR_EVER if wait else 0.0, say):
+                pass
 
 
 def _group(workspace: Workspace, plan: list[Target]) -> list[list[Target]]:
@@ -87,23 +109,31 @@ class _Runner:
 
     Args:
         workspace: The workspace.
+        wait: Whether a run waits for another process that builds the same.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, wait: bool) -> None:
         from dynvision_assets.definitions import make_definitions
 
+        self.wait = wait
         self.workspace = workspace
+        home = describe_home(workspace.paths)
+        if home:
+            say(home)
         self.instance = open_instance(prepare_home(workspace.paths), capture=False)
         fail_dead_runs(self.instance)
         self.tags = process_tags()
         self.job = make_definitions(workspace).resolve_implicit_global_asset_job_def()
 
-    def run(self, targets: list[Target], force: bool) -> None:
+    def run(self, targets: list[Target], force: bool) -> set[str]:
         """Build targets of one asset, in as few runs as Dagster's partition ranges allow.
 
         Args:
             targets: The targets; several only if the stage builds many.
             force: Build them even if they are up to date.
+
+        Returns:
+            The targets that another process has built meanwhile, as text.
 
         Raises:
             DynvisionError: If one could not be built.
@@ -113,11 +143,17 @@ class _Runner:
 
         for target in targets:
             observe_config(self.workspace, self.instance, target)
-        for tags in self._select(targets):
-            self._execute(targets[0], tags, force)
+        runs = [self._execute(targets[0], tags, force) for tags in self._select(targets)]
+        return {name for run_id in runs for name in self._find_taken_over(run_id)}
 
-    def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
-        """Run the asset of a target once, on the partitions that the tags name."""
+    def _find_taken_over(self, run_id: str) -> list[str]:
+        """Return the targets that a run found up to date when their locks were free, as its log says."""
+        lines = [entry.user_message for entry in self.instance.all_logs(run_id)]
+        named = [line.removeprefix(NOT_BUILT) for line in lines if line.startswith(NOT_BUILT)]
+        return [name for names in named for name in names.split("; ")]
+
+    def _execute(self, target: Target, tags: dict[str, str], force: bool) -> str:
+        """Run the asset of a target once, on the partitions that the tags name; return the id of the run."""
         import dagster as dg
 
         from dynvision_assets.assets.table import asset_type
@@ -125,17 +161,18 @@ class _Runner:
 
         key = asset_key(target.key)
         name = key.to_python_identifier()
-        config: dict[str, Any] = {"config": {"force": force}}
+        config: dict[str, Any] = {"config": {"force": force, "wait": self.wait}}
         ops = {name: asset_type(target.stage).nest_config(config)}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
-            self.job.execute_in_process(
+            done = self.job.execute_in_process(
                 run_config={"ops": ops, "loggers": logger},
                 instance=self.instance,
                 asset_selection=[key],
                 tags={**tags, **self.tags},
                 partition_key=tags.get("dagster/partition"),
             )
+            return done.run_id
         except dg.Failure as failure:
             if isinstance(failure.__cause__, DynvisionError):
                 raise failure.__cause__ from None

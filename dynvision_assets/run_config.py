@@ -34,13 +34,17 @@ class BuildConfig(dg.Config):
     """What can be set for every asset."""
 
     force: bool = Field(default=False, description="Build again even if it is up to date.")
+    wait: bool = Field(
+        default=True,
+        description="Wait while another run or command builds the same; the log says which. Otherwise the run fails.",
+    )
 
     def run_settings(self) -> dict[str, Any]:
-        """Return the settings other than `force` that are not at their defaults, as JSON-ready values."""
+        """Return the settings other than `force` and `wait` that are not at their defaults, as JSON-ready values."""
         chosen = {
             name: getattr(self, name)
             for name, field in type(self).model_fields.items()
-            if name != "force" and getattr(self, name) != field.default
+            if name not in ("force", "wait") and getattr(self, name) != field.default
         }
         return {name: value.value if isinstance(value, Enum) else value for name, value in chosen.items()}
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dynvision.system.owners import Owner
 
 if TYPE_CHECKING:
     import dagster as dg
 
-__all__ = ["fail_dead_runs", "process_tags", "tag_run"]
+__all__ = ["fail_dead_runs", "find_owner", "process_tags", "tag_run"]
 
-HOST_TAG, PID_TAG, START_TAG, RUN_TAG = "dynvision/host", "dynvision/pid", "dynvision/pid_start", "dynvision/run"
-"""Tags of a run: its machine, the id and start time of its process, and its own id."""
+_TAGS = {
+    "host": "dynvision/host",
+    "boot_id": "dynvision/boot_id",
+    "pid_namespace": "dynvision/pid_namespace",
+    "pid": "dynvision/pid",
+    "start": "dynvision/pid_start",
+}
+HOST_TAG, BOOT_TAG, NAMESPACE_TAG, PID_TAG, START_TAG = _TAGS.values()
+RUN_TAG = "dynvision/run"
+"""Tags of a run: what its process is known by (see `Owner`), and its own id."""
 
 
 def process_tags() -> dict[str, str]:
     """Return the tags that name this process."""
-    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid()), START_TAG: _start_time(os.getpid())}
+    return {_TAGS[name]: str(value) for name, value in Owner.here().to_dict().items()}
+
+
+def find_owner(tags: Mapping[str, str]) -> Owner | None:
+    """Return the process that a run's tags name; `None` if they do not name one whole."""
+    return Owner.from_dict({name: tags.get(tag) for name, tag in _TAGS.items()})
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -35,9 +47,10 @@ def tag_run(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark unfinished runs of this machine as failed if their process has ended.
+    """Mark unfinished runs as failed if their process has certainly ended.
 
-    Otherwise they would occupy the queue for ever. Their slots in concurrency pools are freed, too. Their locks on
+    Otherwise they would occupy the queue for ever. A run whose process cannot be seen from here, on another machine or
+    in another container, is left alone. Their slots in concurrency pools are freed, too. Their locks on
     outputs need no care: the operating system released them when the process ended.
 
     Args:
@@ -49,9 +62,10 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     import dagster as dg
 
     states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-    running = instance.get_runs(dg.RunsFilter(statuses=states, tags={HOST_TAG: socket.gethostname()}))
+    running = instance.get_runs(dg.RunsFilter(statuses=states, tags={HOST_TAG: Owner.here().host}))
     own = [run for run in running if run.parent_run_id is None or run.tags.get(RUN_TAG) == run.run_id]
-    dead = [run for run in own if run.tags.get(PID_TAG, "").isdigit() and not _is_alive(run.tags)]
+    owners = {run.run_id: find_owner(run.tags) for run in own}
+    dead = [run for run in own if (owner := owners[run.run_id]) is not None and owner.liveness() == "dead"]
     for run in dead:
         message = f"The process of this run ({run.tags[PID_TAG]}) is gone: it was killed, or the machine stopped. "
         if run.status == dg.DagsterRunStatus.CANCELING:
@@ -61,26 +75,3 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if instance.event_log_storage.supports_global_concurrency_limits:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]
-
-
-def _is_alive(tags: Mapping[str, str]) -> bool:
-    """Return whether the process that a run's tags name is still running on this machine."""
-    pid = int(tags[PID_TAG])
-    started = _start_time(pid)
-    if started and tags.get(START_TAG, started) != started:
-        return False  # The same id was given to another process.
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # It exists, and belongs to another user.
-    return True
-
-
-def _start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's ticks since the machine started; empty if that is not known."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from dynvision.config.data import DataConfig
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
 from dynvision.errors import ConfigError, nearest_name
+from dynvision.system.environment import read_setting
 
 __all__ = ["find_config_folder", "load_config"]
 
@@ -23,10 +23,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def find_config_folder(root: Path | None = None) -> Path:
     """Find the config folder: `$DYNVISION_CONFIG`, otherwise `<root>/config`, otherwise the packaged copy.
 
+    The variable may also be a line of `<root>/.env`.
+
     Args:
         root: The root of the data; by default the current folder.
     """
-    chosen = os.environ.get("DYNVISION_CONFIG")
+    chosen = read_setting("DYNVISION_CONFIG", root or Path.cwd())
     if chosen:
         return Path(chosen).expanduser().absolute()
     own = (root or Path.cwd()) / "config"

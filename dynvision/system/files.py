@@ -1,29 +1,24 @@
-"""Files that appear whole or not at all, digests of content, and locks on outputs."""
+"""Files that appear whole or not at all, and digests of content."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import glob
 import hashlib
 import json
 import os
 import shutil
-import socket
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
 
 __all__ = [
-    "OutputBusyError",
     "check_free_space",
     "digest_json",
     "make_directory",
-    "output_lock",
     "read_json",
     "remove_leftovers",
     "replace_directory",
@@ -36,10 +31,6 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 22
-
-
-class OutputBusyError(DynvisionError):
-    """Another process is building the same output."""
 
 
 def digest_json(value: Any) -> str:
@@ -182,33 +173,6 @@ def check_free_space(folder: Path, needed: int, output: str) -> None:
             f"{output} needs about {needed / 1e6:,.0f} MB, but {folder} has {free / 1e6:,.0f} MB free. "
             "Make room, set DYNVISION_ROOT to a larger disk, or record less (samples, layers, resolution)."
         )
-
-
-@contextlib.contextmanager
-def output_lock(output: Path, timeout: float = 0.0) -> Iterator[None]:
-    """Hold the lock of one output; the operating system frees it when the holder dies.
-
-    Args:
-        output: The file or folder that is about to be written.
-        timeout: Seconds to wait for another holder; 0 does not wait.
-
-    Raises:
-        OutputBusyError: Another process holds it; the message says which.
-    """
-    from filelock import FileLock, Timeout
-
-    make_directory(output.parent)
-    lock = output.with_name(f".{output.name}.lock")
-    owner = output.with_name(f".{output.name}.owner")
-    try:
-        with FileLock(lock, timeout=timeout):
-            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-            yield
-    except Timeout:
-        holder = owner.read_text() if owner.exists() else "another process"
-        raise OutputBusyError(
-            f"{output} is being built by {holder}. Wait for it to finish, or stop it, and run this again."
-        ) from None
 
 
 def _sync_directory(path: Path) -> None:

@@ -11,14 +11,21 @@ from typing import Any
 from dynvision.errors import DynvisionError
 from dynvision.records import Record
 from dynvision.stages.base import UNCHECKED, Stage
-from dynvision.system.files import make_directory, output_lock, remove_leftovers
-from dynvision.system.progress import tell_listeners
+from dynvision.system.files import make_directory, remove_leftovers
+from dynvision.system.locks import FOR_EVER, output_lock
+from dynvision.system.progress import say, tell_listeners
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.checking import passes_hard_checks
 from dynvision.workspace.workspace import Workspace
 
-__all__ = ["build_targets", "reject_targets"]
+__all__ = ["NOT_BUILT", "build_targets", "reject_targets"]
+
+NOT_BUILT = "up to date, so not built again: "
+"""How the line of the log begins that names the targets (divided by `; `) that were up to date when their locks
+were free."""
+
+_MOST_NAMED = 200
 
 
 def build_targets(
@@ -27,6 +34,7 @@ def build_targets(
     root: str,
     config: str,
     force: bool = False,
+    wait: bool = False,
     run_settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Build targets of one asset whose inputs are up to date.
@@ -36,6 +44,7 @@ def build_targets(
         root: The folder that holds `data/`.
         config: The config folder.
         force: Build them even if they are up to date, and take nothing over from an interrupted run.
+        wait: Wait for another process that builds one of them, and then look again whether it is up to date.
         run_settings: Settings for this run only: the fields of `RunSettings`; for responses, settings of `record` and
             `run`, which override the config files. See `Stage.with_run_settings`.
 
@@ -47,16 +56,19 @@ def build_targets(
     Raises:
         ConfigError: If a run setting is unknown or out of bounds.
         MissingError: If an input has not been built or is stale; names the command that builds it.
-        OutputBusyError: If another process builds one of them.
+        OutputBusyError: If another process builds one of them, unless this one is to wait.
         DynvisionError: If the targets belong to several assets, or one cannot be built; see the stages.
     """
     workspace, chosen = _open(targets, root, config)
-    with _locks(workspace, chosen):
+    with _locks(workspace, chosen, wait):
         stage = workspace.stage(chosen[0]).with_run_settings(chosen, run_settings or {}, fresh=force)
         if stage.config is not workspace.config:
             # Whether a target is up to date depends on the settings: ask a workspace that has those of this run.
             workspace = Workspace(stage.config, workspace.paths)
         records, pending = _split(workspace, chosen, force)
+        fresh = [str(target) for target in records if not stage.unchecked_mark(target).exists()]
+        if fresh:
+            tell_listeners(NOT_BUILT + "; ".join(fresh[:_MOST_NAMED]))
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
@@ -81,7 +93,7 @@ def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[st
     """
     workspace, chosen = _open(targets, root, config)
     aside = []
-    with _locks(workspace, chosen):
+    with _locks(workspace, chosen, wait=False):
         for path in (path for target in chosen for path in workspace.stage(target).record_files(target)):
             if path.exists():
                 os.replace(path, path.with_name(path.name + ".rejected"))
@@ -119,11 +131,18 @@ def _mark_unchecked(stage: Stage, target: Target) -> None:
 
 
 @contextlib.contextmanager
-def _locks(workspace: Workspace, targets: Sequence[Target]) -> Iterator[None]:
+def _locks(workspace: Workspace, targets: Sequence[Target], wait: bool) -> Iterator[None]:
+    """Hold the locks of targets. Everybody takes them in the same order, so that no two wait for each other."""
     with contextlib.ExitStack() as stack:
         for target in sorted(targets):
             written = workspace.stage(target).written(target)
-            stack.enter_context(output_lock(written[0]))
+            stack.enter_context(output_lock(written[0], FOR_EVER if wait else 0.0, _tell))
             for path in written:
                 remove_leftovers(path)
         yield
+
+
+def _tell(line: str) -> None:
+    """Say a line on the terminal and in the log of the run."""
+    say(line)
+    tell_listeners(line)

@@ -102,6 +102,7 @@ def build_arguments(targets: list[Target], config: BuildConfig) -> dict[str, Any
     return {
         "targets": [str(target) for target in targets],
         "force": config.force,
+        "wait": config.wait,
         **({"run_settings": settings} if settings else {}),
     }
 

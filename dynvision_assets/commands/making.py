@@ -34,6 +34,9 @@ force_option = click.option("--force", is_flag=True, help="Build the named targe
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="List what would be built, in order, and why; build nothing."
 )
+no_wait_option = click.option(
+    "--no-wait", is_flag=True, help="Fail at once if another command or run builds the same, instead of waiting for it."
+)
 
 MAKE = f"""Build TARGETs, and whatever upstream of them is missing or stale.
 
@@ -48,8 +51,9 @@ Examples:
   dynvision make --force models/rcnn/gratings:all_s0      train the network again
 
 Targets that are up to date are not built again. `dynvision ui` shows the runs. Ctrl-C stops cleanly: finished
-targets are kept. The exit code is 0 if everything was built, 1 if something failed, 2 for a wrong name or
-configuration, and 130 after Ctrl-C.
+targets are kept. If another command or run is building the same target, this one says which, waits, and goes on with
+what that has built; --no-wait fails instead. The exit code is 0 if everything was built, 1 if something failed, 2 for
+a wrong name or configuration, and 130 after Ctrl-C.
 """
 
 EXPERIMENT = """Run an experiment of config_experiments.yaml, up to its tables and pictures.
@@ -68,13 +72,14 @@ Examples:
 @click.command(help=MAKE, short_help="Build targets, and everything they are made from.")
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…", type=TargetName())
 @force_option
+@no_wait_option
 @dry_run_option
 @json_option
-def make(targets: tuple[str, ...], force: bool, dry_run: bool, as_json: bool) -> None:
+def make(targets: tuple[str, ...], force: bool, no_wait: bool, dry_run: bool, as_json: bool) -> None:
     """Build targets, and everything they are made from."""
     with readable_errors():
         workspace = open_workspace()
-        _make_or_plan(workspace, parse_targets(workspace, targets), force, dry_run, as_json)
+        _make_or_plan(workspace, parse_targets(workspace, targets), force, dry_run, as_json, wait=not no_wait)
 
 
 @click.command(help=EXPERIMENT, short_help="Run an experiment, up to its tables and pictures.")
@@ -83,9 +88,10 @@ def make(targets: tuple[str, ...], force: bool, dry_run: bool, as_json: bool) ->
     "--subject", "subjects", multiple=True, type=SubjectName(), help="Only this subject; can be given several times."
 )
 @force_option
+@no_wait_option
 @dry_run_option
 @json_option
-def experiment(name: str, subjects: tuple[str, ...], force: bool, dry_run: bool, as_json: bool) -> None:
+def experiment(name: str, subjects: tuple[str, ...], force: bool, no_wait: bool, dry_run: bool, as_json: bool) -> None:
     """Run an experiment, up to its tables and pictures."""
     with readable_errors():
         workspace = open_workspace()
@@ -95,7 +101,7 @@ def experiment(name: str, subjects: tuple[str, ...], force: bool, dry_run: bool,
             keys += _find_keys(workspace, name, None)
         # All of them are targets, and not the summaries alone: --force then shows the stimuli again, too.
         targets = [target for key in keys for target in workspace.targets(key)]
-        _make_or_plan(workspace, targets, force, dry_run, as_json)
+        _make_or_plan(workspace, targets, force, dry_run, as_json, wait=not no_wait)
         if not (dry_run or as_json):
             for subject in chosen:
                 _print_summary(workspace, Target(("summary", name, subject)))
@@ -117,14 +123,16 @@ def demo() -> None:
         click.echo("\nLook at the graph, its pictures and numbers in the browser: make ui (or dynvision ui)")
 
 
-def _make_or_plan(workspace: Workspace, targets: list[Target], force: bool, dry_run: bool, as_json: bool) -> None:
+def _make_or_plan(
+    workspace: Workspace, targets: list[Target], force: bool, dry_run: bool, as_json: bool, wait: bool = True
+) -> None:
     """Build targets, or print what would be built."""
     if dry_run:
         _print_plan(workspace, targets, force, as_json)
         return
     from dynvision_assets.making import make_targets
 
-    made = make_targets(workspace, targets, force)
+    made = make_targets(workspace, targets, force, wait=wait)
     if as_json:
         built = [name_parts(target) for target in made.built]
         print_json({"wanted": [str(t) for t in made.wanted], "built": built, "seconds": round(made.seconds, 3)})

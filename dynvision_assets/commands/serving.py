@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dynvision.errors import DynvisionError
+from dynvision.system.files import make_directory
+from dynvision.system.locks import hold_until_exit
 from dynvision_assets.commands.support import open_workspace, readable_errors
+from dynvision_assets.homes import describe_home
 from dynvision_assets.instance import LOCATIONS_FILE, open_instance, prepare_home
+from dynvision_assets.ports import check_port, format_address, is_local
 from dynvision_assets.run_processes import fail_dead_runs
 
 if TYPE_CHECKING:
@@ -20,12 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ui"]
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
-"""Addresses that other machines cannot reach."""
+DEFAULT_HOST = "127.0.0.1"
+
+SERVERS = "servers"
+"""The folder in the home that servers work in, with the locks that say what each of them does."""
 
 
 @click.command(short_help="Open the graph in the browser.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option(
     "--read-only", is_flag=True, help="Show everything, but run nothing: no launching, no switches, no daemon."
@@ -46,22 +53,44 @@ def ui(host: str, port: int, read_only: bool) -> None:
     Settings of the instance are in .dagster/dagster.yaml, which is written once and then yours to change. Runs and
     events are kept in SQLite next to it, or in PostgreSQL if $DYNVISION_POSTGRES is set
     (postgresql://user:password@host/database; needs the extra 'postgres'). At the start, runs that a power cut or a
-    kill left unfinished are marked as failed.
+    kill left unfinished are marked as failed. Several servers may work on one root: the first one has the daemon that
+    starts runs and backfills for all.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     with readable_errors():
+        check_port(host, port, "dynvision ui" + ("" if host == DEFAULT_HOST else f" --host {host}"))
         workspace = open_workspace()
         home = prepare_home(workspace.paths)
         _check_instance(home, read_only)
-        if host not in LOCAL:
-            ability = "look at everything" if read_only else "run things"
-            click.echo(
-                f"warning: {host} can be reached from other machines, and there is no login: whoever reaches it can "
-                f"{ability}",
-                err=True,
+        folder = make_directory(home / SERVERS)
+        if not hold_until_exit(folder / f"port-{port}"):
+            raise DynvisionError(
+                f"port {port} is about to be used by another dynvision ui. Choose another with --port."
             )
-        mode = " (read-only)" if read_only else ""
-        click.echo(f"Dagster on http://{host}:{port} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
-        _replace_process([*_server(home / LOCATIONS_FILE, read_only), "-h", host, "-p", str(port)], workspace, home)
+        has_daemon = not read_only and hold_until_exit(folder / "daemon")
+        _announce(workspace, host, port, read_only, has_daemon)
+        server = [*_server(home / LOCATIONS_FILE, read_only, has_daemon), "-h", host, "-p", str(port)]
+        _replace_process(server, workspace, home)
+
+
+def _announce(workspace: Workspace, host: str, port: int, read_only: bool, has_daemon: bool) -> None:
+    """Say what is started, and what a user may not expect of it."""
+    if not is_local(host):
+        ability = "look at everything" if read_only else "run things"
+        click.echo(
+            f"warning: {host} can be reached from other machines, and there is no login: whoever reaches it can "
+            f"{ability}",
+            err=True,
+        )
+    if not read_only and not has_daemon:
+        click.echo(
+            "another dynvision ui works on this root. Its daemon starts runs and backfills for both; if it is stopped, "
+            "they wait until this one is started again"
+        )
+    home = describe_home(workspace.paths)
+    if home:
+        click.echo(home)
+    mode = " (read-only)" if read_only else ""
+    click.echo(f"Dagster on {format_address(host, port)} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
 
 
 def _check_instance(home: Path, read_only: bool) -> None:
@@ -77,21 +106,29 @@ def _check_instance(home: Path, read_only: bool) -> None:
 
 
 def _replace_process(arguments: list[str], workspace: Workspace, home: Path) -> None:
-    """Run the server in place of this process, for the same root and configuration."""
+    """Run the server in place of this process, for the same root and configuration.
+
+    Dagster sets what it finds in a file `.env` of its working directory, whatever the environment says. So the server
+    works in a folder of ours. What the root's `.env` says is in the environment already.
+    """
+    python_path = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home),
         "DYNVISION_ROOT": str(workspace.paths.root),
         "DYNVISION_CONFIG": str(workspace.config.folder),
+        **({"PYTHONPATH": os.pathsep.join(python_path)} if python_path else {}),
     }
     sys.stdout.flush()
     # A shell script starts its background jobs with SIGINT ignored. The server has to be stopped with SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.chdir(home / SERVERS)
     os.execve(sys.executable, arguments, environment)
 
 
-def _server(locations: Path, read_only: bool) -> list[str]:
+def _server(locations: Path, read_only: bool, has_daemon: bool) -> list[str]:
     """Return the command that starts the server: with the daemon that runs backfills, or the pages alone."""
-    if read_only:
-        return [sys.executable, "-m", "dagster_webserver", "--read-only", "-w", str(locations)]
-    return [sys.executable, "-m", "dagster", "dev", "-w", str(locations)]
+    if has_daemon:
+        return [sys.executable, "-P", "-m", "dagster", "dev", "-w", str(locations)]
+    mode = ["--read-only"] if read_only else []
+    return [sys.executable, "-P", "-m", "dagster_webserver", *mode, "-w", str(locations)]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynvision.errors import ConfigError, DynvisionError
+from dynvision.paths import find_root
+from dynvision.system.environment import load_environment
 
 if TYPE_CHECKING:
     from dynvision.targets import Target
@@ -41,13 +43,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def open_workspace() -> Workspace:
-    """Open the workspace of `$DYNVISION_ROOT`, or of the current folder.
+    """Open the workspace of `$DYNVISION_ROOT`, or of the current folder, with the settings of its `.env`.
 
     Raises:
         ConfigError: If the configuration is not valid.
     """
     from dynvision.workspace import Workspace
 
+    load_environment(find_root())
     return Workspace.open()
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dynvision.stages.registry import STAGE_NAMES
-from dynvision.system.files import output_lock
+from dynvision.system.locks import output_lock
 from dynvision.targets import Target
 from dynvision_assets.definitions import make_definitions
 from dynvision_assets.making import partition_ranges

@@ -162,3 +162,28 @@ def test_settings_changed_by_hand_are_not_touched_but_named(tmp_path: Path, monk
     with pytest.raises(ConfigError, match=r"was changed by hand and does not use it. Add these lines"):
         prepare_home(Paths(tmp_path))
     assert settings.read_text() == "telemetry: {enabled: false}\n"
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from dynvision.paths import Paths
+from dynvision_assets.instance import open_instance, prepare_home
+with open_instance(prepare_home(Paths(Path(sys.argv[1])))) as instance:
+    print(len(instance.get_runs()))
+"""
+
+
+def test_two_machines_that_open_an_empty_database_at_once_both_can(server: Server, tmp_path: Path) -> None:
+    openers = []
+    for name in ("a", "b", "c"):
+        root = tmp_path / name
+        root.mkdir()
+        command = [sys.executable, "-c", OPEN, str(root)]
+        variables = environment(root) | {POSTGRES: server.url}
+        openers.append(
+            subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    for opener in openers:
+        output, errors = opener.communicate(timeout=200)
+        assert (output, opener.returncode) == ("0\n", 0), errors

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.errors import DataError, MissingError
-from dynvision.system.files import make_directory, output_lock, remove_leftovers, replace_file, temporary_sibling
-from dynvision.system.progress import progress_bar
+from dynvision.system.files import make_directory, remove_leftovers, replace_file, temporary_sibling
+from dynvision.system.locks import output_lock
+from dynvision.system.progress import progress_bar, say
 
 __all__ = ["ArchiveFile", "fetch_files"]
 
@@ -83,7 +84,7 @@ def _has_checksum(path: Path, md5: str) -> bool:
 
 def _download(dataset: str, file: ArchiveFile, path: Path) -> None:
     make_directory(path.parent)
-    with output_lock(path.parent, timeout=_DOWNLOAD_TIMEOUT):
+    with output_lock(path.parent, timeout=_DOWNLOAD_TIMEOUT, tell=say):
         # Both splits need the same archive: whoever waited for the lock finds it downloaded.
         if not _has_checksum(path, file.md5):
             remove_leftovers(path)

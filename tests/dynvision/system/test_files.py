@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,9 @@ from hypothesis import strategies as st
 
 from dynvision.errors import DynvisionError
 from dynvision.system.files import (
-    OutputBusyError,
     check_free_space,
     digest_json,
     make_directory,
-    output_lock,
     read_json,
     replace_directory,
     temporary_sibling,
@@ -105,32 +101,3 @@ def test_write_that_cannot_fit_says_how_much_is_needed_and_free(tmp_path):
     with pytest.raises(DynvisionError, match=expected):
         check_free_space(tmp_path, 10**18, "responses/x")
     check_free_space(tmp_path, 1, "responses/x")
-
-
-@pytest.mark.slow
-def test_output_that_another_process_builds_is_busy_until_it_ends(tmp_path):
-    output = tmp_path / "all_s0"
-    code = (
-        "import sys; from pathlib import Path; from dynvision.system.files import output_lock\n"
-        "with output_lock(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(output)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout.readline() == "held\n"
-    expected = (
-        rf"all_s0 is being built by process {child.pid} on .*\. Wait for it to finish, or stop it, and run this again"
-    )
-    with pytest.raises(OutputBusyError, match=expected), output_lock(output):
-        pass
-    child.kill()
-    child.communicate()
-    with output_lock(output):
-        assert output.with_name(".all_s0.owner").read_text().startswith(f"process {os.getpid()} on ")
-
-
-def test_lock_is_free_again_after_an_error(tmp_path):
-    with pytest.raises(RuntimeError), output_lock(tmp_path / "x"):
-        raise RuntimeError
-    with output_lock(tmp_path / "x"):
-        pass

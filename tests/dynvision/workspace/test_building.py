@@ -14,7 +14,7 @@ from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import verify_store
 from dynvision.stages import response_records
 from dynvision.stages.responses import ResponsesStage
-from dynvision.system.files import OutputBusyError, output_lock
+from dynvision.system.locks import OutputBusyError, output_lock
 from dynvision.system.progress import listen_to_progress
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets

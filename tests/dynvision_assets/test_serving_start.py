@@ -1,0 +1,115 @@
+"""How `dynvision ui` starts: what it says first, and what the server is given. No server is started here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+from dagster._core.errors import DagsterError, DagsterUserCodeLoadError, user_code_error_boundary
+from dagster._utils.error import serializable_error_info_from_exc_info
+
+from dynvision.errors import ConfigError
+from dynvision_assets import definitions
+from dynvision_assets.command_line import main
+
+
+@pytest.fixture
+def start(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that calls `dynvision ui` up to where the server takes over, and returns what the server is given."""
+    for name in ("DAGSTER_HOME", "TOKEN"):
+        monkeypatch.setenv(name, "x")  # so that it is removed after the test
+        monkeypatch.delenv(name)
+    given: list[Any] = []
+
+    def execve(program: str, arguments: list[str], environment: dict[str, str]) -> None:
+        given.append((arguments, environment, Path.cwd()))
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "execve", execve)
+
+    def call(*options: str) -> tuple[click.testing.Result, list[Any]]:
+        given.clear()
+        folder = Path.cwd()
+        variables = {"DYNVISION_ROOT": str(empty_root), "DAGSTER_HOME": None}
+        done = click.testing.CliRunner(env=variables).invoke(main, ["ui", *options], catch_exceptions=False)
+        os.chdir(folder)
+        return done, list(given)
+
+    return call
+
+
+def free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+def test_a_port_in_use_is_said_before_anything_is_made(start: Any, empty_root: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        port = listener.getsockname()[1]
+        done, given = start("--port", str(port))
+    assert done.exit_code == 1
+    assert done.output.startswith(f"error: port {port} of 127.0.0.1 is in use")
+    assert given == []
+    assert not (empty_root / ".dagster").exists()
+
+
+def test_the_server_has_the_home_of_the_roots_env_and_works_where_dagster_finds_no_other(
+    start: Any, empty_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_root / ".env").write_text("DAGSTER_HOME=mine\nTOKEN=t\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".env").write_text("DAGSTER_HOME=/not/this\nTOKEN=other\n")
+    monkeypatch.chdir(elsewhere)
+    done, ((arguments, environment, folder),) = start("--port", free_port())
+    home = empty_root / "mine"
+    assert f"runs are kept in {home} ({empty_root / '.env'})" in done.output
+    assert environment["DAGSTER_HOME"] == str(home)
+    assert environment["TOKEN"] == "t"
+    assert folder.is_relative_to(home)
+    assert not (folder / ".env").exists()
+    assert "dev" in arguments
+
+
+def test_a_second_ui_of_a_root_has_no_daemon_and_says_so(start: Any) -> None:
+    first, second = free_port(), free_port()
+    done, ((arguments, *_),) = start("--port", first)
+    assert "dev" in arguments
+    assert "another dynvision ui" not in done.output
+    done, ((arguments, *_),) = start("--port", second)
+    assert "dagster_webserver" in arguments
+    assert "--read-only" not in arguments
+    assert "another dynvision ui works on this root. Its daemon starts runs and backfills for both" in done.output
+    done, given = start("--port", second)
+    assert (done.exit_code, given) == (1, [])
+    assert f"port {second} is about to be used by another dynvision ui" in done.output
+
+
+def test_a_read_only_ui_takes_no_daemon_from_another(start: Any) -> None:
+    _, ((arguments, *_),) = start("--port", free_port(), "--read-only")
+    assert "--read-only" in arguments
+    _, ((arguments, *_),) = start("--port", free_port())
+    assert "dev" in arguments
+
+
+def test_a_configuration_that_cannot_be_used_stands_above_the_traceback(
+    empty_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DYNVISION_ROOT", str(empty_root))
+    path = empty_root / "config/config_data.yaml"
+    path.write_text("nonsense: 1\n")
+    boundary = user_code_error_boundary(DagsterUserCodeLoadError, lambda: "Error occurred during the loading")
+    with pytest.raises(ConfigError) as error, boundary:
+        definitions._load()
+    assert isinstance(error.value, DagsterError)
+    shown = serializable_error_info_from_exc_info((error.type, error.value, error.tb)).to_string()
+    assert shown.splitlines()[0].partition(": ")[2].startswith(f"{path}: ")
+    assert shown.index("Mend it, then reload the definitions.") < shown.index("Stack Trace")
+    assert "The above exception" not in shown
