@@ -10,10 +10,13 @@ from typing import Any
 
 from dynvision.errors import DynvisionError
 from dynvision.system.progress import say
+from dynvision.system.stopping import STOPPING
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
+from dynvision_assets.signals import check_stopped
+from dynvision_assets.stopped_runs import end_stopped_runs
 
 __all__ = ["Made", "make_targets", "partition_ranges"]
 
@@ -114,7 +117,12 @@ class _Runner:
         for target in targets:
             observe_config(self.workspace, self.instance, target)
         for tags in self._select(targets):
-            self._execute(targets[0], tags, force)
+            check_stopped()
+            try:
+                self._execute(targets[0], tags, force)
+            except KeyboardInterrupt:
+                end_stopped_runs(self.instance, self.tags)
+                raise
 
     def _execute(self, target: Target, tags: dict[str, str], force: bool) -> None:
         """Run the asset of a target once, on the partitions that the tags name."""
@@ -141,6 +149,7 @@ class _Runner:
                 raise failure.__cause__ from None
             raise DynvisionError(str(failure.description)) from failure
         except dg.DagsterExecutionInterruptedError as interruption:
+            STOPPING.was_raised = True
             raise KeyboardInterrupt from interruption
 
     def _select(self, targets: list[Target]) -> list[dict[str, str]]:

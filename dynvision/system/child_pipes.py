@@ -78,4 +78,4 @@ def _parse(line: bytes) -> Iterator[dict[str, Any]]:
     if isinstance(message, dict) and any(kind in message for kind in _KINDS):
         yield message
     else:
-        print(line.decode(errors="replace"), file=sys.stderr)
+        sys.stderr.write(line.decode(errors="replace") + "\n")
