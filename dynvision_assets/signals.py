@@ -31,7 +31,6 @@ class _Phase:
 
     at_once, interrupt, nothing = range(3)
     now = at_once
-    ignored: frozenset[int] = frozenset()
 
 
 def check_stopped() -> None:
@@ -86,17 +85,19 @@ def _handling() -> Iterator[None]:
 
 
 def _install() -> None:
-    """Handle the signals, except those that this process was started to ignore, as by `nohup`."""
+    """Handle the signals.
+
+    A shell script starts its background jobs with SIGINT ignored; here it is how work is stopped. SIGHUP stays ignored
+    if it was, as by `nohup`.
+    """
     for number in STOP_SIGNALS:
-        if signal.getsignal(number) == signal.SIG_IGN:
-            _Phase.ignored |= {number}
-        if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGINT:
-            # Dagster gives SIGTERM the handler of SIGINT, also one that ignores it.
-            signal.signal(number, _on_signal)
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue
+        signal.signal(number, _on_signal)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if number in _Phase.ignored or _Phase.now == _Phase.nothing:
+    if _Phase.now == _Phase.nothing:
         return
     current = signal.getsignal(signal.SIGINT)
     if number == signal.SIGHUP and current is not _on_signal and callable(current):
@@ -130,7 +131,7 @@ def _limiting() -> Iterator[None]:
 
 def _limit(source: int, done: threading.Event) -> None:
     while numbers := os.read(source, 64):
-        came = [number for number in numbers if number in STOP_SIGNALS and number not in _Phase.ignored]
+        came = [number for number in numbers if number in STOP_SIGNALS]
         if came:
             STOPPING.number = STOPPING.number or came[0]
             if not done.wait(_MOST):
