@@ -97,7 +97,7 @@ def _run(call: dict[str, Any]) -> str:
         return json.dumps({"error": type(error).__name__, "message": str(error)})
     except MemoryError as error:
         return json.dumps({"error": "MemoryError", "message": str(error)})
-    except Exception as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
         if _NO_MEMORY in str(error):
             return json.dumps({"error": "MemoryError", "message": str(error)})
         message = f"{type(error).__name__}: {error}"

@@ -69,6 +69,8 @@ class ComputeProcess:
         try:
             child = self._start(name)
             answer = _ask(child, request, name, tell)
+            if answer is None and _end_of(child) == 0:  # It was told to end before it took the call.
+                answer = _ask(self._start(name), request, name, tell)
         except BaseException as error:  # If this process is interrupted, the child must not go on alone.
             STOPPING.was_raised |= not isinstance(error, Exception)
             self._close(drop_signals=True)

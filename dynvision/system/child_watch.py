@@ -40,6 +40,7 @@ class ChildWatch:
         self._pid, self._name, self._tell = pid, name, tell
         self._looked = self._worked = time.monotonic()
         self._said_at: float | None = None
+        self._said_idle_at = self._looked - REPEAT
         self._suspects: set[int] = set()
         self._work: float | None = None
         self._said_of = pid
@@ -61,7 +62,8 @@ class ChildWatch:
         if self._has_worked(tree, span):
             self._worked = now
             self._say_that_it_goes_on()
-        elif now - self._worked > IDLE:
+        elif now - self._worked > IDLE and now - self._said_idle_at >= REPEAT:
+            self._said_idle_at = now
             self._say(now, self._pid, self._describe_idle(now - self._worked))
 
     def _find_stopped(self, tree: list[psutil.Process]) -> int | None:
