@@ -6,6 +6,7 @@ KeyboardInterrupt is raised once, and further signals change nothing.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -22,6 +23,9 @@ __all__ = ["check_stopped", "stoppable"]
 
 _MOST = 4.6
 """Seconds after a signal in which a command has ended."""
+
+_AGAIN = 1.5
+"""Seconds after which a signal is repeated if nothing was interrupted for it."""
 
 _SENTENCE = "stopped; what was finished is kept, nothing is half done"
 
@@ -99,11 +103,11 @@ def _install() -> None:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if _Phase.now == _Phase.nothing:
         return
+    STOPPING.number = STOPPING.number or number
     current = signal.getsignal(signal.SIGINT)
     if number == signal.SIGHUP and current is not _on_signal and callable(current):
         current(number, frame)  # Dagster's, which knows when a run can be interrupted, but not of this signal
         return
-    STOPPING.number = STOPPING.number or number
     if _Phase.now == _Phase.at_once:
         _say()
         os._exit(128 + number)
@@ -117,27 +121,46 @@ def _limiting() -> Iterator[None]:
     """Note signals whoever handles them, and end the process if it does not end by itself."""
     source, target = os.pipe()
     os.set_blocking(target, False)
-    before = signal.set_wakeup_fd(target, warn_on_full_buffer=False)
+    wakeup, hook = signal.set_wakeup_fd(target, warn_on_full_buffer=False), sys.unraisablehook
+    sys.unraisablehook = _interrupt_again
     done = threading.Event()
-    threading.Thread(target=_limit, args=(source, done), daemon=True).start()
+    limiter = threading.Thread(target=_limit, args=(source, done), daemon=True)
+    limiter.start()
     try:
         yield
     finally:
         if not _is_command():  # The process of a command has to end after this, too.
             done.set()
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(wakeup)
+            sys.unraisablehook = hook
             os.close(target)
+            limiter.join()
 
 
 def _limit(source: int, done: threading.Event) -> None:
     while numbers := os.read(source, 64):
         came = [number for number in numbers if number in STOP_SIGNALS]
-        if came:
-            STOPPING.number = STOPPING.number or came[0]
-            if not done.wait(_MOST):
-                _say()
-                end_process(128 + STOPPING.number)
+        if not came:
+            continue
+        STOPPING.number = STOPPING.number or came[0]
+        if not done.wait(_AGAIN) and not STOPPING.was_raised:
+            os.kill(os.getpid(), STOPPING.number)
+        if not done.wait(_MOST - _AGAIN):
+            _say()
+            end_process(128 + STOPPING.number)
     os.close(source)
+
+
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interruption that Python dropped, as it does if it comes while an object is finalized."""
+    if issubclass(unraisable.exc_type, Exception) or not STOPPING.number:
+        sys.__unraisablehook__(unraisable)
+        return
+    STOPPING.was_raised = False
+    # From another thread, a moment later. If it came now, it would be dropped again.
+    again = threading.Timer(0.02, os.kill, (os.getpid(), STOPPING.number))
+    again.daemon = True
+    again.start()
 
 
 _said = threading.Lock()
@@ -163,5 +186,17 @@ def _is_command() -> bool:
     return names[0] == "dynvision_assets.command_line" or names[1] in ("dynvision", "dynvision.exe")
 
 
+def _exit_as_stopped() -> None:
+    """Exit with the code of the signal, after all other exit functions.
+
+    Python would end a process by SIGINT if an interruption once passed through generated code, such as a dataclass.
+    """
+    if STOPPING.was_raised and _said.locked():
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(128 + (STOPPING.number or signal.SIGINT))
+
+
 if _is_command():
     _install()
+    atexit.register(_exit_as_stopped)
