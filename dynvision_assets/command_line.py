@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# First, because from then on a signal ends this with one sentence, also while the others are imported.
+import dynvision_assets.signals  # noqa: F401  # isort: skip
+
 import click
 
 from dynvision.system.machine import collect_garbage_seldom
@@ -31,7 +34,8 @@ def main() -> None:
     Everything is under $DYNVISION_ROOT, or under the current folder if that is not set. The configuration is in
     $DYNVISION_CONFIG, otherwise in ./config, otherwise the packaged copy is used.
 
-    Exit codes: 0 done, 1 failed, 2 wrong name, usage or configuration, 130 stopped with Ctrl-C.
+    Exit codes: 0 done, 1 failed, 2 wrong name, usage or configuration, 130 stopped with Ctrl-C, 143 with
+    SIGTERM (128 + the number of the signal).
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     # For the whole process: most commands are over soon, and spend much of their time importing.
     collect_garbage_seldom()

@@ -12,12 +12,15 @@ from dynvision.errors import DynvisionError
 from dynvision.system.holders import lock_path
 from dynvision.system.locks import FOR_EVER, output_lock
 from dynvision.system.progress import say
+from dynvision.system.stopping import STOPPING
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import NOT_BUILT
 from dynvision_assets.homes import describe_home
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
+from dynvision_assets.signals import check_stopped
+from dynvision_assets.stopped_runs import end_stopped_runs
 
 __all__ = ["Made", "make_targets", "partition_ranges"]
 
@@ -143,8 +146,16 @@ class _Runner:
 
         for target in targets:
             observe_config(self.workspace, self.instance, target)
-        runs = [self._execute(targets[0], tags, force) for tags in self._select(targets)]
-        return {name for run_id in runs for name in self._find_taken_over(run_id)}
+        taken_over: set[str] = set()
+        for tags in self._select(targets):
+            check_stopped()
+            try:
+                run_id = self._execute(targets[0], tags, force)
+            except KeyboardInterrupt:
+                end_stopped_runs(self.instance, self.tags)
+                raise
+            taken_over.update(self._find_taken_over(run_id))
+        return taken_over
 
     def _find_taken_over(self, run_id: str) -> list[str]:
         """Return the targets that a run found up to date when their locks were free, as its log says."""
@@ -178,6 +189,7 @@ class _Runner:
                 raise failure.__cause__ from None
             raise DynvisionError(str(failure.description)) from failure
         except dg.DagsterExecutionInterruptedError as interruption:
+            STOPPING.was_raised = True
             raise KeyboardInterrupt from interruption
 
     def _select(self, targets: list[Target]) -> list[dict[str, str]]:

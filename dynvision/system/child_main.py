@@ -2,11 +2,14 @@
 
 Torch is loaded here and not in Dagster's own process. If a file is truncated while it is read (SIGBUS), this process
 ends, and the one that reports it goes on. The two exchange lines of JSON: a call on standard input; on standard output
-lines about the progress of the call, then its answer.
+lines about the progress of the call, then its answer. `{"stop": true}`, or the end of standard input, ends this
+process: a call that is running is interrupted once, so that it removes its temporary files.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import json
 import os
@@ -15,69 +18,62 @@ import signal
 import sys
 import threading
 import traceback
-from typing import IO, Any
+from typing import Any
 
 from dynvision.errors import DynvisionError
+from dynvision.system.child_calls import Calls
 from dynvision.system.machine import collect_garbage_seldom
+from dynvision.system.process_trees import end_process
 from dynvision.system.progress import listen_to_progress
 
 __all__ = ["main"]
 
+_CLEANUP = 2.0
+"""Seconds that exit functions may take; a library's own can wait for ever."""
+
+
+_NO_MEMORY = "can't allocate memory"
+"""What torch says in a RuntimeError."""
+
 
 def main() -> None:
-    """Answer calls until standard input ends."""
-    # A shell starts background processes with interruptions ignored. Here an interruption is how work is stopped.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.unraisablehook = _interrupt_again
-    collect_garbage_seldom()
+    """Answer calls until this process is told to stop, or standard input ends."""
     answers = _Answers()
-    os.dup2(2, 1)  # What the functions print goes to standard error, not among the answers.
-    source = _take_standard_input()
-    calls: list[dict[str, Any]] = []
-    arrived = threading.Condition()
-    threading.Thread(target=_read_calls, args=(source, calls, arrived), daemon=True).start()
-    while True:
-        with arrived:
-            while not calls:
-                arrived.wait()
-            call = calls.pop(0)
-        with listen_to_progress(lambda line: answers.send({"progress": line})):
-            answer = _answer(call)
+    calls = Calls(_take_standard_input())
+    collect_garbage_seldom()
+    calls.listen()
+    while (call := calls.take()) is not None:
+        with listen_to_progress(lambda line: answers.send(json.dumps({"progress": line}))):
+            answer = _answer(call, calls)
         answers.send(answer)
-        if answer.get("error") != "KeyboardInterrupt":
+        if not calls.is_stopping:
             gc.collect()  # Free the memory of one network before the next one computes.
+    _end()
 
 
 class _Answers:
     """The pipe to the caller: lines about the progress of a call, then its answer."""
 
     def __init__(self) -> None:
-        self._file = os.fdopen(os.dup(1), "w")
+        self._pipe = os.dup(1)
         self._lock = threading.Lock()
+        os.dup2(2, 1)  # What the functions print goes to standard error, not among the answers.
 
-    def send(self, message: dict[str, Any]) -> None:
-        with self._lock:
-            self._file.write(json.dumps(message) + "\n")
-            self._file.flush()
-
-
-def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Repeat an interruption that Python dropped, as it does if it comes while an object is finalized."""
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        # From another thread, a moment later. If it came now, it would be dropped again.
-        again = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
-        again.daemon = True
-        again.start()
-    else:
-        sys.__unraisablehook__(unraisable)
+    def send(self, message: str) -> None:
+        """Write a line. The caller may have ended; then nobody reads it, and this process is about to stop."""
+        # It begins on a new line, whatever a library wrote to the pipe before.
+        content = memoryview(f"\n{message}\n".encode())
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            while content:
+                content = content[os.write(self._pipe, content) :]
 
 
-def _take_standard_input() -> IO[str]:
+def _take_standard_input() -> int:
     """Move standard input to another file descriptor, and put an empty file in its place.
 
     Processes that are forked from this one close `sys.stdin`. They would wait for ever for the thread that reads it.
     """
-    source = os.fdopen(os.dup(0))
+    source = os.dup(0)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
@@ -85,31 +81,42 @@ def _take_standard_input() -> IO[str]:
     return source
 
 
-def _read_calls(source: IO[str], calls: list[dict[str, Any]], arrived: threading.Condition) -> None:
-    for line in source:
-        with arrived:
-            calls.append(json.loads(line))
-            arrived.notify()
-    # The caller has ended. Stop as on Ctrl-C, so that locks are freed and temporary files are removed.
-    os.kill(os.getpid(), signal.SIGINT)
-    threading.Event().wait(20)
-    os._exit(1)
-
-
-def _answer(call: dict[str, Any]) -> dict[str, Any]:
+def _answer(call: dict[str, Any], calls: Calls) -> str:
+    """Return the answer to a call as JSON."""
     try:
-        return {"result": pkgutil.resolve_name(call["function"])(**call["arguments"])}
-    except DynvisionError as error:
-        return {"error": type(error).__name__, "message": str(error)}
+        with calls.running():
+            return _run(call)
     except KeyboardInterrupt:
-        return {"error": "KeyboardInterrupt", "message": ""}
-    except Exception as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
-        return {"error": "unexpected", "message": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        return json.dumps({"error": "KeyboardInterrupt", "message": ""})
+
+
+def _run(call: dict[str, Any]) -> str:
+    try:
+        return json.dumps({"result": pkgutil.resolve_name(call["function"])(**call["arguments"])})
+    except DynvisionError as error:
+        return json.dumps({"error": type(error).__name__, "message": str(error)})
+    except MemoryError as error:
+        return json.dumps({"error": "MemoryError", "message": str(error)})
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
+        if _NO_MEMORY in str(error):
+            return json.dumps({"error": "MemoryError", "message": str(error)})
+        message = f"{type(error).__name__}: {error}"
+        return json.dumps({"error": "unexpected", "message": message, "trace": traceback.format_exc()})
+
+
+def _end() -> None:
+    """End this process without the noise of libraries whose threads are still running."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    late = threading.Timer(_CLEANUP, end_process, (0,))
+    late.daemon = True
+    late.start()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    atexit._run_exitfuncs()  # worker processes end, temporary folders are removed
+    end_process(0)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second one would be reported as an error at exit.
-        sys.exit(130)
+    main()

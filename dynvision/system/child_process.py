@@ -9,16 +9,24 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.system.child_pipes import exchange
+from dynvision.system.child_watch import ChildWatch
+from dynvision.system.process_trees import continue_tree, kill_tree
+from dynvision.system.stopping import STOP_SIGNALS, STOPPING, hold_signals
 
 __all__ = ["ComputeProcess", "shared_process"]
 
 _MEMORY_FAULTS = {int(signal.SIGBUS), int(signal.SIGSEGV)}
 _STARTED: dict[int, ComputeProcess] = {}
+
+_PATIENCE = 3.0
+"""Seconds that a child may take to clean up. Stopping takes less than five in all."""
 
 KEPT_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -36,10 +44,12 @@ class ComputeProcess:
     """A child process that is started with the first call and answers one call after another."""
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
 
     def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call `module:function` in the child.
+
+        If the child is stopped, or does nothing for a minute, a line says so.
 
         Args:
             function: The import path.
@@ -48,72 +58,82 @@ class ComputeProcess:
             arguments: JSON-ready arguments.
 
         Raises:
-            DynvisionError: If the function raised one (of the same class), or the child died.
+            DynvisionError: If the function raised one (of the same class), the arguments are not JSON-ready, or the
+                child could not be started, ran out of memory or died.
             DamagedFileError: If the child died of a memory fault, as it does if a file is truncated while it is read.
             RuntimeError: If the function raised another error; its traceback is in the message.
-            KeyboardInterrupt: If the child was interrupted.
+            KeyboardInterrupt: If the child was told to end by a signal.
         """
-        child = self._start()
-        assert child.stdin is not None
-        assert child.stdout is not None
+        name = _name(function, arguments)
+        request = _encode(name, {"function": function, "arguments": arguments})
         try:
-            try:
-                child.stdin.write(json.dumps({"function": function, "arguments": arguments}) + "\n")
-                child.stdin.flush()
-                answer = _read_answer(child.stdout, tell)
-            except BrokenPipeError:
-                answer = None
-        except BaseException:  # If this process is interrupted, the child must not go on alone.
-            self.close()
+            child = self._start(name)
+            answer = _ask(child, request, name, tell)
+            if answer is None and _end_of(child) == 0:  # It was told to end before it took the call.
+                answer = _ask(self._start(name), request, name, tell)
+        except BaseException as error:  # If this process is interrupted, the child must not go on alone.
+            STOPPING.was_raised |= not isinstance(error, Exception)
+            self._close(drop_signals=True)
             raise
         if answer is None:
-            raise self._explain_death(function, arguments)
+            raise self._explain_death(name)
         if "error" not in answer:
             return answer["result"]
         if answer["error"] == "KeyboardInterrupt":
             self.close()
             raise KeyboardInterrupt
-        if answer["error"] == "unexpected":
-            raise RuntimeError(
-                f"{_name(function, arguments)}: {answer['message']}. Nothing was recorded. The last lines of the "
-                "traceback below say whose code failed: if it is your network or dataset, mend it and run this again; "
-                f"otherwise report it with the traceback.\n\nIn the child process:\n{answer['trace']}"
-            )
-        raise getattr(errors, answer["error"], DynvisionError)(answer["message"])
+        raise _explain_error(name, answer)
 
     def close(self) -> None:
-        """End the child: first as on Ctrl-C, so that it removes its temporary files, then by force."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        with contextlib.suppress(OSError):
-            child.stdin.close()  # type: ignore[union-attr]  # it is a pipe
-        for number, patience in ((signal.SIGINT, 15.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=0.2 if number == signal.SIGINT else 0)
-                break
-            child.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=patience)
-                break
-        with contextlib.suppress(OSError):
-            child.stdout.close()  # type: ignore[union-attr]
+        """Tell the child to end; a running call removes its temporary files. Kill it if that takes too long."""
+        self._close(drop_signals=False)
 
-    def _start(self) -> subprocess.Popen[str]:
-        if self._child is None or self._child.poll() is not None:
+    def _close(self, drop_signals: bool) -> None:
+        with hold_signals(drop_signals):
+            child, self._child = self._child, None
+            if child is None:
+                return
+            assert child.stdin is not None
+            assert child.stdout is not None
+            with contextlib.suppress(OSError):  # The pipe may be full or broken. Closing it says the same.
+                os.write(child.stdin.fileno(), b'{"stop": true}\n')
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+            if child.poll() is None:
+                continue_tree(child.pid)
+            # Nobody reads an answer that is still on its way. It must not keep the child from ending.
+            _drain(child, _PATIENCE)
+            if child.poll() is None:
+                kill_tree(child.pid)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # It waits for a disk that does not answer.
+                    child.wait(timeout=0.5)
+            child.stdout.close()
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        if self._child is not None and self._child.poll() is None:
+            return self._child
+        # The child starts with these signals blocked, and unblocks them when it can take care of them.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
             self._child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "dynvision.system.child_main"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
+                bufsize=0,
                 env={**KEPT_MEMORY, **os.environ},
             )
+        except (OSError, MemoryError) as error:
+            raise DynvisionError(
+                f"{name}: the process that computes it cannot be started: {error}. Close other programs, or raise the "
+                "limits of memory, files and processes (ulimit -a shows them), then run this again."
+            ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return self._child
 
-    def _explain_death(self, function: str, arguments: dict[str, Any]) -> DynvisionError:
+    def _explain_death(self, name: str) -> DynvisionError:
         child, self._child = self._child, None
-        code = child.wait() if child is not None else 0
-        name = _name(function, arguments)
+        code = _end_of(child) if child is not None else 0
         if -code in _MEMORY_FAULTS:
             return DamagedFileError(
                 f"{name}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
@@ -132,20 +152,74 @@ class ComputeProcess:
         return self._child is not None and self._child.poll() is None
 
 
+def _encode(name: str, call: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(call).encode() + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DynvisionError(
+            f"{name}: its arguments cannot be passed to the process that computes it: {error}. Use numbers, texts, "
+            "lists and mappings only."
+        ) from error
+
+
+def _ask(
+    child: subprocess.Popen[bytes], request: bytes, name: str, tell: Callable[[str], object] | None
+) -> dict[str, Any] | None:
+    """Return the child's answer to a request, and pass on its lines about progress; `None` if it has ended."""
+    watch = ChildWatch(child.pid, name, tell)
+    for message in exchange(child, request):
+        watch.look()
+        if message is not None and "progress" not in message:
+            return message
+        if message is not None and tell is not None:
+            tell(message["progress"])
+    return None
+
+
+def _explain_error(name: str, answer: dict[str, Any]) -> Exception:
+    """Return the error to raise for an error of the function."""
+    if answer["error"] == "MemoryError":
+        return DynvisionError(
+            f"{name}: there is not enough memory. Close other programs, raise the limit (ulimit -v), or make the "
+            "batches or images smaller, then run this again."
+        )
+    if answer["error"] == "unexpected":
+        return RuntimeError(
+            f"{name}: {answer['message']}. Nothing was recorded. The last lines of the "
+            "traceback below say whose code failed: if it is your network or dataset, mend it and run this again; "
+            f"otherwise report it with the traceback.\n\nIn the child process:\n{answer['trace']}"
+        )
+    error: Exception = getattr(errors, answer["error"], DynvisionError)(answer["message"])
+    return error
+
+
+def _drain(child: subprocess.Popen[bytes], patience: float) -> None:
+    """Wait until a child has ended, and read what it still writes."""
+    assert child.stdout is not None
+    os.set_blocking(child.stdout.fileno(), False)
+    deadline, pause = time.monotonic() + patience, 0.001
+    while child.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            while os.read(child.stdout.fileno(), 1 << 20):
+                pause = 0.001
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> int:
+    """Return how a child ended that no longer writes; end it if it goes on all the same."""
+    for pipe in (child.stdin, child.stdout):
+        with contextlib.suppress(OSError):
+            pipe.close()  # type: ignore[union-attr]  # both are pipes
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.wait(timeout=_PATIENCE)
+    kill_tree(child.pid)
+    return child.wait()
+
+
 def _name(function: str, arguments: dict[str, Any]) -> str:
     """Name a call in a message: its first targets, or the function if it has none."""
     return ", ".join(arguments.get("targets", [])[:3]) or function
-
-
-def _read_answer(output: IO[str], tell: Callable[[str], object] | None) -> dict[str, Any] | None:
-    """Read lines about the progress of a call, then its answer; return `None` if the child has ended."""
-    for line in output:
-        message: dict[str, Any] = json.loads(line)
-        if "progress" not in message:
-            return message
-        if tell is not None:
-            tell(message["progress"])
-    return None
 
 
 def shared_process() -> ComputeProcess:

@@ -13,6 +13,7 @@ import click
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.paths import find_root
 from dynvision.system.environment import load_environment
+from dynvision_assets.signals import stoppable
 
 if TYPE_CHECKING:
     from dynvision.targets import Target
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAILED",
-    "INTERRUPTED",
     "TARGETS",
     "WRONG_USAGE",
     "count_targets",
@@ -32,8 +32,8 @@ __all__ = [
     "readable_errors",
 ]
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-"""Exit codes."""
+FAILED, WRONG_USAGE = 1, 2
+"""Exit codes. Signals have their own, see `dynvision_assets.signals`."""
 
 TARGETS = """A TARGET is an asset key (raw/gratings: all of its partitions), a key with a partition
 (responses/contrast/rcnn_gratings:0.5, …/contrast_duration/rcnn_gratings:contrast=0.3,duration=20), or a
@@ -90,13 +90,11 @@ def readable_errors() -> Iterator[None]:
 
     Raises:
         SystemExit: With 2 if a name or the configuration is wrong, with 1 after another error for users, with 130
-            after Ctrl-C.
+            after Ctrl-C, with 143 after SIGTERM.
     """
     try:
-        yield
+        with stoppable():
+            yield
     except DynvisionError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED)
-    except KeyboardInterrupt:
-        click.echo("stopped; what was finished is kept, nothing is half done", err=True)
-        sys.exit(INTERRUPTED)

@@ -155,18 +155,13 @@ def _stopped(child: subprocess.Popen[bytes], errors: IO[bytes], when: str) -> Dy
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End the child: close its input, which asks it to stop, then send signals."""
+    """End the child: close its input, which asks it to stop; kill it if it does not, as when it waits for a disk."""
     if child.stdin is not None:
         with contextlib.suppress(OSError):  # The child may have ended before it read everything.
             child.stdin.close()
-    for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
-        try:
-            child.wait(timeout=0.5 if child.poll() is None else 0.0)
+    for number, patience in ((signal.SIGCONT, 1.0), (signal.SIGKILL, 1.0)):
+        if child.poll() is not None:
             return
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(child.pid, number)
             child.wait(timeout=patience)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue

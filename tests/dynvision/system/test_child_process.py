@@ -58,7 +58,7 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
         class Interrupted:
             def __del__(self):
-                os.kill(os.getpid(), 2)
+                os.kill(os.getpid(), 15)
                 for _ in range(1000):
                     pass
 
@@ -78,7 +78,7 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 open(note, "a").write("cleared away\\n")
     """
     (tmp_path / "functions_of_a_test.py").write_text(textwrap.dedent(content))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
 @pytest.mark.usefixtures("functions")
