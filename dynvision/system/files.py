@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import glob
 import hashlib
 import json
 import os
 import shutil
 import socket
+import stat
 import sys
 import uuid
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
+from dynvision.system.failures import explain_os_error
 
 __all__ = [
     "OutputBusyError",
@@ -24,6 +27,7 @@ __all__ = [
     "digest_json",
     "make_directory",
     "output_lock",
+    "read_file",
     "read_json",
     "remove_leftovers",
     "replace_directory",
@@ -54,10 +58,29 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_file(path: Path) -> bytes:
+    """Read a file, but never wait for a pipe or a device that stands in its place.
+
+    Raises:
+        OSError: If it cannot be read or is no file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "a pipe, socket or device stands where a file has to be", str(path))
+        with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; `None` if there is no such file, it cannot be read, or it does not contain a JSON object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_file(path).decode())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -78,7 +101,7 @@ def make_directory(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DynvisionError(
-            f"cannot make the folder {path}: {error.strerror}. Choose a place that you can write to: "
+            f"cannot make the folder {path}: {explain_os_error(error)}. Choose a place that you can write to: "
             "set DYNVISION_ROOT, or change the permissions of the folder."
         ) from error
     if not os.access(path, os.W_OK):

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from dynvision.config import Config, find_config_folder, load_config
-from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, unknown_name
+from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, UnreadableError, unknown_name
 from dynvision.paths import Paths, find_root
-from dynvision.records import Record
+from dynvision.records import Record, rebuild_advice
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
+from dynvision.system.failures import unreadable_file
 from dynvision.targets import Target
 
-__all__ = ["Status", "Workspace"]
+__all__ = ["Status", "Workspace", "check_readable"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Status:
         state: `fresh`, `missing`, `stale` or `damaged`: a file of it, or its record, is not the one that was written.
         reason: One sentence; empty if it is fresh.
         data_version: The version of the existing output; `None` if there is none.
+        unreadable: Whether it is `damaged` only in so far as it cannot be read now: a permission is missing, the disk
+            does not answer. It is not built again unless that is forced.
     """
 
     state: Literal["fresh", "missing", "stale", "damaged"]
     reason: str = ""
     data_version: str | None = None
+    unreadable: bool = False
 
 
 class Workspace:
@@ -95,12 +99,19 @@ class Workspace:
         Args:
             targets: The targets that are wanted.
             force: Build these even if they are up to date.
+
+        Raises:
+            UnreadableError: If something that exists cannot be read, so that nobody knows whether it is up to date.
         """
         wanted = list(targets)
         known: dict[Target, Status] = {}
         order: dict[Target, None] = {}
         for target in wanted:
             self._collect(target, known, order)
+        for target in order:
+            if not (force and target in wanted):
+                check_readable(target, self.status(target, known))
+        for target in wanted:
             if force:
                 order[target] = None
         return sorted(order, key=lambda target: (self.stages.order(target), self._depth_in_stage(target)))
@@ -198,9 +209,15 @@ class Workspace:
             if not reason and stage.unchecked_mark(target).exists():
                 reason = UNCHECKED
         except DamagedFileError as error:
-            return Status("damaged", str(error), record.data_version if record is not None else None)
-        except (DynvisionError, OSError) as error:
+            version = record.data_version if record is not None else None
+            return Status("damaged", str(error), version, isinstance(error, UnreadableError))
+        except DynvisionError as error:
             reason = f"it cannot be compared with what there is now: {error}"
+        except OSError as error:
+            output = self.stage(target).output(target)
+            unreadable = unreadable_file(error.filename or output, error, rebuild_advice(target))
+            version = record.data_version if record is not None else None
+            return Status("damaged", str(unreadable), version, isinstance(unreadable, UnreadableError))
         version = record.data_version if record is not None else None
         return Status("stale" if reason else "fresh", reason, version)
 
@@ -228,6 +245,19 @@ class Workspace:
         for upstream in self.upstream(target):
             self._collect(upstream, known, order)
         order[target] = None
+
+
+def check_readable(target: Target, status: Status) -> None:
+    """Raise if a target exists but cannot be read: building it again might replace what is whole.
+
+    Raises:
+        UnreadableError: If it cannot be read; says how to build it all the same.
+    """
+    if status.unreadable:
+        raise UnreadableError(
+            f"{target}: {status.reason} It is not built again, because it may be whole; to build it all the same: "
+            f"dynvision make --force {target}"
+        )
 
 
 def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:
