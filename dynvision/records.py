@@ -15,8 +15,8 @@ from typing import Any
 
 from dynvision.errors import DamagedFileError
 from dynvision.system.checked_files import CheckedFiles
-from dynvision.system.file_digests import FileDigest
 from dynvision.system.failures import unreadable_file
+from dynvision.system.file_digests import FileDigest
 from dynvision.system.files import digest_json, read_file
 
 __all__ = ["CHECKSUM", "Record", "make_record", "read_record", "rebuild_advice"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -38,12 +38,12 @@ class _Commands(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         with usable_streams():
-            code = self._run(args, prog_name, complete_var, **extra)
+            code = self._run(lambda: super(_Commands, self).main(args, prog_name, complete_var, False, **extra))
             sys.exit(flush_output(code))
 
-    def _run(self, *arguments: Any, **extra: Any) -> int:
+    def _run(self, command: Callable[[], Any]) -> int:
         try:
-            result = super().main(*arguments, standalone_mode=False, **extra)
+            result = command()
         except BaseException as error:  # noqa: BLE001  # a command ends here, whatever ended it
             if COMPLETE in os.environ and not isinstance(error, SystemExit):
                 return FAILED  # The user is typing: any text would stand in the middle of the line.

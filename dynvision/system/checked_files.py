@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dynvision.errors import DamagedFileError
+from dynvision.system.failures import unreadable_file
 from dynvision.system.file_digests import (
     HASHERS,
     FileDigest,
@@ -14,7 +15,7 @@ from dynvision.system.file_digests import (
     digest_file,
     recall_stamps,
     remember_stamps,
-)from dynvision.system.failures import unreadable_file
+)
 from dynvision.system.files import read_file
 
 __all__ = ["CheckedFiles"]

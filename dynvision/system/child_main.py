@@ -14,10 +14,10 @@ import pkgutil
 import signal
 import sys
 import threading
-import traceback
 from typing import IO, Any
 
 from dynvision.errors import DynvisionError
+from dynvision.system.error_log import describe_error, name_call
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision.system.progress import listen_to_progress
 
@@ -103,8 +103,9 @@ def _answer(call: dict[str, Any]) -> dict[str, Any]:
         return {"error": type(error).__name__, "message": str(error)}
     except KeyboardInterrupt:
         return {"error": "KeyboardInterrupt", "message": ""}
-    except Exception as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
-        return {"error": "unexpected", "message": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+    except Exception as error:  # noqa: BLE001  # the caller raises what it comes down to; the traceback is in a log file
+        own = describe_error(error, name_call(call["function"], call["arguments"]))
+        return {"error": type(own).__name__, "message": str(own)}
 
 
 if __name__ == "__main__":

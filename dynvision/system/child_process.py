@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.system.error_log import name_call
 
 __all__ = ["ComputeProcess", "shared_process"]
 
@@ -48,9 +49,9 @@ class ComputeProcess:
             arguments: JSON-ready arguments.
 
         Raises:
-            DynvisionError: If the function raised one (of the same class), or the child died.
+            DynvisionError: If the function raised one (of the same class), or the child died. Any other error is an
+                `UnexpectedError` or `MachineError`, whose traceback is in the log file that it names.
             DamagedFileError: If the child died of a memory fault, as it does if a file is truncated while it is read.
-            RuntimeError: If the function raised another error; its traceback is in the message.
             KeyboardInterrupt: If the child was interrupted.
         """
         child = self._start()
@@ -73,12 +74,6 @@ class ComputeProcess:
         if answer["error"] == "KeyboardInterrupt":
             self.close()
             raise KeyboardInterrupt
-        if answer["error"] == "unexpected":
-            raise RuntimeError(
-                f"{_name(function, arguments)}: {answer['message']}. Nothing was recorded. The last lines of the "
-                "traceback below say whose code failed: if it is your network or dataset, mend it and run this again; "
-                f"otherwise report it with the traceback.\n\nIn the child process:\n{answer['trace']}"
-            )
         raise getattr(errors, answer["error"], DynvisionError)(answer["message"])
 
     def close(self) -> None:
@@ -113,7 +108,7 @@ class ComputeProcess:
     def _explain_death(self, function: str, arguments: dict[str, Any]) -> DynvisionError:
         child, self._child = self._child, None
         code = child.wait() if child is not None else 0
-        name = _name(function, arguments)
+        name = name_call(function, arguments)
         if -code in _MEMORY_FAULTS:
             return DamagedFileError(
                 f"{name}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
@@ -130,11 +125,6 @@ class ComputeProcess:
     def is_running(self) -> bool:
         """Whether there is a child process."""
         return self._child is not None and self._child.poll() is None
-
-
-def _name(function: str, arguments: dict[str, Any]) -> str:
-    """Name a call in a message: its first targets, or the function if it has none."""
-    return ", ".join(arguments.get("targets", [])[:3]) or function
 
 
 def _read_answer(output: IO[str], tell: Callable[[str], object] | None) -> dict[str, Any] | None:

@@ -10,37 +10,20 @@ import sysconfig
 import tempfile
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dynvision.errors import DynvisionError, MachineError, UnexpectedError
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import causes_of, find_machine_error, find_own_error, last_line
 
-__all__ = ["describe_error", "log_folders", "machine_errors", "own_errors", "write_log"]
+__all__ = ["describe_error", "log_folders", "machine_errors", "name_call", "write_log"]
 
 KEPT = 100
 """So many log files are kept; older ones are removed."""
 
 _PACKAGES = ("dynvision", "dynvision_assets")
-
-
-@contextlib.contextmanager
-def own_errors(doing: str = "") -> Iterator[None]:
-    """Raise every error as one that is meant for users.
-
-    Args:
-        doing: What is being done, for the start of the sentence.
-
-    Raises:
-        DynvisionError: Instead of any other error; see `describe_error`. The error itself is its cause.
-    """
-    try:
-        yield
-    except DynvisionError:
-        raise
-    except Exception as error:
-        raise describe_error(error, doing) from error
 
 
 @contextlib.contextmanager
@@ -84,6 +67,11 @@ def describe_error(error: BaseException, doing: str = "") -> DynvisionError:
         note = f" (The traceback is in {log}.)" if log is not None else ""
         return MachineError(f"{prefix}{machine}{note}")
     return UnexpectedError(f"{prefix}{_blame(error)} {_say_where(log, trace)}")
+
+
+def name_call(function: str, arguments: Mapping[str, Any]) -> str:
+    """Name a call of a function for the start of a message: its first targets, or the function if it has none."""
+    return ", ".join(arguments.get("targets", [])[:3]) or function
 
 
 def write_log(trace: str, doing: str = "") -> Path | None:

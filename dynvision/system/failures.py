@@ -37,7 +37,10 @@ SYSTEM: dict[int, tuple[str, str]] = {
     errno.EROFS: ("the file system is read-only", "Set DYNVISION_ROOT to a folder that can be written."),
     errno.ENOSPC: ("no space is left on the disk", _DISK),
     errno.EDQUOT: ("the quota of the disk is used up", _DISK),
-    errno.EFBIG: ("the file becomes larger than allowed", "Raise the limit (ulimit -f unlimited), then run this again."),
+    errno.EFBIG: (
+        "the file becomes larger than allowed",
+        "Raise the limit (ulimit -f), then run this again.",
+    ),
     errno.ENAMETOOLONG: ("the name is too long", "Use shorter names, or a root with a shorter path."),
     errno.EMFILE: ("this process may not open more files", _FILES),
     errno.ENFILE: ("no program may open more files on this machine", _FILES),
@@ -186,7 +189,9 @@ def _explain_by_text(error: BaseException) -> str:
         return ""
     text = str(error)
     if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        return f"a database is damaged ({text}). Restore it, or move the Dagster home (.dagster) away and run this again."
+        return (
+            f"a database is damaged ({text}). Restore it, or move the Dagster home (.dagster) away and run this again."
+        )
     number = next((number for part, number in _TEXTS.items() if part in text.lower()), None)
     if number is None:
         return ""

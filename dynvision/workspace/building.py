@@ -16,7 +16,8 @@ from dynvision.system.progress import tell_listeners
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.checking import passes_hard_checks
-from dynvision.workspace.workspace import Workspace, check_readable
+from dynvision.workspace.status import check_readable
+from dynvision.workspace.workspace import Workspace
 
 __all__ = ["build_targets", "reject_targets"]
 

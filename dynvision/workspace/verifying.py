@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnreadableError
+from dynvision.errors import DamagedFileError, DynvisionError, UnreadableError
 from dynvision.records import rebuild_advice
 from dynvision.stages.base import UNCHECKED
 from dynvision.system.failures import unreadable_file
@@ -53,12 +53,12 @@ def _verify(workspace: Workspace, target: Target) -> Verification:
             raise DamagedFileError(f"{stage.output(target)} does not hold what was written")
     except UnreadableError as error:
         return Verification(target, "damaged", str(error))
-    except OSError as error:
-        unreadable = unreadable_file(error.filename or stage.output(target), error, rebuild_advice(target))
-        return Verification(target, "damaged", str(unreadable))
     except (DynvisionError, ValueError, LookupError) as error:
         advice = "" if "dynvision make" in str(error) else f". Build it again: dynvision make --force {target}"
         return Verification(target, "damaged", f"{error}{advice}")
+    except OSError as error:
+        unreadable = unreadable_file(error.filename or stage.output(target), error, rebuild_advice(target))
+        return Verification(target, "damaged", str(unreadable))
     if stage.unchecked_mark(target).exists():
         return Verification(target, "damaged", f"{UNCHECKED}. Make it: dynvision make {target}")
     return Verification(target, "whole", result.sentence)

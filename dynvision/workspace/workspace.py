@@ -4,39 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from dynvision.config import Config, find_config_folder, load_config
-from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, UnreadableError, unknown_name
+from dynvision.errors import (
+    DamagedFileError,
+    DynvisionError,
+    MissingError,
+    UnknownNameError,
+    UnreadableError,
+    unknown_name,
+)
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record, rebuild_advice
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
 from dynvision.system.failures import unreadable_file
 from dynvision.targets import Target
+from dynvision.workspace.status import Status, check_readable
 
-__all__ = ["Status", "Workspace", "check_readable"]
-
-
-@dataclass(frozen=True)
-class Status:
-    """Whether a target is up to date, and if it is not, why.
-
-    Attributes:
-        state: `fresh`, `missing`, `stale` or `damaged`: a file of it, or its record, is not the one that was written.
-        reason: One sentence; empty if it is fresh.
-        data_version: The version of the existing output; `None` if there is none.
-        unreadable: Whether it is `damaged` only in so far as it cannot be read now: a permission is missing, the disk
-            does not answer. It is not built again unless that is forced.
-    """
-
-    state: Literal["fresh", "missing", "stale", "damaged"]
-    reason: str = ""
-    data_version: str | None = None
-    unreadable: bool = False
+__all__ = ["Status", "Workspace"]
 
 
 class Workspace:
@@ -245,19 +233,6 @@ class Workspace:
         for upstream in self.upstream(target):
             self._collect(upstream, known, order)
         order[target] = None
-
-
-def check_readable(target: Target, status: Status) -> None:
-    """Raise if a target exists but cannot be read: building it again might replace what is whole.
-
-    Raises:
-        UnreadableError: If it cannot be read; says how to build it all the same.
-    """
-    if status.unreadable:
-        raise UnreadableError(
-            f"{target}: {status.reason} It is not built again, because it may be whole; to build it all the same: "
-            f"dynvision make --force {target}"
-        )
 
 
 def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:

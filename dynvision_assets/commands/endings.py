@@ -66,7 +66,7 @@ def usable_streams() -> Iterator[None]:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free: this one.
         if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: PTH123, SIM115  # to the end of the process
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115  # to the end of the process
     changed = [(stream, stream.errors) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "reconfigure")]
     for stream, _ in changed:
         stream.reconfigure(errors="backslashreplace")
@@ -128,7 +128,8 @@ def _is_from_output(error: OSError) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     is_printing = trace is not None and trace.tb_frame.f_globals.get("__name__") == "click.utils"
-    return error.filename is None and (is_printing or (isinstance(error, BrokenPipeError) and _has_no_reader(sys.stdout)))
+    is_unread = isinstance(error, BrokenPipeError) and _has_no_reader(sys.stdout)
+    return error.filename is None and (is_printing or is_unread)
 
 
 def _has_no_reader(stream: TextIO) -> bool:
@@ -163,7 +164,7 @@ def _show_usage(error: click.ClickException) -> str:
     if context is not None:
         lines = [context.get_usage(), f"Try '{context.command_path} --help' for help.", ""]
     message = error.format_message()
-    if not isinstance(error, click.MissingParameter):  # That one lists choices in lines; the others repeat what was typed.
+    if not isinstance(error, click.MissingParameter):  # It lists choices in lines; the others repeat what was typed.
         message = show_text(message, 600)
     return _show_lines("\n".join([*lines, f"Error: {message}"]))
 
