@@ -15,6 +15,7 @@ from dynvision.errors import DamagedFileError, DynvisionError, MachineError, Unr
 from dynvision.system.escaping import show_text
 
 __all__ = [
+    "as_unreadable",
     "causes_of",
     "explain_os_error",
     "find_machine_error",
@@ -108,10 +109,20 @@ def unreadable_file(path: object, error: OSError, advice: str, why: str = "") ->
     Returns:
         An `UnreadableError` if nothing says that the file is damaged; then the advice is another one.
     """
-    text = f"{show_text(path)} cannot be read ({explain_os_error(error)}){why}"
+    text = f"{show_text(path)} cannot be read ({show_text(error.strerror or error, 200)}){why}"
+    return as_unreadable(error, text) or DamagedFileError(f"{text}. {advice}")
+
+
+def as_unreadable(error: OSError, text: str) -> UnreadableError | None:
+    """Return the error of something that exists but cannot be read now; `None` if it is missing or damaged.
+
+    Args:
+        error: Why it cannot be read.
+        text: What to say about it, without a full stop; what to do is added.
+    """
     if is_unreadable(error) and error.errno is not None:
         return UnreadableError(f"{text}. {SYSTEM[error.errno][1]}")
-    return DamagedFileError(f"{text}. {advice}")
+    return None
 
 
 def explain_os_error(error: OSError) -> str:

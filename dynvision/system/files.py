@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
-from dynvision.system.failures import explain_os_error
+from dynvision.system.failures import is_unreadable
 
 __all__ = [
     "OutputBusyError",
     "check_free_space",
     "digest_json",
+    "is_there",
     "make_directory",
     "output_lock",
     "read_file",
@@ -77,11 +78,32 @@ def read_file(path: Path) -> bytes:
         os.close(descriptor)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file, folder or link with this name.
+
+    Raises:
+        OSError: If nobody can tell, for example because a folder above may not be entered.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; `None` if there is no such file, it cannot be read, or it does not contain a JSON object."""
+    """Read a JSON object; `None` if there is no such file, or it does not contain a JSON object.
+
+    Raises:
+        OSError: If it is there, but cannot be read now: a permission is missing, the disk does not answer.
+    """
     try:
         value = json.loads(read_file(path).decode())
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        if is_unreadable(error):
+            raise
+        return None
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -101,7 +123,7 @@ def make_directory(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DynvisionError(
-            f"cannot make the folder {path}: {explain_os_error(error)}. Choose a place that you can write to: "
+            f"cannot make the folder {path}: {error.strerror}. Choose a place that you can write to: "
             "set DYNVISION_ROOT, or change the permissions of the folder."
         ) from error
     if not os.access(path, os.W_OK):
@@ -169,7 +191,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 def sync_tree(folder: Path) -> None:
     """Write a folder of files through to the disk, so that nothing is lost in a power cut after it is renamed."""
-    for directory, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder, onerror=_raise):
         for name in names:
             descriptor = os.open(Path(directory) / name, os.O_RDONLY)
             try:
@@ -232,6 +254,10 @@ def output_lock(output: Path, timeout: float = 0.0) -> Iterator[None]:
         raise OutputBusyError(
             f"{output} is being built by {holder}. Wait for it to finish, or stop it, and run this again."
         ) from None
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _sync_directory(path: Path) -> None:

@@ -134,7 +134,7 @@ class Workspace:
         """Return the record of a target; `None` if there is none that can be read."""
         try:
             return self.stage(target).read_record(target)
-        except DamagedFileError:
+        except (DamagedFileError, OSError):
             return None
 
     def check_key(self, key: tuple[str, ...]) -> None:
