@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,12 +106,14 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
             would hide the output of the others.)
 
     Raises:
+        ConfigError: If its `dagster.yaml` is not valid.
         DynvisionError: If its database cannot be reached.
     """
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
 
-    reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
+    with _readable_settings(home / "dagster.yaml"):
+        reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
     if not os.environ.get(POSTGRES):
         return DagsterInstance.from_ref(reference)
     from dagster_postgres.utils import DagsterPostgresException
@@ -121,6 +125,25 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
         cause = error if isinstance(error, OperationalError) else error.__cause__
         reason = str(getattr(cause, "orig", error)).strip().splitlines()[0]
         raise DynvisionError(f"the database of ${POSTGRES} cannot be used: {reason}") from error
+
+
+@contextlib.contextmanager
+def _readable_settings(path: Path) -> Iterator[None]:
+    """Say in a sentence what is wrong with `dagster.yaml`.
+
+    Raises:
+        ConfigError: If it is no YAML, or holds settings that Dagster does not know.
+    """
+    import yaml
+    from dagster import DagsterInvalidConfigError
+
+    advice = "Mend it, or remove the file so that it is written again."
+    try:
+        yield
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}. {advice}") from error
+    except DagsterInvalidConfigError as error:
+        raise ConfigError(f"{path}: {' '.join(error.errors[0].message.split())} {advice}") from error
 
 
 def _write_settings(path: Path, with_postgres: bool) -> None:

@@ -71,14 +71,13 @@ _UNREADABLE = {
     *(errno.ENFILE, errno.ENOMEM, errno.EBUSY, errno.EAGAIN),
 }
 
+_DATABASE = "See whether its folder can be read and written and has space, then run this again."
+
 _TEXTS = {
     **{os.strerror(number).lower(): number for number in SYSTEM if number not in (errno.ENOENT, errno.EEXIST)},
     "no space left on device": errno.ENOSPC,
     "database or disk is full": errno.ENOSPC,
-    "attempt to write a readonly database": errno.EACCES,
-    "unable to open database file": errno.EACCES,
     "disk i/o error": errno.EIO,
-    "database is locked": errno.EBUSY,
     "can't start new thread": errno.EAGAIN,
     "failed to map segment": errno.ENOMEM,
     "can't allocate memory": errno.ENOMEM,
@@ -90,6 +89,16 @@ _TEXTS = {
     "unable to mmap": errno.ENOMEM,
 }
 """Parts of the texts of errors, in lower case, by which libraries tell such a failure."""
+
+_DATABASE_TEXTS = {
+    "unable to open database file": ("it cannot be opened", _DATABASE),
+    "attempt to write a readonly database": ("it cannot be written", _DATABASE),
+    "database is locked": ("another program is writing it all the time", "Wait for that program, then run this again."),
+    "malformed": ("it is damaged", "Restore it, or move that folder away; then run this again."),
+    "not a database": ("it is damaged", "Restore it, or move that folder away; then run this again."),
+    "no such table": ("it is damaged", "Restore it, or move that folder away; then run this again."),
+}
+"""The same for databases of SQLite."""
 
 
 def is_unreadable(error: OSError) -> bool:
@@ -199,16 +208,19 @@ def _explain_by_text(error: BaseException) -> str:
     if isinstance(error, DynvisionError | SyntaxError | AssertionError | KeyError):
         return ""
     text = str(error)
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        return (
-            f"a database is damaged ({text}). Restore it, or move the Dagster home (.dagster) away and run this again."
-        )
+    place = f"the database in {os.environ.get('DAGSTER_HOME', 'the Dagster home')}: " if _is_of_database(error) else ""
+    if place and (known := next((v for part, v in _DATABASE_TEXTS.items() if part in text), None)):
+        return f"{place}{known[0]} ({show_text(last_line(text), 300)}). {known[1]}"
     number = next((number for part, number in _TEXTS.items() if part in text.lower()), None)
     if number is None:
         return ""
     meaning, advice = SYSTEM[number]
     said = show_text(last_line(text), 300)
-    return f"{meaning} ({said}). {advice}"
+    return f"{place}{meaning} ({said}). {advice}"
+
+
+def _is_of_database(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.Error) or isinstance(getattr(error, "orig", None), sqlite3.Error)
 
 
 def last_line(text: str) -> str:

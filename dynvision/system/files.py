@@ -149,6 +149,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         temporary.write_bytes(content)
         replace_file(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # The system does not say which file it could not write to.
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
