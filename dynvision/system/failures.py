@@ -91,6 +91,10 @@ _TEXTS = {
 """Parts of the texts of errors, in lower case, by which libraries tell such a failure."""
 
 _DATABASE_TEXTS = {
+    "disk i/o error": (
+        "its disk is full or reports an error, or a file may not grow (ulimit -f)",
+        f"{_DISK} If there is room, check the disk (dmesg).",
+    ),
     "unable to open database file": ("it cannot be opened", _DATABASE),
     "attempt to write a readonly database": ("it cannot be written", _DATABASE),
     "database is locked": ("another program is writing it all the time", "Wait for that program, then run this again."),
@@ -209,7 +213,7 @@ def _explain_by_text(error: BaseException) -> str:
         return ""
     text = str(error)
     place = f"the database in {os.environ.get('DAGSTER_HOME', 'the Dagster home')}: " if _is_of_database(error) else ""
-    if place and (known := next((v for part, v in _DATABASE_TEXTS.items() if part in text), None)):
+    if place and (known := next((v for part, v in _DATABASE_TEXTS.items() if part in text.lower()), None)):
         return f"{place}{known[0]} ({show_text(last_line(text), 300)}). {known[1]}"
     number = next((number for part, number in _TEXTS.items() if part in text.lower()), None)
     if number is None:

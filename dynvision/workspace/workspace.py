@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -178,7 +179,7 @@ class Workspace:
 
     def _hint_at_folder(self, part: str, name: str) -> str:
         """Say what to do if images lie in the folder of a dataset that the configuration does not name."""
-        if part != "dataset" or not self.paths.raw(name).is_dir():
+        if part != "dataset" or not os.path.isdir(self.paths.raw(name)):  # noqa: PTH112  # raises nothing
             return ""
         where = self.config.folder / "config_data.yaml"
         return (

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import sys
+import threading
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -39,6 +40,8 @@ def end_command(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt) or _is_interruption(error):
+        if not _can_start_threads():  # OpenBLAS interrupts its own process if it may not start its threads.
+            return end_command(RuntimeError("can't start new thread"))
         _print_error(STOPPED)
         return INTERRUPTED
     if isinstance(error, click.ClickException):
@@ -49,7 +52,7 @@ def end_command(error: BaseException) -> int:
     own = error if isinstance(error, DynvisionError) else describe_error(error)
     text = _without_traceback(str(own))
     # The name that is unknown is repeated, and may hold anything: it stays on its line.
-    _print_error(f"error: {show_text(text) if isinstance(own, UnknownNameError) else _show_lines(text)}")
+    _print_error(f"error: {show_text(text, 2000) if isinstance(own, UnknownNameError) else _show_lines(text)}")
     return WRONG_USAGE if isinstance(own, ConfigError) else FAILED
 
 
@@ -148,6 +151,14 @@ def _is_interruption(error: BaseException) -> bool:
     return not isinstance(error, DynvisionError) and not names.isdisjoint(
         {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
     )
+
+
+def _can_start_threads() -> bool:
+    try:
+        threading.Thread(target=bool, daemon=True).start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _exit_code(error: SystemExit) -> int:
