@@ -12,8 +12,11 @@ __all__ = [
     "DamagedFileError",
     "DataError",
     "DynvisionError",
+    "MachineError",
     "MissingError",
+    "UnexpectedError",
     "UnknownNameError",
+    "UnreadableError",
     "check_number",
     "nearest_name",
     "unknown_name",
@@ -38,6 +41,18 @@ class DataError(DynvisionError, ValueError):
 
 class DamagedFileError(DataError):
     """A file does not match the record that was written with it."""
+
+
+class UnreadableError(DamagedFileError):
+    """A file or folder exists but cannot be read now. Nothing says that it is damaged, so it is not built again."""
+
+
+class MachineError(DynvisionError):
+    """The machine refused something: the disk is full, a permission is missing, a limit is too low."""
+
+
+class UnexpectedError(DynvisionError):
+    """Code failed in a way that nobody expected; the message names the file with the traceback."""
 
 
 class MissingError(DynvisionError, FileNotFoundError):
@@ -72,8 +87,8 @@ def unknown_name(noun: str, name: object, valid: Iterable[object], where: str = 
         valid: The names that exist.
         where: The file and key, or the command, that named it.
     """
-    prefix = f"{where}: " if where else ""
-    return UnknownNameError(f"{prefix}unknown {noun} '{name}'. {nearest_name(name, valid)}")
+    prefix = f"{_cut(where)}: " if where else ""
+    return UnknownNameError(f"{prefix}unknown {noun} '{_cut(str(name))}'. {nearest_name(name, valid)}")
 
 
 def check_number(
@@ -97,6 +112,10 @@ def check_number(
     bounds = (f" from {low:g}" if low > -math.inf else "") + (f" to {high:g}" if high < math.inf else "")
     noun = "a whole number" if whole else "a finite number" if not bounds else "a number"
     raise ValueError(f"{name} must be {noun}{bounds}, not {value!r}")
+
+
+def _cut(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _nearest_number(name: str, names: list[str]) -> list[str]:

@@ -15,8 +15,9 @@ from typing import Any
 
 from dynvision.errors import DamagedFileError
 from dynvision.system.checked_files import CheckedFiles
+from dynvision.system.failures import unreadable_file
 from dynvision.system.file_digests import FileDigest
-from dynvision.system.files import digest_json
+from dynvision.system.files import digest_json, read_file
 
 __all__ = ["CHECKSUM", "Record", "make_record", "read_record", "rebuild_advice"]
 
@@ -140,15 +141,16 @@ def read_record(path: Path, target: object = None) -> Record | None:
         The record; `None` if there is no such file.
 
     Raises:
-        DamagedFileError: If it cannot be read, is damaged, or is the record of another target.
+        DamagedFileError: If it is damaged, or is the record of another target.
+        UnreadableError: If it is there, but cannot be read.
     """
     advice = rebuild_advice(path.parent if target is None else target)
     try:
-        content = json.loads(path.read_bytes(), parse_float=_read_float)
+        content = json.loads(read_file(path), parse_float=_read_float)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise DamagedFileError(f"{path} cannot be read ({error.strerror or error}). {advice}") from error
+        raise unreadable_file(path, error, advice) from error
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is damaged: it is not the JSON that was written ({error}). {advice}") from error
     if not isinstance(content, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.system.error_log import machine_errors
 from dynvision.targets import Target
 from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
@@ -17,6 +18,7 @@ __all__ = ["catalog"]
 COLUMNS = ("target", "stage", "key", "partition", "state", "reason", "path", "created", "bytes", "data_version")
 
 
+@machine_errors()
 def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None = None) -> pd.DataFrame:
     """List what exists: one row for each target that has been made.
 

@@ -119,12 +119,14 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
             would hide the output of the others.)
 
     Raises:
+        ConfigError: If its `dagster.yaml` is not valid.
         DynvisionError: If its database cannot be reached or used.
     """
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
 
-    reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
+    with _readable_settings(home / "dagster.yaml"):
+        reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
     if os.environ.get(POSTGRES):
         return _open_postgres(reference)
     if missing_databases(reference, home):
@@ -159,6 +161,25 @@ def _lock(home: Path) -> Iterator[None]:
     """Let one process at a time make the files of a home."""
     with output_lock(home / "home", _PATIENCE):
         yield
+
+
+@contextlib.contextmanager
+def _readable_settings(path: Path) -> Iterator[None]:
+    """Say in a sentence what is wrong with `dagster.yaml`.
+
+    Raises:
+        ConfigError: If it is no YAML, or holds settings that Dagster does not know.
+    """
+    import yaml
+    from dagster import DagsterInvalidConfigError
+
+    advice = "Mend it, or remove the file so that it is written again."
+    try:
+        yield
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}. {advice}") from error
+    except DagsterInvalidConfigError as error:
+        raise ConfigError(f"{path}: {' '.join(error.errors[0].message.split())} {advice}") from error
 
 
 def _write_settings(path: Path, with_postgres: bool) -> None:

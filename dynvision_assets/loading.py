@@ -9,6 +9,7 @@ from typing import Any
 from dynvision.data.stores.beton_files import ProcessedFile
 from dynvision.errors import ConfigError, nearest_name, unknown_name
 from dynvision.stages.base import Stage
+from dynvision.system.error_log import machine_errors
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
@@ -19,6 +20,7 @@ OPTIONS = ("split", "group", "seed", "file", "table", "allow_missing")
 """The keywords of `load` that are not swept parameters."""
 
 
+@machine_errors()
 def path(
     target: str,
     *,
@@ -53,6 +55,7 @@ def path(
     return workspace.stage(chosen[0]).output(chosen[0])
 
 
+@machine_errors()
 def load(
     target: str,
     *,
@@ -103,6 +106,8 @@ def load(
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
         MissingError: If it has not been made; the message names the command that makes it.
         DamagedFileError: If a file is not the one that was written.
+        UnreadableError: If one exists but cannot be read.
+        MachineError: If a permission is missing, the disk does not answer, there is not enough memory, and so on.
     """
     selectors = _given(split=split, group=group, seed=seed, **levels)
     options = _given(file=file, table=table, allow_missing=allow_missing or None)

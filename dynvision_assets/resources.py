@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from dynvision.errors import DynvisionError
 from dynvision.system.child_process import shared_process
+from dynvision.system.error_log import describe_error, name_call
 
-__all__ = ["ComputeResource"]
+__all__ = ["ComputeResource", "plain_failures"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,8 @@ class ComputeResource:
         """
         if not self.in_child:
             return self.call_here(function, **arguments)
-        try:
+        with plain_failures(name_call(function, arguments)):
             return shared_process().call(function, tell, **arguments, root=self.root, config=self.config_folder)
-        except DynvisionError as error:
-            raise _failure(error) from error
 
     def call_here(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call a function in this process, if its work is light.
@@ -72,11 +71,27 @@ class ComputeResource:
         Raises:
             dagster.Failure: If the function raised an error that is meant for users.
         """
-        try:
+        with plain_failures(name_call(function, arguments)):
             return pkgutil.resolve_name(function)(**arguments, root=self.root, config=self.config_folder)
-        except DynvisionError as error:
-            raise _failure(error) from error
 
 
-def _failure(error: DynvisionError) -> dg.Failure:
-    return dg.Failure(description=str(error), metadata={"error": type(error).__name__})
+@contextlib.contextmanager
+def plain_failures(doing: str = "") -> Iterator[None]:
+    """Turn every error into a failure that Dagster shows with a sentence.
+
+    Args:
+        doing: What is being done, for the start of the sentence about an error that was not expected.
+
+    Raises:
+        dagster.Failure: If there was an error; its text is the description, and the error is its cause. The traceback
+            of one that was not expected is in the log file that the sentence names.
+    """
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested):
+        raise
+    except Exception as error:  # noqa: BLE001  # it is raised again, as a failure
+        own = describe_error(error, doing)
+        if own is not error:
+            own.__cause__ = error
+        raise dg.Failure(description=str(own), metadata={"error": type(own).__name__}) from own

@@ -15,6 +15,7 @@ from dynvision.data.sources.folders.class_index import name_apart
 from dynvision.errors import DamagedFileError, DataError, MissingError
 from dynvision.paths import Paths
 from dynvision.records import Record, read_record
+from dynvision.system.failures import as_unreadable
 
 __all__ = ["GroupFolder"]
 
@@ -83,7 +84,9 @@ class GroupFolder(VisionDataset):
             pixels = decode_image(read_bytes(path, self._digests[index]), self.channels, self.bit_depth)
         except DamagedFileError:
             raise
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise as_unreadable(error, f"{path}: {error}") or DataError(f"{path}: {error}") from error
+        except ValueError as error:
             raise DataError(f"{path}: {error}") from error
         image: Any = Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels)
         if self.transform is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
+from dynvision.system.failures import as_unreadable
 
 __all__ = ["load_checkpoint", "match_outputs"]
 
@@ -75,7 +76,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
+        text = f"the checkpoint {path} cannot be read: {error}"
+        raise as_unreadable(error, text) or DamagedFileError(text) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
         raise DamagedFileError(f"the checkpoint {path} cannot be read: {error}") from error
     except Exception as error:
         if type(error).__name__ != "UnpicklingError":

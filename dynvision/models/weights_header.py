@@ -31,7 +31,7 @@ def digest_checkpoint(path: Path) -> str:
     """Digest a file; `missing` if there is none. It is read again only if its size, times or inode change."""
     try:
         state = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return "missing"
     return _digest(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
 

@@ -18,6 +18,7 @@ from dynvision.data.images.shared import SharedImages, find_shared_images
 from dynvision.errors import DamagedFileError
 from dynvision.records import Record
 from dynvision.stages.checks import Check, CheckResult, Inspected, Inspection, count_images_again
+from dynvision.system.failures import as_unreadable
 from dynvision.system.machine import usable_cores
 from dynvision.targets import Target
 
@@ -255,6 +256,6 @@ def _read_pixels(path: Path, channels: int) -> tuple[tuple[int, ...], bytes]:
     try:
         pixels = decode_image(np.fromfile(path, dtype=np.uint8), channels)
     except OSError as error:
-        raise DamagedFileError(f"{path}: {error}") from error
+        raise as_unreadable(error, f"{path}: {error}") or DamagedFileError(f"{path}: {error}") from error
     image: Any = pixels[:, :, 0] if channels == 1 else pixels
     return image.shape, image.tobytes()

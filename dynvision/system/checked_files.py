@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dynvision.errors import DamagedFileError
+from dynvision.system.failures import unreadable_file
 from dynvision.system.file_digests import (
     HASHERS,
     FileDigest,
@@ -15,6 +16,7 @@ from dynvision.system.file_digests import (
     recall_stamps,
     remember_stamps,
 )
+from dynvision.system.files import read_file
 
 __all__ = ["CheckedFiles"]
 
@@ -43,7 +45,8 @@ class CheckedFiles:
             Its path.
 
         Raises:
-            DamagedFileError: If it is missing, cannot be read or is not the file that was written.
+            DamagedFileError: If it is missing or is not the file that was written.
+            UnreadableError: If it is there, but cannot be read.
         """
         if self._recalls:
             self._recalls = False
@@ -96,7 +99,7 @@ class CheckedFiles:
             return self.check(name).read_bytes()
         wanted = self.digests[name]
         try:
-            content = path.read_bytes()
+            content = read_file(path)
         except OSError as error:
             raise self._unreadable(path, error) from error
         if len(content) != wanted.n_bytes or digest_bytes(content) != wanted.xxh3:
@@ -114,9 +117,9 @@ class CheckedFiles:
         self.__init__(*state)  # type: ignore[misc]  # what is known of files belongs to a process
 
     def _unreadable(self, path: Path, error: OSError) -> DamagedFileError:
-        what = "is missing" if isinstance(error, (FileNotFoundError, NotADirectoryError)) else "cannot be read"
-        why = "" if what == "is missing" else f" ({error.strerror or error})"
-        return DamagedFileError(f"{path} {what}{why}, and the record names it. {self.advice}")
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return DamagedFileError(f"{path} is missing, and the record names it. {self.advice}")
+        return unreadable_file(path, error, self.advice, ", and the record names it")
 
     def _differs(self, path: Path, n_bytes: int, wanted: FileDigest) -> DamagedFileError:
         if path.is_dir():

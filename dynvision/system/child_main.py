@@ -17,11 +17,10 @@ import pkgutil
 import signal
 import sys
 import threading
-import traceback
 from typing import Any
 
-from dynvision.errors import DynvisionError
 from dynvision.system.child_calls import Calls
+from dynvision.system.error_log import describe_error, name_call
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision.system.process_trees import end_process
 from dynvision.system.progress import listen_to_progress
@@ -30,10 +29,6 @@ __all__ = ["main"]
 
 _CLEANUP = 2.0
 """Seconds that exit functions may take; a library's own can wait for ever."""
-
-
-_NO_MEMORY = "can't allocate memory"
-"""What torch says in a RuntimeError."""
 
 
 def main() -> None:
@@ -93,15 +88,9 @@ def _answer(call: dict[str, Any], calls: Calls) -> str:
 def _run(call: dict[str, Any]) -> str:
     try:
         return json.dumps({"result": pkgutil.resolve_name(call["function"])(**call["arguments"])})
-    except DynvisionError as error:
-        return json.dumps({"error": type(error).__name__, "message": str(error)})
-    except MemoryError as error:
-        return json.dumps({"error": "MemoryError", "message": str(error)})
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
-        if _NO_MEMORY in str(error):
-            return json.dumps({"error": "MemoryError", "message": str(error)})
-        message = f"{type(error).__name__}: {error}"
-        return json.dumps({"error": "unexpected", "message": message, "trace": traceback.format_exc()})
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the traceback goes to a log file
+        own = describe_error(error, name_call(call["function"], call["arguments"]))
+        return json.dumps({"error": type(own).__name__, "message": str(own)})
 
 
 def _end() -> None:

@@ -17,6 +17,7 @@ from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError
 from dynvision.system.child_pipes import exchange
 from dynvision.system.child_watch import ChildWatch
+from dynvision.system.error_log import name_call
 from dynvision.system.process_trees import continue_tree, kill_tree
 from dynvision.system.stopping import STOP_SIGNALS, STOPPING, hold_signals
 
@@ -59,12 +60,12 @@ class ComputeProcess:
 
         Raises:
             DynvisionError: If the function raised one (of the same class), the arguments are not JSON-ready, or the
-                child could not be started, ran out of memory or died.
+                child could not be started or died. Any other error is an `UnexpectedError` or `MachineError`, whose
+                traceback is in the log file that it names.
             DamagedFileError: If the child died of a memory fault, as it does if a file is truncated while it is read.
-            RuntimeError: If the function raised another error; its traceback is in the message.
             KeyboardInterrupt: If the child was told to end by a signal.
         """
-        name = _name(function, arguments)
+        name = name_call(function, arguments)
         request = _encode(name, {"function": function, "arguments": arguments})
         try:
             child = self._start(name)
@@ -82,7 +83,7 @@ class ComputeProcess:
         if answer["error"] == "KeyboardInterrupt":
             self.close()
             raise KeyboardInterrupt
-        raise _explain_error(name, answer)
+        raise getattr(errors, answer["error"], DynvisionError)(answer["message"])
 
     def close(self) -> None:
         """Tell the child to end; a running call removes its temporary files. Kill it if that takes too long."""
@@ -176,23 +177,6 @@ def _ask(
     return None
 
 
-def _explain_error(name: str, answer: dict[str, Any]) -> Exception:
-    """Return the error to raise for an error of the function."""
-    if answer["error"] == "MemoryError":
-        return DynvisionError(
-            f"{name}: there is not enough memory. Close other programs, raise the limit (ulimit -v), or make the "
-            "batches or images smaller, then run this again."
-        )
-    if answer["error"] == "unexpected":
-        return RuntimeError(
-            f"{name}: {answer['message']}. Nothing was recorded. The last lines of the "
-            "traceback below say whose code failed: if it is your network or dataset, mend it and run this again; "
-            f"otherwise report it with the traceback.\n\nIn the child process:\n{answer['trace']}"
-        )
-    error: Exception = getattr(errors, answer["error"], DynvisionError)(answer["message"])
-    return error
-
-
 def _drain(child: subprocess.Popen[bytes], patience: float) -> None:
     """Wait until a child has ended, and read what it still writes."""
     assert child.stdout is not None
@@ -215,11 +199,6 @@ def _end_of(child: subprocess.Popen[bytes]) -> int:
         return child.wait(timeout=_PATIENCE)
     kill_tree(child.pid)
     return child.wait()
-
-
-def _name(function: str, arguments: dict[str, Any]) -> str:
-    """Name a call in a message: its first targets, or the function if it has none."""
-    return ", ".join(arguments.get("targets", [])[:3]) or function
 
 
 def shared_process() -> ComputeProcess:

@@ -113,13 +113,20 @@ def list_files(folder: Path, but: Iterable[str] = ()) -> list[str]:
     Args:
         folder: The folder.
         but: Names that are left out, besides hidden files.
+
+    Raises:
+        OSError: If a folder cannot be read.
     """
     left_out = set(but)
     names: list[str] = []
-    for directory, _, files in os.walk(folder):
+    for directory, _, files in os.walk(folder, onerror=_raise):
         base = Path(directory).relative_to(folder)
         names += [(base / name).as_posix() for name in files if name[0] != "."]
     return sorted(name for name in names if name not in left_out)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import glob
 import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
+from dynvision.system.failures import is_unreadable
 
 __all__ = [
     "check_free_space",
     "digest_json",
+    "is_there",
     "make_directory",
+    "read_file",
     "read_json",
     "remove_leftovers",
     "replace_directory",
@@ -45,11 +50,51 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; `None` if there is no such file, it cannot be read, or it does not contain a JSON object."""
+def read_file(path: Path) -> bytes:
+    """Read a file, but never wait for a pipe or a device that stands in its place.
+
+    Raises:
+        OSError: If it cannot be read or is no file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "a pipe, socket or device stands where a file has to be", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file, folder or link with this name.
+
+    Raises:
+        OSError: If nobody can tell, for example because a folder above may not be entered.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; `None` if there is no such file, or it does not contain a JSON object.
+
+    Raises:
+        OSError: If it is there, but cannot be read now: a permission is missing, the disk does not answer.
+    """
+    try:
+        value = json.loads(read_file(path).decode())
+    except OSError as error:
+        if is_unreadable(error):
+            raise
+        return None
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -95,6 +140,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         temporary.write_bytes(content)
         replace_file(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # The system does not say which file it could not write to.
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -137,7 +185,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 def sync_tree(folder: Path) -> None:
     """Write a folder of files through to the disk, so that nothing is lost in a power cut after it is renamed."""
-    for directory, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder, onerror=_raise):
         for name in names:
             descriptor = os.open(Path(directory) / name, os.O_RDONLY)
             try:
@@ -173,6 +221,10 @@ def check_free_space(folder: Path, needed: int, output: str) -> None:
             f"{output} needs about {needed / 1e6:,.0f} MB, but {folder} has {free / 1e6:,.0f} MB free. "
             "Make room, set DYNVISION_ROOT to a larger disk, or record less (samples, layers, resolution)."
         )
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _sync_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ def progress_bar(total: int | None, description: str, unit: str = "image") -> It
         unit=f" {unit}",
         mininterval=0.2 if on_terminal else 10.0,
         dynamic_ncols=on_terminal,
-        file=sys.stderr,
+        file=_Patient(sys.stderr),
     ) as bar:
         done = threading.Event()
         reporter = threading.Thread(target=_report, args=(bar, description, unit, done), daemon=True)
@@ -82,7 +83,36 @@ def say(message: str) -> None:
     """Print a line for the user without breaking a progress bar that is being drawn."""
     from tqdm import tqdm
 
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(message, file=_Patient(sys.stderr))
+
+
+class _Patient:
+    """A stream whose errors are ignored: a build goes on if its progress can be shown no more (a full disk, a pipe).
+
+    Args:
+        stream: The stream. This one counts as equal to it, so that tqdm clears its bars before a line is written.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._wrapped = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._wrapped.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wrapped.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._wrapped == getattr(other, "_wrapped", other))
+
+    def __hash__(self) -> int:
+        return hash(self._wrapped)
 
 
 def _report(bar: Any, description: str, unit: str, done: threading.Event) -> None:

@@ -17,6 +17,7 @@ from dynvision.system.progress import say, tell_listeners
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.checking import passes_hard_checks
+from dynvision.workspace.status import check_readable
 from dynvision.workspace.workspace import Workspace
 
 __all__ = ["NOT_BUILT", "build_targets", "reject_targets"]
@@ -56,6 +57,7 @@ def build_targets(
     Raises:
         ConfigError: If a run setting is unknown or out of bounds.
         MissingError: If an input has not been built or is stale; names the command that builds it.
+        UnreadableError: If one exists but cannot be read, and is not forced.
         OutputBusyError: If another process builds one of them, unless this one is to wait.
         DynvisionError: If the targets belong to several assets, or one cannot be built; see the stages.
     """
@@ -119,6 +121,8 @@ def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tupl
         if record is not None and (status.state == "fresh" or status.reason == UNCHECKED):
             records[target] = record
         else:
+            if not force:
+                check_readable(target, status)
             pending.append(target)
     return records, pending
 

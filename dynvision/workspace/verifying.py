@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.errors import DamagedFileError, DynvisionError, UnreadableError
+from dynvision.records import rebuild_advice
 from dynvision.stages.base import UNCHECKED
+from dynvision.system.failures import unreadable_file
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
 
@@ -49,9 +51,14 @@ def _verify(workspace: Workspace, target: Target) -> Verification:
         result = stage.read_back(target, record)
         if not record.has_content(result.content):
             raise DamagedFileError(f"{stage.output(target)} does not hold what was written")
-    except (DynvisionError, OSError, ValueError, LookupError) as error:
+    except UnreadableError as error:
+        return Verification(target, "damaged", str(error))
+    except (DynvisionError, ValueError, LookupError) as error:
         advice = "" if "dynvision make" in str(error) else f". Build it again: dynvision make --force {target}"
         return Verification(target, "damaged", f"{error}{advice}")
+    except OSError as error:
+        unreadable = unreadable_file(error.filename or stage.output(target), error, rebuild_advice(target))
+        return Verification(target, "damaged", str(unreadable))
     if stage.unchecked_mark(target).exists():
         return Verification(target, "damaged", f"{UNCHECKED}. Make it: dynvision make {target}")
     return Verification(target, "whole", result.sentence)

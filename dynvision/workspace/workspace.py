@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from dynvision.config import Config, find_config_folder, load_config
-from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, unknown_name
+from dynvision.errors import (
+    DamagedFileError,
+    DynvisionError,
+    MissingError,
+    UnknownNameError,
+    UnreadableError,
+    unknown_name,
+)
 from dynvision.paths import Paths, find_root
-from dynvision.records import Record
+from dynvision.records import Record, rebuild_advice
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
+from dynvision.system.failures import unreadable_file
 from dynvision.targets import Target
+from dynvision.workspace.status import Status, check_readable
 
 __all__ = ["Status", "Workspace"]
-
-
-@dataclass(frozen=True)
-class Status:
-    """Whether a target is up to date, and if it is not, why.
-
-    Attributes:
-        state: `fresh`, `missing`, `stale` or `damaged`: a file of it, or its record, is not the one that was written.
-        reason: One sentence; empty if it is fresh.
-        data_version: The version of the existing output; `None` if there is none.
-    """
-
-    state: Literal["fresh", "missing", "stale", "damaged"]
-    reason: str = ""
-    data_version: str | None = None
 
 
 class Workspace:
@@ -95,12 +88,19 @@ class Workspace:
         Args:
             targets: The targets that are wanted.
             force: Build these even if they are up to date.
+
+        Raises:
+            UnreadableError: If something that exists cannot be read, so that nobody knows whether it is up to date.
         """
         wanted = list(targets)
         known: dict[Target, Status] = {}
         order: dict[Target, None] = {}
         for target in wanted:
             self._collect(target, known, order)
+        for target in order:
+            if not (force and target in wanted):
+                check_readable(target, self.status(target, known))
+        for target in wanted:
             if force:
                 order[target] = None
         return sorted(order, key=lambda target: (self.stages.order(target), self._depth_in_stage(target)))
@@ -135,7 +135,7 @@ class Workspace:
         """Return the record of a target; `None` if there is none that can be read."""
         try:
             return self.stage(target).read_record(target)
-        except DamagedFileError:
+        except (DamagedFileError, OSError):
             return None
 
     def check_key(self, key: tuple[str, ...]) -> None:
@@ -179,7 +179,7 @@ class Workspace:
 
     def _hint_at_folder(self, part: str, name: str) -> str:
         """Say what to do if images lie in the folder of a dataset that the configuration does not name."""
-        if part != "dataset" or not self.paths.raw(name).is_dir():
+        if part != "dataset" or not os.path.isdir(self.paths.raw(name)):  # noqa: PTH112  # raises nothing
             return ""
         where = self.config.folder / "config_data.yaml"
         return (
@@ -198,9 +198,15 @@ class Workspace:
             if not reason and stage.unchecked_mark(target).exists():
                 reason = UNCHECKED
         except DamagedFileError as error:
-            return Status("damaged", str(error), record.data_version if record is not None else None)
-        except (DynvisionError, OSError) as error:
+            version = record.data_version if record is not None else None
+            return Status("damaged", str(error), version, isinstance(error, UnreadableError))
+        except DynvisionError as error:
             reason = f"it cannot be compared with what there is now: {error}"
+        except OSError as error:
+            output = self.stage(target).output(target)
+            unreadable = unreadable_file(error.filename or output, error, rebuild_advice(target))
+            version = record.data_version if record is not None else None
+            return Status("damaged", str(unreadable), version, isinstance(unreadable, UnreadableError))
         version = record.data_version if record is not None else None
         return Status("stale" if reason else "fresh", reason, version)
 

@@ -21,7 +21,7 @@ from dynvision_assets.assets.table import AssetType, register
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
-from dynvision_assets.resources import ComputeResource
+from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import ResponsesConfig
 from dynvision_assets.run_processes import tag_run
 
@@ -46,6 +46,11 @@ def show_stimuli(
     context: dg.AssetExecutionContext, config: ResponsesConfig, compute: dg.ResourceParam[ComputeResource]
 ) -> Iterator[Any]:
     """Record the responses. If they are damaged or not finite, report a failed check and no materialization."""
+    with plain_failures("responses"):
+        yield from _show(context, config, compute)
+
+
+def _show(context: dg.AssetExecutionContext, config: ResponsesConfig, compute: ComputeResource) -> Iterator[Any]:
     tag_run(context.instance, context.run.run_id)
     targets = _targets(context, open_workspace(compute))
     (key,) = context.assets_def.keys
@@ -69,6 +74,11 @@ def show_stimuli(
 )
 def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource]) -> Iterator[Any]:
     """Report every condition after the run's own materialization."""
+    with plain_failures("responses"):
+        yield from _report_all(context, compute)
+
+
+def _report_all(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[Any]:
     workspace = open_workspace(compute)
     (key,) = context.assets_def.keys
     records = []

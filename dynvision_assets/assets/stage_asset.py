@@ -14,7 +14,7 @@ from dynvision_assets.assets.table import AssetType
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
-from dynvision_assets.resources import ComputeResource
+from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.run_processes import tag_run
 
@@ -53,7 +53,8 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         config: config_type,  # type: ignore[valid-type]  # Dagster reads the fields from the annotation
         compute: dg.ResourceParam[ComputeResource],
     ) -> Iterator[Any]:
-        yield from _build(context, config, compute, key)
+        with plain_failures("/".join(key)):
+            yield from _build(context, config, compute, key)
 
     return build
 

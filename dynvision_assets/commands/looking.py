@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynvision.errors import unknown_name
+from dynvision.system.escaping import show_text
+from dynvision.system.failures import explain_os_error
 from dynvision_assets.commands.completion import TargetName
 from dynvision_assets.commands.support import (
     FAILED,
@@ -117,7 +120,7 @@ def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
         else:
             for target, state in states.items():
                 if state.state != "fresh":
-                    click.echo(f"{state.state:8} {target}: {state.reason}")
+                    click.echo(f"{state.state:8} {target}: {show_text(state.reason)}")
             click.echo(f"{fresh} up to date")
         if check and fresh < len(states):
             sys.exit(FAILED)
@@ -136,7 +139,7 @@ def verify(targets: tuple[str, ...], as_json: bool) -> None:
         for result in verify_targets(workspace, parse_targets(workspace, targets)):
             results.append(result)
             if not as_json:
-                click.echo(f"{result.state:8} {result.target}: {result.sentence}")
+                click.echo(f"{result.state:8} {result.target}: {show_text(result.sentence)}")
         if as_json:
             print_json([{**name_parts(r.target), "state": r.state, "sentence": r.sentence} for r in results])
         states = [result.state for result in results]
@@ -192,7 +195,7 @@ def _describe(workspace: Workspace, target: Target, samples: bool) -> dict[str, 
 def _show(workspace: Workspace, target: Target, samples: bool) -> None:
     """Print the state of a target, its record, and what its files say about themselves."""
     state = workspace.status(target)
-    click.echo(f"{target}: {state.state}" + (f" ({state.reason})" if state.reason else ""))
+    click.echo(f"{target}: {state.state}" + (f" ({show_text(state.reason)})" if state.reason else ""))
     record = workspace.read_record(target)
     if record is None:
         return
@@ -220,7 +223,14 @@ def _print_yaml(content: dict[str, Any], **style: Any) -> None:
 def _find_unconfigured(workspace: Workspace) -> Iterator[str]:
     """Yield a note for each folder of `data/raw` that looks like a dataset but is not in the configuration."""
     folder = workspace.paths.data / "raw"
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        has_splits = any((path / split).is_dir() for split in ("train", "test", "val"))
+    try:
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        yield f"data/raw cannot be read: {explain_os_error(error)}"
+        return
+    for path in paths:
+        # `os.path.isdir` raises nothing, whatever cannot be read.
+        has_splits = any(os.path.isdir(path / split) for split in ("train", "test", "val"))  # noqa: PTH112
         if has_splits and path.name not in workspace.config.datasets:
-            yield f"data/raw/{path.name} is no dataset yet: name it under data_resolution in config_data.yaml"
+            name = show_text(path.name)
+            yield f"data/raw/{name} is no dataset yet: name it under data_resolution in config_data.yaml"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynvision.errors import ConfigError, DynvisionError
 from dynvision.paths import find_root
 from dynvision.system.environment import load_environment
+from dynvision_assets.commands.endings import FAILED, WRONG_USAGE, end_command
 from dynvision_assets.signals import stoppable
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ __all__ = [
     "print_json",
     "readable_errors",
 ]
-
-FAILED, WRONG_USAGE = 1, 2
-"""Exit codes. Signals have their own, see `dynvision_assets.signals`."""
 
 TARGETS = """A TARGET is an asset key (raw/gratings: all of its partitions), a key with a partition
 (responses/contrast/rcnn_gratings:0.5, …/contrast_duration/rcnn_gratings:contrast=0.3,duration=20), or a
@@ -71,7 +68,8 @@ def parse_targets(workspace: Workspace, texts: Sequence[str]) -> list[Target]:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output. Print nothing else there, so that a script can parse it."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, indent=1, ensure_ascii=not is_unicode))
 
 
 def name_parts(target: Target) -> dict[str, Any]:
@@ -86,15 +84,15 @@ def count_targets(targets: Sequence[object]) -> str:
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Print errors that are meant for a user as plain text and exit; let all others show their traceback.
+    """End the process as a command ends: after an error with a sentence and an exit code.
 
     Raises:
-        SystemExit: With 2 if a name or the configuration is wrong, with 1 after another error for users, with 130
-            after Ctrl-C, with 143 after SIGTERM.
+        SystemExit: After any error; see `end_command`. After a signal with 128 and its number; see `stoppable`.
     """
     try:
         with stoppable():
             yield
-    except DynvisionError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED)
+    except (SystemExit, GeneratorExit, click.ClickException, click.exceptions.Exit):
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever ends a command
+        sys.exit(end_command(error))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.errors import DamagedFileError
+from dynvision.errors import DamagedFileError, UnreadableError
 from dynvision.records import CHECKSUM, Record, make_record, read_record
 from dynvision.system.file_digests import FileDigest
 from dynvision.system.files import write_json
@@ -191,10 +191,13 @@ def test_values_in_values_are_damage_at_any_depth(path, depth, pair):
     assert complaint(path).startswith(f"{path} is damaged: ")
 
 
-def test_record_without_permission_is_damage_that_says_why(path):
+def test_record_without_permission_cannot_be_read_which_is_no_reason_to_build_it_again(path):
     path.chmod(0)
-    with without_privileges():
-        said = complaint(path)
-    assert said == f"{path} cannot be read (Permission denied). {AGAIN}"
+    with without_privileges(), pytest.raises(UnreadableError) as raised:
+        read_record(path, TARGET)
+    assert str(raised.value) == (
+        f"{path} cannot be read (Permission denied). Change the permissions (chmod, chown) or ask its owner, then run "
+        "this again."
+    )
     path.chmod(0o644)
     assert read_record(path, TARGET) is not None

@@ -8,7 +8,6 @@ file that contains the table.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, TypeVar
 from dynvision.data.betons.sample_table import digest_old_sidecar, read_table, table_path
 from dynvision.errors import DamagedFileError, DynvisionError, MissingError
 from dynvision.paths import name_processed
+from dynvision.system.failures import as_unreadable, unreadable_file
 from dynvision.system.file_digests import note_places
-from dynvision.system.files import digest_json, read_json, sha256_file, write_json
+from dynvision.system.files import digest_json, is_there, read_json, sha256_file, write_json
 
 __all__ = [
     "changed_while_read",
@@ -53,11 +53,14 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _read_whole(path: Path, with_samples: bool = True) -> dict[str, Any]:
-    if not os.path.lexists(path):
+    if not is_there(path):
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     if not path.is_file():
         raise DamagedFileError(f"{path} is damaged: it is not a file that can be read. {_advice(path)}")
-    sidecar = read_json(sidecar_path(path))
+    try:
+        sidecar = read_json(sidecar_path(path))
+    except OSError as error:
+        raise unreadable_file(sidecar_path(path), error, _advice(path)) from error
     if sidecar is None or not _is_complete(sidecar):
         raise DamagedFileError(
             f"{path} has no readable sidecar {sidecar_path(path).name}, so it cannot be trusted. {_advice(path)}"
@@ -103,9 +106,8 @@ def _read_samples(path: Path, table: dict[str, Any], with_samples: bool) -> dict
         samples = read_table(path, table["sha256"], with_samples)
     except OSError as error:
         reason = "" if isinstance(error, FileNotFoundError) else f" that can be read ({error.strerror})"
-        raise DamagedFileError(
-            f"{path} has no table of samples {table_path(path).name}{reason}, so it cannot be trusted. {_advice(path)}"
-        ) from None
+        text = f"{path} has no table of samples {table_path(path).name}{reason}, so it cannot be trusted"
+        raise as_unreadable(error, text) or DamagedFileError(f"{text}. {_advice(path)}") from None
     if samples is None:
         raise DamagedFileError(
             f"{table_path(path)} is damaged or belongs to another file: its labels and sources are not those that were "
@@ -140,8 +142,11 @@ def read_sidecar_head(path: Path) -> dict[str, Any] | None:
     Raises:
         DamagedFileError: If the sidecar is not as written, or the file has another size.
     """
-    if not os.path.lexists(path) or not os.path.lexists(sidecar_path(path)):
-        return None
+    try:
+        if not is_there(path) or not is_there(sidecar_path(path)):
+            return None
+    except OSError as error:
+        raise unreadable_file(path, error, _advice(path)) from error
     return _settled(path, lambda: _check_size(path, _read_whole(path, with_samples=False)))
 
 
@@ -210,7 +215,7 @@ def _compare(path: Path, full: bool, with_samples: bool) -> dict[str, Any]:
     sidecar = _check_size(path, _read_whole(path, with_samples))
     expected = sidecar["file"]
     state = {"sha256": expected["sha256"], **file_state(path)}
-    if not full and any(read_json(note) == state for note in note_places(_note(path))):
+    if not full and any(_read_note(note) == state for note in note_places(_note(path))):
         return sidecar
     if sha256_file(path) != expected["sha256"]:
         raise DamagedFileError(f"{path} is damaged: its contents are not those that were written. {_advice(path)}")
@@ -224,6 +229,13 @@ def remember_verified(path: Path, sha256: str) -> None:
         with contextlib.suppress(OSError, DynvisionError):  # Without a note the file is hashed again, no more.
             write_json(note, {"sha256": sha256, **file_state(path)})
             return
+
+
+def _read_note(note: Path) -> dict[str, Any] | None:
+    try:
+        return read_json(note)
+    except OSError:  # Without a note the file is hashed again, no more.
+        return None
 
 
 def _note(path: Path) -> Path:

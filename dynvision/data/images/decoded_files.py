@@ -14,6 +14,7 @@ from dynvision.data.images.normalization import Normalization, normalize_pixels
 from dynvision.data.images.reading import read_image
 from dynvision.data.images.samples import Sample
 from dynvision.errors import DamagedFileError, DataError
+from dynvision.system.failures import as_unreadable
 
 __all__ = ["DecodedFiles"]
 
@@ -52,7 +53,9 @@ class DecodedFiles(Dataset[Any]):
             pixels = np.array(read_image(path, self.channels, self.resolution, self.bit_depth, sample.xxh3))
         except DamagedFileError:
             raise
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise as_unreadable(error, f"{path}: {error}") or DataError(f"{path}: {error}") from error
+        except ValueError as error:
             raise DataError(f"{path}: {error}") from error
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
         return normalize_pixels(planes, self.normalize)[0], sample.group_label

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import ConfigError, DataError, DynvisionError
+from dynvision.errors import ConfigError, DataError, DynvisionError, UnreadableError
+from dynvision.system.failures import as_unreadable, is_unreadable
 from dynvision.system.files import read_json, sha256_file, write_json
 
 __all__ = ["WatchedFiles"]
@@ -48,7 +49,7 @@ class WatchedFiles:
             DataError: If a file cannot be read.
         """
         if self._remembered is None:
-            content = read_json(self.cache) or {}
+            content = self._read_cache()
             files = content.get("files") if content.get("folder") == str(self.folder) else None
             self._remembered = files if isinstance(files, dict) else {}
         current = {name: self._digest(name, path) for name, path in sorted(self._list().items())}
@@ -113,6 +114,12 @@ class WatchedFiles:
                 files[name] = path
         return files
 
+    def _read_cache(self) -> dict[str, Any]:
+        try:
+            return read_json(self.cache) or {}
+        except OSError:  # Without it, files are read again.
+            return {}
+
     def _walk(self, folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Path]]:
         """Yield the files of a folder by name; links are followed, but not to a folder that contains them."""
         try:
@@ -122,7 +129,8 @@ class WatchedFiles:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise DataError(f"the folder {folder} cannot be read: {error.strerror}") from error
+            text = f"the folder {folder} cannot be read: {error.strerror}"
+            raise as_unreadable(error, text) or DataError(text) from error
         here = (state.st_dev, state.st_ino)
         if here in above:
             return
@@ -145,7 +153,7 @@ class WatchedFiles:
             digest = sha256_file(path)
             is_settled = _state(path) == state and time.time_ns() - max(state[1], state[2]) > _SETTLED_NS
         except OSError as error:
-            raise DataError(
+            raise (UnreadableError if is_unreadable(error) else DataError)(
                 f"{path}: the file cannot be read ({error.strerror}), and what a dataset's class reads is watched. "
                 "Make it readable, or list the files that the class reads under 'inputs', next to 'class'."
             ) from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dynvision.errors import ConfigError, DamagedFileError, DynvisionError
+from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MachineError, UnexpectedError
 from dynvision.system.child_process import ComputeProcess
 
 pytestmark = pytest.mark.slow
@@ -39,8 +40,12 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse():
             raise ConfigError("config_data.yaml: this is wrong")
 
-        def divide(a, b):
+        def divide(a, b, targets):
             return a / b
+
+        def fill(targets):
+            with open("/dev/full", "w") as file:
+                file.write("more than fits")
 
         def read_truncated(path, targets):
             with open(path, "r+b") as file:
@@ -111,11 +116,26 @@ def test_errors_for_people_keep_their_class_and_text(process):
 
 
 @pytest.mark.usefixtures("functions")
-def test_other_errors_bring_their_traceback(process):
-    with pytest.raises(
-        RuntimeError, match=r"(?s)ZeroDivisionError.*run this again.*In the child process.*return a / b"
-    ):
-        process.call("functions_of_a_test:divide", a=1, b=0)
+def test_other_errors_name_the_users_line_and_the_file_with_the_traceback(process, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(UnexpectedError) as raised:
+        process.call("functions_of_a_test:divide", a=1, b=0, targets=["models/mine"])
+    said = str(raised.value)
+    assert re.match(
+        r"models/mine: ZeroDivisionError: division by zero \(.*functions_of_a_test\.py, line \d+, in divide\)", said
+    )
+    assert "Mend that code, then run this again." in said
+    (log,) = (tmp_path / "dynvision/logs").iterdir()
+    assert said.endswith(f"The traceback is in {log}.")
+    assert "return a / b" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("functions")
+def test_a_refusal_of_the_machine_in_the_child_is_a_sentence(process, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(MachineError, match=r"^models/mine: no space is left on the disk. Make room .*log"):
+        process.call("functions_of_a_test:fill", targets=["models/mine"])
 
 
 @pytest.mark.usefixtures("functions")

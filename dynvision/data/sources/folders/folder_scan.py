@@ -18,6 +18,7 @@ from typing import Any
 from dynvision.data.images.files import is_image_file
 from dynvision.data.images.image_table import ImageRow, digest_image, digest_rows
 from dynvision.errors import DataError, DynvisionError
+from dynvision.system.failures import as_unreadable
 from dynvision.system.file_digests import digest_bytes, newest_first, note_places
 from dynvision.system.files import read_json, write_json
 
@@ -194,7 +195,8 @@ def _read_folder(folder: Path) -> list[ImageRow]:
             content = (folder / name).read_bytes()
         except OSError as error:
             reason = error.strerror or error
-            raise DataError(f"{folder / name} cannot be read: {reason}. Mend or remove it.") from error
+            text = f"{folder / name} cannot be read: {reason}"
+            raise as_unreadable(error, text) or DataError(f"{text}. Mend or remove it.") from error
         return ImageRow(name, len(content), digest_image(content))
 
     with ThreadPoolExecutor(_SCANNERS) as pool:
@@ -220,7 +222,8 @@ def _scan_folder(folder: Path) -> FolderScan:
     try:
         stats = [(e.name, e.stat()) for e in images]
     except OSError as error:
-        raise DataError(f"an image cannot be looked at: {error}. Mend or remove it.") from error
+        text = f"an image cannot be looked at: {error}"
+        raise as_unreadable(error, text) or DataError(f"{text}. Mend or remove it.") from error
     text = ";".join(f"{name},{s.st_size},{s.st_mtime_ns},{s.st_ctime_ns},{s.st_ino}" for name, s in stats)
     if not text.isprintable():
         for name, _ in stats:

@@ -11,6 +11,7 @@ from dynvision.data.images.files import is_image_file
 from dynvision.data.sources.folders.class_names import is_system_folder, join_names, read_name
 from dynvision.data.sources.folders.folder_scan import check_name
 from dynvision.errors import DataError, MissingError
+from dynvision.system.failures import as_unreadable
 
 __all__ = ["SplitListing", "explain_empty_classes", "list_split", "list_split_with_classes"]
 
@@ -76,7 +77,8 @@ def list_split(folder: Path) -> SplitListing:
                 else:
                     (images if is_image_file(entry) else files).append(entry.name)
     except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error}") from error
+        text = f"{folder} cannot be read: {error}"
+        raise as_unreadable(error, text) or DataError(text) from error
     _check_links(folder, classes, [name for name in links if name in {*classes, *files}])
     for name in classes:
         check_name(folder, name)
