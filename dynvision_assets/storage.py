@@ -47,8 +47,12 @@ def make_databases(home: Path, names: list[str]) -> None:
     Args:
         home: The home.
         names: The databases, of `DATABASES`.
+
+    Raises:
+        DynvisionError: If they cannot be written.
     """
     from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+    from sqlalchemy.exc import DatabaseError
 
     remove_leftovers(home / "storage")
     temporary = make_directory(temporary_sibling(home / "storage"))
@@ -57,6 +61,12 @@ def make_databases(home: Path, names: list[str]) -> None:
         for name in names:
             make_directory((home / name).parent)
             replace_file(temporary / name, home / name)
+    except (OSError, DatabaseError, sqlite3.DatabaseError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
+        raise DynvisionError(
+            f"the databases of the Dagster home {home} cannot be made: {reason}. Make room, change its permissions, or "
+            "set DAGSTER_HOME to a folder on a local disk."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

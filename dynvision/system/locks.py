@@ -77,15 +77,26 @@ def hold_until_exit(path: Path) -> bool:
 
     Args:
         path: The file; it is made, and stays.
+
+    Raises:
+        DynvisionError: If the file cannot be locked at all.
     """
     import fcntl
 
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            descriptor = os.open(path, os.O_RDONLY)  # Another user made it.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return False
+    except OSError as error:
+        raise DynvisionError(
+            f"{path} cannot be locked: {error.strerror}. Make room, change its permissions, or set DAGSTER_HOME to a "
+            "folder on a local disk."
+        ) from error
     os.set_inheritable(descriptor, True)
     return True
 
@@ -141,7 +152,9 @@ def _acquire(lock: BaseFileLock, output: Path, timeout: float, tell: Callable[[s
         if now >= end or _held.get(lock_path(output)) == threading.get_ident():
             raise OutputBusyError(f"{output} is being built by {holder}. {_complete(holder.advice, output)}") from None
         if tell is not None and (now - said_at > REPEAT or said != f"{holder.owner}"):
-            tell(f"{output} is being built by {holder}: waiting until that has ended (Ctrl-C stops waiting)")
+            # An owner that has ended frees nothing by itself any more: say what does.
+            why = f" {_complete(holder.advice, output)}." if holder.liveness == "dead" else ""
+            tell(f"{output} is being built by {holder}: waiting until that has ended (Ctrl-C stops waiting).{why}")
             said_at, said = now, f"{holder.owner}"
         patience = min(5.0, end - now)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dynvision.system.holders import Holder, find_holder, lock_path, owner_path, read_note
 from dynvision.system.locks import break_lock, try_lock
+from dynvision.system.owners import Owner
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
 
@@ -95,5 +96,7 @@ def _how_to_be_sure(holder: Holder) -> str:
     elif holder.liveness == "dead":
         where = "That process has ended, but another one keeps the lock, which cannot be seen from here"
     else:
-        where = f"That cannot be seen from here: look on {holder.owner.host} (ps -p {holder.owner.pid})"
+        same_host = holder.owner.host == Owner.here().host
+        place = ("in the other container on " if same_host else "on ") + holder.owner.host
+        where = f"That cannot be seen from here: look {place} (ps -p {holder.owner.pid})"
     return f"{where}. If nothing builds it any more, free it with --force"

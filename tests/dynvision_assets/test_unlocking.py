@@ -99,7 +99,7 @@ def test_a_container_of_the_same_name_is_not_taken_for_dead(empty_root: Path, ou
     note(output, replace(HERE, pid_namespace="1", start="1"))
     code, said = unlock(empty_root)
     assert code == 1
-    assert "cannot be seen from here" in said
+    assert f"cannot be seen from here: look in the other container on {HERE.host} (ps -p {HERE.pid})" in said
 
 
 @pytest.mark.usefixtures("held")

@@ -73,7 +73,7 @@ def test_whoever_waits_says_for_whom_once_and_goes_on_when_it_is_free(tmp_path):
     end.join()
     (line,) = told
     assert line.startswith(f"{output} is being built by process {child.pid} on ")
-    assert line.endswith(": waiting until that has ended (Ctrl-C stops waiting)")
+    assert line.endswith(": waiting until that has ended (Ctrl-C stops waiting).")
 
 
 @pytest.mark.slow
