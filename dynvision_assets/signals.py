@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -123,6 +124,8 @@ def _limiting() -> Iterator[None]:
     os.set_blocking(target, False)
     wakeup, hook = signal.set_wakeup_fd(target, warn_on_full_buffer=False), sys.unraisablehook
     sys.unraisablehook = _interrupt_again
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_is_no_interruption)
     done = threading.Event()
     limiter = threading.Thread(target=_limit, args=(source, done), daemon=True)
     limiter.start()
@@ -133,6 +136,8 @@ def _limiting() -> Iterator[None]:
             done.set()
             signal.set_wakeup_fd(wakeup)
             sys.unraisablehook = hook
+            if logging.lastResort is not None:
+                logging.lastResort.removeFilter(_is_no_interruption)
             os.close(target)
             limiter.join()
 
@@ -149,6 +154,12 @@ def _limit(source: int, done: threading.Event) -> None:
             _say()
             end_process(128 + STOPPING.number)
     os.close(source)
+
+
+def _is_no_interruption(record: logging.LogRecord) -> bool:
+    """Keep libraries from printing the traceback of an interruption that passes through them."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or issubclass(kind, Exception)
 
 
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -175,6 +176,20 @@ def test_error_after_a_signal_is_its_consequence(capsys: pytest.CaptureFixture[s
             raise ImportError("half imported") from None
 
     assert run_stoppable(work) == 130
+    assert capsys.readouterr().err == f"{SENTENCE}\n"
+
+
+def test_library_that_logs_the_interruption_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.Logger("library")  # it has no handlers, so that Python prints what it logs
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            logger.exception("closing the connection")
+            raise
+
+    assert run_stoppable(work) == 143
     assert capsys.readouterr().err == f"{SENTENCE}\n"
 
 
