@@ -12,6 +12,7 @@ from dynvision.errors import DynvisionError
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision_assets.event_log import quiet_event_log
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
 
@@ -129,13 +130,14 @@ class _Runner:
         ops = {name: asset_type(target.stage).nest_config(config)}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
-            self.job.execute_in_process(
-                run_config={"ops": ops, "loggers": logger},
-                instance=self.instance,
-                asset_selection=[key],
-                tags={**tags, **self.tags},
-                partition_key=tags.get("dagster/partition"),
-            )
+            with quiet_event_log():
+                self.job.execute_in_process(
+                    run_config={"ops": ops, "loggers": logger},
+                    instance=self.instance,
+                    asset_selection=[key],
+                    tags={**tags, **self.tags},
+                    partition_key=tags.get("dagster/partition"),
+                )
         except dg.Failure as failure:
             if isinstance(failure.__cause__, DynvisionError):
                 raise failure.__cause__ from None
