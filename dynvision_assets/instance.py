@@ -179,7 +179,10 @@ def _readable_settings(path: Path) -> Iterator[None]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}. {advice}") from error
     except DagsterInvalidConfigError as error:
-        raise ConfigError(f"{path}: {' '.join(error.errors[0].message.split())} {advice}") from error
+        reason = " ".join(error.errors[0].message.split()).partition(" Expected: ")[
+            0
+        ]  # It lists all settings there are.
+        raise ConfigError(f"{path}: {reason} {advice}") from error
 
 
 def _write_settings(path: Path, with_postgres: bool) -> None:

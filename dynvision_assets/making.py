@@ -17,6 +17,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import NOT_BUILT
 from dynvision_assets.homes import describe_home
+from dynvision_assets.event_log import quiet_event_log
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
 from dynvision_assets.signals import check_stopped
@@ -176,13 +177,14 @@ class _Runner:
         ops = {name: asset_type(target.stage).nest_config(config)}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
-            done = self.job.execute_in_process(
-                run_config={"ops": ops, "loggers": logger},
-                instance=self.instance,
-                asset_selection=[key],
-                tags={**tags, **self.tags},
-                partition_key=tags.get("dagster/partition"),
-            )
+            with quiet_event_log():
+                done = self.job.execute_in_process(
+                    run_config={"ops": ops, "loggers": logger},
+                    instance=self.instance,
+                    asset_selection=[key],
+                    tags={**tags, **self.tags},
+                    partition_key=tags.get("dagster/partition"),
+                )
             return done.run_id
         except dg.Failure as failure:
             if isinstance(failure.__cause__, DynvisionError):
