@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dynvision.data.stores.beton_files import ProcessedFile
@@ -13,7 +14,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 
-__all__ = ["ProcessedFile", "load", "path"]
+__all__ = ["ProcessedFile", "load", "load_from", "path"]
 
 OPTIONS = ("split", "group", "seed", "file", "table", "allow_missing")
 """The keywords of `load` that are not swept parameters."""
@@ -47,7 +48,8 @@ def path(
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
     """
     selectors = _given(split=split, group=group, **levels)
-    workspace, chosen = _choose(target, partition, selectors, None, root)
+    workspace = Workspace.open(root)
+    chosen = _choose(workspace, target, partition, selectors, None)
     if len(chosen) != 1:
         raise ConfigError(f"{target} has {len(chosen)} partitions; say which with partition=")
     return workspace.stage(chosen[0]).output(chosen[0])
@@ -106,7 +108,26 @@ def load(
     """
     selectors = _given(split=split, group=group, seed=seed, **levels)
     options = _given(file=file, table=table, allow_missing=allow_missing or None)
-    workspace, chosen = _choose(target, partition, selectors, options, root)
+    return load_from(Workspace.open(root), target, partition, selectors, options)
+
+
+def load_from(
+    workspace: Workspace,
+    target: str,
+    partition: str | None = None,
+    selectors: Mapping[str, Any] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """Load what a stage of a workspace that is open already made; see `load`.
+
+    Args:
+        workspace: The workspace; its configuration is not read again.
+        target: An asset key, or a key with a partition.
+        partition: The partition, if `target` does not name it.
+        selectors: The keywords of `load` that choose a partition.
+        options: The keywords of `load` that say how to load it.
+    """
+    chosen = _choose(workspace, target, partition, selectors, options)
     return workspace.stage(chosen[0]).load(chosen, **options)
 
 
@@ -116,27 +137,26 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _choose(
+    workspace: Workspace,
     text: str,
     partition: str | None,
-    selectors: dict[str, Any],
-    options: dict[str, Any] | None,
-    root: Path | str | None,
-) -> tuple[Workspace, list[Target]]:
+    selectors: Mapping[str, Any],
+    options: Mapping[str, Any] | None,
+) -> list[Target]:
     """Find the targets that the arguments of `load` or `path` name.
 
     Args:
+        workspace: The workspace.
         text: An asset key, or a key with a partition.
         partition: The partition, if `text` does not name it.
         selectors: The keywords that choose a partition.
         options: The keywords that say how to load it; `None` for a path, which has none.
-        root: The folder that contains `data/`.
 
     Raises:
         UnknownNameError: If there is no such asset or partition; the message names the nearest.
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
         ConfigError: If a partition is named twice.
     """
-    workspace = Workspace.open(root)
     chosen = parse_target(workspace, text)
     key = chosen[0].key
     stage = workspace.stages[key[0]]
@@ -148,8 +168,8 @@ def _choose(
     if partition is not None:
         if is_named:
             raise ConfigError(f"{text} already names a partition; leave out partition=")
-        return workspace, [Target(key, stage.parse(key, partition))]
-    return workspace, chosen if is_named else stage.select(key, **selectors)
+        return [Target(key, stage.parse(key, partition))]
+    return chosen if is_named else stage.select(key, **selectors)
 
 
 def _check_options(stage: Stage, key: tuple[str, ...], names: list[str], options: Sequence[str]) -> None:

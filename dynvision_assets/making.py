@@ -90,7 +90,7 @@ class _Runner:
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        from dynvision_assets.definitions import make_definitions
+        from dynvision_assets.wiring import make_definitions
 
         self.workspace = workspace
         self.instance = open_instance(prepare_home(workspace.paths), capture=False)

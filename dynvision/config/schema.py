@@ -14,6 +14,7 @@ from dynvision.config.datasets import check_datasets, count_classes
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.config.models import ModelConfig
 from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.config.snapshot import Snapshot
 from dynvision.errors import ConfigError, unknown_name
 
 __all__ = ["Config", "ExperimentsFile", "ModelsFile"]
@@ -33,13 +34,17 @@ class ExperimentsFile(Section):
 
 
 class Config(Section):
-    """The three files together; `check_names` checks every name in them."""
+    """The three files together; `check_names` checks every name in them.
+
+    `snapshot` is the reading that it comes from; it is not there if the parts were made otherwise.
+    """
 
     folder: Path
     data: DataConfig
     models: dict[str, ModelConfig]
     subjects: dict[str, Subject]
     experiments: dict[str, ExperimentConfig]
+    snapshot: Snapshot | None = Field(None, repr=False, exclude=True)
 
     @property
     def datasets(self) -> list[str]:

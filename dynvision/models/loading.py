@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import inspect
 import json
@@ -51,7 +52,7 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if takes_any and model.class_path.startswith("torchvision.models"):
         parameters = {**parameters, "num_classes": None}  # torchvision's functions pass it on to the network
-    arguments = {**{name: value for name, value in known.items() if name in parameters}, **model.args}
+    arguments = {**{name: value for name, value in known.items() if name in parameters}, **copy.deepcopy(model.args)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from dynvision.config import Config, find_config_folder, load_config
+from dynvision.config import Config, Snapshot, find_config_folder, load_snapshot, read_snapshot
 from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, unknown_name
 from dynvision.paths import Paths, find_root
 from dynvision.records import Record
@@ -51,14 +51,35 @@ class Workspace:
     def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
         """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder.
 
-        The root is added to the end of `sys.path`: the configuration names networks and datasets by import path, and
-        your own modules may lie in the root.
+        The configuration is read once, here: see `snapshot`. The root is added to the end of `sys.path`: the
+        configuration names networks and datasets by import path, and your own modules may lie in the root.
         """
         root_path = Path(root).absolute() if root is not None else find_root()
-        if str(root_path) not in sys.path:
-            sys.path.append(str(root_path))
+        _import_from(root_path)
         folder = config_folder if config_folder is not None else find_config_folder(root_path)
-        return cls(load_config(folder), Paths(root_path))
+        snapshot = read_snapshot(folder)
+        named = load_snapshot(snapshot).data.class_index_files
+        files = {dataset: root_path / Path(given).expanduser() for dataset, given in named.items()}
+        return cls(load_snapshot(snapshot.with_class_indexes(files)), Paths(root_path))
+
+    @classmethod
+    def of_reading(cls, root: Path | str, config: Mapping[str, Any] | Path | str) -> Workspace:
+        """Open the workspace of a root with what was read of the configuration before, perhaps in another process.
+
+        Args:
+            root: The root.
+            config: What `snapshot` gave. A folder is read now.
+        """
+        if not isinstance(config, Mapping):
+            return cls.open(root, config)
+        _import_from(Path(root).absolute())
+        return cls(load_snapshot(Snapshot.from_dict(config)), Paths(Path(root).absolute()))
+
+    @property
+    def snapshot(self) -> dict[str, Any]:
+        """The texts of the configuration as they were read when the workspace was opened, as JSON-ready values."""
+        assert self.config.snapshot is not None, "a workspace that is opened has read its configuration"
+        return self.config.snapshot.to_dict()
 
     @cached_property
     def keys(self) -> list[tuple[str, ...]]:
@@ -228,6 +249,12 @@ class Workspace:
         for upstream in self.upstream(target):
             self._collect(upstream, known, order)
         order[target] = None
+
+
+def _import_from(root: Path) -> None:
+    """Let Python import modules that lie in a root, after all others."""
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
 
 
 def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:

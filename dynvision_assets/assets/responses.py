@@ -16,7 +16,7 @@ from dynvision.records import Record
 from dynvision.system.escaping import escape_markdown
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.assets.stage_asset import build_arguments, open_workspace
+from dynvision_assets.assets.stage_asset import build_arguments
 from dynvision_assets.assets.table import AssetType, register
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
@@ -47,7 +47,7 @@ def show_stimuli(
 ) -> Iterator[Any]:
     """Record the responses. If they are damaged or not finite, report a failed check and no materialization."""
     tag_run(context.instance, context.run.run_id)
-    targets = _targets(context, open_workspace(compute))
+    targets = _targets(context, compute.open_workspace())
     (key,) = context.assets_def.keys
     try:
         records = compute.call(
@@ -69,7 +69,7 @@ def show_stimuli(
 )
 def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourceParam[ComputeResource]) -> Iterator[Any]:
     """Report every condition after the run's own materialization."""
-    workspace = open_workspace(compute)
+    workspace = compute.open_workspace()
     (key,) = context.assets_def.keys
     records = []
     for target in _targets(context, workspace):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,11 @@ class ImportedClass(ExportedSource):
 
         dataset = open_own_dataset(
             str(given.class_path),
-            given.args,
+            copy.deepcopy(given.args),  # The class may change what it is given.
             self._folder,
             split,
             f"{key}.class",
-            split_args=given.split_args,  # type: ignore[arg-type]
+            split_args=copy.deepcopy(given.split_args),  # type: ignore[arg-type]
             channels=None if statistics is None else len(statistics.mean),
             bit_depth=self.bit_depth,
             finish=lambda: files.require_unchanged(before, f"raw/{self.dataset}:{split}"),
