@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dynvision.targets import Target
 from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
+from dynvision_assets.opening import open_here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,8 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     Args:
         prefix: Only targets of this stage, key or target: `responses`, `responses/contrast`, `raw/gratings:test`.
         missing: Also list targets that have not been made.
-        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
+            above the current folder.
 
     Returns:
         The table, in the order of the stages.
@@ -54,7 +56,7 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     """
     import pandas as pd
 
-    workspace = Workspace.open(root)
+    workspace = open_here(root)
     known: dict[Target, Status] = {}
     rows = [_row(workspace, target, known) for target in _choose(workspace, prefix)]
     table = pd.DataFrame([row for row in rows if missing or row["state"] != "missing"], columns=list(COLUMNS))

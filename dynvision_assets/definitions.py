@@ -13,10 +13,10 @@ from dynvision.system.machine import collect_garbage_seldom
 
 _THRESHOLDS = collect_garbage_seldom()
 
-from dynvision.workspace import Workspace
+from dynvision_assets.opening import open_here
 from dynvision_assets.wiring import make_definitions
 
 __all__ = ["defs"]
 
-defs = make_definitions(Workspace.open())
+defs = make_definitions(open_here())
 gc.set_threshold(*_THRESHOLDS)

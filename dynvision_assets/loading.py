@@ -13,6 +13,7 @@ from dynvision.stages.base import Stage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
+from dynvision_assets.opening import open_here
 
 __all__ = ["ProcessedFile", "load", "load_from", "path"]
 
@@ -36,7 +37,8 @@ def path(
         partition: The partition, if `target` does not name it.
         split: Together with `group`, another way to name a partition of interim and processed; alone, of raw.
         group: See `split`.
-        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
+            above the current folder.
         levels: The level of each swept parameter of an experiment.
 
     Returns:
@@ -48,7 +50,7 @@ def path(
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
     """
     selectors = _given(split=split, group=group, **levels)
-    workspace = Workspace.open(root)
+    workspace = open_here(root)
     chosen = _choose(workspace, target, partition, selectors, None)
     if len(chosen) != 1:
         raise ConfigError(f"{target} has {len(chosen)} partitions; say which with partition=")
@@ -93,7 +95,8 @@ def load(
             condition), `fits` (fitted parameters with confidence intervals), `time_courses`. For the summary over all
             subjects, `table` or `fits`.
         allow_missing: Load the conditions that exist, with NaN for the others, instead of raising.
-        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
+            above the current folder.
         levels: The level of each swept parameter, to choose conditions of responses: `contrast=0.5`.
 
     Returns:
@@ -108,7 +111,7 @@ def load(
     """
     selectors = _given(split=split, group=group, seed=seed, **levels)
     options = _given(file=file, table=table, allow_missing=allow_missing or None)
-    return load_from(Workspace.open(root), target, partition, selectors, options)
+    return load_from(open_here(root), target, partition, selectors, options)
 
 
 def load_from(

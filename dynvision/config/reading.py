@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +13,11 @@ from dynvision.config.data import DataConfig
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
 from dynvision.config.snapshot import Snapshot
 from dynvision.errors import ConfigError, nearest_name
+from dynvision.roots import CONFIG_FILES, find_root, named_folder
 
 __all__ = ["find_config_folder", "load_config", "load_snapshot", "read_snapshot"]
 
-FILES = ("config_data.yaml", "config_models.yaml", "config_experiments.yaml")
+FILES = CONFIG_FILES
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -26,12 +26,20 @@ def find_config_folder(root: Path | None = None) -> Path:
     """Find the config folder: `$DYNVISION_CONFIG`, otherwise `<root>/config`, otherwise the packaged copy.
 
     Args:
-        root: The root of the data; by default the current folder.
+        root: The root of the data; by default the one that `find_root` returns.
+
+    Raises:
+        ConfigError: If `$DYNVISION_CONFIG` names no folder.
     """
-    chosen = os.environ.get("DYNVISION_CONFIG")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    own = (root or Path.cwd()) / "config"
+    chosen = named_folder("DYNVISION_CONFIG")
+    if chosen is not None:
+        if not chosen.is_dir():
+            wrong = "is a file; name the folder that it is in" if chosen.is_file() else "does not exist"
+            raise ConfigError(
+                f"DYNVISION_CONFIG names {chosen}, which {wrong}. It is the folder that contains {', '.join(FILES)}."
+            )
+        return chosen
+    own = (root or find_root()) / "config"
     if any((own / name).exists() for name in FILES):
         return own.absolute()
     return packaged_config()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from dynvision.config import Config, Snapshot, find_config_folder, load_snapshot, read_snapshot
+from dynvision.config import Config, Snapshot, load_snapshot
 from dynvision.errors import DamagedFileError, DynvisionError, MissingError, UnknownNameError, unknown_name
-from dynvision.paths import Paths, find_root
+from dynvision.paths import Paths
 from dynvision.records import Record
+from dynvision.roots import find_root
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
 from dynvision.targets import Target
+from dynvision.workspace.opening import import_from, read_config
 
 __all__ = ["Status", "Workspace"]
 
@@ -49,18 +50,13 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
-        """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder.
+        """Open the workspace of a root, by default the one that `find_root` returns.
 
         The configuration is read once, here: see `snapshot`. The root is added to the end of `sys.path`: the
         configuration names networks and datasets by import path, and your own modules may lie in the root.
         """
         root_path = Path(root).absolute() if root is not None else find_root()
-        _import_from(root_path)
-        folder = config_folder if config_folder is not None else find_config_folder(root_path)
-        snapshot = read_snapshot(folder)
-        named = load_snapshot(snapshot).data.class_index_files
-        files = {dataset: root_path / Path(given).expanduser() for dataset, given in named.items()}
-        return cls(load_snapshot(snapshot.with_class_indexes(files)), Paths(root_path))
+        return cls(read_config(root_path, config_folder), Paths(root_path))
 
     @classmethod
     def of_reading(cls, root: Path | str, config: Mapping[str, Any] | Path | str) -> Workspace:
@@ -72,7 +68,7 @@ class Workspace:
         """
         if not isinstance(config, Mapping):
             return cls.open(root, config)
-        _import_from(Path(root).absolute())
+        import_from(Path(root).absolute())
         return cls(load_snapshot(Snapshot.from_dict(config)), Paths(Path(root).absolute()))
 
     @property
@@ -249,12 +245,6 @@ class Workspace:
         for upstream in self.upstream(target):
             self._collect(upstream, known, order)
         order[target] = None
-
-
-def _import_from(root: Path) -> None:
-    """Let Python import modules that lie in a root, after all others."""
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
 
 
 def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:

@@ -41,14 +41,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def open_workspace() -> Workspace:
-    """Open the workspace of `$DYNVISION_ROOT`, or of the current folder.
+    """Open the workspace of `$DYNVISION_ROOT`, or of the nearest root at or above the current folder.
 
     Raises:
         ConfigError: If the configuration is not valid.
     """
-    from dynvision.workspace import Workspace
+    from dynvision_assets.opening import open_here
 
-    return Workspace.open()
+    return open_here()
 
 
 def parse_targets(workspace: Workspace, texts: Sequence[str]) -> list[Target]:

@@ -1,4 +1,4 @@
-"""A command or run reads the configuration once: files that are edited, broken or deleted meanwhile do not change it."""
+"""A command or run reads the configuration once: files that are edited, broken or deleted meanwhile change nothing."""
 
 from __future__ import annotations
 
