@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from dynvision.config.checking_values import check_values
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig, Name, Section
 from dynvision.config.datasets import check_datasets, count_classes
@@ -119,6 +120,7 @@ class Config(Section):
             ConfigError: If something does not fit its dataset, experiment or model.
         """
         self._check_data()
+        check_values(self)
         for name, model in self.models.items():
             self._check_training(name, model)
         for name, subject in self.subjects.items():

@@ -19,6 +19,7 @@ from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
+from dynvision.system.json_values import restore_whole_keys
 
 __all__ = [
     "build_network",
@@ -93,7 +94,9 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
     """
     path, settings = record.check_files(weights.parent).check(weights.name), record.config
     network = build_network(
-        ModelConfig(**{"class": settings["class"], "args": settings["args"]}),
+        ModelConfig(
+            **{"class": settings["class"], "args": restore_whole_keys(settings["args"], settings.get("whole_keys", ()))}
+        ),
         n_classes=len(record.details["classes"]),
         resolution=settings["resolution"],
         channels_in=record.details["channels"],

@@ -22,6 +22,7 @@ from dynvision.stages.raw import RawStage
 from dynvision.system.escaping import code_span
 from dynvision.system.file_digests import digest_files
 from dynvision.system.files import make_directory, replace_directory, sync_tree, temporary_sibling, write_json
+from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
@@ -93,6 +94,8 @@ class ModelsStage(Stage):
             "resolution": data.data_resolution[dataset],
             "seed": seed,
         }
+        if paths := whole_key_paths(model.args):
+            settings["whole_keys"] = paths
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
         if training is None:

@@ -15,6 +15,7 @@ from dynvision.records import Record
 from dynvision.roots import find_root
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
+from dynvision.system.json_values import same_json
 from dynvision.targets import Target
 from dynvision.workspace.opening import import_from, read_config
 
@@ -249,4 +250,4 @@ class Workspace:
 
 def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:
     keys = [*recorded, *(key for key in current if key not in recorded)]
-    return [key for key in keys if recorded.get(key) != current.get(key)]
+    return [key for key in keys if not same_json(recorded.get(key), current.get(key))]

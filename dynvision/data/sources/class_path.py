@@ -14,6 +14,7 @@ from dynvision.data.sources.split_arguments import SPLITS
 from dynvision.data.sources.watched_files import WatchedFiles
 from dynvision.errors import ConfigError
 from dynvision.paths import Paths
+from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
 
 __all__ = ["ImportedClass", "OwnDataset", "open_own_dataset"]
@@ -40,6 +41,8 @@ class ImportedClass(ExportedSource):
         }
         if given.split_args is not None:
             settings["split_args"] = given.split_args[split]  # type: ignore[index]
+        if paths := whole_key_paths([settings["args"], settings.get("split_args")]):
+            settings["whole_keys"] = paths
         if self.bit_depth is not None:
             settings["bit_depth"] = self.bit_depth
         return settings if files is None else settings | {"inputs": files}
