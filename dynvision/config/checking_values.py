@@ -22,7 +22,10 @@ def check_values(config: Config) -> None:
         ConfigError: If a key or value is of a type that JSON does not have; the message names file and key.
     """
     for file, key, value in _free_values(config):
-        reason = why_not_json(value)
+        try:
+            reason = why_not_json(value)
+        except RecursionError:
+            reason = "it is nested too deeply, or contains itself"
         if reason is not None:
             raise ConfigError(f"{file}: {key}: {reason}")
 

@@ -41,6 +41,13 @@ def spell_numbers(data_loader: str, data_args: Mapping[str, Any]) -> dict[str, A
         **_kinds_of({name: p.annotation for name, p in inspect.signature(build).parameters.items()}),
         **_kinds_of({field.name: field.type for field in dataclasses.fields(Presentation)}),
     }
+    try:
+        return _spell_all(data_args, kinds)
+    except RecursionError:  # A program that contains itself; the checks of the whole configuration say so.
+        return dict(data_args)
+
+
+def _spell_all(data_args: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[str, Any]:
     placeholders = _placeholder_kinds(data_args.get("program"))
     spelled = {}
     for name, value in data_args.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from dynvision.config.checking_parameters import check_parameters
 from dynvision.config.checking_values import check_values
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig, Name, Section
@@ -121,6 +122,7 @@ class Config(Section):
         """
         self._check_data()
         check_values(self)
+        check_parameters(self)
         for name, model in self.models.items():
             self._check_training(name, model)
         for name, subject in self.subjects.items():

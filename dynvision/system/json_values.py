@@ -48,7 +48,7 @@ def why_not_json(value: Any) -> str | None:
                 return (
                     f"{where}has the key {next(iter(inner))!r}; keys are texts or whole numbers: put quotes around it"
                 )
-        elif not isinstance(inner, str | int | float | list | tuple) and inner is not None:
+        elif not isinstance(inner, str | int | float | list) and inner is not None:
             return f"{where}is {inner!r}, of the type {type(inner).__name__}; write a text, a number or a list"
     return None
 
@@ -87,7 +87,7 @@ def _walk(value: Any, here: Path = ()) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _walk(inner, (*here, str(key)))
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _walk(inner, (*here, str(index)))
 
