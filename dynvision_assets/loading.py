@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Any
 
 from dynvision.data.stores.beton_files import ProcessedFile
-from dynvision.errors import ConfigError, nearest_name, unknown_name
+from dynvision.errors import ConfigError, UnknownNameError, nearest_name, unknown_name
 from dynvision.stages.base import Stage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision.workspace.addresses import parse_target
+from dynvision.workspace.leftovers import hint_at_leftover, parse_existing
 from dynvision_assets.opening import open_here
 
 __all__ = ["ProcessedFile", "load", "load_from", "path"]
@@ -160,7 +160,7 @@ def _choose(
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
         ConfigError: If a partition is named twice.
     """
-    chosen = parse_target(workspace, text)
+    chosen = parse_existing(workspace, text)
     key = chosen[0].key
     stage = workspace.stages[key[0]]
     _check_options(stage, key, [*selectors, *(options or ())], stage.load_options if options is not None else ())
@@ -171,8 +171,12 @@ def _choose(
     if partition is not None:
         if is_named:
             raise ConfigError(f"{text} already names a partition; leave out partition=")
-        return [Target(key, stage.parse(key, partition))]
-    return chosen if is_named else stage.select(key, **selectors)
+        return parse_existing(workspace, f"{text}:{partition}")
+    try:
+        return chosen if is_named else stage.select(key, **selectors)
+    except UnknownNameError as error:
+        hint = hint_at_leftover(workspace, text, selectors)
+        raise UnknownNameError(f"{error}{hint}") from error
 
 
 def _check_options(stage: Stage, key: tuple[str, ...], names: list[str], options: Sequence[str]) -> None:

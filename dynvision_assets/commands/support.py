@@ -61,9 +61,9 @@ def parse_targets(workspace: Workspace, texts: Sequence[str]) -> list[Target]:
     Raises:
         UnknownNameError: If nothing has such a name; the message names the nearest.
     """
-    from dynvision.workspace.addresses import parse_target
+    from dynvision.workspace.leftovers import parse_existing
 
-    return list(dict.fromkeys(target for text in texts for target in parse_target(workspace, text)))
+    return list(dict.fromkeys(target for text in texts for target in parse_existing(workspace, text)))
 
 
 def print_json(value: Any) -> None:
