@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from dynvision.config.checking_parameters import check_parameters
+from dynvision.config.checking_transforms import check_transforms
 from dynvision.config.checking_values import check_values
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig, Name, Section
@@ -147,6 +148,7 @@ class Config(Section):
                 self.record(name, subject_name)
                 self.run(name, subject_name)
             self._check_presentations(name, where)
+        check_transforms(self)
 
     def _check_training(self, name: str, model: ModelConfig) -> None:
         if model.training is None:

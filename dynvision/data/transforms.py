@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from dynvision.config import Config, load_config
+from dynvision.config.checking_transforms import read_call
 from dynvision.errors import ConfigError, UnknownNameError, unknown_name
 
 __all__ = ["TargetTransform", "get_data_transform", "get_target_transform", "parse_transform"]
@@ -55,9 +55,23 @@ def get_data_transform(
     import torch
     from torchvision.transforms import v2
 
-    first = [] if tensors else [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    if sum(isinstance(step, v2.Normalize) for step in steps) > 1:
+        raise ConfigError(
+            f"{where}: transform_presets: {', '.join(names)} together standardize images twice. Leave Normalize out of "
+            "all but one of them."
+        )
+    first = [] if tensors else [turn_upright, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
     composed: Callable[[Any], Any] = v2.Compose([*first, *steps]) if first or steps else v2.Identity()
     return composed
+
+
+def turn_upright(image: Any) -> Any:
+    """Turn a PIL image as its EXIF orientation says, as everywhere else; torchvision does not look at it."""
+    if not hasattr(image, "getexif"):
+        return image
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
 
 
 def _choose_presets(names: list[str], data_name: str | None, valid: Mapping[str, list[str]]) -> list[str]:
@@ -87,20 +101,14 @@ def parse_transform(text: str, library: ModuleType, where: str = "") -> Any:
         ConfigError: If the text or the arguments are wrong.
     """
     try:
-        call = ast.parse(text, mode="eval").body
-        if isinstance(call, ast.Name):
-            call = ast.Call(func=call, args=[], keywords=[])
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError("write it as Name(arguments)")
-        arguments = [ast.literal_eval(a) for a in call.args]
-        named = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        name, arguments, named = read_call(text)
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{where}: '{text}' is not a transform: {error}") from error
     transforms = {n: cls for n, cls in vars(library).items() if inspect.isclass(cls) and not n.startswith("_")}
-    if call.func.id not in transforms:
-        raise unknown_name("transform", call.func.id, transforms, where)
+    if name not in transforms:
+        raise unknown_name("transform", name, transforms, where)
     try:
-        return transforms[call.func.id](*arguments, **named)
+        return transforms[name](*arguments, **named)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: '{text}' does not take these arguments: {error}") from error
 
