@@ -17,7 +17,7 @@ CONFIG_FILES = ("config_data.yaml", "config_models.yaml", "config_experiments.ya
 _MARKS = (*(f"config/{name}" for name in CONFIG_FILES), ".dagster/dynvision_workspace.yaml")
 """Files that only a root has."""
 
-_OUTPUTS = ("raw/*/*.manifest.json", "interim/*/*/folder.link", "models/*/*/*/record.json")
+_OUTPUTS = ("raw/*/*/manifest.json", "raw/*/*.manifest.json", "interim/*/*/folder.link", "models/*/*/*/record.json")
 """Records below `data/`. Other projects have folders such as `data/raw` as well, so those alone make no root."""
 
 

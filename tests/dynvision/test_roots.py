@@ -38,6 +38,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         FILE,
         ".dagster/dynvision_workspace.yaml",
         "data/raw/own/train.manifest.json",
+        "data/raw/gratings/train/manifest.json",
         "data/interim/own/train_all/folder.link",
         "data/models/rcnn/own/all_s0/record.json",
     ],

@@ -63,6 +63,20 @@ def test_whole_number_keys_reach_the_class_and_are_fresh(small_config: Path, tmp
     assert Workspace.open(tmp_path, small_config).status(target).state == "stale"
 
 
+def test_a_number_that_is_written_otherwise_makes_nothing_stale(chain_copy: Chain) -> None:
+    def respell(content: dict[str, Any]) -> None:
+        args = content["models"]["rcnn"]["args"]
+        assert isinstance(args["tau"], float)
+        args["tau"], args["channels"] = int(args["tau"]), [float(number) for number in args["channels"]]
+
+    edit_yaml(chain_copy.config / "config_models.yaml", respell)
+    workspace = chain_copy.open()
+    (summary,) = workspace.targets(("summary", "contrast", "rcnn_gratings"))
+    assert workspace.status(summary).state == "fresh"
+    edit_yaml(chain_copy.config / "config_models.yaml", set_at("models.rcnn.args.max_gain", True))
+    assert chain_copy.open().status(summary).state == "stale"
+
+
 @pytest.mark.parametrize(
     ("file", "keys", "value", "where"),
     [
