@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from dynvision.workspace.building import build_targets
 from dynvision_assets import making
 from dynvision_assets.resources import ComputeResource
 from dynvision_assets.wiring import make_definitions
+from tests.helpers.commands import environment
 from tests.helpers.configuration import edit_config
 
 
@@ -112,3 +115,27 @@ def test_a_configuration_knows_its_reading(empty_root: Path) -> None:
     assert config.snapshot is not None
     same = load_snapshot(Snapshot.from_dict(json.loads(json.dumps(config.snapshot.to_dict()))))
     assert same == config
+
+
+@pytest.mark.slow
+def test_the_command_line_builds_what_it_read_first(empty_root: Path) -> None:
+    """The file is broken as soon as the first target is announced, before the child process has started."""
+    arguments = [sys.executable, "-m", "dynvision_assets.command_line", "make", "processed/gratings:train_ends"]
+    with subprocess.Popen(
+        arguments,
+        cwd=empty_root,
+        env=environment(empty_root),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stderr is not None
+        line = command.stderr.readline()
+        assert line == "raw/gratings:train: it has not been built\n"
+        edit_config(empty_root, "gratings: {ends: [0, 2]}", "gratings: {ends: [1]}")
+        (empty_root / "config" / "config_models.yaml").unlink()
+        out, err = command.communicate(timeout=240)
+    assert command.returncode == 0, err
+    assert "built 3 targets" in out
+    classes = {path.name for path in (empty_root / "data/interim/gratings/train_ends").iterdir() if path.is_symlink()}
+    assert len(classes) == 2
