@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dynvision.config.data import Name, Section
-from dynvision.config.number_spelling import spell_numbers
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
+from dynvision.stimuli.number_spelling import spell_numbers
 
 __all__ = [
     "ExperimentConfig",

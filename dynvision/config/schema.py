@@ -8,9 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from dynvision.config.checking_parameters import check_parameters
-from dynvision.config.checking_transforms import check_transforms
-from dynvision.config.checking_values import check_values
+from dynvision.config.checks import check_meaning
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig, Name, Section
 from dynvision.config.datasets import check_datasets, count_classes
@@ -122,10 +120,9 @@ class Config(Section):
             ConfigError: If something does not fit its dataset, experiment or model.
         """
         self._check_data()
-        check_values(self)
-        check_parameters(self)
         for name, model in self.models.items():
             self._check_training(name, model)
+        check_meaning(self)
         for name, subject in self.subjects.items():
             where = f"{self.folder / 'config_experiments.yaml'}: subjects.{name}"
             _check("model", subject.model, self.models, f"{where}.model")
@@ -148,7 +145,6 @@ class Config(Section):
                 self.record(name, subject_name)
                 self.run(name, subject_name)
             self._check_presentations(name, where)
-        check_transforms(self)
 
     def _check_training(self, name: str, model: ModelConfig) -> None:
         if model.training is None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.config.reserved_names import STORE_NAMES
+from dynvision.config.checks.reserved_names import STORE_NAMES
 from dynvision.errors import ConfigError
 
 __all__ = ["TRAILING", "Reduction", "check_layer_names", "choose_units", "store_name"]

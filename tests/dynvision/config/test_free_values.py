@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynvision.config import load_config
-from dynvision.config.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
+from dynvision.config.checks.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.reducing import TRAILING, check_layer_names
@@ -106,7 +106,7 @@ def test_keys_that_json_does_not_keep_are_refused(
     assert f"config_{file}.yaml: {where}" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED_PARAMETERS))
+@pytest.mark.parametrize("name", ["sample", "time", "mean", "unit", "accuracy", "layer", "levels", "seed", "root"])
 def test_a_parameter_named_like_a_part_of_the_results_is_refused(small_config: Path, name: str) -> None:
     sweep(small_config, name)
     with pytest.raises(ConfigError, match=f"experiment_config.contrast.parameter: '{name}' is the name of a dimension"):

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynvision.config.reserved_names import RESERVED_PARAMETERS
+from dynvision.config.checks.reserved_names import RESERVED_PARAMETERS
 from dynvision.config.sweeps import find_placeholders
 from dynvision.errors import ConfigError
 from dynvision.stimuli.names import canonical_argument

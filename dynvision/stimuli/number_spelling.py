@@ -54,7 +54,9 @@ def _spell_all(data_args: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[
         if name == "program":
             spelled[name] = _spell_program(value)
         else:
-            spelled[name] = _spell(value, placeholders.get(name, kinds.get(canonical_argument(name))))
+            spelled[name] = _spell(
+                value, placeholders.get(canonical_argument(name), kinds.get(canonical_argument(name)))
+            )
     return spelled
 
 
@@ -99,10 +101,10 @@ def _spell_program(program: Any, kinds: Mapping[str, Kind] = _SEGMENT_KINDS) -> 
 
 
 def _placeholder_kinds(program: Any) -> dict[str, Kind]:
-    """Return the kind of each placeholder that stands for numbers of one kind only."""
+    """Return the kind of each placeholder, under its full name, that stands for numbers of one kind only."""
     uses: dict[str, set[Kind | None]] = {}
     for name, kind in _uses(program, _SEGMENT_KINDS):
-        uses.setdefault(name, set()).add(kind)
+        uses.setdefault(canonical_argument(name), set()).add(kind)
     return {name: kind for name, found in uses.items() if len(found) == 1 for kind in found if kind is not None}
 
 

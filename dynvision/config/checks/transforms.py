@@ -15,25 +15,7 @@ from dynvision.errors import ConfigError
 if TYPE_CHECKING:
     from dynvision.config.schema import Config
 
-__all__ = ["check_transforms", "choose_preset", "read_call"]
-
-
-def read_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Read a transform such as `RandomCrop(32, padding=4)`: its name, its arguments, and those with names.
-
-    Arguments are literals; nothing is evaluated.
-
-    Raises:
-        ValueError: If the text has another form.
-        SyntaxError: If it is no Python.
-    """
-    call = ast.parse(text, mode="eval").body
-    if isinstance(call, ast.Name):
-        call = ast.Call(func=call, args=[], keywords=[])
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise ValueError("write it as Name(arguments)")
-    arguments = [ast.literal_eval(a) for a in call.args]
-    return call.func.id, arguments, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+__all__ = ["check_transforms", "choose_preset"]
 
 
 def choose_preset(presets: dict[str, list[str]], name: str, dataset: str) -> str:
@@ -107,9 +89,25 @@ def _calls(texts: list[str]) -> Iterator[tuple[str, list[Any], dict[str, Any]]]:
     """Yield the transforms that can be read; whoever makes a transform says what is wrong with the others."""
     for text in texts:
         try:
-            yield read_call(text)
+            yield _read_call(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
+
+
+def _read_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Read the name of a transform, its arguments, and those with names.
+
+    Raises:
+        ValueError: If the text has another form.
+        SyntaxError: If it is no Python.
+    """
+    call = ast.parse(text.strip(), mode="eval").body
+    if isinstance(call, ast.Name):
+        return call.id, [], {}
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise ValueError("write it as Name(arguments)")
+    arguments = [ast.literal_eval(a) for a in call.args]
+    return call.func.id, arguments, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
 
 
 def _largest(value: Any) -> float:
