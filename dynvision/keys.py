@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dynvision.errors import UnknownNameError
 
-__all__ = ["Condition", "GroupSeed", "SplitGroup", "level_text"]
+__all__ = ["Condition", "GroupSeed", "SplitGroup", "find_level", "level_text"]
 
 
 @dataclass(frozen=True, order=True)
@@ -115,6 +115,31 @@ class Condition(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Condition({self._levels})"
+
+
+def find_level(value: object, levels: Iterable[str]) -> str | None:
+    """Return the level that a value names, also if it is a number that is written otherwise (`1`, `0.50`, `1e-1`).
+
+    Args:
+        value: What a user gave.
+        levels: The levels as partitions have them.
+
+    Returns:
+        One of the levels; `None` if there is no such level.
+    """
+    text, valid = level_text(value), list(levels)
+    if text in valid:
+        return text
+    number = _read_number(text)
+    return None if number is None else next((level for level in valid if _read_number(level) == number), None)
+
+
+def _read_number(text: str) -> float | None:
+    """Return the number that a text is; `None` if it is another text."""
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
 
 
 def level_text(value: object) -> str:

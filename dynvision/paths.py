@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ALL_SUBJECTS", "Paths", "find_root", "name_processed", "name_store"]
+__all__ = ["ALL_SUBJECTS", "Paths", "name_processed", "name_store"]
 
 ALL_SUBJECTS = "_subjects"
 """The folder of reports that compare subjects. No subject has a name that begins with `_`."""
-
-
-def find_root() -> Path:
-    """Return the folder that holds `data/` and `.dagster/`: `$DYNVISION_ROOT`, else the current folder."""
-    chosen = os.environ.get("DYNVISION_ROOT")
-    return (Path(chosen).expanduser() if chosen else Path.cwd()).absolute()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dynvision.system.checked_files import CheckedFiles
 from dynvision.system.failures import unreadable_file
 from dynvision.system.file_digests import FileDigest
 from dynvision.system.files import digest_json, read_file
+from dynvision.system.json_values import as_json
 
 __all__ = ["CHECKSUM", "Record", "make_record", "read_record", "rebuild_advice"]
 
@@ -180,6 +181,7 @@ def make_record(
         details: Facts for people; they do not enter the version.
         files: Size and digest of each file, by its name relative to the output's folder.
     """
+    config = as_json(config)  # The version is that of what will be read again.
     version = _version(code_version, config, inputs, content)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return Record(str(target), version, inputs, config, code_version, now, details, files or {})

@@ -9,6 +9,8 @@ from dynvision.system.error_log import machine_errors
 from dynvision.targets import Target
 from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
+from dynvision.workspace.leftovers import Leftover, find_leftovers
+from dynvision_assets.opening import open_here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,9 @@ COLUMNS = ("target", "stage", "key", "partition", "state", "reason", "path", "cr
 
 
 @machine_errors()
-def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None = None) -> pd.DataFrame:
+def catalog(
+    prefix: str = "", *, missing: bool = False, left_over: bool = False, root: Path | str | None = None
+) -> pd.DataFrame:
     """List what exists: one row for each target that has been made.
 
     No server has to run. Only records are read, so this is fast even if the data are large.
@@ -29,7 +33,7 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     `stage`           `raw`, `interim`, `processed`, `models`, `responses`, `summary`
     `key`             the asset key, as the UI shows it
     `partition`       the partition; missing (`NaN`) for summaries, which have none
-    `state`           `fresh`, `stale` or `missing`
+    `state`           `fresh`, `stale`, `missing` or `left over`
     `reason`          why it is stale or missing; empty if it is fresh
     `path`            where it is on disk
     `created`         when it was finished (a time in UTC)
@@ -40,7 +44,9 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     Args:
         prefix: Only targets of this stage, key or target: `responses`, `responses/contrast`, `raw/gratings:test`.
         missing: Also list targets that have not been made.
-        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        left_over: Also list what is on disk, but no longer in the configuration; it cannot be loaded.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
+            above the current folder.
 
     Returns:
         The table, in the order of the stages.
@@ -56,9 +62,16 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
     """
     import pandas as pd
 
-    workspace = Workspace.open(root)
+    workspace = open_here(root)
     known: dict[Target, Status] = {}
-    rows = [_row(workspace, target, known) for target in _choose(workspace, prefix)]
+    left = [_left_row(leftover) for leftover in find_leftovers(workspace)] if left_over else []
+    left = [row for row in left if f"{row['key']}/".startswith(prefix)]
+    rows = (
+        []
+        if left and not _keys(workspace, prefix)
+        else [_row(workspace, target, known) for target in _choose(workspace, prefix)]
+    )
+    rows += left
     table = pd.DataFrame([row for row in rows if missing or row["state"] != "missing"], columns=list(COLUMNS))
     table["created"] = pd.to_datetime(table["created"], utc=True)
     return table.astype({"bytes": "Int64"})
@@ -66,9 +79,29 @@ def catalog(prefix: str = "", *, missing: bool = False, root: Path | str | None 
 
 def _choose(workspace: Workspace, prefix: str) -> list[Target]:
     """Return the targets of all keys that begin with a prefix; if there are none, the targets that the text names."""
-    wanted = tuple(part for part in prefix.split("/") if part)
-    keys = [key for key in workspace.keys if key[: len(wanted)] == wanted]
+    keys = _keys(workspace, prefix)
     return [target for key in keys for target in workspace.targets(key)] if keys else parse_target(workspace, prefix)
+
+
+def _keys(workspace: Workspace, prefix: str) -> list[tuple[str, ...]]:
+    """Return the keys that begin with a prefix."""
+    wanted = tuple(part for part in prefix.split("/") if part)
+    return [key for key in workspace.keys if key[: len(wanted)] == wanted]
+
+
+def _left_row(leftover: Leftover) -> dict[str, Any]:
+    """Return the row of a folder that the configuration does not name."""
+    return {
+        **dict.fromkeys(COLUMNS),
+        "target": leftover.name,
+        "stage": leftover.key[0],
+        "key": "/".join(leftover.key),
+        "partition": leftover.partition,
+        "state": "left over",
+        "reason": f"its {leftover.noun} is not in the configuration",
+        "path": leftover.path,
+        "bytes": leftover.count_bytes(),
+    }
 
 
 def _row(workspace: Workspace, target: Target, known: dict[Target, Status]) -> dict[str, Any]:

@@ -69,8 +69,9 @@ def main() -> None:
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
       dynvision ui                                        the graph in the browser
 
-    Everything is under $DYNVISION_ROOT, or under the current folder if that is not set. The configuration is in
-    $DYNVISION_CONFIG, otherwise in ./config, otherwise the packaged copy is used.
+    Everything is under the root: $DYNVISION_ROOT, otherwise the nearest folder at or above the current one that is a
+    root already, otherwise the current folder. The configuration is in $DYNVISION_CONFIG, otherwise in config/ of the
+    root, otherwise the packaged copy is used.
 
     Exit codes: 0 done, 1 failed, 2 wrong name, usage or configuration, 130 stopped with Ctrl-C, 143 with
     SIGTERM (128 + the number of the signal). An error is said in a sentence; the traceback of one that was not

@@ -1,4 +1,4 @@
-"""The definitions that Dagster loads: wiring only.
+"""The definitions that Dagster loads. Importing this module reads the configuration of the root.
 
 While this module is imported, Python's garbage collector runs less often, which makes importing Dagster a fifth faster.
 The former thresholds are set again at the end.
@@ -16,39 +16,12 @@ _THRESHOLDS = collect_garbage_seldom()
 import dagster as dg
 
 from dynvision.errors import ConfigError, DynvisionError
-from dynvision.paths import find_root
+from dynvision.roots import find_root
 from dynvision.system.environment import load_environment
-from dynvision.workspace import Workspace
-from dynvision_assets.assets.config import make_config_assets
-from dynvision_assets.assets.table import make_assets
-from dynvision_assets.automation import make_sensors
-from dynvision_assets.io_managers import StageIOManager
-from dynvision_assets.resources import ComputeResource
+from dynvision_assets.opening import open_here
+from dynvision_assets.wiring import make_definitions
 
-__all__ = ["defs", "make_definitions"]
-
-
-def make_definitions(workspace: Workspace) -> dg.Definitions:
-    """Make the definitions for everything that a workspace's configuration names.
-
-    Args:
-        workspace: The workspace.
-
-    Returns:
-        The assets, their resources and sensors.
-    """
-    root = str(workspace.paths.root)
-    return dg.Definitions(
-        assets=[*make_config_assets(workspace), *make_assets(workspace)],
-        resources={
-            "compute": ComputeResource(root=root, config_folder=str(workspace.config.folder)),
-            "io_manager": StageIOManager(root=root),
-            # For values between the steps of one run. All steps run in one process, so they can stay in memory.
-            "step_io_manager": dg.mem_io_manager,
-        },
-        sensors=make_sensors(workspace),
-        executor=dg.in_process_executor,
-    )
+__all__ = ["defs"]
 
 
 class UnusableConfigurationError(dg.DagsterError, ConfigError):
@@ -67,7 +40,7 @@ def _load() -> dg.Definitions:
     """
     try:
         load_environment(find_root())
-        return make_definitions(Workspace.open())
+        return make_definitions(open_here())
     except DynvisionError as error:
         reason = str(error)
     raise UnusableConfigurationError(f"{reason.rstrip('.')}.\n\nMend it, then reload the definitions.")

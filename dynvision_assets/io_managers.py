@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from dynvision.workspace import Workspace
-from dynvision_assets.loading import load
+from dynvision_assets.loading import load_from
 from dynvision_assets.partitions import target_of
 
 __all__ = ["StageIOManager"]
@@ -17,11 +18,11 @@ class StageIOManager(dg.IOManager):
     """Loads the values of assets for Dagster.
 
     Args:
-        root: The folder that contains `data/` and `.dagster/`.
+        open_workspace: Returns the workspace with the configuration of the definitions.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, open_workspace: Callable[[], Workspace]) -> None:
+        self.open_workspace = open_workspace
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Do nothing: the asset's function has already written its files, completely or not at all."""
@@ -35,10 +36,9 @@ class StageIOManager(dg.IOManager):
         Raises:
             MissingError: If it has not been made; the message names the command that makes it.
         """
-        key = context.asset_key.path
+        key, workspace = context.asset_key.path, self.open_workspace()
         if not context.has_asset_partitions:
-            return load("/".join(key), root=self.root)
+            return load_from(workspace, "/".join(key))
         keys = context.asset_partition_keys
-        workspace = Workspace.open(self.root)
-        values = {name: load(str(target_of(workspace, key, name)), root=self.root) for name in keys}
+        values = {name: load_from(workspace, str(target_of(workspace, key, name))) for name in keys}
         return values[keys[0]] if len(keys) == 1 else values

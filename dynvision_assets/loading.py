@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dynvision.data.stores.beton_files import ProcessedFile
-from dynvision.errors import ConfigError, nearest_name, unknown_name
+from dynvision.errors import ConfigError, UnknownNameError, nearest_name, unknown_name
 from dynvision.stages.base import Stage
 from dynvision.system.error_log import machine_errors
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision.workspace.addresses import parse_target
+from dynvision.workspace.leftovers import hint_at_leftover, parse_existing
+from dynvision_assets.opening import open_here
 
-__all__ = ["ProcessedFile", "load", "path"]
+__all__ = ["ProcessedFile", "load", "load_from", "path"]
 
 OPTIONS = ("split", "group", "seed", "file", "table", "allow_missing")
 """The keywords of `load` that are not swept parameters."""
@@ -37,7 +39,8 @@ def path(
         partition: The partition, if `target` does not name it.
         split: Together with `group`, another way to name a partition of interim and processed; alone, of raw.
         group: See `split`.
-        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
+            above the current folder.
         levels: The level of each swept parameter of an experiment.
 
     Returns:
@@ -49,7 +52,8 @@ def path(
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
     """
     selectors = _given(split=split, group=group, **levels)
-    workspace, chosen = _choose(target, partition, selectors, None, root)
+    workspace = open_here(root)
+    chosen = _choose(workspace, target, partition, selectors, None)
     if len(chosen) != 1:
         raise ConfigError(f"{target} has {len(chosen)} partitions; say which with partition=")
     return workspace.stage(chosen[0]).output(chosen[0])
@@ -94,7 +98,8 @@ def load(
             condition), `fits` (fitted parameters with confidence intervals), `time_courses`. For the summary over all
             subjects, `table` or `fits`.
         allow_missing: Load the conditions that exist, with NaN for the others, instead of raising.
-        root: The folder that contains `data/`; by default `$DYNVISION_ROOT` or the current folder.
+        root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
+            above the current folder.
         levels: The level of each swept parameter, to choose conditions of responses: `contrast=0.5`.
 
     Returns:
@@ -111,7 +116,26 @@ def load(
     """
     selectors = _given(split=split, group=group, seed=seed, **levels)
     options = _given(file=file, table=table, allow_missing=allow_missing or None)
-    workspace, chosen = _choose(target, partition, selectors, options, root)
+    return load_from(open_here(root), target, partition, selectors, options)
+
+
+def load_from(
+    workspace: Workspace,
+    target: str,
+    partition: str | None = None,
+    selectors: Mapping[str, Any] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """Load what a stage of a workspace that is open already made; see `load`.
+
+    Args:
+        workspace: The workspace; its configuration is not read again.
+        target: An asset key, or a key with a partition.
+        partition: The partition, if `target` does not name it.
+        selectors: The keywords of `load` that choose a partition.
+        options: The keywords of `load` that say how to load it.
+    """
+    chosen = _choose(workspace, target, partition, selectors, options)
     return workspace.stage(chosen[0]).load(chosen, **options)
 
 
@@ -121,28 +145,27 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _choose(
+    workspace: Workspace,
     text: str,
     partition: str | None,
-    selectors: dict[str, Any],
-    options: dict[str, Any] | None,
-    root: Path | str | None,
-) -> tuple[Workspace, list[Target]]:
+    selectors: Mapping[str, Any],
+    options: Mapping[str, Any] | None,
+) -> list[Target]:
     """Find the targets that the arguments of `load` or `path` name.
 
     Args:
+        workspace: The workspace.
         text: An asset key, or a key with a partition.
         partition: The partition, if `text` does not name it.
         selectors: The keywords that choose a partition.
         options: The keywords that say how to load it; `None` for a path, which has none.
-        root: The folder that contains `data/`.
 
     Raises:
         UnknownNameError: If there is no such asset or partition; the message names the nearest.
         TypeError: If a keyword has no meaning for this asset; the message names the valid ones.
         ConfigError: If a partition is named twice.
     """
-    workspace = Workspace.open(root)
-    chosen = parse_target(workspace, text)
+    chosen = parse_existing(workspace, text)
     key = chosen[0].key
     stage = workspace.stages[key[0]]
     _check_options(stage, key, [*selectors, *(options or ())], stage.load_options if options is not None else ())
@@ -153,8 +176,12 @@ def _choose(
     if partition is not None:
         if is_named:
             raise ConfigError(f"{text} already names a partition; leave out partition=")
-        return workspace, [Target(key, stage.parse(key, partition))]
-    return workspace, chosen if is_named else stage.select(key, **selectors)
+        return parse_existing(workspace, f"{text}:{partition}")
+    try:
+        return chosen if is_named else stage.select(key, **selectors)
+    except UnknownNameError as error:
+        hint = hint_at_leftover(workspace, text, selectors)
+        raise UnknownNameError(f"{error}{hint}") from error
 
 
 def _check_options(stage: Stage, key: tuple[str, ...], names: list[str], options: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ from dynvision.system.stopping import STOPPING
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import NOT_BUILT
-from dynvision_assets.homes import describe_home
 from dynvision_assets.event_log import quiet_event_log
+from dynvision_assets.homes import describe_home
 from dynvision_assets.instance import open_instance, prepare_home
 from dynvision_assets.run_processes import fail_dead_runs, process_tags
 from dynvision_assets.signals import check_stopped
@@ -117,7 +117,7 @@ class _Runner:
     """
 
     def __init__(self, workspace: Workspace, wait: bool) -> None:
-        from dynvision_assets.definitions import make_definitions
+        from dynvision_assets.wiring import make_definitions
 
         self.wait = wait
         self.workspace = workspace

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from dynvision.system.child_process import shared_process
 from dynvision.system.error_log import describe_error, name_call
+from dynvision.workspace import Workspace
 
 __all__ = ["ComputeResource", "plain_failures"]
 
@@ -29,16 +30,17 @@ class ComputeResource:
 
     Attributes:
         root: The folder that contains `data/` and `.dagster/`.
-        config_folder: The folder of the config files.
+        config: What was read of the configuration when the definitions were made, as `Workspace.snapshot` has it. All
+            calls use it, so that a file that is edited meanwhile does not change a run.
         in_child: Whether `call` uses a child process. Otherwise it does the same as `call_here`.
     """
 
     root: str
-    config_folder: str
+    config: dict[str, Any] = field(repr=False)
     in_child: bool = True
 
     def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
-        """Call a function with the workspace's root and config folder, in the child process.
+        """Call a function with the workspace's root and configuration, in the child process.
 
         Args:
             function: Its import path, `module:function`.
@@ -55,7 +57,11 @@ class ComputeResource:
         if not self.in_child:
             return self.call_here(function, **arguments)
         with plain_failures(name_call(function, arguments)):
-            return shared_process().call(function, tell, **arguments, root=self.root, config=self.config_folder)
+            return shared_process().call(function, tell, **arguments, root=self.root, config=self.config)
+
+    def open_workspace(self) -> Workspace:
+        """Return the workspace with the same configuration as all calls."""
+        return Workspace.of_reading(self.root, self.config)
 
     def call_here(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call a function in this process, if its work is light.
@@ -72,7 +78,7 @@ class ComputeResource:
             dagster.Failure: If the function raised an error that is meant for users.
         """
         with plain_failures(name_call(function, arguments)):
-            return pkgutil.resolve_name(function)(**arguments, root=self.root, config=self.config_folder)
+            return pkgutil.resolve_name(function)(**arguments, root=self.root, config=self.config)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The validated configuration: `load_config` reads the three YAML files of a config folder."""
 
-from dynvision.config.reading import find_config_folder, load_config
+from dynvision.config.reading import find_config_folder, load_config, load_snapshot, read_snapshot
 from dynvision.config.schema import Config
+from dynvision.config.snapshot import Snapshot
 
-__all__ = ["Config", "find_config_folder", "load_config"]
+__all__ = ["Config", "Snapshot", "find_config_folder", "load_config", "load_snapshot", "read_snapshot"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError, unknown_name
-from dynvision.keys import Condition
+from dynvision.keys import Condition, find_level
 from dynvision.stimuli.names import make_presentation
 from dynvision.stimuli.presentation import Presentation
 
@@ -47,11 +47,12 @@ def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") ->
         parameter, _, level = part.partition("=")
         if parameter not in levels:
             raise unknown_name("parameter", parameter, levels, where)
-        if level not in levels[parameter]:
+        known = find_level(level, levels[parameter])
+        if known is None:
             raise unknown_name(f"level of '{parameter}'", level, levels[parameter], where)
         if parameter in given:
             raise UnknownNameError(f"{where}: '{text}' gives '{parameter}' twice")
-        given[parameter] = level
+        given[parameter] = known
     if missing := [p for p in levels if p not in given]:
         example = Condition({p: values[0] for p, values in levels.items()})
         raise UnknownNameError(f"{where}: '{text}' gives no level for '{missing[0]}'. Write it like '{example}'.")

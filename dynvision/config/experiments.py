@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dynvision.config.data import Name, Section
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
+from dynvision.stimuli.number_spelling import spell_numbers
 
 __all__ = [
     "ExperimentConfig",
@@ -69,6 +70,11 @@ class ExperimentConfig(Section):
     readout: Readout = Readout()
     record: dict[str, Any] = Field(default_factory=dict, description="replaces settings of the model")
     run: dict[str, Any] = Field(default_factory=dict, description="replaces settings of the model")
+
+    @field_validator("data_args")
+    @classmethod
+    def _numbers_have_one_spelling(cls, data_args: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return spell_numbers(str(info.data.get("data_loader", "")), data_args)
 
     @field_validator("record")
     @classmethod

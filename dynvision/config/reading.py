@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,12 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from dynvision.config.data import DataConfig
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
+from dynvision.config.snapshot import Snapshot
 from dynvision.errors import ConfigError, nearest_name
-from dynvision.system.environment import read_setting
+from dynvision.roots import CONFIG_FILES, find_root, named_folder
+from dynvision.system.environment import read_env_file
 
-__all__ = ["find_config_folder", "load_config"]
+__all__ = ["find_config_folder", "load_config", "load_snapshot", "read_snapshot"]
 
-FILES = ("config_data.yaml", "config_models.yaml", "config_experiments.yaml")
+FILES = CONFIG_FILES
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -26,15 +30,32 @@ def find_config_folder(root: Path | None = None) -> Path:
     The variable may also be a line of `<root>/.env`.
 
     Args:
-        root: The root of the data; by default the current folder.
+        root: The root of the data; by default the one that `find_root` returns.
+
+    Raises:
+        ConfigError: If `$DYNVISION_CONFIG` names no folder.
     """
-    chosen = read_setting("DYNVISION_CONFIG", root or Path.cwd())
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    own = (root or Path.cwd()) / "config"
+    folder = root or find_root()
+    chosen = _named_config(folder)
+    if chosen is not None:
+        if not chosen.is_dir():
+            wrong = "is a file; name the folder that it is in" if chosen.is_file() else "does not exist"
+            raise ConfigError(
+                f"DYNVISION_CONFIG names {chosen}, which {wrong}. It is the folder that contains {', '.join(FILES)}."
+            )
+        return chosen
+    own = folder / "config"
     if any((own / name).exists() for name in FILES):
         return own.absolute()
     return packaged_config()
+
+
+def _named_config(root: Path) -> Path | None:
+    """Return the folder that `$DYNVISION_CONFIG` names, in the environment or in the root's `.env`."""
+    if "DYNVISION_CONFIG" in os.environ:
+        return named_folder("DYNVISION_CONFIG")
+    text = read_env_file(root).get("DYNVISION_CONFIG")
+    return Path(text) if text else None
 
 
 def packaged_config() -> Path:
@@ -54,10 +75,38 @@ def load_config(folder: Path | str | None = None) -> Config:
         ConfigError: If a file is missing, is not YAML, or has a wrong value. The message names the file, the line or
             key path, and the nearest valid name.
     """
+    return load_snapshot(read_snapshot(folder))
+
+
+def read_snapshot(folder: Path | str | None = None) -> Snapshot:
+    """Read the texts of the three files of a config folder, and validate nothing.
+
+    Args:
+        folder: The folder; by default the one that `find_config_folder` returns.
+
+    Raises:
+        ConfigError: If a file cannot be read.
+    """
     path = Path(folder).absolute() if folder is not None else find_config_folder()
-    data = _read(path / FILES[0], DataConfig)
-    models = _read(path / FILES[1], ModelsFile)
-    experiments = _read(path / FILES[2], ExperimentsFile)
+    return Snapshot(str(path), {name: _read_text(path / name) for name in FILES})
+
+
+def load_snapshot(snapshot: Snapshot) -> Config:
+    """Validate the texts of a reading. The same texts are validated once in a process.
+
+    Raises:
+        ConfigError: As `load_config`.
+    """
+    config = _validate(snapshot.folder, *(snapshot.texts[name] for name in FILES))
+    return config.model_copy(update={"snapshot": snapshot})
+
+
+@lru_cache(maxsize=2)  # Texts of several megabytes take seconds, and one run asks for them several times.
+def _validate(folder: str, data_text: str, models_text: str, experiments_text: str) -> Config:
+    path = Path(folder)
+    data = _parse(path / FILES[0], data_text, DataConfig)
+    models = _parse(path / FILES[1], models_text, ModelsFile)
+    experiments = _parse(path / FILES[2], experiments_text, ExperimentsFile)
     config = Config(
         folder=path,
         data=data,
@@ -69,14 +118,18 @@ def load_config(folder: Path | str | None = None) -> Config:
     return config
 
 
-def _read(path: Path, schema: type[_Model]) -> _Model:
+def _read_text(path: Path) -> str:
     if not path.is_file():
         raise ConfigError(
             f"the config file {path} does not exist. Copy the default from {packaged_config() / path.name}, "
             "or set DYNVISION_CONFIG to the folder that contains it."
         )
+    return path.read_text(encoding="utf-8")
+
+
+def _parse(path: Path, text: str, schema: type[_Model]) -> _Model:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        content = yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

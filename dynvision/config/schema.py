@@ -8,12 +8,14 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from dynvision.config.checks import check_meaning
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig, Name, Section
 from dynvision.config.datasets import check_datasets, count_classes
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.config.models import ModelConfig
 from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.config.snapshot import Snapshot
 from dynvision.errors import ConfigError, unknown_name
 
 __all__ = ["Config", "ExperimentsFile", "ModelsFile"]
@@ -33,13 +35,17 @@ class ExperimentsFile(Section):
 
 
 class Config(Section):
-    """The three files together; `check_names` checks every name in them."""
+    """The three files together; `check_names` checks every name in them.
+
+    `snapshot` is the reading that it comes from; it is not there if the parts were made otherwise.
+    """
 
     folder: Path
     data: DataConfig
     models: dict[str, ModelConfig]
     subjects: dict[str, Subject]
     experiments: dict[str, ExperimentConfig]
+    snapshot: Snapshot | None = Field(None, repr=False, exclude=True)
 
     @property
     def datasets(self) -> list[str]:
@@ -116,6 +122,7 @@ class Config(Section):
         self._check_data()
         for name, model in self.models.items():
             self._check_training(name, model)
+        check_meaning(self)
         for name, subject in self.subjects.items():
             where = f"{self.folder / 'config_experiments.yaml'}: subjects.{name}"
             _check("model", subject.model, self.models, f"{where}.model")

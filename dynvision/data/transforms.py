@@ -55,9 +55,23 @@ def get_data_transform(
     import torch
     from torchvision.transforms import v2
 
-    first = [] if tensors else [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    if sum(isinstance(step, v2.Normalize) for step in steps) > 1:
+        raise ConfigError(
+            f"{where}: transform_presets: {', '.join(names)} together standardize images twice. Leave Normalize out of "
+            "all but one of them."
+        )
+    first = [] if tensors else [turn_upright, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
     composed: Callable[[Any], Any] = v2.Compose([*first, *steps]) if first or steps else v2.Identity()
     return composed
+
+
+def turn_upright(image: Any) -> Any:
+    """Turn a PIL image as its EXIF orientation says, as everywhere else; torchvision does not look at it."""
+    if not hasattr(image, "getexif"):
+        return image
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
 
 
 def _choose_presets(names: list[str], data_name: str | None, valid: Mapping[str, list[str]]) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynvision.system.json_values import as_json, same_json
+
 __all__ = ["JOURNAL", "BatchEntry", "Journal"]
 
 JOURNAL = "journal.jsonl"
@@ -44,7 +46,7 @@ class Journal:
 
     def __init__(self, folder: Path, header: dict[str, Any]) -> None:
         self.path = folder / JOURNAL
-        self.header = json.loads(json.dumps(header))
+        self.header = as_json(header)
         self.batches: list[BatchEntry] = []
 
     def begin(self) -> None:
@@ -64,7 +66,7 @@ class Journal:
             self.batches = [BatchEntry(**entry) for entry in entries]
         except (OSError, ValueError, TypeError):
             return False
-        if header != self.header:
+        if not same_json(header, self.header):
             return False
         if unfinished:
             os.truncate(self.path, self.path.stat().st_size - len(unfinished))

@@ -20,7 +20,7 @@ from dynvision.experiments.describing import ShownImages, describe_layers, descr
 from dynvision.experiments.order import RecordedSweep, SweepOrder
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
-from dynvision.experiments.reducing import Reduction
+from dynvision.experiments.reducing import Reduction, check_layer_names
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
@@ -80,9 +80,11 @@ class SweepRecording:
         network = rebuild_network(order.network.record, order.network.weights)
         images = order.images
         check_network(network, len(order.network.output_classes), images.source.channels, images.resolution)
+        layers = match_layers(network, record.layers)
+        check_layer_names(layers, order.conditions[0].settings["condition"])
         return NetworkStepper(
             network,
-            match_layers(network, record.layers),
+            layers,
             Reduction(record.resolution, record.units, record.unit_seed),
             frames=getattr(torch, run.dtype),
             device=self.device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dynvision.config.checks.reserved_names import STORE_NAMES
 from dynvision.errors import ConfigError
 
-__all__ = ["TRAILING", "Reduction", "choose_units", "store_name"]
+__all__ = ["TRAILING", "Reduction", "check_layer_names", "choose_units", "store_name"]
 
 
 @dataclass
@@ -94,19 +95,37 @@ class Reduction:
 TRAILING: Mapping[int, tuple[str, ...]] = {0: (), 1: ("channel",), 2: ("channel", "token"), 3: ("channel", "y", "x")}
 """The names of the dimensions that follow `sample` and `time`, by their number."""
 
-RESERVED = frozenset(
-    {
-        *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
-        *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
-    }
-)
-"""Names that a store and its tables use themselves."""
-
 
 def store_name(layer: str) -> str:
     """Return the name of a layer in stores and tables: its own, with `_` for `/`, and `_` after a reserved name."""
     name = layer.replace("/", "_")
-    return f"{name}_" if name in RESERVED else name
+    return f"{name}_" if name in STORE_NAMES else name
+
+
+def check_layer_names(layers: Sequence[str], parameters: Iterable[str]) -> None:
+    """Check that a store can keep layers apart from each other and from the swept parameters.
+
+    Args:
+        layers: The names of the recorded layers.
+        parameters: The names of the swept parameters.
+
+    Raises:
+        ConfigError: If two layers would be stored under one name, or one under the name of a parameter.
+    """
+    stored: dict[str, str] = {}
+    swept = set(parameters)
+    for layer in layers:
+        name = store_name(layer)
+        if name in stored:
+            raise ConfigError(
+                f"record.layers: '{stored[name]}' and '{layer}' would both be stored as '{name}'. Record one of them, "
+                "or rename one in the network."
+            )
+        if name in swept:
+            raise ConfigError(
+                f"record.layers: '{layer}' is also the name of a swept parameter. Give the parameter another name."
+            )
+        stored[name] = layer
 
 
 def choose_units(layer: str, count: int, wanted: int, seed: int) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import inspect
 import json
@@ -18,6 +19,7 @@ from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
+from dynvision.system.json_values import restore_whole_keys
 
 __all__ = [
     "build_network",
@@ -51,7 +53,7 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if takes_any and model.class_path.startswith("torchvision.models"):
         parameters = {**parameters, "num_classes": None}  # torchvision's functions pass it on to the network
-    arguments = {**{name: value for name, value in known.items() if name in parameters}, **model.args}
+    arguments = {**{name: value for name, value in known.items() if name in parameters}, **copy.deepcopy(model.args)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -92,7 +94,9 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
     """
     path, settings = record.check_files(weights.parent).check(weights.name), record.config
     network = build_network(
-        ModelConfig(**{"class": settings["class"], "args": settings["args"]}),
+        ModelConfig(
+            **{"class": settings["class"], "args": restore_whole_keys(settings["args"], settings.get("whole_keys", ()))}
+        ),
         n_classes=len(record.details["classes"]),
         resolution=settings["resolution"],
         channels_in=record.details["channels"],

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.config.checks.transforms import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record
@@ -22,6 +23,7 @@ from dynvision.stages.raw import RawStage
 from dynvision.system.escaping import code_span
 from dynvision.system.file_digests import digest_files
 from dynvision.system.files import make_directory, replace_directory, sync_tree, temporary_sibling, write_json
+from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
@@ -93,12 +95,16 @@ class ModelsStage(Stage):
             "resolution": data.data_resolution[dataset],
             "seed": seed,
         }
+        if paths := whole_key_paths(model.args):
+            settings["whole_keys"] = paths
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
         if training is None:
             return settings
         if training.transform is not None:
-            settings["transforms"] = data.transform_presets[self._preset(dataset, training.transform)]
+            settings["transforms"] = data.transform_presets[
+                choose_preset(data.transform_presets, training.transform, dataset)
+            ]
         if not self.stages.of(ProcessedStage).is_used:  # The images are split when they are opened.
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
@@ -168,10 +174,6 @@ class ModelsStage(Stage):
     def count_bytes(self, target: Target, record: Record) -> int | None:
         return self._sum_files(target, record)
 
-    def _preset(self, dataset: str, name: str) -> str:
-        own = f"{name}_{dataset}"
-        return own if own in self.config.data.transform_presets else name
-
     def _order(self, target: Target, record: Record) -> NetworkOrder:
         """Say which network is wanted, given the record of the images or classes that it is made for."""
         from dynvision.models.making import NetworkOrder
@@ -219,7 +221,8 @@ class ModelsStage(Stage):
 
         if preset is None:
             return None
-        return get_data_transform(self._preset(dataset, preset), config=self.config, tensors=True)
+        chosen = choose_preset(self.config.data.transform_presets, preset, dataset)
+        return get_data_transform(chosen, config=self.config, tensors=True)
 
     def _save(self, target: Target, source: Record, made: MadeNetwork, start: float) -> Record:
         """Write each set of weights under its name, all with the record of the last one, `trained`."""

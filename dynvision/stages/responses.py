@@ -14,7 +14,7 @@ from dynvision.errors import DamagedFileError, unknown_name
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, SplitGroup, level_text
+from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
@@ -22,6 +22,7 @@ from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
+from dynvision.system.json_values import same_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -88,10 +89,12 @@ class ResponsesStage(Stage):
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         valid = self.config.experiments[key[1]].levels()
-        wanted = {name: level_text(level) for name, level in options.items()}
-        for name, level in wanted.items():
-            if level not in valid[name]:
-                raise unknown_name(f"level of '{name}'", level, valid[name])
+        wanted = {}
+        for name, value in options.items():
+            level = find_level(value, valid[name])
+            if level is None:
+                raise unknown_name(f"level of '{name}'", level_text(value), valid[name])
+            wanted[name] = level
         return [t for t in super().select(key) if wanted.items() <= self.levels(t).items()]
 
     def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
@@ -270,9 +273,8 @@ class ResponsesStage(Stage):
         settings = self.settings(target)
         if (
             record is None
-            or {key: value for key, value in record.config.items() if key != "readout"}
-            != self.settings_of_numbers(target)
-            or record.config.get("readout") == settings["readout"]
+            or not same_json({**record.config, "readout": None}, {**settings, "readout": None})
+            or same_json(record.config.get("readout"), settings["readout"])
             or record.code_version != self.code_version
             or record.inputs != self._versions(target, inputs)
         ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
@@ -33,7 +32,7 @@ def build_targets(
     targets: Sequence[str],
     *,
     root: str,
-    config: str,
+    config: Mapping[str, Any] | str,
     force: bool = False,
     wait: bool = False,
     run_settings: Mapping[str, Any] | None = None,
@@ -43,7 +42,7 @@ def build_targets(
     Args:
         targets: What to build, as text.
         root: The folder that holds `data/`.
-        config: The config folder.
+        config: What was read of the configuration, as `Workspace.snapshot` has it, or the folder to read now.
         force: Build them even if they are up to date, and take nothing over from an interrupted run.
         wait: Wait for another process that builds one of them, and then look again whether it is up to date.
         run_settings: Settings for this run only: the fields of `RunSettings`; for responses, settings of `record` and
@@ -85,7 +84,7 @@ def build_targets(
     return [records[target].to_dict() for target in chosen]
 
 
-def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[str]:
+def reject_targets(targets: Sequence[str], *, root: str, config: Mapping[str, Any] | str) -> list[str]:
     """Rename the records of targets to `<name>.rejected`, so that nothing is built on them.
 
     This is for outputs that fail a check: the files stay for whoever wants to look, but do not count as built.
@@ -103,8 +102,8 @@ def reject_targets(targets: Sequence[str], *, root: str, config: str) -> list[st
     return aside
 
 
-def _open(targets: Sequence[str], root: str, config: str) -> tuple[Workspace, list[Target]]:
-    workspace = Workspace.open(Path(root), Path(config))
+def _open(targets: Sequence[str], root: str, config: Mapping[str, Any] | str) -> tuple[Workspace, list[Target]]:
+    workspace = Workspace.of_reading(root, config)
     chosen = [target for text in targets for target in parse_target(workspace, text)]
     if len({target.key for target in chosen}) != 1:
         raise DynvisionError("targets that are built together belong to one asset")

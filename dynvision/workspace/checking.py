@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from dynvision.errors import DynvisionError, MissingError
@@ -36,13 +36,13 @@ def _run(check: Check, inspection: Inspection) -> CheckResult:
         return CheckResult(check.name, False, f"it could not be checked: {error}")
 
 
-def check_targets(targets: list[str], *, root: str, config: str) -> list[dict[str, Any]]:
+def check_targets(targets: list[str], *, root: str, config: Mapping[str, Any] | str) -> list[dict[str, Any]]:
     """Run the checks of targets that have been made; takes and returns JSON-ready values, for any process.
 
     Raises:
         MissingError: If a target has not been made; names the command that makes it.
     """
-    workspace = Workspace.open(Path(root), Path(config))
+    workspace = Workspace.of_reading(root, config)
     chosen = [target for text in targets for target in parse_target(workspace, text)]
     results = []
     for target in chosen:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from dynvision.config import Config, find_config_folder, load_config
+from dynvision.config import Config, Snapshot, load_snapshot
 from dynvision.errors import (
     DamagedFileError,
     DynvisionError,
@@ -17,12 +17,15 @@ from dynvision.errors import (
     UnreadableError,
     unknown_name,
 )
-from dynvision.paths import Paths, find_root
+from dynvision.paths import Paths
 from dynvision.records import Record, rebuild_advice
+from dynvision.roots import find_root
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
 from dynvision.system.failures import unreadable_file
+from dynvision.system.json_values import same_json
 from dynvision.targets import Target
+from dynvision.workspace.opening import import_from, read_config
 from dynvision.workspace.status import Status, check_readable
 
 __all__ = ["Status", "Workspace"]
@@ -42,16 +45,32 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path | str | None = None, config_folder: Path | str | None = None) -> Workspace:
-        """Open the workspace of a root, by default of `$DYNVISION_ROOT` or the current folder.
+        """Open the workspace of a root, by default the one that `find_root` returns.
 
-        The root is added to the end of `sys.path`: the configuration names networks and datasets by import path, and
-        your own modules may lie in the root.
+        The configuration is read once, here: see `snapshot`. The root is added to the end of `sys.path`: the
+        configuration names networks and datasets by import path, and your own modules may lie in the root.
         """
         root_path = Path(root).absolute() if root is not None else find_root()
-        if str(root_path) not in sys.path:
-            sys.path.append(str(root_path))
-        folder = config_folder if config_folder is not None else find_config_folder(root_path)
-        return cls(load_config(folder), Paths(root_path))
+        return cls(read_config(root_path, config_folder), Paths(root_path))
+
+    @classmethod
+    def of_reading(cls, root: Path | str, config: Mapping[str, Any] | Path | str) -> Workspace:
+        """Open the workspace of a root with what was read of the configuration before, perhaps in another process.
+
+        Args:
+            root: The root.
+            config: What `snapshot` gave. A folder is read now.
+        """
+        if not isinstance(config, Mapping):
+            return cls.open(root, config)
+        import_from(Path(root).absolute())
+        return cls(load_snapshot(Snapshot.from_dict(config)), Paths(Path(root).absolute()))
+
+    @property
+    def snapshot(self) -> dict[str, Any]:
+        """The texts of the configuration as they were read when the workspace was opened, as JSON-ready values."""
+        assert self.config.snapshot is not None, "a workspace that is opened has read its configuration"
+        return self.config.snapshot.to_dict()
 
     @cached_property
     def keys(self) -> list[tuple[str, ...]]:
@@ -238,4 +257,4 @@ class Workspace:
 
 def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:
     keys = [*recorded, *(key for key in current if key not in recorded)]
-    return [key for key in keys if recorded.get(key) != current.get(key)]
+    return [key for key in keys if not same_json(recorded.get(key), current.get(key))]

@@ -76,7 +76,8 @@ def _make_asset(workspace: Workspace, dataset: str) -> dg.SourceAsset:
     """Make the observable asset of a dataset."""
 
     def observe(compute: dg.ResourceParam[ComputeResource]) -> dg.DataVersionsByPartition:
-        current = Workspace.open(compute.root, compute.config_folder)
+        # Here the files themselves are looked at. The digests tell what a run that begins now would read.
+        current = Workspace.open(compute.root, compute.config["folder"])
         names = [str(target.partition) for target in current.targets(_observed_keys(current, dataset)[0])]
         versions = {name: dg.DataVersion(config_version(current, dataset, name)) for name in names}
         return dg.DataVersionsByPartition(versions)

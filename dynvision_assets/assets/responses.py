@@ -16,7 +16,7 @@ from dynvision.records import Record
 from dynvision.system.escaping import escape_markdown
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.assets.stage_asset import build_arguments, open_workspace
+from dynvision_assets.assets.stage_asset import build_arguments
 from dynvision_assets.assets.table import AssetType, register
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.metadata import describe_record, name_tags
@@ -52,7 +52,7 @@ def show_stimuli(
 
 def _show(context: dg.AssetExecutionContext, config: ResponsesConfig, compute: ComputeResource) -> Iterator[Any]:
     tag_run(context.instance, context.run.run_id)
-    targets = _targets(context, open_workspace(compute))
+    targets = _targets(context, compute.open_workspace())
     (key,) = context.assets_def.keys
     try:
         records = compute.call(
@@ -79,7 +79,7 @@ def report_conditions(context: dg.AssetExecutionContext, compute: dg.ResourcePar
 
 
 def _report_all(context: dg.AssetExecutionContext, compute: ComputeResource) -> Iterator[Any]:
-    workspace = open_workspace(compute)
+    workspace = compute.open_workspace()
     (key,) = context.assets_def.keys
     records = []
     for target in _targets(context, workspace):

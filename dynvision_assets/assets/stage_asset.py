@@ -18,7 +18,7 @@ from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.run_processes import tag_run
 
-__all__ = ["build_arguments", "make_stage_asset", "open_workspace", "report_check"]
+__all__ = ["build_arguments", "make_stage_asset", "report_check"]
 
 
 def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType) -> dg.AssetsDefinition:
@@ -68,7 +68,7 @@ def _build(
         dagster.Failure: If it could not be built, or a hard check failed; the partition then counts as not built.
     """
     tag_run(context.instance, context.run.run_id)
-    workspace = open_workspace(compute)
+    workspace = compute.open_workspace()
     target = target_of(workspace, key, context.partition_key if context.has_partition_key else None)
     (content,) = compute.call(
         "dynvision.workspace.building:build_targets", tell=context.log.info, **build_arguments([target], config)
@@ -106,11 +106,6 @@ def build_arguments(targets: list[Target], config: BuildConfig) -> dict[str, Any
         "wait": config.wait,
         **({"run_settings": settings} if settings else {}),
     }
-
-
-def open_workspace(compute: ComputeResource) -> Workspace:
-    """Open the workspace anew, because the config files may have changed since the definitions were loaded."""
-    return Workspace.open(compute.root, compute.config_folder)
 
 
 def report_check(key: tuple[str, ...], result: dict[str, Any], hard: set[str]) -> dg.AssetCheckResult:

@@ -125,7 +125,7 @@ def completion(shell: str) -> None:
       dynvision completion fish > ~/.config/fish/completions/dynvision.fish
 
     Then `dynvision make resp<Tab>` completes to the responses, and another Tab after a key to its partitions. Targets
-    are those of $DYNVISION_ROOT and $DYNVISION_CONFIG, or of the current folder.
+    are those of $DYNVISION_ROOT and $DYNVISION_CONFIG, or of the root at or above the current folder.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     root = click.get_current_context().find_root().command
     completer = get_completion_class(shell)

@@ -13,6 +13,7 @@ from dynvision.errors import unknown_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import explain_os_error
 from dynvision_assets.commands.completion import TargetName
+from dynvision_assets.commands.left_over import list_leftovers, print_leftovers
 from dynvision_assets.commands.support import (
     FAILED,
     TARGETS,
@@ -25,6 +26,8 @@ from dynvision_assets.commands.support import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dynvision.targets import Target
     from dynvision.workspace import Status, Workspace
 
@@ -40,6 +43,8 @@ Examples:
   dynvision list responses            one stage
   dynvision list responses/contrast   one experiment
   dynvision list --json | jq -r '.[] | select(.missing > 0) | .key'
+
+At the end stands what is on the disk, but no longer in the configuration, with its size.
 """
 
 STATUS = f"""Say why TARGETs (by default all) are missing or stale, following their inputs back to the first cause.
@@ -88,19 +93,21 @@ def list_assets(prefix: str, as_json: bool) -> None:
     with readable_errors():
         workspace = open_workspace()
         keys = [key for key in workspace.keys if f"{'/'.join(key)}/".startswith(prefix)]
-        if not keys:
+        left = [row for row in list_leftovers(workspace) if f"{row['key']}/".startswith(prefix)]
+        if not keys and not left:
             raise unknown_name("asset", prefix, ["/".join(key) for key in workspace.keys])
         rows = _count_states(workspace, keys)
         if as_json:
-            print_json(rows)
+            print_json([*rows, *left])
             return
-        width = max(len(row["key"]) for row in rows)
+        width = max((len(row["key"]) for row in rows), default=0)
         for row in rows:
             counts = [f"{row[state]} {state}" for state in STATES if row[state]]
             noun = "partition: " if row["partitions"] == 1 else "partitions:"
             click.echo(f"{row['key']:{width}}  {row['partitions']:4} {noun} {', '.join(counts)}")
         for note in _find_unconfigured(workspace):
             click.echo(note)
+        print_leftovers(left)
 
 
 @click.command(help=STATUS, short_help="Say why targets are missing or stale.")
@@ -220,6 +227,11 @@ def _print_yaml(content: dict[str, Any], **style: Any) -> None:
     click.echo("  " + text.rstrip().replace("\n", "\n  "))
 
 
+def _is_left(folder: Path) -> bool:
+    """Whether a folder of raw images was made by this project, for a dataset that the configuration had once."""
+    return any(folder.glob("*/manifest.json")) or any(folder.glob("*.manifest.json"))
+
+
 def _find_unconfigured(workspace: Workspace) -> Iterator[str]:
     """Yield a note for each folder of `data/raw` that looks like a dataset but is not in the configuration."""
     folder = workspace.paths.data / "raw"
@@ -231,6 +243,7 @@ def _find_unconfigured(workspace: Workspace) -> Iterator[str]:
     for path in paths:
         # `os.path.isdir` raises nothing, whatever cannot be read.
         has_splits = any(os.path.isdir(path / split) for split in ("train", "test", "val"))  # noqa: PTH112
+        has_splits = has_splits and not _is_left(path)
         if has_splits and path.name not in workspace.config.datasets:
             name = show_text(path.name)
             yield f"data/raw/{name} is no dataset yet: name it under data_resolution in config_data.yaml"

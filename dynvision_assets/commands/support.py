@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynvision.paths import find_root
+from dynvision.roots import find_root
 from dynvision.system.environment import load_environment
 from dynvision_assets.commands.endings import FAILED, WRONG_USAGE, end_command
 from dynvision_assets.signals import stoppable
@@ -40,15 +40,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def open_workspace() -> Workspace:
-    """Open the workspace of `$DYNVISION_ROOT`, or of the current folder, with the settings of its `.env`.
+    """Open the workspace of `$DYNVISION_ROOT`, or of the nearest root at or above the current folder.
+
+    The settings of its `.env` count.
 
     Raises:
         ConfigError: If the configuration is not valid.
     """
-    from dynvision.workspace import Workspace
+    from dynvision_assets.opening import open_here
 
     load_environment(find_root())
-    return Workspace.open()
+    return open_here()
 
 
 def parse_targets(workspace: Workspace, texts: Sequence[str]) -> list[Target]:
@@ -61,9 +63,9 @@ def parse_targets(workspace: Workspace, texts: Sequence[str]) -> list[Target]:
     Raises:
         UnknownNameError: If nothing has such a name; the message names the nearest.
     """
-    from dynvision.workspace.addresses import parse_target
+    from dynvision.workspace.leftovers import parse_existing
 
-    return list(dict.fromkeys(target for text in texts for target in parse_target(workspace, text)))
+    return list(dict.fromkeys(target for text in texts for target in parse_existing(workspace, text)))
 
 
 def print_json(value: Any) -> None:

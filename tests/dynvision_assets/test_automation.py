@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision_assets.definitions import make_definitions
+from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 from tests.helpers.commands import call_dynvision
 from tests.helpers.configuration import edit_config

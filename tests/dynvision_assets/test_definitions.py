@@ -7,8 +7,8 @@ import pytest
 
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.definitions import make_definitions
 from dynvision_assets.partitions import asset_key, partition_key, target_of
+from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 from tests.helpers.commands import run_python
 from tests.helpers.configuration import edit_config, edit_yaml

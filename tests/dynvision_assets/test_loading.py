@@ -13,7 +13,7 @@ import zarr
 
 import dynvision_assets as dva
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError
-from dynvision_assets.definitions import make_definitions
+from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 
 CONTRASTS = [0.1, 0.5, 0.8, 1.0]

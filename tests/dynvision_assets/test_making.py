@@ -18,9 +18,9 @@ from PIL import Image
 from dynvision.stages.registry import STAGE_NAMES
 from dynvision.system.locks import output_lock
 from dynvision.targets import Target
-from dynvision_assets.definitions import make_definitions
 from dynvision_assets.making import partition_ranges
 from dynvision_assets.partitions import asset_key, make_partitions, partition_key
+from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace, records, states
 from tests.helpers.commands import call_dynvision, run_dynvision, run_python
 from tests.helpers.configuration import edit_config

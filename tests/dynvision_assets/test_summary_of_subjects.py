@@ -11,7 +11,7 @@ import pytest
 import dynvision_assets as dva
 from dynvision.errors import MissingError, UnknownNameError
 from dynvision.targets import Target
-from dynvision_assets.definitions import make_definitions
+from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import copy_root, open_workspace, states
 from tests.helpers.commands import call_dynvision, run_python
 from tests.helpers.instances import latest_check, materializations, open_instance

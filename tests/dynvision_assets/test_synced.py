@@ -8,8 +8,8 @@ import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from dynvision_assets.definitions import make_definitions
 from dynvision_assets.partitions import asset_key, partition_key
+from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 from tests.helpers.instances import open_instance
 

@@ -36,8 +36,12 @@ def run_dynvision(root: Path, *arguments: str, timeout: float = 240) -> subproce
     return run_python(root, "-m", "dynvision_assets.command_line", *arguments, timeout=timeout)
 
 
-def call_dynvision(root: Path, *arguments: str) -> click.testing.Result:
-    """Run the command line in this process. Unexpected errors are raised."""
-    variables = {"DYNVISION_ROOT": str(root), "DAGSTER_HOME": str(root / ".dagster"), "DYNVISION_CONFIG": None}
+def call_dynvision(root: Path | None, *arguments: str) -> click.testing.Result:
+    """Run the command line in this process, by default for the root of the current folder.
+
+    Unexpected errors are raised.
+    """
+    home = None if root is None else str(root / ".dagster")
+    variables = {"DYNVISION_ROOT": None if root is None else str(root), "DAGSTER_HOME": home, "DYNVISION_CONFIG": None}
     runner = click.testing.CliRunner(env=variables)
     return runner.invoke(main, list(arguments), prog_name="dynvision", catch_exceptions=False)

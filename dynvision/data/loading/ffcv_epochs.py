@@ -16,6 +16,7 @@ from dynvision.data.betons.sidecars import changed_while_read, file_state
 from dynvision.data.images.normalization import Normalization, pixel_scaling, pixel_table
 from dynvision.data.loading.forking import note_threads
 from dynvision.data.loading.trials import choose_trials, count_images
+from dynvision.errors import ConfigError
 
 __all__ = ["TrialLoaders", "image_pipeline", "open_loader", "read_epoch"]
 
@@ -58,6 +59,20 @@ class TrialLoaders:
         return [first, *(self.opened[count, number] for number in range(1, count))]
 
 
+_LATER = ("NormalizeImage", "ToTensor", "ToTorchImage", "Convert", "ToDevice")
+"""Operations of FFCV whose work this pipeline does itself, after all transforms."""
+
+
+def _check_transforms(transforms: Sequence[Any]) -> None:
+    for transform in transforms:
+        name = type(transform).__name__
+        if name in _LATER:
+            raise ConfigError(
+                f"transforms: {name} does not belong there: transforms are given 8-bit images, which are standardized "
+                "and made tensors afterwards. Leave it out; 'normalize' and 'dtype' say how."
+            )
+
+
 def image_pipeline(
     file: dict[str, Any], normalize: Normalization | None, dtype: torch.dtype, transforms: Sequence[Any]
 ) -> list[Any]:
@@ -71,6 +86,7 @@ def image_pipeline(
     finally:
         torch.set_num_threads(threads)
     channels, size = file["channels"], file["resolution"]
+    _check_transforms(transforms)
     table = pixel_table(channels, normalize, dtype)
     # Numba has no half precision: such numbers are passed as the integers with the same bits.
     bits = table.view(torch.int16) if table.dtype in (torch.float16, torch.bfloat16) else table

@@ -173,7 +173,7 @@ def _as_labels(labels: Any) -> Tensor:
 
 
 def _as_tensor(image: Any) -> Tensor:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     if isinstance(image, np.ndarray):
         if image.ndim == 3 and image.shape[-1] in (1, 3, 4) and image.shape[0] not in (1, 3, 4):
@@ -185,6 +185,7 @@ def _as_tensor(image: Any) -> Tensor:
         return torch.from_numpy(image)
     if not isinstance(image, Image.Image):
         raise TypeError(f"an image is a tensor, a NumPy array [C, H, W] or a PIL image, not {type(image).__name__}")
+    image = ImageOps.exif_transpose(image)
     if image.mode == "P":
         image = image.convert("RGB")
     if image.mode not in ("1", "L", "I;16", "RGB"):

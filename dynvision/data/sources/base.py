@@ -90,7 +90,9 @@ class Source(ABC):
         if given is None:
             return None
         where = f"{self.config.folder / 'config_data.yaml'}: class_index_files.{self.dataset}"
-        return read_class_index(self.paths.root / Path(given).expanduser(), where)
+        snapshot = self.config.snapshot
+        text = snapshot.class_indexes.get(self.dataset) if snapshot is not None else None
+        return read_class_index(self.paths.root / Path(given).expanduser(), where, text)
 
 
 class ExportedSource(Source):

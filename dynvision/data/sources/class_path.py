@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dynvision.data.sources.split_arguments import SPLITS
 from dynvision.data.sources.watched_files import WatchedFiles
 from dynvision.errors import ConfigError
 from dynvision.paths import Paths
+from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
 
 __all__ = ["ImportedClass", "OwnDataset", "open_own_dataset"]
@@ -39,6 +41,8 @@ class ImportedClass(ExportedSource):
         }
         if given.split_args is not None:
             settings["split_args"] = given.split_args[split]  # type: ignore[index]
+        if paths := whole_key_paths([settings["args"], settings.get("split_args")]):
+            settings["whole_keys"] = paths
         if self.bit_depth is not None:
             settings["bit_depth"] = self.bit_depth
         return settings if files is None else settings | {"inputs": files}
@@ -65,11 +69,11 @@ class ImportedClass(ExportedSource):
 
         dataset = open_own_dataset(
             str(given.class_path),
-            given.args,
+            copy.deepcopy(given.args),  # The class may change what it is given.
             self._folder,
             split,
             f"{key}.class",
-            split_args=given.split_args,  # type: ignore[arg-type]
+            split_args=copy.deepcopy(given.split_args),  # type: ignore[arg-type]
             channels=None if statistics is None else len(statistics.mean),
             bit_depth=self.bit_depth,
             finish=lambda: files.require_unchanged(before, f"raw/{self.dataset}:{split}"),

@@ -50,7 +50,7 @@ def test_bare_level_is_enough_where_one_parameter_is_swept():
     assert parse_condition(ONE, "0.5") == {"contrast": "0.5"}
 
 
-@pytest.mark.parametrize(("level", "nearest"), [("0.45", "0.5"), ("1", "1.0"), ("0.11", "0.1"), ("7", "1.0")])
+@pytest.mark.parametrize(("level", "nearest"), [("0.45", "0.5"), ("0.9", "1.0"), ("0.11", "0.1"), ("7", "1.0")])
 def test_unknown_level_names_the_nearest_by_value(level, nearest):
     with pytest.raises(
         UnknownNameError, match=rf"here: unknown level of 'contrast' '{level}'\. Did you mean '{nearest}'\?"

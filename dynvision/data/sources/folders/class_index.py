@@ -18,18 +18,19 @@ LARGEST_INDEX = 2**31 - 1
 """Labels are stored as integers of 32 bits or more."""
 
 
-def read_class_index(path: Path, where: str) -> dict[int, tuple[str, str]]:
+def read_class_index(path: Path, where: str, text: str | None = None) -> dict[int, tuple[str, str]]:
     """Read the folder and the name of each class.
 
     Args:
         path: A JSON file that maps each index to `[folder, name]`.
         where: The file and key that name it, for messages.
+        text: What was read of the file before; `None` reads it.
 
     Raises:
         ConfigError: If the file cannot be read, or an index, a folder or an entry in it is not usable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Pairs)
+        content = json.loads(path.read_text(encoding="utf-8") if text is None else text, object_pairs_hook=_Pairs)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: cannot read {path} ({error}). It maps each index to [folder, name].") from error
     if not isinstance(content, _Pairs) or not content:

@@ -1,0 +1,30 @@
+"""Names that results use themselves, so that no swept parameter may have them."""
+
+from __future__ import annotations
+
+__all__ = ["RESERVED_PARAMETERS", "STORE_NAMES"]
+
+STORE_NAMES = frozenset(
+    {
+        *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
+        *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
+    }
+)
+"""Names that a store of responses and its tables use themselves. A layer of such a name is stored as `<name>_`."""
+
+_LAYER_NAMES = frozenset({"unit", "channel", "token", "y", "x", "response", "mean", "std", "feature_std"})
+"""Dimensions and variables of a layer in a store."""
+
+_COLUMNS = frozenset(
+    {
+        *("condition", "layer", "measure", "value", "accuracy", "accuracy_sem", "chance", "samples", "subject"),
+        *("model", "parameter", "low", "high", "r2", "levels", "note"),
+    }
+)
+"""Columns of the tables of a summary that are not in a store."""
+
+_KEYWORDS = frozenset({"target", "partition", "split", "group", "seed", "file", "table", "allow_missing", "root"})
+"""Keywords of `dynvision_assets.load`, which takes the levels of parameters as keywords, too."""
+
+RESERVED_PARAMETERS = STORE_NAMES | _LAYER_NAMES | _COLUMNS | _KEYWORDS
+"""Names that no swept parameter may have."""
