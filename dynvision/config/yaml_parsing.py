@@ -265,6 +265,7 @@ class _Parser:
     def error(self, event: yaml.Event, problem: str) -> ConfigError:
         """Make the error for something at the place of an event."""
         mark = event.start_mark
+        assert mark is not None
         keys = [str(opened.key) for opened in self.stack if opened.is_mapping and isinstance(opened.key, (str, int))]
         where = "" if problem.startswith("not valid YAML") or not keys else f"{show_text('.'.join(keys), 120)}: "
         return ConfigError(f"{self.name}, line {mark.line + 1}, column {mark.column + 1}: {where}{problem}")
