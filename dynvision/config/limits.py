@@ -83,10 +83,7 @@ def _check_value(where: str, value: Any, level: int) -> None:
 
 def _problem(value: Any) -> str | None:
     if isinstance(value, int):
-        return "a whole number of more than 64 bits" if value.bit_length() > MOST_STEPS = 1_000_000
-"""A trial longer than this is a typing error, for `dynvision.stimuli` too."""
-
-_MOST_BITS else None
+        return "a whole number of more than 64 bits" if value.bit_length() > _MOST_BITS else None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value} is no finite number"
     if value is None or isinstance(value, str):
