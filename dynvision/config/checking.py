@@ -7,15 +7,14 @@ from collections.abc import Collection, Iterable
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.datasets import check_datasets
 from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.limits import MOST_LEVELS
 from dynvision.config.models import ModelConfig
 from dynvision.config.names import check_distinct, dagster_name, repeats
+from dynvision.config.networks import check_arguments
 from dynvision.config.schema import Config
 from dynvision.errors import ConfigError, unknown_name
 
 __all__ = ["check_config"]
-
-_MOST_CONDITIONS = 10_000
-"""Partitions of one asset that Dagster can show."""
 
 _LONGEST_CONDITION = 200
 """A file name holds 255 bytes, and the names of locks and temporary files are longer than those of stores."""
@@ -32,6 +31,10 @@ def check_config(config: Config) -> None:
     """
     _check_data(config)
     for name, model in config.models.items():
+        try:
+            check_arguments(model.class_path, model.args)
+        except ValueError as error:
+            raise ConfigError(f"{config.folder / 'config_models.yaml'}: models.{name}.args: {error}") from error
         _check_training(config, name, model)
     _check_subjects(config)
     for name, experiment in config.experiments.items():
@@ -124,8 +127,8 @@ def _check_size(experiment: ExperimentConfig, where: str) -> None:
     for parameter, levels in experiment.levels().items():
         count *= len(levels)
         length += len(parameter) + max(map(len, levels)) + 2
-    if count > _MOST_CONDITIONS:
-        raise ConfigError(f"{where}.data_args: {count} conditions, {_MOST_CONDITIONS} at most; leave out levels")
+    if count > MOST_LEVELS:
+        raise ConfigError(f"{where}.data_args: {count} conditions, {MOST_LEVELS} at most; leave out levels")
     if length > _LONGEST_CONDITION:
         raise ConfigError(
             f"{where}.data_args: the name of a condition has {length} characters and becomes a file name, which holds "

@@ -21,7 +21,13 @@ __all__ = [
 OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 
 
+ClassIndices = Annotated[list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]], Field(fail_fast=True)]
+
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+def _cut(value: object) -> object:
+    return value[:200] if isinstance(value, str) else value
 
 
 def _check_pattern(value: object) -> str:
@@ -29,7 +35,7 @@ def _check_pattern(value: object) -> str:
     strange = any("**" in part and part != "**" for part in parts)
     if not any(parts) or ".." in parts or not parts[0] or set(parts) <= {".", ""} or strange:
         raise ValueError(
-            f"{str(value)[:200]!r} is no path or glob below the folder of the dataset, as in 'images.npz' or '**/*.mat'"
+            f"{_cut(value)!r} is no path or glob below the folder of the dataset, as in 'images.npz' or '**/*.mat'"
         )
     return str(value)
 
@@ -125,7 +131,9 @@ class DataConfig(Section):
     use_ffcv: bool = True
     image_store: Name | None = Field(None, description="a module of dynvision.data.stores; by default use_ffcv decides")
     owners: list[Annotated[str, StringConstraints(pattern=OWNER, max_length=200)]] = Field(
-        default_factory=list, description="of the assets, shown in the UI: 'team:<name>' or e-mail addresses"
+        default_factory=list,
+        fail_fast=True,
+        description="of the assets, shown in the UI: 'team:<name>' or e-mail addresses",
     )
     train_ratio: float = Field(0.9, gt=0, lt=1)
     split_seed: Seed = 0
@@ -148,7 +156,7 @@ class DataConfig(Section):
     bit_depth: dict[Name, Annotated[int, Field(ge=8, le=16)]] = Field(
         default_factory=dict, description="of a dataset's images that are kept in more than 8 bits, as 12 of a camera"
     )
-    data_groups: dict[Name, dict[Name, list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]]]] = Field(default_factory=dict)
+    data_groups: dict[Name, dict[Name, ClassIndices]] = Field(default_factory=dict)
     data_sources: dict[Name, DataSource] = Field(default_factory=dict)
     mounted_datasets: list[Name] | dict[Name, PlainText] = Field(default_factory=list)
     class_index_files: dict[Name, PlainText] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dynvision.config.limits import MOST_STEPS, Amplitude, Pair, PlainSettings, PlainText, Seed, Steps
+from dynvision.config.limits import MOST_LEVELS, MOST_STEPS, Amplitude, Pair, PlainSettings, PlainText, Seed, Steps
 from dynvision.config.names import LONGEST_NAME, Name, Section, repeats
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
@@ -114,6 +114,8 @@ class ExperimentConfig(Section):
 
     def _check_levels(self) -> None:
         for parameter, levels in self.levels().items():
+            if len(levels) > MOST_LEVELS:
+                raise ValueError(f"'{parameter}' has {len(levels)} levels; {MOST_LEVELS} at most")
             # Levels become file names, in which capital letters may make no difference.
             values = [str(float(x)) if _is_number(x) else x.lower() for x in levels]
             if not levels or len(set(values)) != len(values):

@@ -34,6 +34,9 @@ MOST_IMAGES = 100_000_000
 MOST_STEPS = 1_000_000
 """A trial longer than this is a typing error, for `dynvision.stimuli` too."""
 
+MOST_LEVELS = 10_000
+"""Levels of a swept setting, and conditions of an experiment: Dagster shows no more partitions."""
+
 _MOST_BITS = 63
 _LONGEST_TEXT = 4096
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dynvision.config.limits import Amplitude, BatchSize, PlainSettings, PlainText, Range
 from dynvision.config.names import ImportPath, Name, Section
-from dynvision.config.networks import check_arguments
 from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
 
@@ -80,9 +79,3 @@ class ModelConfig(Section):
         if checkpoint is not None:
             check_placeholders(checkpoint, ("dataset", "group", "seed"))
         return checkpoint
-
-    @field_validator("args")
-    @classmethod
-    def _arguments_fit(cls, args: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        check_arguments(str(info.data.get("class_path")), args)
-        return args

@@ -19,7 +19,7 @@ DeviceName = Annotated[str, AfterValidator(check_device)]
 class RecordConfig(Section):
     """Which responses are recorded: of which layers, how finely, for how many images."""
 
-    layers: list[PlainText] = Field(default_factory=lambda: ["*"], min_length=1, max_length=10_000)
+    layers: list[PlainText] = Field(default_factory=lambda: ["*"], min_length=1, max_length=10_000, fail_fast=True)
     resolution: Literal["unit", "channel", "layer"] = "channel"
     units: Count | None = Field(
         None, description="with resolution unit: how many units of each layer, chosen at random"

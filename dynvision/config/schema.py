@@ -65,6 +65,8 @@ class Config(Section):
         """Return what is recorded: the settings of the experiment take precedence over those of the model."""
         model = self.models[self.subjects[subject].model]
         changes = self.experiments[experiment].record
+        if not changes:
+            return model.record
         settings = {**model.record.model_dump(), **changes}
         if settings["resolution"] != "unit" and "units" not in changes:
             settings["units"] = None
@@ -77,8 +79,11 @@ class Config(Section):
     def run(self, experiment: str, subject: str) -> RunConfig:
         """Return how an experiment is computed: its settings take precedence over those of the model."""
         model = self.models[self.subjects[subject].model]
+        changes = self.experiments[experiment].run
+        if not changes:
+            return model.run
         try:
-            return RunConfig(**{**model.run.model_dump(), **self.experiments[experiment].run})
+            return RunConfig(**{**model.run.model_dump(), **changes})
         except ValidationError as error:
             where = f"{self.folder / 'config_experiments.yaml'}: experiment_config.{experiment}.run"
             raise ConfigError(f"{where}, with subject '{subject}': {first_problem(error)}") from error

@@ -12,7 +12,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from dynvision.config.yaml_scalars import resolve_scalar
+from dynvision.config.yaml_scalars import CONSTANTS, resolve_scalar
 
 __all__ = ["ShortenedText", "shorten_lists"]
 
@@ -26,8 +26,8 @@ _FLOW = re.compile(rf"\[(?P<items>{_SPACE}{_ITEM}(?>{_SPACE},{_SPACE}{_ITEM})*+{
 _BLOCK = re.compile(rf"^(?P<indent> *+)(?P<items>- {_ITEM} *+\n(?>(?P=indent)- {_ITEM} *+\n)*+)", re.M | re.A)
 # Short lists are matched too, so that no line is looked at twice.
 _ANY_ITEM = re.compile(_ITEM, re.ASCII)
-_LETTERS = frozenset(string.ascii_letters) - frozenset("tTfFnN")
-"""What only texts begin with."""
+_LETTERS = frozenset(string.ascii_letters)
+"""What only texts and constants begin with."""
 
 _NO_JSON = re.compile(r"(?<![.\d])\d{19}|[eE]\+?\d{3}")
 """Numbers that JSON takes although they may be too large."""
@@ -102,7 +102,8 @@ def _refuse(constant: str) -> None:
 
 def _resolve_all(items: list[str]) -> list[Any]:
     resolve: Callable[[str], Any] = _resolve
-    return [item if item[0] in _LETTERS else resolve(item) for item in items]
+    constants: Callable[[str, str], Any] = CONSTANTS.get
+    return [constants(item, item) if item[0] in _LETTERS else resolve(item) for item in items]
 
 
 def _resolve(item: str) -> Any:

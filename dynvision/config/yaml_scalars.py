@@ -7,16 +7,18 @@ import re
 
 from dynvision.system.escaping import show_text
 
-__all__ = ["LARGEST_WHOLE_NUMBER", "resolve_scalar", "resolve_tagged", "scalar_problem"]
+__all__ = ["CONSTANTS", "LARGEST_WHOLE_NUMBER", "resolve_scalar", "resolve_tagged", "scalar_problem"]
 
 LARGEST_WHOLE_NUMBER = 2**63 - 1
 """Whole numbers have 64 bits, as those of NumPy, torch and Dagster do."""
 
-_CONSTANTS = {
+CONSTANTS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+"""The plain scalars that are neither texts nor numbers."""
+
 _TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 _FIRST = frozenset("0123456789+-.tTfFnN~")
 """The characters with which anything but a text begins."""
@@ -43,8 +45,10 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
         return text
     if text.isascii() and text.isdigit() and len(text) < 19 and (text[0] != "0" or text == "0"):
         return int(text)
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
+    if text in CONSTANTS:
+        return CONSTANTS[text]
+    if text[0].isalpha():
+        return text
     if _LEADING_ZERO.fullmatch(text):
         raise ValueError(_explain_leading_zero(text))
     if _NOT_FINITE.fullmatch(text):
