@@ -107,6 +107,8 @@ def check_number(
 
 
 def _is_number(value: object, whole: bool) -> bool:
+    if type(value) is float and not whole:
+        return math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Integral if whole else numbers.Real):
         return False
     try:

@@ -55,6 +55,9 @@ class Readout(Section):
         return window
 
 
+_READOUT = Readout()  # pydantic would copy a default value for each experiment
+
+
 class ExperimentConfig(Section):
     """An experiment: a presentation with one or two swept parameters.
 
@@ -68,7 +71,7 @@ class ExperimentConfig(Section):
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
     idle: Steps = Field(0, description="void steps before the trial, which are not recorded")
-    readout: Readout = Readout()
+    readout: Readout = Field(default_factory=lambda: _READOUT)
     record: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")
     run: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")
 
@@ -113,9 +116,10 @@ class ExperimentConfig(Section):
         return self
 
     def _check_levels(self) -> None:
+        for name, value in self.data_args.items():
+            if _is_sweep(name, value) and len(value) > MOST_LEVELS:
+                raise ValueError(f"'{name}' has {len(value)} levels; {MOST_LEVELS} at most")
         for parameter, levels in self.levels().items():
-            if len(levels) > MOST_LEVELS:
-                raise ValueError(f"'{parameter}' has {len(levels)} levels; {MOST_LEVELS} at most")
             # Levels become file names, in which capital letters may make no difference.
             values = [str(float(x)) if _is_number(x) else x.lower() for x in levels]
             if not levels or len(set(values)) != len(values):

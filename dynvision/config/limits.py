@@ -78,19 +78,19 @@ def _check_value(where: str, value: Any, level: int) -> None:
             _check_value(f"{where}.{key}" if where else str(key), inner, level + 1)
     elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
-            if type(inner) is not str:
+            if isinstance(inner, (Mapping, list, tuple)) or _problem(inner):
                 _check_value(f"{where}[{number}]", inner, level + 1)
     elif problem := _problem(value):
         raise ValueError(f"{show_text(where, 120)}: {problem}")
 
 
 def _problem(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return None
     if isinstance(value, int):
         return "a whole number of more than 64 bits" if value.bit_length() > _MOST_BITS else None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value} is no finite number"
-    if value is None or isinstance(value, str):
-        return None
     return f"a {type(value).__name__} is no value of JSON: write a text, a number, true, false, a list or a mapping"
 
 

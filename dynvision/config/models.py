@@ -14,6 +14,9 @@ from dynvision.config.recording import RecordConfig, RunConfig
 __all__ = ["ModelConfig", "TrainingConfig"]
 
 
+_RECORD, _RUN = RecordConfig(), RunConfig()  # pydantic would copy a default value for each model
+
+
 class TrainingConfig(Section):
     """How a network is trained; times are in steps of the network."""
 
@@ -63,8 +66,8 @@ class ModelConfig(Section):
     args: PlainSettings = Field(default_factory=dict)
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
-    record: RecordConfig = RecordConfig()
-    run: RunConfig = RunConfig()
+    record: RecordConfig = Field(default_factory=lambda: _RECORD)
+    run: RunConfig = Field(default_factory=lambda: _RUN)
 
     @model_validator(mode="before")
     @classmethod
