@@ -59,7 +59,7 @@ def nearest_name(name: object, valid: Iterable[object]) -> str:
     Returns:
         A sentence for the end of an error message.
     """
-    names = [str(v) for v in valid]
+    names = [_printable(str(v)) for v in valid]
     if not names:
         return "There is none yet."
     near = _nearest_number(str(name), names)
@@ -80,7 +80,7 @@ def unknown_name(noun: str, name: object, valid: Iterable[object], where: str = 
     """
     prefix = f"{where}: " if where else ""
     text = str(name)
-    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    shown = _printable(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
     return UnknownNameError(f"{prefix}unknown {noun} '{shown}'. {nearest_name(name, valid)}")
 
 
@@ -124,6 +124,13 @@ def _show_value(value: object) -> str:
     except ValueError:
         text = f"a {type(value).__name__} of thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _printable(text: str) -> str:
+    """Return a text on one line, with escapes for what cannot be printed."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _nearest_number(name: str, names: list[str]) -> list[str]:

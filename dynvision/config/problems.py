@@ -29,7 +29,7 @@ _WANTED = {
 }
 """What is needed, by pydantic's name for a problem."""
 
-_NO_KEY = re.compile(r"[\[\(]|^(int|float|str|bool)$")
+_NO_KEY = re.compile(r"(literal|tuple|list|dict|nullable|constrained-\w+|function-\w+)?\[.*\]", re.DOTALL)
 """The parts of a place that pydantic adds to keys: which type of several it tried."""
 
 
@@ -43,7 +43,7 @@ def explain_problems(path: Path, error: ValidationError, schema: type[BaseModel]
     """
     lines: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
-        keys = [part for part in problem["loc"] if not (isinstance(part, str) and _NO_KEY.search(part))]
+        keys = _keys_of(problem)
         if problem["type"] == "extra_forbidden":
             message = f"unknown key. {nearest_name(keys[-1], _keys_at(schema, keys[:-1]))}"
         else:
@@ -60,9 +60,18 @@ def explain_problems(path: Path, error: ValidationError, schema: type[BaseModel]
 def first_problem(error: ValidationError) -> str:
     """Return the first problem that pydantic found, with its key."""
     problem = error.errors(include_url=False)[0]
-    keys = [str(part) for part in problem["loc"] if not (isinstance(part, str) and _NO_KEY.search(part))]
+    keys = [str(part) for part in _keys_of(problem)]
     sentence = _sentence(problem)
     return f"{'.'.join(keys)}: {sentence}" if keys and keys[0] not in sentence else sentence
+
+
+def _keys_of(problem: ErrorDetails) -> list[Any]:
+    """Return the keys to the place of a problem. Those in `loc` that pydantic added are left out."""
+    *before, last = problem["loc"] or (None,)
+    keys = [part for part in before if not (isinstance(part, str) and _NO_KEY.fullmatch(part))]
+    if last is None or (isinstance(last, str) and problem["type"] != "extra_forbidden" and _NO_KEY.fullmatch(last)):
+        return keys
+    return [*keys, last]
 
 
 def _sentence(problem: ErrorDetails) -> str:

@@ -14,6 +14,7 @@ from dynvision.config.problems import explain_problems
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
 from dynvision.config.yaml_files import read_yaml
 from dynvision.errors import ConfigError
+from dynvision.system.escaping import show_text
 
 __all__ = ["find_config_folder", "load_config"]
 
@@ -77,6 +78,16 @@ def load_config(folder: Path | str | None = None) -> Config:
             key path, and the nearest valid name.
     """
     path = _absolute(folder, "the config folder") if folder is not None else find_config_folder()
+    try:
+        return _load(path)
+    except ConfigError as error:
+        lines = [show_text(line) for line in str(error).split("\n")]
+        if lines == str(error).split("\n"):
+            raise
+        raise type(error)("\n".join(lines)) from error  # Texts of the files are in it.
+
+
+def _load(path: Path) -> Config:
     data = _read(path / FILES[0], DataConfig)
     models = _read(path / FILES[1], ModelsFile)
     experiments = _read(path / FILES[2], ExperimentsFile)
