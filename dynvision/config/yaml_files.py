@@ -45,10 +45,11 @@ def read_yaml(path: Path) -> Any:
 def _read_bytes(path: Path) -> bytes:
     # A pipe that nobody writes to would be waited for, and a device may have no end.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise ConfigError(f"the config file {path} is {_kind(mode)}, not a file; put a YAML file there")
     with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise ConfigError(f"the config file {path} is {_kind(mode)}, not a file; put a YAML file there")
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise ConfigError(f"{path} is larger than {_MOST_BYTES // 1_000_000} MB: it is not a config file")

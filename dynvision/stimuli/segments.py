@@ -24,7 +24,7 @@ _NOISE_KEYS = ("kind", "ssnr", "temporal", "persistence", "spatial_scale", "seed
 _MOST_STEPS = 1_000_000
 """A trial longer than this is a typing error."""
 
-_MOST_SEGMENTS = 100_000
+_MOST_SEGMENTS = 20_000
 _MOST_IMAGES = 10_000
 """Images that one trial shows."""
 
