@@ -23,6 +23,10 @@ __all__ = [
 ]
 
 
+_LONGEST_SHOWN = 200
+_MOST_COMPARED = 20_000
+
+
 class DynvisionError(Exception):
     """Base of the errors that are meant for a user to read."""
 
@@ -70,10 +74,12 @@ def nearest_name(name: object, valid: Iterable[object]) -> str:
     Returns:
         A sentence for the end of an error message.
     """
-    names = [str(v) for v in valid]
+    names = [_printable(str(v)) for v in valid]
     if not names:
         return "There is none yet."
-    near = _nearest_number(str(name), names) or difflib.get_close_matches(str(name), names, 1, 0.5)
+    near = _nearest_number(str(name), names)
+    if not near and len(str(name)) <= _LONGEST_SHOWN:  # Comparing takes long for long texts.
+        near = difflib.get_close_matches(str(name), names[:_MOST_COMPARED], 1, 0.5)
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"Did you mean '{near[0]}'? Valid: {shown}." if near else f"Valid: {shown}."
 
@@ -88,7 +94,7 @@ def unknown_name(noun: str, name: object, valid: Iterable[object], where: str = 
         where: The file and key, or the command, that named it.
     """
     prefix = f"{_cut(where)}: " if where else ""
-    return UnknownNameError(f"{prefix}unknown {noun} '{_cut(str(name))}'. {nearest_name(name, valid)}")
+    return UnknownNameError(f"{prefix}unknown {noun} '{_printable(_cut(str(name)))}'. {nearest_name(name, valid)}")
 
 
 def check_number(
@@ -106,12 +112,38 @@ def check_number(
     Raises:
         ValueError: If it is not such a number; the message says which numbers are valid.
     """
-    type_ = numbers.Integral if whole else numbers.Real
-    if not isinstance(value, bool) and isinstance(value, type_) and math.isfinite(value) and low <= value <= high:  # type: ignore[operator]
+    if _is_number(value, whole) and low <= value <= high:  # type: ignore[operator]
         return
     bounds = (f" from {low:g}" if low > -math.inf else "") + (f" to {high:g}" if high < math.inf else "")
     noun = "a whole number" if whole else "a finite number" if not bounds else "a number"
-    raise ValueError(f"{name} must be {noun}{bounds}, not {value!r}")
+    raise ValueError(f"{name} must be {noun}{bounds}, not {_show_value(value)}")
+
+
+def _is_number(value: object, whole: bool) -> bool:
+    if type(value) is float and not whole:
+        return math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral if whole else numbers.Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # A whole number that no float can hold.
+        return False
+
+
+def _show_value(value: object) -> str:
+    """Write a value in code, cut where it is long; Python refuses to write whole numbers of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = f"a {type(value).__name__} of thousands of digits"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _printable(text: str) -> str:
+    """Return a text on one line, with escapes for what cannot be printed."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _cut(text: str, most: int = 300) -> str:

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from dynvision.config.limits import MOST_IMAGES, PlainSettings, PlainText, Range, Seed
+from dynvision.config.names import ImportPath, LongName, Name, Section
+from dynvision.config.transform_calls import TransformText
 
 __all__ = [
     "DataConfig",
     "DataSource",
     "GratingsConfig",
-    "Name",
-    "Section",
     "Statistics",
 ]
 
-NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 
 
-def _check_name(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        raise ValueError(f"YAML reads a name here as {value}, not as text: put quotes around it, as in 'null' or 'on'")
-    text = str(value)
-    if not re.fullmatch(NAME_PATTERN, text):
-        raise ValueError(
-            f"the name '{text}' becomes a folder: use letters, digits, '_' and '-', and begin with a letter or digit"
-        )
-    return text
-
-
-Name = Annotated[str, BeforeValidator(_check_name)]
-"""A name that becomes a folder, and so must not lead out of the data root."""
+ClassIndices = Annotated[list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]], Field(fail_fast=True)]
 
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
-ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-"""The import path of a class or function, written `module:Name`."""
+
+def _cut(value: object) -> object:
+    return value[:200] if isinstance(value, str) else value
 
 
 def _check_pattern(value: object) -> str:
-    parts = value.split("/") if isinstance(value, str) else [".."]
-    if not any(parts) or ".." in parts or not parts[0]:
+    parts = value.split("/") if isinstance(value, str) and len(value) <= 1000 else [".."]
+    strange = any("**" in part and part != "**" for part in parts)
+    if not any(parts) or ".." in parts or not parts[0] or set(parts) <= {".", ""} or strange:
         raise ValueError(
-            f"{value!r} is no path or glob below the folder of the dataset, as in 'images.npz' or '**/*.mat'"
+            f"{_cut(value)!r} is no path or glob below the folder of the dataset, as in 'images.npz' or '**/*.mat'"
         )
     return str(value)
 
@@ -64,12 +54,6 @@ def _check_split_args(split_args: Mapping[Any, dict[str, Any]], args: dict[str, 
         raise ValueError(f"'{twice[0]}' is both in 'args' and in 'split_args'; keep it in one of them")
 
 
-class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors, and values cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
 class DataSource(Section):
     """Where the images of a dataset come from, if not from its usual place.
 
@@ -80,12 +64,12 @@ class DataSource(Section):
     """
 
     class_path: ImportPath | None = Field(None, alias="class")
-    args: dict[str, Any] = Field(default_factory=dict)
-    split_args: dict[Literal["train", "test"], dict[str, Any]] | None = None
+    args: PlainSettings = Field(default_factory=dict)
+    split_args: dict[Literal["train", "test"], PlainSettings] | None = None
     inputs: list[InputPattern] | None = None
-    url: str | None = None
+    url: PlainText | None = None
     md5: Checksum | None = None
-    files: dict[str, Checksum] = Field(default_factory=dict)
+    files: dict[PlainText, Checksum] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_checksum(self) -> DataSource:
@@ -106,8 +90,8 @@ class DataSource(Section):
 class Statistics(Section):
     """Mean and standard deviation of each channel, for images in [0, 1]."""
 
-    mean: list[float] = Field(min_length=1)
-    std: list[float] = Field(min_length=1)
+    mean: list[Annotated[float, Field(ge=-1000, le=1000)]] = Field(min_length=1, max_length=3)
+    std: list[Annotated[float, Field(le=1000)]] = Field(min_length=1, max_length=3)
 
     @model_validator(mode="after")
     def _is_usable(self) -> Statistics:
@@ -117,6 +101,8 @@ class Statistics(Section):
             raise ValueError(f"{len(self.mean)} means; images have 1 channel (grey) or 3 (RGB)")
         if any(s <= 0 for s in self.std):
             raise ValueError("a standard deviation must be positive")
+        if any(s < 1e-6 for s in self.std):
+            raise ValueError("a standard deviation below 0.000001 would blow every image up beyond float32")
         return self
 
 
@@ -124,18 +110,18 @@ class GratingsConfig(Section):
     """The embedded dataset of oriented gratings; see `dynvision.data.sources.gratings`."""
 
     orientations: int = Field(8, ge=2, le=180)
-    train_per_class: int = Field(200, ge=2)
-    test_per_class: int = Field(50, ge=1)
+    train_per_class: int = Field(200, ge=2, le=1_000_000)
+    test_per_class: int = Field(50, ge=1, le=1_000_000)
     contrast: float = Field(0.8, gt=0, le=1)
-    spatial_frequency: tuple[float, float] = (3.0, 6.0)
+    spatial_frequency: Range = (3.0, 6.0)
     noise: float = Field(0.08, ge=0, le=1)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> GratingsConfig:
         low, high = self.spatial_frequency
-        if not 0 < low <= high:
-            raise ValueError("spatial_frequency is [lowest, highest] in cycles per image, above 0")
+        if not 0 < low <= high <= 4096:
+            raise ValueError("spatial_frequency is [lowest, highest] in cycles per image, above 0 and up to 4096")
         return self
 
 
@@ -144,17 +130,23 @@ class DataConfig(Section):
 
     use_ffcv: bool = True
     image_store: Name | None = Field(None, description="a module of dynvision.data.stores; by default use_ffcv decides")
-    owners: list[Annotated[str, StringConstraints(pattern=OWNER)]] = Field(
-        default_factory=list, description="of the assets, shown in the UI: 'team:<name>' or e-mail addresses"
+    owners: list[Annotated[str, StringConstraints(pattern=OWNER, max_length=200)]] = Field(
+        default_factory=list,
+        fail_fast=True,
+        description="of the assets, shown in the UI: 'team:<name>' or e-mail addresses",
     )
     train_ratio: float = Field(0.9, gt=0, lt=1)
-    split_seed: int = Field(0, ge=0)
-    write_timeout: float = Field(60.0, gt=0, description="seconds without progress after which a writer is stopped")
+    split_seed: Seed = 0
+    write_timeout: float = Field(
+        60.0, gt=0, le=1e7, description="seconds without progress after which a writer is stopped"
+    )
     write_mode: dict[Name, Literal["raw", "jpg", "smart", "proportion", "bytes"]] = Field(
         default_factory=dict, description="of a dataset's .beton files; by default raw up to 64 pixels, jpg above"
     )
     jpeg_quality: int = Field(95, ge=1, le=100, description="of images stored as JPEG")
-    max_bad_images: int = Field(0, ge=0, description="unreadable images that may be left out of a partition")
+    max_bad_images: int = Field(
+        0, ge=0, le=MOST_IMAGES, description="unreadable images that may be left out of a partition"
+    )
     png_compress_level: int = Field(6, ge=0, le=9, description="of exported images; 0 is fast and large")
     data_resolution: dict[Name, Annotated[int, Field(ge=4, le=4096)]]
     data_statistics: dict[Name, Statistics] = Field(default_factory=dict)
@@ -164,11 +156,11 @@ class DataConfig(Section):
     bit_depth: dict[Name, Annotated[int, Field(ge=8, le=16)]] = Field(
         default_factory=dict, description="of a dataset's images that are kept in more than 8 bits, as 12 of a camera"
     )
-    data_groups: dict[Name, dict[Name, list[Annotated[int, Field(ge=0)]]]] = Field(default_factory=dict)
+    data_groups: dict[Name, dict[Name, ClassIndices]] = Field(default_factory=dict)
     data_sources: dict[Name, DataSource] = Field(default_factory=dict)
-    mounted_datasets: list[Name] | dict[Name, str] = Field(default_factory=list)
-    class_index_files: dict[Name, str] = Field(default_factory=dict)
-    transform_presets: dict[Name, list[str]] = Field(default_factory=dict)
+    mounted_datasets: list[Name] | dict[Name, PlainText] = Field(default_factory=list)
+    class_index_files: dict[Name, PlainText] = Field(default_factory=dict)
+    transform_presets: dict[LongName, list[TransformText]] = Field(default_factory=dict)
     gratings: GratingsConfig = GratingsConfig()
 
     def groups(self, dataset: str) -> dict[str, list[int] | None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.config.data import DataConfig, DataSource
+from dynvision.config.names import repeats
 from dynvision.errors import ConfigError
 
 __all__ = ["KNOWN_DATASETS", "KnownDataset", "check_datasets", "count_classes"]
@@ -99,8 +100,8 @@ def _check_group(where: str, dataset: str, group: str, classes: list[int], count
         raise ConfigError(f"{where}: 'all' always means every class; choose another name")
     if not classes:
         raise ConfigError(f"{where}: the group is empty; list class indices")
-    if repeated := sorted({c for c in classes if classes.count(c) > 1}):
-        raise ConfigError(f"{where}: class index {repeated[0]} is listed twice")
+    if repeated := repeats(classes):
+        raise ConfigError(f"{where}: class index {min(repeated)} is listed twice")
     if count is not None and (outside := [c for c in classes if c >= count]):
         raise ConfigError(
             f"{where}: class index {outside[0]} is outside '{dataset}', whose classes are 0 to {count - 1}"

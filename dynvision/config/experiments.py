@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.data import Name, Section
+from dynvision.config.limits import MOST_LEVELS, MOST_STEPS, Amplitude, Pair, PlainSettings, PlainText, Seed, Steps
+from dynvision.config.names import LONGEST_NAME, Name, Section, repeats
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.number_spelling import spell_numbers
+from dynvision.system.escaping import show_text
 
 __all__ = [
     "ExperimentConfig",
@@ -29,8 +31,8 @@ class Subject(Section):
     dataset: Name
     trained_on: Name = "all"
     group: Name = "all"
-    seed: int = Field(0, ge=0)
-    sensor_noise: float = Field(0.0, ge=0, description="of presentations that set none of their own")
+    seed: Seed = 0
+    sensor_noise: Amplitude = Field(0.0, description="of presentations that set none of their own")
 
 
 class Readout(Section):
@@ -41,10 +43,10 @@ class Readout(Section):
     is to be named; windows are those of that image.
     """
 
-    window: Literal["stimulus", "outro", "all", "late"] | tuple[int, int] = "late"
+    window: Literal["stimulus", "outro", "all", "late"] | Pair = "late"
     reduce: Literal["mean", "max", "last"] = "mean"
     choices: Literal["group", "all"] = "group"
-    image: int = Field(0, ge=0, description="which image of a trial is to be named, counted from 0")
+    image: int = Field(0, ge=0, le=MOST_STEPS, description="which image of a trial is to be named, counted from 0")
 
     @field_validator("window")
     @classmethod
@@ -52,6 +54,9 @@ class Readout(Section):
         if not isinstance(window, str) and not 0 <= window[0] < window[1]:
             raise ValueError("window is [start, stop] in steps, with 0 ≤ start < stop")
         return window
+
+
+_READOUT = Readout()  # pydantic would copy a default value for each experiment
 
 
 class ExperimentConfig(Section):
@@ -62,14 +67,14 @@ class ExperimentConfig(Section):
     """
 
     parameter: Name | list[Name]
-    data_loader: str
-    data_args: dict[str, Any]
+    data_loader: PlainText
+    data_args: PlainSettings
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
-    idle: int = Field(0, ge=0, description="void steps before the trial, which are not recorded")
-    readout: Readout = Readout()
-    record: dict[str, Any] = Field(default_factory=dict, description="replaces settings of the model")
-    run: dict[str, Any] = Field(default_factory=dict, description="replaces settings of the model")
+    idle: Steps = Field(0, description="void steps before the trial, which are not recorded")
+    readout: Readout = Field(default_factory=lambda: _READOUT)
+    record: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")
+    run: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")
 
     @field_validator("data_args")
     @classmethod
@@ -104,7 +109,7 @@ class ExperimentConfig(Section):
         if not 1 <= len(names) <= 2 or len(set(names)) != len(names):
             raise ValueError("parameter is one name or two different ones")
         full = [canonical_argument(k) for k in self.data_args]
-        if twice := {k for k in full if full.count(k) > 1}:
+        if twice := repeats(full):
             raise ValueError(f"data_args gives {', '.join(sorted(twice))} twice, under two of its names")
         wanted = {canonical_argument(p) for p in names}
         swept = {canonical_argument(k) for k, v in self.data_args.items() if _is_sweep(k, v)}
@@ -117,12 +122,20 @@ class ExperimentConfig(Section):
         return self
 
     def _check_levels(self) -> None:
+        for name, value in self.data_args.items():
+            if _is_sweep(name, value) and len(value) > MOST_LEVELS:
+                raise ValueError(f"'{name}' has {len(value)} levels; {MOST_LEVELS} at most")
         for parameter, levels in self.levels().items():
-            values = [str(float(x)) if _is_number(x) else x for x in levels]
+            # Levels become file names, in which capital letters may make no difference.
+            values = [str(float(x)) if _is_number(x) else x.lower() for x in levels]
             if not levels or len(set(values)) != len(values):
                 raise ValueError(f"the levels of '{parameter}' are empty or repeat")
-            if bad := [x for x in levels if not re.fullmatch(r"[\w.+-]+", x)]:
-                raise ValueError(f"the level '{bad[0]}' of '{parameter}' becomes a file name: letters, digits, . + - _")
+            if bad := next((x for x in levels if not re.fullmatch(r"[A-Za-z0-9_.+-]+", x)), None):
+                shown = show_text(bad, 80)
+                raise ValueError(f"the level '{shown}' of '{parameter}' becomes a file name: letters, digits, . + - _")
+            if len(longest := max(levels, key=len)) > LONGEST_NAME:
+                shown = f"the level '{longest[:20]}…' of '{parameter}'"
+                raise ValueError(f"{shown} has {len(longest)} characters; {LONGEST_NAME} at most")
 
     @property
     def parameters(self) -> list[str]:

@@ -6,25 +6,30 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from dynvision.config.data import ImportPath, Name, Section
+from dynvision.config.limits import Amplitude, BatchSize, PlainSettings, PlainText, Range
+from dynvision.config.names import ImportPath, Name, Section
+from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
 
 __all__ = ["ModelConfig", "TrainingConfig"]
 
 
+_RECORD, _RUN = RecordConfig(), RunConfig()  # pydantic would copy a default value for each model
+
+
 class TrainingConfig(Section):
     """How a network is trained; times are in steps of the network."""
 
-    epochs: int = Field(10, ge=1)
-    n_timesteps: int = Field(8, ge=1)
-    loss_from: int = Field(4, ge=0, description="first step whose output is scored")
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    sensor_noise: float = Field(0.0, ge=0, description="in units of the normalized image")
-    contrast_range: tuple[float, float] = (1.0, 1.0)
-    transform: str | None = Field(None, description="a preset of transform_presets")
-    datasets: dict[Name, dict[str, Any]] = Field(
+    epochs: int = Field(10, ge=1, le=100_000)
+    n_timesteps: int = Field(8, ge=1, le=100_000)
+    loss_from: int = Field(4, ge=0, le=100_000, description="first step whose output is scored")
+    batch_size: BatchSize = 64
+    learning_rate: float = Field(2e-3, gt=0, le=1000)
+    weight_decay: float = Field(1e-4, ge=0, le=1000)
+    sensor_noise: Amplitude = Field(0.0, description="in units of the normalized image")
+    contrast_range: Range = (1.0, 1.0)
+    transform: Name | None = Field(None, description="a preset of transform_presets")
+    datasets: dict[Name, PlainSettings] = Field(
         default_factory=dict, description="settings that differ for one dataset"
     )
 
@@ -58,11 +63,11 @@ class ModelConfig(Section):
     """
 
     class_path: ImportPath = Field(alias="class")
-    args: dict[str, Any] = Field(default_factory=dict)
-    checkpoint: str | None = Field(None, description="weights to start from; relative to the root")
+    args: PlainSettings = Field(default_factory=dict)
+    checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
-    record: RecordConfig = RecordConfig()
-    run: RunConfig = RunConfig()
+    record: RecordConfig = Field(default_factory=lambda: _RECORD)
+    run: RunConfig = Field(default_factory=lambda: _RUN)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,10 +80,5 @@ class ModelConfig(Section):
     @classmethod
     def _placeholders_are_known(cls, checkpoint: str | None) -> str | None:
         if checkpoint is not None:
-            try:
-                checkpoint.format(dataset="", group="", seed="")
-            except (LookupError, ValueError) as error:
-                raise ValueError(
-                    f"'{checkpoint}' may contain {{dataset}}, {{group}} and {{seed}}, nothing else"
-                ) from error
+            check_placeholders(checkpoint, ("dataset", "group", "seed"))
         return checkpoint

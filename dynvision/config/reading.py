@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from dynvision.config.checking import check_config
 from dynvision.config.data import DataConfig
+from dynvision.config.problems import explain_problems
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
 from dynvision.config.snapshot import Snapshot
-from dynvision.errors import ConfigError, nearest_name
+from dynvision.config.yaml_files import read_text
+from dynvision.config.yaml_parsing import parse_yaml
+from dynvision.errors import ConfigError
 from dynvision.roots import CONFIG_FILES, find_root, named_folder
 from dynvision.system.environment import read_env_file
+from dynvision.system.escaping import show_text
 
 __all__ = ["find_config_folder", "load_config", "load_snapshot", "read_snapshot"]
 
@@ -45,7 +49,7 @@ def find_config_folder(root: Path | None = None) -> Path:
             )
         return chosen
     own = folder / "config"
-    if any((own / name).exists() for name in FILES):
+    if any(_exists(own / name) for name in FILES):
         return own.absolute()
     return packaged_config()
 
@@ -56,6 +60,25 @@ def _named_config(root: Path) -> Path | None:
         return named_folder("DYNVISION_CONFIG")
     text = read_env_file(root).get("DYNVISION_CONFIG")
     return Path(text) if text else None
+
+
+def _absolute(folder: Path | str, source: str) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{source}: the folder '{folder}' cannot be found: {reason}") from error
+
+
+def _exists(path: Path) -> bool:
+    """Whether a path exists. One that may not be looked at is an error: another configuration would be taken."""
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"the config file {path} cannot be read: {reason}. Check the rights of its folder."
+        ) from error
 
 
 def packaged_config() -> Path:
@@ -87,7 +110,7 @@ def read_snapshot(folder: Path | str | None = None) -> Snapshot:
     Raises:
         ConfigError: If a file cannot be read.
     """
-    path = Path(folder).absolute() if folder is not None else find_config_folder()
+    path = _absolute(folder, "the config folder") if folder is not None else find_config_folder()
     return Snapshot(str(path), {name: _read_text(path / name) for name in FILES})
 
 
@@ -97,7 +120,13 @@ def load_snapshot(snapshot: Snapshot) -> Config:
     Raises:
         ConfigError: As `load_config`.
     """
-    config = _validate(snapshot.folder, *(snapshot.texts[name] for name in FILES))
+    try:
+        config = _validate(snapshot.folder, *(snapshot.texts[name] for name in FILES))
+    except ConfigError as error:
+        lines = [show_text(line) for line in str(error).split("\n")]
+        if lines == str(error).split("\n"):
+            raise
+        raise type(error)("\n".join(lines)) from error  # Texts of the files are in it.
     return config.model_copy(update={"snapshot": snapshot})
 
 
@@ -114,80 +143,25 @@ def _validate(folder: str, data_text: str, models_text: str, experiments_text: s
         subjects=experiments.subjects,
         experiments=experiments.experiment_config,
     )
-    config.check_names()
+    check_config(config)
     return config
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
+    try:
+        return read_text(path)
+    except FileNotFoundError as error:
         raise ConfigError(
             f"the config file {path} does not exist. Copy the default from {packaged_config() / path.name}, "
             "or set DYNVISION_CONFIG to the folder that contains it."
-        )
-    return path.read_text(encoding="utf-8")
+        ) from error
 
 
 def _parse(path: Path, text: str, schema: type[_Model]) -> _Model:
-    try:
-        content = yaml.load(text, Loader=_StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    content = parse_yaml(text, str(path))
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"{path}: the file must contain keys and values, not a {type(content).__name__}")
     try:
         return schema.model_validate(content or {})
     except ValidationError as error:
-        raise ConfigError(_explain(path, error, schema)) from None
-
-
-def _explain(path: Path, error: ValidationError, schema: type[BaseModel]) -> str:
-    lines = []
-    for problem in error.errors():
-        location = [p for p in problem["loc"] if p != "[key]"]
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = f"unknown key. {nearest_name(location[-1], _keys_at(schema, location[:-1]))}"
-        key = ".".join(str(part) for part in location)
-        lines.append(f"{path}: {key}: {message}" if key else f"{path}: {message}")
-    return "\n".join(lines)
-
-
-def _keys_at(schema: type[BaseModel], location: list[Any]) -> list[str]:
-    """Return the valid keys of the section at a location; the names inside a dictionary are skipped."""
-    current: Any = schema
-    for part in location:
-        fields = getattr(current, "model_fields", None)
-        if fields is None or part not in fields:
-            continue
-        current = _section_inside(fields[part].annotation)
-    fields = getattr(current, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
-
-
-def _section_inside(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        section = _section_inside(inner)
-        if section is not None:
-            return section
-    return None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a repeated key is an error; plain YAML silently keeps the last one."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+        raise ConfigError(explain_problems(path, error, schema)) from None

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dynvision.config.data import Section
+from dynvision.config.limits import BatchSize, Count, PlainText, Seed
+from dynvision.config.names import Section
 from dynvision.system.machine import check_device
 
 __all__ = ["RecordConfig", "RunConfig"]
@@ -18,15 +19,15 @@ DeviceName = Annotated[str, AfterValidator(check_device)]
 class RecordConfig(Section):
     """Which responses are recorded: of which layers, how finely, for how many images."""
 
-    layers: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
+    layers: list[PlainText] = Field(default_factory=lambda: ["*"], min_length=1, max_length=10_000, fail_fast=True)
     resolution: Literal["unit", "channel", "layer"] = "channel"
-    units: int | None = Field(
-        None, ge=1, description="with resolution unit: how many units of each layer, chosen at random"
+    units: Count | None = Field(
+        None, description="with resolution unit: how many units of each layer, chosen at random"
     )
-    unit_seed: int = Field(0, ge=0, description="seeds the choice of units")
-    samples: int | None = Field(None, ge=1, description="how many images, spread over the classes")
+    unit_seed: Seed = Field(0, description="seeds the choice of units")
+    samples: Count | None = Field(None, description="how many images, spread over the classes")
     dtype: Literal["float16", "float32"] = "float32"
-    batch_size: int | None = Field(None, ge=1, description="by default 100, or fewer if memory_budget demands it")
+    batch_size: BatchSize | None = Field(None, description="by default 100, or fewer if memory_budget demands it")
     allow_nonfinite: bool = Field(False, description="record responses that are not finite, instead of stopping")
 
     @model_validator(mode="after")
@@ -47,9 +48,11 @@ class RunConfig(Section):
     dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="of the frames")
     mixed_precision: bool = Field(False, description="let the network compute in half precision if it can")
     store_responses_on_cpu: bool = Field(True, description="fetch responses from the GPU at every step")
-    memory_budget: float = Field(2.0, ge=1.2, description="peak memory of the run in GB, libraries included")
-    workers: int | None = Field(None, ge=1, description="of the image loader; raw .beton files need none")
-    threads: int | None = Field(None, ge=1, description="of torch; by default its own choice")
+    memory_budget: float = Field(
+        2.0, ge=1.2, le=100_000, description="peak memory of the run in GB, libraries included"
+    )
+    workers: int | None = Field(None, ge=1, le=1024, description="of the image loader; raw .beton files need none")
+    threads: int | None = Field(None, ge=1, le=1024, description="of torch; by default its own choice")
 
     @model_validator(mode="after")
     def _precision_fits(self) -> RunConfig:

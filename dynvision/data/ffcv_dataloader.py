@@ -133,7 +133,13 @@ def get_ffcv_dataloader(
     )
     if params.changes:
         _log.info("%s: %s", path, params.describe().replace("\n", "; "))
-    options = {"batch_size": batch_size, "order": order, "seed": seed, "drop_last": drop_last}
+    # FFCV reserves memory for whole batches. With drop_last, a batch that cannot be filled has to stay one.
+    options = {
+        "batch_size": min(batch_size, len(samples) + int(drop_last)),
+        "order": order,
+        "seed": seed,
+        "drop_last": drop_last,
+    }
     options |= {"num_workers": params.num_workers, "os_cache": params.os_cache, "batches_ahead": params.batches_ahead}
 
     def read(chosen: npt.NDArray[np.int64] | None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from dynvision.config import Config, load_config
+from dynvision.config.transform_calls import parse_call
 from dynvision.errors import ConfigError, UnknownNameError, unknown_name
 
 __all__ = ["TargetTransform", "get_data_transform", "get_target_transform", "parse_transform"]
@@ -101,21 +101,15 @@ def parse_transform(text: str, library: ModuleType, where: str = "") -> Any:
         ConfigError: If the text or the arguments are wrong.
     """
     try:
-        call = ast.parse(text, mode="eval").body
-        if isinstance(call, ast.Name):
-            call = ast.Call(func=call, args=[], keywords=[])
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError("write it as Name(arguments)")
-        arguments = [ast.literal_eval(a) for a in call.args]
-        named = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{where}: '{text}' is not a transform: {error}") from error
+        call = parse_call(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
     transforms = {n: cls for n, cls in vars(library).items() if inspect.isclass(cls) and not n.startswith("_")}
-    if call.func.id not in transforms:
-        raise unknown_name("transform", call.func.id, transforms, where)
+    if call.name not in transforms:
+        raise unknown_name("transform", call.name, transforms, where)
     try:
-        return transforms[call.func.id](*arguments, **named)
-    except (TypeError, ValueError) as error:
+        return transforms[call.name](*call.arguments, **call.named)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
         raise ConfigError(f"{where}: '{text}' does not take these arguments: {error}") from error
 
 

@@ -16,10 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.config.models import ModelConfig
-from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError, nearest_name
+from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError, nearest_name
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
 from dynvision.system.json_values import restore_whole_keys
+
+_WRONG_ARGUMENTS = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+)
+"""What the constructor of a network may raise because of its arguments."""
 
 __all__ = [
     "build_network",
@@ -58,8 +70,11 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         torch.manual_seed(seed)
         try:
             network = make(**arguments)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"config_models.yaml: {model.class_path} does not take these args: {error}") from error
+        except DynvisionError:
+            raise
+        except _WRONG_ARGUMENTS as error:
+            reason = str(error) or type(error).__name__
+            raise ConfigError(f"config_models.yaml: {model.class_path} does not take these args: {reason}") from error
     if not isinstance(network, nn.Module):
         raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
     return network

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dynvision.config.networks import RCNN_AREAS, check_rcnn
 from dynvision.models.stability import clip_gain
 
 __all__ = ["RCNN", "Area"]
@@ -72,10 +73,10 @@ class RCNN(nn.Module):
         Input `[B, T, C, H, W]` or `[B, C, H, W]`; output `[B, T, n_classes]` or `[B, n_classes]`.
 
     Raises:
-        ValueError: If `dt` or `max_gain` is out of its bounds, or `channels` or `strides` do not have four entries.
+        ValueError: If an argument is out of its bounds, or `channels` or `strides` do not have four entries.
     """
 
-    areas = ("V1", "V2", "V4", "IT")
+    areas = RCNN_AREAS
 
     def __init__(
         self,
@@ -89,12 +90,7 @@ class RCNN(nn.Module):
         max_gain: float = 0.9,
     ) -> None:
         super().__init__()
-        if not 0 < dt <= tau:
-            raise ValueError(f"dt must be above 0 and at most tau ({tau}), not {dt}: the integration would overshoot")
-        if not 0 <= max_gain < 1:
-            raise ValueError(f"max_gain must be at least 0 and below 1, not {max_gain}: activity could grow for ever")
-        if len(channels) != len(self.areas) or len(strides) != len(self.areas):
-            raise ValueError(f"channels and strides have one entry for each of {', '.join(self.areas)}")
+        check_rcnn(n_classes, resolution, channels_in, channels, strides, tau, dt, max_gain)
         self.tau, self.dt, self.max_gain, self.n_classes = tau, dt, max_gain, n_classes
         self.frame_shape = (channels_in, resolution, resolution)
         size, below = resolution, channels_in

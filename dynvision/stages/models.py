@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config.checks.transforms import choose_preset
+from dynvision.config.patterns import fill_pattern
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record
@@ -143,7 +144,8 @@ class ModelsStage(Stage):
         _, model, dataset = target.key
         trained_as = GroupSeed.parse(str(target.partition))
         group, seed = trained_as.group, trained_as.seed
-        path = str(self.config.models[model].checkpoint).format(dataset=dataset, group=group, seed=seed)
+        pattern = str(self.config.models[model].checkpoint)
+        path = fill_pattern(pattern, {"dataset": dataset, "group": group, "seed": seed})
         return self.paths.root / Path(path).expanduser()  # An absolute path stays as it is.
 
     def select(self, key: tuple[str, ...], group: str = "all", seed: int = 0, **options: Any) -> list[Target]:

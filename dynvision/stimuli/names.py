@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynvision.errors import nearest_name, unknown_name
@@ -38,8 +39,14 @@ def presentation_arguments() -> list[str]:
     return full + [alias for name in full for alias in ARGUMENT_ALIASES.get(name, ())]
 
 
+@functools.cache
+def _parameters_of(build: Callable[..., Presentation]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(build).parameters
+
+
+@functools.cache
 def _settings_of(build: Callable[..., Presentation]) -> list[str]:
-    parameters = inspect.signature(build).parameters
+    parameters = _parameters_of(build)
     shared = [f.name for f in dataclasses.fields(Presentation) if f.name != "segments"]
     return [p for p, spec in parameters.items() if spec.kind is not spec.VAR_KEYWORD] + shared
 
@@ -56,7 +63,7 @@ def make_presentation(name: str, **settings: Any) -> Presentation:
     if short not in PRESENTATIONS:
         raise unknown_name("data_loader", name, PRESENTATIONS)
     build = PRESENTATIONS[short]
-    parameters = inspect.signature(build).parameters
+    parameters = _parameters_of(build)
     valid = _settings_of(build)
     full: dict[str, Any] = {}
     for key, value in settings.items():

@@ -58,7 +58,7 @@ class Noise:
             raise unknown_name("noise", self.kind, NOISE_KINDS)
         if self.temporal not in NOISE_TEMPORAL:
             raise unknown_name("temporal noise", self.temporal, NOISE_TEMPORAL)
-        for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.99), ("spatial_scale", 0, np.inf)):
+        for name, low, high in (("ssnr", 0, 1), ("persistence", 0, 0.99), ("spatial_scale", 0, 10_000)):
             check_number(name, getattr(self, name), low, high)
         check_number("the seed of noise", self.seed, 0, 2**64 - 1, whole=True)
         if self.kind == "phase_scrambled" and self.spatial_scale > 0:

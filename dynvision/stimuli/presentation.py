@@ -20,6 +20,9 @@ from dynvision.stimuli.timeline import describe_timeline, draw_presentation, fin
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LARGEST_PIXEL = 1e6
+"""In units of the standardized image; above it, float32 loses the image."""
+
 __all__ = ["PRESENTATIONS", "VOID", "Presentation", "Segment"]
 
 
@@ -68,6 +71,8 @@ class Presentation:
         check_number("void_value", self.void_value)
         check_number("contrast_reference", self.contrast_reference)
         check_number("sensor_noise (a standard deviation)", self.sensor_noise, 0)
+        for name in ("void_value", "contrast_reference", "sensor_noise"):
+            check_number(name, getattr(self, name), -_LARGEST_PIXEL, _LARGEST_PIXEL)
         check_number("noise_seed", self.noise_seed, 0, 2**63 - 1, whole=True)
         check_number("non_label_index", self.non_label_index, -(2**63), 2**63 - 1, whole=True)
         if self.dt is not None:

@@ -24,6 +24,14 @@ _NOISE_KEYS = ("kind", "ssnr", "temporal", "persistence", "spatial_scale", "seed
 _MOST_STEPS = 1_000_000
 """A trial longer than this is a typing error."""
 
+_MOST_SEGMENTS = 20_000
+_MOST_IMAGES = 10_000
+"""Images that one trial shows."""
+
+_LONGEST_STEP = 1e6
+_SHORTEST_STEP = 1e-6
+"""Milliseconds."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -45,7 +53,13 @@ class Segment:
 
     def __post_init__(self) -> None:
         check_steps("a segment's duration", self.steps)
-        check_number(f"a segment's frame (an image, counted from 0, or {VOID} for void)", self.frame, VOID, whole=True)
+        check_number(
+            f"a segment's frame (an image, counted from 0, or {VOID} for void)",
+            self.frame,
+            VOID,
+            _MOST_IMAGES,
+            whole=True,
+        )
         for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
             check_number("contrast", value, 0, 1)
 
@@ -107,8 +121,10 @@ def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 
         check_steps(name, duration, least)
         return int(duration)
     if isinstance(dt, bool) or not isinstance(dt, numbers.Real) or not 0 < dt < math.inf:
-        raise ValueError(f"dt is the length of a time step in milliseconds, a number above 0, not {dt!r}")
-    check_number(f"{name} (a duration in milliseconds, because dt is given)", duration)
+        raise ValueError(f"dt is the length of a time step in milliseconds, a number above 0, not {_show(dt)}")
+    check_number("dt (the length of a time step in milliseconds)", dt, _SHORTEST_STEP, _LONGEST_STEP)
+    most = _MOST_STEPS * _LONGEST_STEP
+    check_number(f"{name} (a duration in milliseconds, because dt is given)", duration, -most, most)
     steps = round(duration / dt)
     if abs(duration / dt - steps) > 1e-6:
         below = math.floor(duration / dt) * dt
@@ -142,11 +158,11 @@ def check_repeats(name: str, count: Any) -> None:
 
 def _read_into(segments: list[Segment], program: Any, where: str, dt: float | None) -> None:
     if isinstance(program, (str, Mapping)) or not isinstance(program, Sequence):
-        raise ValueError(f"{where} is a list of segments such as {{void: 2}} and {{image: 20}}, not {program!r}")
+        raise ValueError(f"{where} is a list of segments such as {{void: 2}} and {{image: 20}}, not {_show(program)}")
     for number, entry in enumerate(program):
         here = f"{where}[{number}]"
         if not isinstance(entry, Mapping):
-            raise ValueError(f"{here}: a segment is {{void: steps}} or {{image: steps}}, not {entry!r}")
+            raise ValueError(f"{here}: a segment is {{void: steps}} or {{image: steps}}, not {_show(entry)}")
         if "repeat" in entry:
             _check_keys(here, entry, ("repeat", "program"))
             times = entry["repeat"]
@@ -154,11 +170,14 @@ def _read_into(segments: list[Segment], program: Any, where: str, dt: float | No
             if "program" not in entry:
                 raise ValueError(f"{here}: the program to repeat is missing: {{repeat: {times}, program: [...]}}")
             for _ in range(times):
+                before = len(segments)
                 _read_into(segments, entry["program"], f"{here}.program", dt)
-                if len(segments) > _MOST_STEPS:
-                    raise ValueError(f"{here}: the program has more than {_MOST_STEPS} segments")
+                if len(segments) == before:
+                    raise ValueError(f"{here}: the program to repeat is empty; give it segments such as {{void: 2}}")
         else:
             segments.append(_read_segment(here, entry, segments, dt))
+        if len(segments) > (most := min(_MOST_STEPS, _MOST_SEGMENTS)):
+            raise ValueError(f"{where}[{number}]: the program has more than {most} segments")
 
 
 def _read_segment(where: str, entry: Mapping[str, Any], before: Sequence[Segment], dt: float | None) -> Segment:
@@ -167,12 +186,13 @@ def _read_segment(where: str, entry: Mapping[str, Any], before: Sequence[Segment
         return Segment(count_steps(f"{where}: void", entry["void"], dt))
     _check_keys(where, entry, _IMAGE_KEYS)
     if "image" not in entry:
-        raise ValueError(f"{where}: a segment is {{void: steps}} or {{image: steps}}, not {dict(entry)}")
+        raise ValueError(f"{where}: a segment is {{void: steps}} or {{image: steps}}, not {_show(dict(entry))}")
+    # The latest image that was shown, which may lie many void segments back.
     shown = next((s.frame for s in reversed(before) if s.frame != VOID), -1)
     which = entry.get("which", "same")
     chosen = {"same": max(shown, 0), "next": shown + 1}.get(which, which) if isinstance(which, str) else which
     if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
-        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {which!r}")
+        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {_show(which)}")
     steps = count_steps(f"{where}: image", entry["image"], dt)
     noise = None if entry.get("noise") is None else _read_noise(f"{where}.noise", entry["noise"])
     return Segment(steps, chosen, entry.get("contrast", 1.0), entry.get("contrast_to"), noise)
@@ -182,12 +202,17 @@ def _read_noise(where: str, settings: Any) -> Noise:
     if isinstance(settings, Noise):
         return settings
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{where} is {{kind: gaussian, ssnr: 0.5}}, not {settings!r}")
+        raise ValueError(f"{where} is {{kind: gaussian, ssnr: 0.5}}, not {_show(settings)}")
     _check_keys(where, settings, _NOISE_KEYS)
     for key in ("kind", "ssnr"):
         if key not in settings:
             raise ValueError(f"{where} needs '{key}', as in {{kind: gaussian, ssnr: 0.5}}")
     return Noise(**settings)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _check_keys(where: str, entry: Mapping[str, Any], valid: Sequence[str]) -> None:

@@ -1,0 +1,187 @@
+"""The checks of a whole configuration: the names that one file uses from another, and what fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from dynvision.config.checks import check_meaning
+from dynvision.config.conditions import all_conditions, presentation_of
+from dynvision.config.datasets import check_datasets
+from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.limits import MOST_LEVELS
+from dynvision.config.models import ModelConfig
+from dynvision.config.names import check_distinct, dagster_name, repeats
+from dynvision.config.networks import check_arguments
+from dynvision.config.schema import Config
+from dynvision.errors import ConfigError, unknown_name
+
+__all__ = ["check_config"]
+
+_LONGEST_CONDITION = 200
+"""A file name holds 255 bytes, and the names of locks and temporary files are longer than those of stores."""
+
+_MOST_PAIRS = 1_000_000
+
+
+def check_config(config: Config) -> None:
+    """Check every name that refers to another entry, and everything that has to fit together.
+
+    Raises:
+        UnknownNameError: If a name does not exist; the message names file, key and nearest name.
+        ConfigError: If something does not fit its dataset, experiment or model.
+    """
+    _check_data(config)
+    for name, model in config.models.items():
+        try:
+            check_arguments(model.class_path, model.args)
+        except ValueError as error:
+            raise ConfigError(f"{config.folder / 'config_models.yaml'}: models.{name}.args: {error}") from error
+        _check_training(config, name, model)
+    check_meaning(config)
+    _check_subjects(config)
+    for name, experiment in config.experiments.items():
+        where = f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}"
+        chosen = config.subjects_of(name)
+        for subject in chosen:
+            _check("subject", subject, config.subjects, f"{where}.subjects")
+        if repeated := repeats(chosen):
+            raise ConfigError(f"{where}.subjects: '{repeated[0]}' is listed twice")
+        for subject in chosen:
+            config.record(name, subject)
+            config.run(name, subject)
+        _check_presentations(config, experiment, chosen, where)
+    _check_distinct_names(config)
+
+
+def _check_data(config: Config) -> None:
+    where, data = config.folder / "config_data.yaml", config.data
+    for key in (
+        "data_statistics",
+        "bit_depth",
+        "data_groups",
+        "data_sources",
+        "class_index_files",
+        "write_mode",
+        "max_shared_images",
+    ):
+        for dataset in getattr(data, key):
+            _check("dataset", dataset, data.data_resolution, f"{where}: {key}")
+    for dataset in data.mounts():
+        _check("dataset", dataset, data.data_resolution, f"{where}: mounted_datasets")
+    check_datasets(data, where)
+
+
+def _check_training(config: Config, name: str, model: ModelConfig) -> None:
+    if model.training is None:
+        return
+    where = f"{config.folder / 'config_models.yaml'}: models.{name}.training"
+    for dataset in model.training.datasets:
+        _check("dataset", dataset, config.data.data_resolution, f"{where}.datasets")
+    presets = {model.training.transform, *(model.training.for_dataset(d).transform for d in model.training.datasets)}
+    for preset in presets - {None}:
+        _check("transform preset", str(preset), config.data.transform_presets, f"{where}.transform")
+
+
+def _check_subjects(config: Config) -> None:
+    for name, subject in config.subjects.items():
+        where = f"{config.folder / 'config_experiments.yaml'}: subjects.{name}"
+        _check("model", subject.model, config.models, f"{where}.model")
+        _check("dataset", subject.dataset, config.data.data_resolution, f"{where}.dataset")
+        groups = config.data.data_groups.get(subject.dataset, {})
+        for key in ("trained_on", "group"):
+            group = getattr(subject, key)
+            if group != "all":
+                _check("class group", group, groups, f"{where}.{key}", ["all", *groups])
+        if subject.dataset not in config.data.data_statistics:
+            raise ConfigError(
+                f"{where}.dataset: '{subject.dataset}' has no data_statistics in config_data.yaml. A subject needs "
+                "the mean and std of its images: contrast fades towards the mean grey."
+            )
+
+
+def _check_presentations(config: Config, experiment: ExperimentConfig, subjects: Iterable[str], where: str) -> None:
+    _check_size(experiment, where)
+    lengths, step_lengths = set(), set()
+    for condition in all_conditions(experiment):
+        try:
+            presentation = presentation_of(experiment, condition)
+            presentation.window(experiment.readout.window, experiment.readout.image)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{where}.data_args: {error}") from error
+        if experiment.readout.image >= presentation.n_images:
+            raise ConfigError(
+                f"{where}.readout.image: {experiment.readout.image} is to be named, but a trial shows "
+                f"{presentation.n_images} image(s), counted from 0"
+            )
+        lengths.add(presentation.n_timesteps)
+        step_lengths.add(presentation.dt)
+    _check_step_lengths(config, step_lengths, subjects, where)
+    if len(lengths) > 1:
+        raise ConfigError(
+            f"{where}.data_args: the conditions last {', '.join(map(str, sorted(lengths)))} steps; those of one "
+            "experiment have one length, so that their responses can be compared step by step. Set n_timesteps."
+        )
+
+
+def _check_size(experiment: ExperimentConfig, where: str) -> None:
+    """Raise if there are more conditions than Dagster can show, or the name of one is too long for a file."""
+    count, length = 1, -1
+    for parameter, levels in experiment.levels().items():
+        count *= len(levels)
+        length += len(parameter) + max(map(len, levels)) + 2
+    if count > MOST_LEVELS:
+        raise ConfigError(f"{where}.data_args: {count} conditions, {MOST_LEVELS} at most; leave out levels")
+    if length > _LONGEST_CONDITION:
+        raise ConfigError(
+            f"{where}.data_args: the name of a condition has {length} characters and becomes a file name, which holds "
+            f"{_LONGEST_CONDITION}; give parameters or levels shorter names"
+        )
+
+
+def _check_step_lengths(config: Config, lengths: set[float | None], subjects: Iterable[str], where: str) -> None:
+    models = {config.subjects[subject].model: subject for subject in reversed(list(subjects))}
+    for model, subject in models.items():
+        own = config.models[model].args.get("dt")
+        if isinstance(own, bool) or not isinstance(own, (int, float)):
+            continue
+        for dt in lengths - {None}:
+            if float(own) != float(dt or 0):
+                raise ConfigError(
+                    f"{where}.data_args.dt: {dt:g} ms, but a step of the model '{model}' (subject '{subject}') is "
+                    f"{own:g} ms. Give both the same."
+                )
+
+
+def _check_distinct_names(config: Config) -> None:
+    """Raise if two names become one in Dagster, in file names, or joined with another name."""
+    data, models, experiments = (config.folder / f"config_{name}.yaml" for name in ("data", "models", "experiments"))
+    shown = [(name, subject) for name in config.experiments for subject in config.subjects_of(name)]
+    checks: list[tuple[object, str, Iterable[tuple[str, ...]]]] = [
+        (f"{data}: data_resolution", "datasets", [(name,) for name in config.datasets]),
+        (f"{models}: models", "models", [(name,) for name in config.models]),
+        (f"{experiments}: subjects", "subjects", [(name,) for name in config.subjects]),
+        (f"{experiments}: experiment_config", "experiments", [(name,) for name in config.experiments]),
+        (f"{experiments}: experiment_config", "assets", [*((name,) for name in config.experiments), *shown]),
+        (f"{models}: models", "assets", _joined(config.models, config.datasets)),
+    ]
+    for dataset, groups in config.data.data_groups.items():
+        checks.append((f"{data}: data_groups.{dataset}", "groups", [(group,) for group in groups]))
+    for where, noun, names in checks:
+        try:
+            check_distinct(noun, names)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+def _joined(models: Iterable[str], datasets: Iterable[str]) -> Iterable[tuple[str, ...]]:
+    """Return the pairs of models and datasets; none if no name holds what Dagster joins two names by."""
+    names = [*models, *datasets]
+    pairs = len(list(models)) * len(list(datasets))
+    if pairs > _MOST_PAIRS or not any("__" in dagster_name(name) for name in names):
+        return ()
+    return ((model, dataset) for model in models for dataset in datasets)
+
+
+def _check(noun: str, name: str, valid: Collection[str], where: str, shown: Iterable[str] | None = None) -> None:
+    if name not in valid:
+        raise unknown_name(noun, name, valid if shown is None else shown, where)

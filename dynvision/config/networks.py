@@ -1,0 +1,67 @@
+"""The arguments of the networks that come with the project, checked before torch is imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dynvision.errors import check_number, nearest_name
+
+__all__ = ["RCNN_AREAS", "check_arguments", "check_rcnn"]
+
+RCNN_AREAS = ("V1", "V2", "V4", "IT")
+
+
+def check_rcnn(
+    n_classes: int = 2,
+    resolution: int = 32,
+    channels_in: int = 3,
+    channels: Sequence[int] = (16, 24, 32, 48),
+    strides: Sequence[int] = (2, 2, 2, 1),
+    tau: float = 10.0,
+    dt: float = 5.0,
+    max_gain: float = 0.9,
+) -> None:
+    """Raise if an argument of `dynvision.models.RCNN` is not what it takes; see there.
+
+    Raises:
+        ValueError: The message says which, and which values are valid.
+    """
+    check_number("n_classes", n_classes, 1, 1_000_000, whole=True)
+    check_number("resolution", resolution, 1, 4096, whole=True)
+    check_number("channels_in", channels_in, 1, 4096, whole=True)
+    for name, values, most in (("channels", channels, 4096), ("strides", strides, 64)):
+        if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence) or len(values) != len(RCNN_AREAS):
+            raise ValueError(f"channels and strides have one entry for each of {', '.join(RCNN_AREAS)}")
+        for area, value in zip(RCNN_AREAS, values, strict=True):
+            check_number(f"{name} of {area}", value, 1, most, whole=True)
+    check_number("tau", tau, 0, 1e9)
+    check_number("dt", dt, 0, 1e9)
+    check_number("max_gain", max_gain)
+    if not 0 < dt <= tau:
+        raise ValueError(f"dt must be above 0 and at most tau ({tau}), not {dt}: the integration would overshoot")
+    if not 0 <= max_gain < 1:
+        raise ValueError(f"max_gain must be at least 0 and below 1, not {max_gain}: activity could grow for ever")
+
+
+_CHECKS: dict[str, Callable[..., None]] = {
+    "dynvision.models:RCNN": check_rcnn,
+    "dynvision.models.rcnn:RCNN": check_rcnn,
+}
+
+
+def check_arguments(class_path: str, args: Mapping[str, Any]) -> None:
+    """Raise if a network of the project does not take these arguments; those of other classes are not known here.
+
+    Raises:
+        ValueError: The message says which argument, and what is valid.
+    """
+    check = _CHECKS.get(class_path)
+    if check is None:
+        return
+    known = inspect.signature(check).parameters
+    for name in args:
+        if name not in known:
+            raise ValueError(f"{class_path} has no argument '{name}'. {nearest_name(name, known)}")
+    check(**args)
