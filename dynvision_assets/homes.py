@@ -30,9 +30,7 @@ def describe_home(paths: Paths) -> str:
     home = find_home(paths)
     if home.resolve() == paths.dagster_home.resolve():
         return ""
-    in_file = read_env_file(paths.root).get(HOME)
-    source = paths.root / FILE if in_file and expand_path(in_file, paths.root) == home else f"${HOME}"
-    sentence = f"runs are kept in {home} ({source})"
+    sentence = f"runs are kept in {home} ({_name_source(home, paths)})"
     if home.name == paths.dagster_home.name and (home.parent / "data").is_dir():
         sentence += f", which is also the home of the root {home.parent}: the UI shows the runs of both"
     return sentence
@@ -45,11 +43,13 @@ def make_home(home: Path, paths: Paths) -> None:
         ConfigError: If it cannot be made or written, or a chosen one has no parent; names the setting.
     """
     is_usual = home == paths.dagster_home
-    advice = "Set DYNVISION_ROOT to a place that you can write to" if is_usual else f"Correct {HOME}"
+    advice = (
+        "Set DYNVISION_ROOT to a place that you can write to" if is_usual else f"Correct {_name_source(home, paths)}"
+    )
     if not is_usual and not home.parent.exists():
         raise ConfigError(
             f"the Dagster home {home} cannot be made, because {home.parent} does not exist. Make that folder, or "
-            f"correct {HOME}."
+            f"correct {_name_source(home, paths)}."
         )
     try:
         home.mkdir(parents=is_usual, exist_ok=True)
@@ -60,3 +60,10 @@ def make_home(home: Path, paths: Paths) -> None:
         ) from error
     if not os.access(home, os.W_OK | os.X_OK):
         raise ConfigError(f"the Dagster home {home} is not writable. {advice}, or change its permissions.")
+
+
+def _name_source(home: Path, paths: Paths) -> str:
+    """Say where a home is set: in the environment, or in the root's `.env`."""
+    in_file = read_env_file(paths.root).get(HOME)
+    is_from_file = in_file and expand_path(in_file, paths.root) == home
+    return f"{HOME} in {paths.root / FILE}" if is_from_file else f"${HOME}"

@@ -7,7 +7,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.paths import Paths
@@ -122,11 +122,7 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
         ConfigError: If its `dagster.yaml` is not valid.
         DynvisionError: If its database cannot be reached or used.
     """
-    from dagster import DagsterInstance
-    from dagster._core.instance.ref import InstanceRef
-
-    with _readable_settings(home / "dagster.yaml"):
-        reference = InstanceRef.from_dir(str(home), overrides=None if capture else {"compute_logs": SILENT_LOGS})
+    reference = _read_settings(home, None if capture else {"compute_logs": SILENT_LOGS})
     if os.environ.get(POSTGRES):
         return _open_postgres(reference)
     if missing_databases(reference, home):
@@ -134,7 +130,49 @@ def open_instance(home: Path, *, capture: bool = True) -> dg.DagsterInstance:
             # Look again: another process may have made them meanwhile.
             make_databases(home, missing_databases(reference, home))
     check_databases(home)
-    return DagsterInstance.from_ref(reference)
+    return _open(reference, home)
+
+
+def _read_settings(home: Path, overrides: dict[str, Any] | None) -> InstanceRef:
+    """Read the settings of an instance.
+
+    Raises:
+        ConfigError: If `dagster.yaml` is not valid.
+    """
+    from dagster import DagsterError
+    from dagster._check import CheckError
+    from dagster._core.instance.ref import InstanceRef
+    from yaml import YAMLError
+
+    try:
+        with _readable_settings(home / "dagster.yaml"):
+            return InstanceRef.from_dir(str(home), overrides=overrides)
+    except ConfigError:
+        raise
+    except (DagsterError, YAMLError, CheckError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{home / 'dagster.yaml'} is not valid: {reason}. Mend it, or move it to get a new one."
+        ) from error
+
+
+def _open(reference: InstanceRef, home: Path) -> dg.DagsterInstance:
+    """Open an instance with valid settings.
+
+    Raises:
+        DynvisionError: If a storage that the settings name cannot be used.
+    """
+    from dagster import DagsterError, DagsterInstance
+    from dagster._check import CheckError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return DagsterInstance.from_ref(reference)
+    except (OSError, ImportError, DagsterError, CheckError, SQLAlchemyError) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise DynvisionError(
+            f"the Dagster instance in {home} cannot be opened: {reason}. Its settings are in {home / 'dagster.yaml'}."
+        ) from error
 
 
 def _open_postgres(reference: InstanceRef) -> dg.DagsterInstance:
@@ -179,9 +217,8 @@ def _readable_settings(path: Path) -> Iterator[None]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}. {advice}") from error
     except DagsterInvalidConfigError as error:
-        reason = " ".join(error.errors[0].message.split()).partition(" Expected: ")[
-            0
-        ]  # It lists all settings there are.
+        # It lists all settings that there are.
+        reason = " ".join(error.errors[0].message.split()).partition(" Expected: ")[0]
         raise ConfigError(f"{path}: {reason} {advice}") from error
 
 
@@ -192,7 +229,11 @@ def _write_settings(path: Path, with_postgres: bool) -> None:
         ConfigError: If it was changed by hand and contradicts `$DYNVISION_POSTGRES`.
     """
     wanted = SETTINGS + (STORAGE if with_postgres else "")
-    existing = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        existing = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{path} cannot be read: {reason}. Mend it, or move it to get a new one.") from error
     if existing in ("", SETTINGS) and existing != wanted:
         write_bytes(path, wanted.encode())
     elif with_postgres and POSTGRES not in existing:

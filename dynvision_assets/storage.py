@@ -34,7 +34,8 @@ def missing_databases(reference: InstanceRef, home: Path) -> list[str]:
     storage = reference.storage_data
     if storage is None or storage.class_name != "DagsterSqliteStorage":
         return []
-    if Path(storage.config_dict.get("base_dir", "")).resolve() != home.resolve():
+    folder = storage.config_dict.get("base_dir")
+    if not isinstance(folder, str) or Path(folder).resolve() != home.resolve():
         return []
     return [name for name in DATABASES if not (home / name).exists()]
 

@@ -106,7 +106,7 @@ def test_a_failure_says_what_happened_and_what_to_do(
 
 def test_the_launchpad_offers_settings_that_are_described(dagster: Dagster, page: Any, screenshot: Screenshot) -> None:
     for key, settings, words in (
-        ("raw/gratings", ["force", "workers"], "Threads that write images, 1 to 64"),
+        ("raw/gratings", ["force", "wait", "workers"], "Threads that write images, 1 to 64"),
         ("models/rcnn/gratings", ["force", "device"], "Where the network is trained"),
         # Of an asset that is a graph, GraphQL gives no descriptions; the page has them.
         ("responses/contrast/rcnn_gratings", ["force", "device", "batch_size", "layers", "resolution"], ""),

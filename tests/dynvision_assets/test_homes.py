@@ -49,7 +49,7 @@ def test_the_home_is_that_of_the_environment_or_of_env_or_the_usual_one(
     assert describe_home(paths) == ""
     (paths.root / ".env").write_text("DAGSTER_HOME=mine\n")
     assert find_home(paths) == paths.root / "mine"
-    assert describe_home(paths) == f"runs are kept in {paths.root / 'mine'} ({paths.root / '.env'})"
+    assert describe_home(paths) == f"runs are kept in {paths.root / 'mine'} (DAGSTER_HOME in {paths.root / '.env'})"
     monkeypatch.setenv("DAGSTER_HOME", "other")
     assert find_home(paths) == paths.root / "other"
     assert describe_home(paths) == f"runs are kept in {paths.root / 'other'} ($DAGSTER_HOME)"
@@ -68,8 +68,8 @@ def test_the_home_of_another_root_is_named(paths: Paths, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("chosen", "says"),
     [
-        ("nowhere/home", "nowhere does not exist. Make that folder, or correct DAGSTER_HOME"),
-        ("file", "file cannot be a folder: it is a file. Correct DAGSTER_HOME"),
+        ("nowhere/home", "nowhere does not exist. Make that folder, or correct $DAGSTER_HOME"),
+        ("file", "file cannot be a folder: it is a file. Correct $DAGSTER_HOME"),
         ("file/home", "file/home cannot be a folder: Not a directory"),
         ("dangling", "dangling cannot be a folder: File exists"),
     ],
@@ -92,13 +92,31 @@ def test_a_home_that_is_not_writable_says_so(paths: Paths, monkeypatch: pytest.M
         prepare_home(paths)
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (b"a: [", r"dagster\.yaml is not valid: while parsing a flow node.* Mend it, or move it to get a new one"),
+        (b"nonsense: 1", r"dagster\.yaml is not valid: .*unexpected config entry \"nonsense\""),
+        (b"- 1", r"dagster\.yaml is not valid: "),
+        (b"concurrency: 3", r"dagster\.yaml is not valid: "),
+        (b"\xff\xfe", r"dagster\.yaml cannot be read: it is not UTF-8 text"),
+        (b"storage: {sqlite: {base_dir: /proc/none}}", "cannot be opened: .*No such file or directory: '/proc/none'"),
+        (b"storage: {sqlite: {base_dir: {env: NO_SUCH_NAME}}}", "cannot be opened: .*NO_SUCH_NAME"),
+    ],
+)
+def test_settings_that_cannot_be_used_end_in_a_sentence(paths: Paths, settings: bytes, says: str) -> None:
+    (prepare_home(paths) / "dagster.yaml").write_bytes(settings)
+    with pytest.raises(DynvisionError, match=says):
+        open_instance(prepare_home(paths))
+
+
 def test_make_uses_the_home_of_env_and_says_so(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (empty_root / ".env").write_text("DAGSTER_HOME=../runs\n")
     monkeypatch.setenv("DAGSTER_HOME", "x")  # so that it is removed after the test
     runner = click.testing.CliRunner(env={"DYNVISION_ROOT": str(empty_root), "DAGSTER_HOME": None})
     done = runner.invoke(main, ["make", "raw/gratings:test"], catch_exceptions=False)
     assert done.exit_code == 0
-    assert f"runs are kept in {empty_root / '../runs'} ({empty_root / '.env'})" in done.output
+    assert f"runs are kept in {empty_root / '../runs'} (DAGSTER_HOME in {empty_root / '.env'})" in done.output
     assert (empty_root.parent / "runs/history/runs.db").exists()
     assert not (empty_root / ".dagster").exists()
 

@@ -34,7 +34,7 @@ def materialize(root: Path, key: list[str], partition: str, config: dict[str, An
 
 
 def test_only_what_was_set_is_passed_on() -> None:
-    assert ResponsesConfig(force=True).run_settings() == {}
+    assert ResponsesConfig(force=True, wait=False).run_settings() == {}
     chosen = ResponsesConfig(device=Device.CPU, batch_size=7, layers=["V1"], resolution=Resolution.UNIT)
     assert chosen.run_settings() == {"device": "cpu", "batch_size": 7, "layers": ["V1"], "resolution": "unit"}
     assert ModelsConfig(device=Device.AUTO).run_settings() == {}

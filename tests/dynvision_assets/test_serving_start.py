@@ -70,7 +70,7 @@ def test_the_server_has_the_home_of_the_roots_env_and_works_where_dagster_finds_
     monkeypatch.chdir(elsewhere)
     done, ((arguments, environment, folder),) = start("--port", free_port())
     home = empty_root / "mine"
-    assert f"runs are kept in {home} ({empty_root / '.env'})" in done.output
+    assert f"runs are kept in {home} (DAGSTER_HOME in {empty_root / '.env'})" in done.output
     assert environment["DAGSTER_HOME"] == str(home)
     assert environment["TOKEN"] == "t"
     assert folder.is_relative_to(home)
