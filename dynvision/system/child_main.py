@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -32,8 +33,10 @@ _CLEANUP = 2.0
 """Seconds that exit functions may take; a library's own can wait for ever."""
 
 
-_NO_MEMORY = "can't allocate memory"
-"""What torch says in a RuntimeError."""
+_LIMITS = ("can't allocate memory", "Cannot allocate memory", "failed to map segment", "can't start new thread")
+"""What libraries say in errors of their own if a limit of memory or processes is reached."""
+
+_LIMIT_NUMBERS = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 
 
 def main() -> None:
@@ -95,13 +98,19 @@ def _run(call: dict[str, Any]) -> str:
         return json.dumps({"result": pkgutil.resolve_name(call["function"])(**call["arguments"])})
     except DynvisionError as error:
         return json.dumps({"error": type(error).__name__, "message": str(error)})
-    except MemoryError as error:
-        return json.dumps({"error": "MemoryError", "message": str(error)})
     except (Exception, SystemExit) as error:  # noqa: BLE001  # it is raised again by the caller, with its traceback
-        if _NO_MEMORY in str(error):
-            return json.dumps({"error": "MemoryError", "message": str(error)})
-        message = f"{type(error).__name__}: {error}"
-        return json.dumps({"error": "unexpected", "message": message, "trace": traceback.format_exc()})
+        message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+        kind = "limit" if _is_limit(error, trace) else "unexpected"
+        return json.dumps({"error": kind, "message": message, "trace": trace})
+
+
+def _is_limit(error: BaseException, trace: str) -> bool:
+    """Return whether the machine or a limit of the user gave no more memory, files or processes."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno in _LIMIT_NUMBERS)
+        or any(text in trace for text in _LIMITS)
+    )
 
 
 def _end() -> None:

@@ -178,10 +178,11 @@ def _ask(
 
 def _explain_error(name: str, answer: dict[str, Any]) -> Exception:
     """Return the error to raise for an error of the function."""
-    if answer["error"] == "MemoryError":
+    if answer["error"] == "limit":
+        reason = answer["message"].splitlines()[0]
         return DynvisionError(
-            f"{name}: there is not enough memory. Close other programs, raise the limit (ulimit -v), or make the "
-            "batches or images smaller, then run this again."
+            f"{name}: there is not enough memory, or too many files or processes ({reason}). Close other programs, "
+            "raise the limits (ulimit -a shows them), or make batches or images smaller, then run this again."
         )
     if answer["error"] == "unexpected":
         return RuntimeError(
