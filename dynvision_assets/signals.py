@@ -56,17 +56,17 @@ def stoppable() -> Iterator[None]:
     Raises:
         SystemExit: With 128 and the number of the signal, if one came: 130 after Ctrl-C, 143 after SIGTERM.
     """
-    with _handling():
-        try:
+    try:
+        with _handling():
             yield
             check_stopped()
-        except BaseException as error:
-            # Once a signal has come, any error is taken for its consequence: libraries turn it into their own.
-            if not STOPPING.number and not isinstance(error, KeyboardInterrupt):
-                raise
-            STOPPING.was_raised = True
-            _say(through_python=True)
-            sys.exit(128 + (STOPPING.number or signal.SIGINT))
+    except BaseException as error:
+        # Once a signal has come, any error is taken for its consequence: libraries turn it into their own.
+        if not STOPPING.number and not isinstance(error, KeyboardInterrupt):
+            raise
+        STOPPING.was_raised = True
+        _say(through_python=True)
+        sys.exit(128 + (STOPPING.number or signal.SIGINT))
 
 
 @contextmanager

@@ -54,8 +54,10 @@ FUNCTIONS = """
     def give_a_set():
         return {1, 2}
 
-    def use_up_memory():
-        raise MemoryError
+    def reach_limit(kind, text):
+        if kind == "OSError":
+            raise OSError(24, "Too many open files")
+        raise getattr(__import__("builtins"), kind)(text)
 
     def leave():
         sys.exit(0)

@@ -35,9 +35,18 @@ def test_result_that_is_no_json_is_an_error_of_the_function(child: ComputeProces
     assert child.call("child_functions:echo", value=1) == 1
 
 
-def test_too_little_memory_is_one_sentence(child: ComputeProcess) -> None:
-    with pytest.raises(DynvisionError, match=r"use_up_memory: there is not enough memory\. Close other programs"):
-        child.call("child_functions:use_up_memory")
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("MemoryError", ""),
+        ("OSError", "[Errno 24] Too many open files"),
+        ("RuntimeError", "can't start new thread"),
+        ("ImportError", "libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_limits_of_the_machine_are_one_sentence(child: ComputeProcess, kind: str, text: str) -> None:
+    with pytest.raises(DynvisionError, match=rf"reach_limit: there is not enough memory, .*\({kind}: .*Close other"):
+        child.call("child_functions:reach_limit", kind=kind, text=text)
 
 
 def test_killed_child_is_one_sentence_and_the_next_call_has_a_new_one(child: ComputeProcess) -> None:
