@@ -126,15 +126,17 @@ def unreadable_file(path: object, error: OSError, advice: str, why: str = "") ->
     return as_unreadable(error, text) or DamagedFileError(f"{text}. {advice}")
 
 
-def as_unreadable(error: OSError, text: str) -> UnreadableError | None:
+def as_unreadable(error: OSError, text: str, if_broken: str = "") -> UnreadableError | None:
     """Return the error of something that exists but cannot be read now; `None` if it is missing or damaged.
 
     Args:
         error: Why it cannot be read.
         text: What to say about it, without a full stop; what to do is added.
+        if_broken: What to do if the disk cannot read that place any more, if that is not to check the disk.
     """
     if is_unreadable(error) and error.errno is not None:
-        return UnreadableError(f"{text}. {SYSTEM[error.errno][1]}")
+        advice = if_broken if if_broken and error.errno == errno.EIO else SYSTEM[error.errno][1]
+        return UnreadableError(f"{text}. {advice}")
     return None
 
 
