@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 
 __all__ = ["main"]
@@ -10,7 +11,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line. Say in a sentence if a library that it needs cannot be imported."""
     try:
-        from dynvision_assets.command_line import main as run
+        run = pkgutil.resolve_name("dynvision_assets.command_line:main")
     except KeyboardInterrupt:
         sys.exit(130)
     except (ImportError, OSError, MemoryError) as error:

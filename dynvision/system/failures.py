@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 from collections.abc import Iterator
 
 from dynvision.errors import DamagedFileError, DynvisionError, MachineError, UnreadableError
@@ -126,15 +125,17 @@ def unreadable_file(path: object, error: OSError, advice: str, why: str = "") ->
     return as_unreadable(error, text) or DamagedFileError(f"{text}. {advice}")
 
 
-def as_unreadable(error: OSError, text: str) -> UnreadableError | None:
+def as_unreadable(error: OSError, text: str, if_broken: str = "") -> UnreadableError | None:
     """Return the error of something that exists but cannot be read now; `None` if it is missing or damaged.
 
     Args:
         error: Why it cannot be read.
         text: What to say about it, without a full stop; what to do is added.
+        if_broken: What to do if the disk cannot read that place any more, if that is not to check the disk.
     """
     if is_unreadable(error) and error.errno is not None:
-        return UnreadableError(f"{text}. {SYSTEM[error.errno][1]}")
+        advice = if_broken if if_broken and error.errno == errno.EIO else SYSTEM[error.errno][1]
+        return UnreadableError(f"{text}. {advice}")
     return None
 
 
@@ -224,7 +225,8 @@ def _explain_by_text(error: BaseException) -> str:
 
 
 def _is_of_database(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.Error) or isinstance(getattr(error, "orig", None), sqlite3.Error)
+    # Not by class: importing sqlite3 would take a third of the time of `dynvision --help`.
+    return "sqlite3" in (type(error).__module__, type(getattr(error, "orig", None)).__module__)
 
 
 def last_line(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,9 +47,17 @@ PLACES = {
 
 
 @pytest.fixture(scope="module")
-def warm_chain(made_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the chain. All that is imported later is imported: nobody may not read Python's own files here."""
-    root = copy_root(made_root, tmp_path_factory.mktemp("warm") / "root")
+def warm_chain(made_root: Path) -> Iterator[Path]:
+    """A copy of the chain in a folder that everybody may enter, which pytest's own folders are not.
+
+    All that is imported later is imported: nobody may not read Python's own files here.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch).chmod(0o755)
+        yield _warm_up(copy_root(made_root, Path(scratch) / "root"))
+
+
+def _warm_up(root: Path) -> Path:
     (root / "data/processed/gratings/test_all/test.beton").chmod(0o644)
     for target in dict.fromkeys(PLACES.values()):
         assert call_dynvision(root, "verify", target).exit_code == 0

@@ -196,7 +196,9 @@ def _read_folder(folder: Path) -> list[ImageRow]:
         except OSError as error:
             reason = error.strerror or error
             text = f"{folder / name} cannot be read: {reason}"
-            raise as_unreadable(error, text) or DataError(f"{text}. Mend or remove it.") from error
+            raise as_unreadable(error, text, "Mend or remove it.") or DataError(
+                f"{text}. Mend or remove it."
+            ) from error
         return ImageRow(name, len(content), digest_image(content))
 
     with ThreadPoolExecutor(_SCANNERS) as pool:
@@ -223,7 +225,7 @@ def _scan_folder(folder: Path) -> FolderScan:
         stats = [(e.name, e.stat()) for e in images]
     except OSError as error:
         text = f"an image cannot be looked at: {error}"
-        raise as_unreadable(error, text) or DataError(f"{text}. Mend or remove it.") from error
+        raise as_unreadable(error, text, "Mend or remove it.") or DataError(f"{text}. Mend or remove it.") from error
     text = ";".join(f"{name},{s.st_size},{s.st_mtime_ns},{s.st_ctime_ns},{s.st_ino}" for name, s in stats)
     if not text.isprintable():
         for name, _ in stats:
