@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from dynvision.config.data import DataConfig
+from dynvision.config.meaning import check_meaning
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
 from dynvision.config.snapshot import Snapshot
 from dynvision.errors import ConfigError, nearest_name
@@ -102,6 +103,7 @@ def _validate(folder: str, data_text: str, models_text: str, experiments_text: s
         experiments=experiments.experiment_config,
     )
     config.check_names()
+    check_meaning(config)
     return config
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from dynvision.config.checks import check_meaning
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig, Name, Section
 from dynvision.config.datasets import check_datasets, count_classes
@@ -122,7 +121,6 @@ class Config(Section):
         self._check_data()
         for name, model in self.models.items():
             self._check_training(name, model)
-        check_meaning(self)
         for name, subject in self.subjects.items():
             where = f"{self.folder / 'config_experiments.yaml'}: subjects.{name}"
             _check("model", subject.model, self.models, f"{where}.model")

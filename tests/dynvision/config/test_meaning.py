@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dynvision.config import load_config
-from dynvision.config.checks.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.reducing import TRAILING, check_layer_names
+from dynvision.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
 from dynvision.stimuli.names import presentation_arguments
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets

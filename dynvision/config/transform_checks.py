@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dynvision.config.schema import Config
 from dynvision.errors import ConfigError
-
-if TYPE_CHECKING:
-    from dynvision.config.schema import Config
 
 __all__ = ["check_transforms", "choose_preset"]
 
