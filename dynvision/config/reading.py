@@ -102,8 +102,8 @@ def _validate(folder: str, data_text: str, models_text: str, experiments_text: s
         subjects=experiments.subjects,
         experiments=experiments.experiment_config,
     )
-    config.check_names()
     check_meaning(config)
+    config.check_names()
     return config
 
 

@@ -47,7 +47,7 @@ def check_transforms(config: Config) -> None:
                     f"{where}: '{preset}' holds operations of FFCV, and training takes transforms of torchvision. Name "
                     "a preset that does not begin with 'ffcv'."
                 )
-            _check_training(f"{where}: the preset '{preset}' (config_data.yaml)", presets[preset], dataset)
+            _check_training(f"{where}: the preset '{preset}' (config_data.yaml)", presets.get(preset, []), dataset)
 
 
 def _check_ffcv(where: str, texts: list[str]) -> None:
