@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dynvision.errors",),
     ("dynvision.keys",),
     ("dynvision.targets",),
-    ("dynvision.paths", "dynvision.roots"),
+    ("dynvision.paths", "dynvision.reserved_names", "dynvision.roots"),
     ("dynvision.stimuli", "dynvision.system"),
     ("dynvision.records",),
     ("dynvision.config",),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from dynvision.config.checks import check_meaning
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.datasets import check_datasets
 from dynvision.config.experiments import ExperimentConfig
 from dynvision.config.limits import MOST_LEVELS
+from dynvision.config.meaning import check_meaning
 from dynvision.config.models import ModelConfig
 from dynvision.config.names import check_distinct, dagster_name, repeats
 from dynvision.config.networks import check_arguments

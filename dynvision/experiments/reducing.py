@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.config.checks.reserved_names import STORE_NAMES
 from dynvision.errors import ConfigError
+from dynvision.reserved_names import STORE_NAMES
 
 __all__ = ["TRAILING", "Reduction", "check_layer_names", "choose_units", "store_name"]
 

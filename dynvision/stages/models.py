@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.checks.transforms import choose_preset
 from dynvision.config.patterns import fill_pattern
+from dynvision.config.transform_checks import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record

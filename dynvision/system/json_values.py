@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["as_json", "restore_whole_keys", "same_json", "whole_key_paths", "why_not_json"]
+__all__ = ["as_json", "changed_keys", "restore_whole_keys", "same_json", "whole_key_paths", "why_not_json"]
 
 Path = tuple[str, ...]
 
@@ -22,6 +22,12 @@ def same_json(first: Any, second: Any) -> bool:
     Unlike with Python's `==`, `true` is not `1`, and not-a-number is itself.
     """
     return json.dumps(_respell(as_json(first)), sort_keys=True) == json.dumps(_respell(as_json(second)), sort_keys=True)
+
+
+def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose values are not the same JSON in two mappings."""
+    keys = [*before, *(key for key in now if key not in before)]
+    return [key for key in keys if not same_json(before.get(key), now.get(key))]
 
 
 def _respell(value: Any) -> Any:

@@ -23,7 +23,7 @@ from dynvision.roots import find_root
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.stages.registry import open_stages
 from dynvision.system.failures import unreadable_file
-from dynvision.system.json_values import same_json
+from dynvision.system.json_values import changed_keys
 from dynvision.targets import Target
 from dynvision.workspace.opening import import_from, read_config
 from dynvision.workspace.status import Status, check_readable
@@ -233,7 +233,7 @@ class Workspace:
         stage = self.stage(target)
         if record.code_version != stage.code_version:
             return f"the code of the stage '{stage.name}' changed"
-        changed = _changed_settings(record.config, stage.settings(target))
+        changed = changed_keys(record.config, stage.settings(target))
         if changed:
             return stage.explain_change(target, changed)
         upstream = stage.upstream(target)
@@ -253,8 +253,3 @@ class Workspace:
         for upstream in self.upstream(target):
             self._collect(upstream, known, order)
         order[target] = None
-
-
-def _changed_settings(recorded: dict[str, object], current: dict[str, object]) -> list[str]:
-    keys = [*recorded, *(key for key in current if key not in recorded)]
-    return [key for key in keys if not same_json(recorded.get(key), current.get(key))]

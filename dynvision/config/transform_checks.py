@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dynvision.config.schema import Config
 from dynvision.errors import ConfigError
-
-if TYPE_CHECKING:
-    from dynvision.config.schema import Config
 
 __all__ = ["check_transforms", "choose_preset"]
 
@@ -49,7 +47,7 @@ def check_transforms(config: Config) -> None:
                     f"{where}: '{preset}' holds operations of FFCV, and training takes transforms of torchvision. Name "
                     "a preset that does not begin with 'ffcv'."
                 )
-            _check_training(f"{where}: the preset '{preset}' (config_data.yaml)", presets[preset], dataset)
+            _check_training(f"{where}: the preset '{preset}' (config_data.yaml)", presets.get(preset, []), dataset)
 
 
 def _check_ffcv(where: str, texts: list[str]) -> None:

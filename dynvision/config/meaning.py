@@ -1,25 +1,41 @@
-"""Checks of the names of swept parameters and placeholders, which become dimensions and columns of results."""
+"""Checks of what settings mean: what would go wrong silently, or only after a recording, is refused when it is read.
+
+Names of swept parameters become dimensions and columns of results. Records keep the arguments of classes as JSON.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from dynvision.config.checks.reserved_names import RESERVED_PARAMETERS
+from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.schema import Config
 from dynvision.config.sweeps import find_placeholders
+from dynvision.config.transform_checks import check_transforms
 from dynvision.errors import ConfigError
+from dynvision.reserved_names import RESERVED_PARAMETERS
 from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation
+from dynvision.system.json_values import why_not_json
 
-if TYPE_CHECKING:
-    from dynvision.config.experiments import ExperimentConfig
-    from dynvision.config.schema import Config
-
-__all__ = ["check_parameters"]
+__all__ = ["check_meaning"]
 
 
-def check_parameters(config: Config) -> None:
+def check_meaning(config: Config) -> None:
+    """Check what names, numbers and transforms mean once they are used.
+
+    Raises:
+        ConfigError: If results could not tell a parameter from another part of them, a value would not survive JSON, or
+            a transform does not fit; the message names file and key.
+    """
+    _check_values(config)
+    _check_parameters(config)
+    check_transforms(config)
+
+
+def _check_parameters(config: Config) -> None:
     """Check that results can tell every swept parameter from everything else in them.
 
     Raises:
@@ -62,3 +78,30 @@ def _check_placeholders(file: Path, name: str, experiment: ExperimentConfig) -> 
 def _shared_settings() -> set[str]:
     """Return the settings that every presentation has besides its segments, under their full names."""
     return {field.name for field in dataclasses.fields(Presentation) if field.name != "segments"}
+
+
+def _check_values(config: Config) -> None:
+    """Check that free values are those that a record can keep and compare.
+
+    Raises:
+        ConfigError: If a key or value is of a type that JSON does not have; the message names file and key.
+    """
+    for file, key, value in _free_values(config):
+        try:
+            reason = why_not_json(value)
+        except RecursionError:
+            reason = "it is nested too deeply, or contains itself"
+        if reason is not None:
+            raise ConfigError(f"{file}: {key}: {reason}")
+
+
+def _free_values(config: Config) -> Iterator[tuple[Path, str, Any]]:
+    """Yield file, key and content of each mapping whose values no schema describes."""
+    data, models, experiments = (config.folder / f"config_{name}.yaml" for name in ("data", "models", "experiments"))
+    for name, source in config.data.data_sources.items():
+        yield data, f"data_sources.{name}.args", source.args
+        yield data, f"data_sources.{name}.split_args", source.split_args or {}
+    for name, model in config.models.items():
+        yield models, f"models.{name}.args", model.args
+    for name, experiment in config.experiments.items():
+        yield experiments, f"experiment_config.{name}.data_args", experiment.data_args

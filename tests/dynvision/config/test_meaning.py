@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dynvision.config import load_config
-from dynvision.config.checks.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.reducing import TRAILING, check_layer_names
+from dynvision.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
 from dynvision.stimuli.names import presentation_arguments
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -104,6 +104,24 @@ def test_keys_that_json_does_not_keep_are_refused(
     with pytest.raises(ConfigError) as caught:
         load_config(small_config)
     assert f"config_{file}.yaml: {where}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("models", "args:", "args: &a\n      itself: *a"),
+        ("experiments", "gap: 1", "program: &p\n      - repeat: 2\n        program: *p\n      gap: 1"),
+    ],
+)
+def test_what_contains_itself_is_one_sentence(small_config: Path, file: str, old: str, new: str) -> None:
+    if file == "experiments":
+        args = {"tsteps": 9, "gap": 1, "x": [1, 2]}
+        experiment = {"parameter": "x", "data_loader": "StimulusProgram", "data_args": args}
+        edit_yaml(small_config / "config_experiments.yaml", set_at("experiment_config.contrast", experiment))
+    path = small_config / f"config_{file}.yaml"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ConfigError, match="it is nested too deeply, or contains itself"):
+        load_config(small_config)
 
 
 @pytest.mark.parametrize("name", ["sample", "time", "mean", "unit", "accuracy", "layer", "levels", "seed", "root"])
