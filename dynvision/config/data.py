@@ -18,12 +18,13 @@ __all__ = [
     "Statistics",
 ]
 
+CHECKSUM = r"^[0-9a-f]{32}$"
 OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 
 
 ClassIndices = Annotated[list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]], Field(fail_fast=True)]
 
-Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Checksum = Annotated[str, StringConstraints(pattern=CHECKSUM)]
 
 
 def _cut(value: object) -> object:

@@ -99,7 +99,7 @@ class ExperimentConfig(Section):
     @field_validator("status")
     @classmethod
     def _status_is_known(cls, status: str) -> str:
-        if status not in ("init", "trained") and not re.fullmatch(r"trained-epoch=[1-9]\d*", status):
+        if status not in ("init", "trained") and not re.fullmatch(r"trained-epoch=[1-9]\d{0,5}", status):
             raise ValueError(f"status '{status}' is not one of init, trained, trained-epoch=N")
         return status
 

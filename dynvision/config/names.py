@@ -11,7 +11,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from dynvision.system.escaping import show_text
 
-__all__ = ["LONGEST_NAME", "ImportPath", "LongName", "Name", "Section", "check_distinct", "dagster_name", "repeats"]
+__all__ = [
+    "IMPORT_PATTERN",
+    "LONGEST_NAME",
+    "ImportPath",
+    "LongName",
+    "Name",
+    "Section",
+    "check_distinct",
+    "dagster_name",
+    "repeats",
+]
 
 
 _Value = TypeVar("_Value")
@@ -51,7 +61,9 @@ Name = Annotated[str, BeforeValidator(_check_name)]
 LongName = Annotated[str, BeforeValidator(_check_long_name)]
 """The name of a preset, which may be made of two names; it becomes neither folder nor tag."""
 
-ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=255)]
+IMPORT_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+ImportPath = Annotated[str, StringConstraints(pattern=IMPORT_PATTERN, max_length=255)]
 """The import path of a class or function, written `module:Name`."""
 
 

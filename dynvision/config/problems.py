@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dynvision.config.data import CHECKSUM, OWNER
+from dynvision.config.names import IMPORT_PATTERN
 from dynvision.errors import nearest_name
 from dynvision.system.escaping import show_text
 
@@ -28,6 +30,12 @@ _WANTED = {
     "invalid_key": "a text as key",
 }
 """What is needed, by pydantic's name for a problem."""
+
+_PATTERNS = {
+    IMPORT_PATTERN: "the path of a class, written module:Name",
+    OWNER: "an owner: write team:<name> or an e-mail address",
+    CHECKSUM: "an MD5 checksum of 32 digits and letters a to f",
+}
 
 _NO_KEY = re.compile(r"(literal|tuple|list|dict|nullable|constrained-\w+|function-\w+)?\[.*\]", re.DOTALL)
 """The parts of a place that pydantic adds to keys: which type of several it tried."""
@@ -77,10 +85,14 @@ def _keys_of(problem: ErrorDetails) -> list[Any]:
 def _sentence(problem: ErrorDetails) -> str:
     message, given = problem["msg"].removeprefix("Value error, "), problem.get("input")
     if problem["type"] in _WANTED:
-        return f"{_WANTED[problem['type']]} is needed, not {_describe(given)}{_advice(problem['type'], given)}"
+        wanted = _WANTED[problem["type"]]
+        verb = "are" if wanted == _WANTED["dict_type"] else "is"
+        return f"{wanted} {verb} needed, not {_describe(given)}{_advice(problem['type'], given)}"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{_describe(given)} is not {_PATTERNS.get(problem['ctx']['pattern'], 'valid here')}"
     if problem["type"].startswith(("greater_than", "less_than")):
         return f"{message.replace('Input should', 'it must')}, not {_describe(given)}"
-    return message
+    return message.replace("Tuple should", "List should").replace(" after validation", "")
 
 
 def _describe(value: Any) -> str:

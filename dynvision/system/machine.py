@@ -60,7 +60,7 @@ def check_device(name: str) -> str:
     Raises:
         UnknownNameError: If there is no such name; the message names the nearest.
     """
-    if name not in DEVICES and re.fullmatch(r"cuda:[1-9]\d*", name) is None:
+    if name not in DEVICES and re.fullmatch(r"cuda:([1-9]\d?|1[01]\d|12[0-7])", name) is None:
         raise unknown_name("device", name, ("auto", "cpu", "cuda", "mps", "cuda:<number>"))
     return name
 

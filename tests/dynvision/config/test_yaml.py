@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config import yaml_parsing
+from dynvision.config import yaml_building, yaml_parsing
 from dynvision.config.yaml_lists import shorten_lists
 from dynvision.config.yaml_parsing import parse_yaml
 from dynvision.errors import ConfigError
@@ -17,7 +17,7 @@ from dynvision.errors import ConfigError
 def loader(request, monkeypatch):
     """Parse with libyaml, and without."""
     if request.param == "pure":
-        monkeypatch.setattr(yaml_parsing, "_LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(yaml_building, "_LOADER", yaml.SafeLoader)
     elif not yaml.__with_libyaml__:
         pytest.skip("PyYAML was built without libyaml")
 

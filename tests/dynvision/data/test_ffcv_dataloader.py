@@ -195,3 +195,9 @@ def test_missing_ffcv_says_both_ways_out(betons, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ffcv" else find(name, *rest))
     with pytest.raises(DynvisionError, match=r"FFCV is not installed.*use_ffcv: false.*pip install ffcv"):
         get_ffcv_dataloader(betons.path("rgb"), 5)
+
+
+def test_batch_larger_than_the_images_takes_memory_for_the_images_alone(betons):
+    loader = get_ffcv_dataloader(betons.path("rgb"), 100_000_000)
+    assert (loader.batch_size, len(loader)) == (12, 1)
+    assert len(get_ffcv_dataloader(betons.path("rgb"), 100_000_000, drop_last=True)) == 0

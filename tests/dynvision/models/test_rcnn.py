@@ -151,3 +151,23 @@ def test_frame_of_another_size_is_an_error_that_says_which():
 def test_impossible_setting_is_an_error(settings, message):
     with pytest.raises(ValueError, match=message):
         make_network(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"channels": [0, 4, 4, 4]}, "channels of V1 must be a whole number from 1 to 4096, not 0"),
+        ({"channels": [4, 4.5, 4, 4]}, "channels of V2 must be a whole number"),
+        ({"channels": [10**12] * 4}, "channels of V1 must be a whole number"),
+        ({"channels": "abcd"}, "channels and strides have one entry for each"),
+        ({"channels": None}, "channels and strides have one entry for each"),
+        ({"strides": [0, 1, 1, 1]}, "strides of V1 must be a whole number from 1 to 64, not 0"),
+        ({"tau": float("inf")}, "tau must be a number"),
+        ({"dt": float("nan")}, "dt must be a number"),
+        ({"dt": "5"}, "dt must be a number"),
+        ({"resolution": 0}, "resolution must be a whole number"),
+    ],
+)
+def test_argument_that_makes_no_network_is_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_network(**settings)
