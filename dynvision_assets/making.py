@@ -16,12 +16,12 @@ from dynvision.system.stopping import STOPPING
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import NOT_BUILT
-from dynvision_assets.event_log import quiet_event_log
-from dynvision_assets.homes import describe_home
-from dynvision_assets.instance import open_instance, prepare_home
-from dynvision_assets.run_processes import fail_dead_runs, process_tags
+from dynvision_assets.instances.event_log import quiet_event_log
+from dynvision_assets.instances.homes import describe_home
+from dynvision_assets.instances.opening import open_instance, prepare_home
+from dynvision_assets.instances.run_processes import fail_dead_runs, process_tags
+from dynvision_assets.instances.stopped_runs import end_stopped_runs
 from dynvision_assets.signals import check_stopped
-from dynvision_assets.stopped_runs import end_stopped_runs
 
 __all__ = ["Made", "make_targets", "partition_ranges"]
 

@@ -63,4 +63,4 @@ fi
 
 # `dagster dev -w workspace.yaml` reads .env, so it uses the same Dagster instance as the command line.
 [ -f .env ] || printf 'DAGSTER_HOME=%s/.dagster\n' "$(pwd)" >.env
-"$VENV/bin/python" -c "from pathlib import Path; from dynvision.paths import Paths; from dynvision_assets.instance import prepare_home; prepare_home(Paths(Path.cwd()))"
+"$VENV/bin/python" -c "from pathlib import Path; from dynvision.paths import Paths; from dynvision_assets.instances.opening import prepare_home; prepare_home(Paths(Path.cwd()))"

@@ -14,8 +14,8 @@ from dynvision.config.data import DataConfig
 from dynvision.config.problems import explain_problems
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
 from dynvision.config.snapshot import Snapshot
-from dynvision.config.yaml_files import read_text
-from dynvision.config.yaml_parsing import parse_yaml
+from dynvision.config.yaml_text.files import read_text
+from dynvision.config.yaml_text.parsing import parse_yaml
 from dynvision.errors import ConfigError
 from dynvision.roots import CONFIG_FILES, find_root, named_folder
 from dynvision.system.environment import read_env_file

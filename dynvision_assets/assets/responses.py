@@ -19,11 +19,11 @@ from dynvision.workspace import Workspace
 from dynvision_assets.assets.stage_asset import build_arguments
 from dynvision_assets.assets.table import AssetType, register
 from dynvision_assets.automation import REBUILD
+from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, partition_key, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import ResponsesConfig
-from dynvision_assets.run_processes import tag_run
 
 __all__ = ["ASSET_TYPE", "make_responses_asset", "report_conditions", "show_stimuli"]
 

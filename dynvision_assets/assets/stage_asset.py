@@ -12,11 +12,11 @@ from dynvision.workspace import Workspace
 from dynvision_assets.assets.config import config_dep
 from dynvision_assets.assets.table import AssetType
 from dynvision_assets.automation import REBUILD
+from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.metadata import describe_record, name_tags
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
-from dynvision_assets.run_processes import tag_run
 
 __all__ = ["build_arguments", "make_stage_asset", "report_check"]
 

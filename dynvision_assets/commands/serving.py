@@ -13,10 +13,10 @@ from dynvision.errors import DynvisionError
 from dynvision.system.files import make_directory
 from dynvision.system.locks import hold_until_exit
 from dynvision_assets.commands.support import open_workspace, readable_errors
-from dynvision_assets.homes import describe_home
-from dynvision_assets.instance import LOCATIONS_FILE, open_instance, prepare_home
+from dynvision_assets.instances.homes import describe_home
+from dynvision_assets.instances.opening import LOCATIONS_FILE, open_instance, prepare_home
+from dynvision_assets.instances.run_processes import fail_dead_runs
 from dynvision_assets.ports import check_port, format_address, is_local
-from dynvision_assets.run_processes import fail_dead_runs
 
 if TYPE_CHECKING:
     from pathlib import Path

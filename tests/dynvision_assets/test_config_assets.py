@@ -56,7 +56,7 @@ def changed(root: Path, old: str, new: str) -> set[str]:
 @pytest.fixture
 def home(empty_root: Path) -> Path:
     """A root with an instance of its own."""
-    from dynvision_assets.instance import prepare_home
+    from dynvision_assets.instances.opening import prepare_home
 
     prepare_home(open_workspace(empty_root).paths)
     return empty_root

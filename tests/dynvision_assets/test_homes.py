@@ -15,16 +15,16 @@ import pytest
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.paths import Paths
 from dynvision_assets.command_line import main
-from dynvision_assets.homes import describe_home, find_home
-from dynvision_assets.instance import open_instance, prepare_home
-from dynvision_assets.storage import DATABASES
+from dynvision_assets.instances.homes import describe_home, find_home
+from dynvision_assets.instances.opening import open_instance, prepare_home
+from dynvision_assets.instances.storage import DATABASES
 from tests.helpers.commands import call_dynvision, environment
 
 OPEN = """
 import sys
 from pathlib import Path
 from dynvision.paths import Paths
-from dynvision_assets.instance import open_instance, prepare_home
+from dynvision_assets.instances.opening import open_instance, prepare_home
 with open_instance(prepare_home(Paths(Path(sys.argv[1])))) as instance:
     print(len(instance.get_runs()))
 """

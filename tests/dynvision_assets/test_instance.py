@@ -11,8 +11,8 @@ import pytest
 from dagster._core.instance.ref import InstanceRef
 
 from dynvision.paths import Paths
-from dynvision_assets.instance import LOCATIONS_FILE, SILENT_LOGS, open_instance, prepare_home
-from dynvision_assets.run_processes import HOST_TAG, PID_TAG, START_TAG, fail_dead_runs, process_tags
+from dynvision_assets.instances.opening import LOCATIONS_FILE, SILENT_LOGS, open_instance, prepare_home
+from dynvision_assets.instances.run_processes import HOST_TAG, PID_TAG, START_TAG, fail_dead_runs, process_tags
 
 
 @pytest.fixture

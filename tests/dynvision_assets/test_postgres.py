@@ -20,7 +20,7 @@ import pytest
 
 from dynvision.errors import ConfigError
 from dynvision.paths import Paths
-from dynvision_assets.instance import POSTGRES, SETTINGS, open_instance, prepare_home
+from dynvision_assets.instances.opening import POSTGRES, SETTINGS, open_instance, prepare_home
 from tests.helpers.commands import environment
 
 pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed: the extra 'postgres' has it")
@@ -168,7 +168,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from dynvision.paths import Paths
-from dynvision_assets.instance import open_instance, prepare_home
+from dynvision_assets.instances.opening import open_instance, prepare_home
 with open_instance(prepare_home(Paths(Path(sys.argv[1])))) as instance:
     print(len(instance.get_runs()))
 """

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 
 from dynvision.paths import Paths
-from dynvision_assets.instance import prepare_home
-from dynvision_assets.run_processes import PID_TAG, RUN_TAG, fail_dead_runs
+from dynvision_assets.instances.opening import prepare_home
+from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG, fail_dead_runs
 from tests.helpers.commands import environment, run_dynvision
 from tests.helpers.configuration import edit_config
 from tests.helpers.instances import open_instance

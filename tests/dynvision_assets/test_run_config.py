@@ -12,8 +12,8 @@ from dynvision.config.recording import RunConfig
 from dynvision.errors import ConfigError
 from dynvision.stages.run_settings import RunSettings
 from dynvision.system.machine import DEVICES
+from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG
 from dynvision_assets.run_config import Device, ModelsConfig, RawConfig, Resolution, ResponsesConfig
-from dynvision_assets.run_processes import PID_TAG, RUN_TAG
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace, records
 from tests.helpers.instances import open_instance

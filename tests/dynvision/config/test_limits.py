@@ -236,7 +236,7 @@ def test_file_that_may_not_be_read_is_said_and_not_called_missing(folder, monkey
     def refuse(*arguments, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("dynvision.config.yaml_files.os.open", refuse)
+    monkeypatch.setattr("dynvision.config.yaml_text.files.os.open", refuse)
     assert "cannot be read: Permission denied" in message_of(folder)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.config import yaml_building, yaml_parsing
-from dynvision.config.yaml_lists import shorten_lists
-from dynvision.config.yaml_parsing import parse_yaml
+from dynvision.config.yaml_text.lists import shorten_lists
+from dynvision.config.yaml_text.parsing import parse_yaml
 from dynvision.errors import ConfigError
 
 
@@ -170,7 +170,7 @@ def test_long_list_is_read_as_the_parser_reads_it(text):
 def test_lists_are_long_from_two_items_on_in_this_test_and_read_the_same(parts):
     text = "".join(parts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dynvision.config.yaml_lists._LEAST", 1)
+        patch.setattr("dynvision.config.yaml_text.lists._LEAST", 1)
         results = []
         for parse in (parse_yaml, yaml_parsing._parse_whole):
             try:

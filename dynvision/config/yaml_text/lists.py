@@ -12,7 +12,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from dynvision.config.yaml_scalars import CONSTANTS, resolve_scalar
+from dynvision.config.yaml_text.scalars import CONSTANTS, resolve_scalar
 
 __all__ = ["ShortenedText", "shorten_lists"]
 

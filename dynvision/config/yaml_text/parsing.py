@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from dynvision.config.yaml_building import YamlBuilder
-from dynvision.config.yaml_lists import shorten_lists
+from dynvision.config.yaml_text.building import YamlBuilder
+from dynvision.config.yaml_text.lists import shorten_lists
 from dynvision.errors import ConfigError
 from dynvision.system.escaping import show_text
 

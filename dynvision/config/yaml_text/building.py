@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import yaml
 
-from dynvision.config.yaml_lists import ShortenedText
-from dynvision.config.yaml_scalars import resolve_scalar, resolve_tagged, scalar_problem
+from dynvision.config.yaml_text.lists import ShortenedText
+from dynvision.config.yaml_text.scalars import resolve_scalar, resolve_tagged, scalar_problem
 from dynvision.errors import ConfigError
 from dynvision.system.escaping import show_text
 

@@ -14,8 +14,8 @@ from dynvision.paths import Paths
 from dynvision.system.environment import read_setting
 from dynvision.system.files import write_bytes
 from dynvision.system.locks import output_lock
-from dynvision_assets.homes import HOME, find_home, make_home
-from dynvision_assets.storage import check_databases, lock_postgres, make_databases, missing_databases
+from dynvision_assets.instances.homes import HOME, find_home, make_home
+from dynvision_assets.instances.storage import check_databases, lock_postgres, make_databases, missing_databases
 
 if TYPE_CHECKING:
     import dagster as dg
