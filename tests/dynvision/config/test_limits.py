@@ -251,5 +251,5 @@ def test_folder_that_may_not_be_looked_at_is_said(folder, monkeypatch):
 
 def test_home_of_nobody_is_said(monkeypatch):
     monkeypatch.setenv("DYNVISION_CONFIG", "~nobody-of-that-name/config")
-    with pytest.raises(ConfigError, match="DYNVISION_CONFIG: the folder '~nobody-of-that-name/config' cannot be found"):
+    with pytest.raises(ConfigError, match="DYNVISION_CONFIG is '~nobody-of-that-name/config', which is no folder"):
         load_config()

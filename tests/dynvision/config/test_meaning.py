@@ -67,32 +67,32 @@ def test_a_number_that_is_written_otherwise_makes_nothing_stale(chain_copy: Chai
     def respell(content: dict[str, Any]) -> None:
         args = content["models"]["rcnn"]["args"]
         assert isinstance(args["tau"], float)
-        args["tau"], args["channels"] = int(args["tau"]), [float(number) for number in args["channels"]]
+        args["tau"] = int(args["tau"])
 
     edit_yaml(chain_copy.config / "config_models.yaml", respell)
     workspace = chain_copy.open()
     (summary,) = workspace.targets(("summary", "contrast", "rcnn_gratings"))
     assert workspace.status(summary).state == "fresh"
-    edit_yaml(chain_copy.config / "config_models.yaml", set_at("models.rcnn.args.max_gain", True))
+    edit_yaml(chain_copy.config / "config_models.yaml", set_at("models.rcnn.args.tau", 11))
     assert chain_copy.open().status(summary).state == "stale"
 
 
 @pytest.mark.parametrize(
     ("file", "keys", "value", "where"),
     [
-        ("models", "models.rcnn.args.channels", {1: 4, "1": 5}, "models.rcnn.args: 'channels' has keys of several"),
-        ("models", "models.rcnn.args.channels", {1.5: 4}, "models.rcnn.args: 'channels' has the key 1.5"),
+        ("data", "data_sources", {"own": {"class": "a:B", "args": {"x": {1: 4, "b": 5}}}}, "data_sources.own.args: 'x' has keys of several"),
+        ("models", "models.rcnn.args.channels", {1.5: 4}, "models.rcnn.args: channels: the key 1.5 is no text"),
         (
             "data",
             "data_sources",
             {"own": {"class": "a:B", "args": {"x": {True: 1}}}},
-            "data_sources.own.args: 'x' has the key True",
+            "data_sources.own.args: x: the key True is no text",
         ),
         (
             "data",
             "data_sources",
             {"own": {"class": "a:B", "split_args": {"train": {"p": {None: 1}}, "test": {"p": 1}}}},
-            "data_sources.own.split_args: 'train.p' has the key None",
+            "data_sources.own.split_args.train: p: the key None is no text",
         ),
     ],
 )
@@ -120,7 +120,7 @@ def test_what_contains_itself_is_one_sentence(small_config: Path, file: str, old
         edit_yaml(small_config / "config_experiments.yaml", set_at("experiment_config.contrast", experiment))
     path = small_config / f"config_{file}.yaml"
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(ConfigError, match="it is nested too deeply, or contains itself"):
+    with pytest.raises(ConfigError, match="stands for something that holds it; write it out"):
         load_config(small_config)
 
 

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config import yaml_building, yaml_parsing
+from dynvision.config.yaml_text import building, parsing
 from dynvision.config.yaml_text.lists import shorten_lists
 from dynvision.config.yaml_text.parsing import parse_yaml
 from dynvision.errors import ConfigError
@@ -17,7 +17,7 @@ from dynvision.errors import ConfigError
 def loader(request, monkeypatch):
     """Parse with libyaml, and without."""
     if request.param == "pure":
-        monkeypatch.setattr(yaml_building, "_LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(building, "_LOADER", yaml.SafeLoader)
     elif not yaml.__with_libyaml__:
         pytest.skip("PyYAML was built without libyaml")
 
@@ -161,7 +161,7 @@ def test_long_list_is_read_as_the_parser_reads_it(text):
         except ConfigError as error:
             return str(error)
 
-    assert read(parse_yaml) == read(yaml_parsing._parse_whole)
+    assert read(parse_yaml) == read(parsing._parse_whole)
 
 
 @given(
@@ -172,7 +172,7 @@ def test_lists_are_long_from_two_items_on_in_this_test_and_read_the_same(parts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dynvision.config.yaml_text.lists._LEAST", 1)
         results = []
-        for parse in (parse_yaml, yaml_parsing._parse_whole):
+        for parse in (parse_yaml, parsing._parse_whole):
             try:
                 results.append(repr(parse(text, "file.yaml")))
             except ConfigError as error:

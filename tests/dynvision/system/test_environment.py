@@ -33,6 +33,8 @@ def test_a_line_of_env_counts_and_the_environment_wins(root, monkeypatch):
 
 
 def test_the_config_folder_may_be_a_line_of_env(root, monkeypatch):
+    for folder in (root / "../mine", root / "that"):
+        folder.mkdir()
     assert find_config_folder(root) == root / "../mine"
     monkeypatch.setenv("DYNVISION_CONFIG", str(root / "that"))
     assert find_config_folder(root) == root / "that"
