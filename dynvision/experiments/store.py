@@ -20,7 +20,7 @@ import xxhash
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.journal import JOURNAL
 from dynvision.experiments.store_files import open_array
-from dynvision.system.failures import unreadable_file
+from dynvision.system.failures import is_unreadable, unreadable_file
 
 __all__ = [
     "DIGEST",
@@ -94,10 +94,9 @@ def read_note(folder: Path) -> dict[str, Any]:
         note: dict[str, Any] = json.loads((folder / PENDING).read_bytes())
         whole_numbers = [int(note[name]) for name in ("batch_size", "block_steps")]
         is_whole = min(whole_numbers) > 0 and {*note["shapes"]} == {*note["digests"]} and "record" in note
-    except OSError as error:
-        advice = "Showing the stimuli did not finish. Run it again."
-        raise unreadable_file(folder / PENDING, error, advice) from error
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        if isinstance(error, OSError) and is_unreadable(error):
+            raise unreadable_file(folder / PENDING, error, "Run it again.") from error
         raise DamagedFileError(f"{folder} is incomplete: showing the stimuli did not finish. Run it again.") from error
     if not is_whole:
         raise DamagedFileError(f"{folder / PENDING} is damaged. Run it again.")
