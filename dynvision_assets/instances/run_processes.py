@@ -30,8 +30,15 @@ def process_tags() -> dict[str, str]:
 
 
 def find_owner(tags: Mapping[str, str]) -> Owner | None:
-    """Return the process that a run's tags name; `None` if they do not name one whole."""
-    return Owner.from_dict({name: tags.get(tag) for name, tag in _TAGS.items()})
+    """Return the process that a run's tags name; `None` if they do not name one whole.
+
+    An earlier version tagged neither the start of the machine nor the container: they are taken to be those of here.
+    """
+    here = Owner.here().to_dict()
+    known = {name: tags[tag] for name, tag in _TAGS.items() if tag in tags}
+    if not known.keys() & {"boot_id", "pid_namespace"}:
+        known = {"boot_id": here["boot_id"], "pid_namespace": here["pid_namespace"], "start": "", **known}
+    return Owner.from_dict(known)
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str) -> None:
