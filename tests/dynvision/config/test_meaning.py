@@ -80,7 +80,12 @@ def test_a_number_that_is_written_otherwise_makes_nothing_stale(chain_copy: Chai
 @pytest.mark.parametrize(
     ("file", "keys", "value", "where"),
     [
-        ("data", "data_sources", {"own": {"class": "a:B", "args": {"x": {1: 4, "b": 5}}}}, "data_sources.own.args: 'x' has keys of several"),
+        (
+            "data",
+            "data_sources",
+            {"own": {"class": "a:B", "args": {"x": {1: 4, "b": 5}}}},
+            "data_sources.own.args: 'x' has keys of several",
+        ),
         ("models", "models.rcnn.args.channels", {1.5: 4}, "models.rcnn.args: channels: the key 1.5 is no text"),
         (
             "data",
