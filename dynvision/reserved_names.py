@@ -23,7 +23,22 @@ _COLUMNS = frozenset(
 )
 """Columns of the tables of a summary that are not in a store."""
 
-_KEYWORDS = frozenset({"target", "partition", "split", "group", "seed", "file", "table", "allow_missing", "root"})
+_KEYWORDS = frozenset(
+    {
+        "target",
+        "partition",
+        "split",
+        "group",
+        "seed",
+        "file",
+        "table",
+        "allow_missing",
+        "root",
+        "self",
+        "key",
+        "targets",
+    }
+)
 """Keywords of `dynvision_assets.load`, which takes the levels of parameters as keywords, too."""
 
 RESERVED_PARAMETERS = STORE_NAMES | _LAYER_NAMES | _COLUMNS | _KEYWORDS

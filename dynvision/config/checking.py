@@ -11,7 +11,7 @@ from dynvision.config.limits import MOST_LEVELS
 from dynvision.config.meaning import check_meaning
 from dynvision.config.models import ModelConfig
 from dynvision.config.names import check_distinct, dagster_name, repeats
-from dynvision.config.networks import check_arguments
+from dynvision.config.networks import check_arguments, step_length
 from dynvision.config.schema import Config
 from dynvision.errors import ConfigError, unknown_name
 
@@ -49,6 +49,7 @@ def check_config(config: Config) -> None:
         for subject in chosen:
             config.record(name, subject)
             config.run(name, subject)
+            _check_epoch(config, experiment, subject, where)
         _check_presentations(config, experiment, chosen, where)
     _check_distinct_names(config)
 
@@ -99,6 +100,21 @@ def _check_subjects(config: Config) -> None:
             )
 
 
+def _check_epoch(config: Config, experiment: ExperimentConfig, subject: str, where: str) -> None:
+    """Raise if the network is never trained as long as the experiment wants it."""
+    _, marked, epoch = experiment.status.partition("trained-epoch=")
+    if not marked:
+        return
+    network, dataset = config.subjects[subject].model, config.subjects[subject].dataset
+    training = config.models[network].training
+    epochs = training.for_dataset(dataset).epochs if training is not None else 0
+    if int(epoch) > epochs:
+        raise ConfigError(
+            f"{where}.status: the model '{network}' of the subject '{subject}' is trained for {epochs} epochs on "
+            f"'{dataset}', so there is no epoch {epoch}. Name an earlier one, or train longer."
+        )
+
+
 def _check_presentations(config: Config, experiment: ExperimentConfig, subjects: Iterable[str], where: str) -> None:
     _check_size(experiment, where)
     lengths, step_lengths = set(), set()
@@ -141,11 +157,11 @@ def _check_size(experiment: ExperimentConfig, where: str) -> None:
 def _check_step_lengths(config: Config, lengths: set[float | None], subjects: Iterable[str], where: str) -> None:
     models = {config.subjects[subject].model: subject for subject in reversed(list(subjects))}
     for model, subject in models.items():
-        own = config.models[model].args.get("dt")
-        if isinstance(own, bool) or not isinstance(own, (int, float)):
+        own = step_length(config.models[model].class_path, config.models[model].args)
+        if own is None:
             continue
         for dt in lengths - {None}:
-            if float(own) != float(dt or 0):
+            if own != float(dt or 0):
                 raise ConfigError(
                     f"{where}.data_args.dt: {dt:g} ms, but a step of the model '{model}' (subject '{subject}') is "
                     f"{own:g} ms. Give both the same."

@@ -66,6 +66,12 @@ def check_datasets(data: DataConfig, file: Path) -> None:
                 f"{file}: data_statistics.{dataset}: {len(statistics.mean)} means for images of "
                 f"{known.channels} channels"
             )
+    highest, resolution = data.gratings.spatial_frequency[1], data.data_resolution.get("gratings")
+    if resolution is not None and highest > resolution / 2:
+        raise ConfigError(
+            f"{file}: gratings.spatial_frequency: {highest:g} cycles in {resolution} pixels cannot be drawn: a cycle "
+            f"needs two pixels, so that {resolution / 2:g} is the most."
+        )
     for dataset in data.bit_depth:
         if dataset in KNOWN_DATASETS and dataset not in data.mounts():
             raise ConfigError(f"{file}: bit_depth.{dataset}: the images of '{dataset}' have 8 bits; leave it out")

@@ -96,6 +96,13 @@ class ExperimentConfig(Section):
         RunConfig(**{**({"mixed_precision": True} if "dtype" in run else {}), **run})
         return run
 
+    @field_validator("subjects")
+    @classmethod
+    def _there_are_subjects(cls, subjects: Literal["all"] | list[str]) -> Literal["all"] | list[str]:
+        if not subjects:
+            raise ValueError("the list is empty, so nothing would be shown; write 'all', or name subjects")
+        return subjects
+
     @field_validator("status")
     @classmethod
     def _status_is_known(cls, status: str) -> str:
@@ -127,7 +134,7 @@ class ExperimentConfig(Section):
                 raise ValueError(f"'{name}' has {len(value)} levels; {MOST_LEVELS} at most")
         for parameter, levels in self.levels().items():
             # Levels become file names, in which capital letters may make no difference.
-            values = [str(float(x)) if _is_number(x) else x.lower() for x in levels]
+            values = [str(float(x) + 0.0) if _is_number(x) else x.lower() for x in levels]
             if not levels or len(set(values)) != len(values):
                 raise ValueError(f"the levels of '{parameter}' are empty or repeat")
             if bad := next((x for x in levels if not re.fullmatch(r"[A-Za-z0-9_.+-]+", x)), None):

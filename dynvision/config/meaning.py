@@ -45,6 +45,7 @@ def _check_parameters(config: Config) -> None:
     file = config.folder / "config_experiments.yaml"
     for name, experiment in config.experiments.items():
         _check_names(file, name, experiment)
+        _check_layers(config, name)
         _check_placeholders(file, name, experiment)
 
 
@@ -60,6 +61,26 @@ def _check_names(file: Path, name: str, experiment: ExperimentConfig) -> None:
     if len(full) < len(experiment.parameters):
         names = " and ".join(f"'{parameter}'" for parameter in experiment.parameters)
         raise ConfigError(f"{where}: {names} are two names of one setting, '{full.pop()}'. Keep one of them.")
+
+
+def _check_layers(config: Config, name: str) -> None:
+    """Raise if a parameter has the name of a layer that is recorded, as far as the configuration tells."""
+    for subject in config.subjects_of(name):
+        if subject not in config.subjects or config.subjects[subject].model not in config.models:
+            continue  # Names that do not exist are said later.
+        network = config.models[config.subjects[subject].model]
+        layers = {
+            *known_layers(network.class_path),
+            *network.record.layers,
+            *config.experiments[name].record.get("layers", []),
+        }
+        for parameter in config.experiments[name].parameters:
+            if parameter in layers:
+                raise ConfigError(
+                    f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}.parameter: '{parameter}' is also "
+                    f"a layer of the model of the subject '{subject}'. Give the setting another name, such as "
+                    f"'{parameter}_level'."
+                )
 
 
 def _check_placeholders(file: Path, name: str, experiment: ExperimentConfig) -> None:

@@ -8,9 +8,15 @@ from typing import Any
 
 from dynvision.errors import check_number, nearest_name
 
-__all__ = ["RCNN_AREAS", "check_arguments", "check_rcnn"]
+__all__ = ["RCNN_AREAS", "check_arguments", "check_rcnn", "known_layers", "step_length"]
 
 RCNN_AREAS = ("V1", "V2", "V4", "IT")
+
+_SHORTEST = 1e-6
+"""The shortest time constant and step, in ms."""
+
+_LEAST_CHANGE = 1e-6
+"""The least share of its way that a state goes in a step; float32 keeps 7 digits."""
 
 
 def check_rcnn(
@@ -36,11 +42,15 @@ def check_rcnn(
             raise ValueError(f"channels and strides have one entry for each of {', '.join(RCNN_AREAS)}")
         for area, value in zip(RCNN_AREAS, values, strict=True):
             check_number(f"{name} of {area}", value, 1, most, whole=True)
-    check_number("tau", tau, 0, 1e9)
-    check_number("dt", dt, 0, 1e9)
+    check_number("tau", tau, _SHORTEST, 1e9)
+    check_number("dt", dt, _SHORTEST, 1e9)
     check_number("max_gain", max_gain)
     if not 0 < dt <= tau:
         raise ValueError(f"dt must be above 0 and at most tau ({tau}), not {dt}: the integration would overshoot")
+    if dt < tau * _LEAST_CHANGE:
+        raise ValueError(
+            f"dt must be at least tau / 1e6 ({tau * _LEAST_CHANGE:g}), not {dt}: a step would change nothing"
+        )
     if not 0 <= max_gain < 1:
         raise ValueError(f"max_gain must be at least 0 and below 1, not {max_gain}: activity could grow for ever")
 
@@ -65,3 +75,21 @@ def check_arguments(class_path: str, args: Mapping[str, Any]) -> None:
         if name not in known:
             raise ValueError(f"{class_path} has no argument '{name}'. {nearest_name(name, known)}")
     check(**args)
+
+
+def step_length(class_path: str, args: Mapping[str, Any]) -> float | None:
+    """Return how long a step of a network is, in ms; `None` if its arguments do not say and its class is not known here.
+
+    Args:
+        class_path: The class of the network.
+        args: Its arguments; what they leave out has the default of the class.
+    """
+    given = args.get("dt")
+    if given is None and class_path in _CHECKS:
+        given = inspect.signature(_CHECKS[class_path]).parameters["dt"].default
+    return float(given) if isinstance(given, int | float) and not isinstance(given, bool) else None
+
+
+def known_layers(class_path: str) -> tuple[str, ...]:
+    """Return the names of the layers of a network of the project; none for other classes."""
+    return (*RCNN_AREAS, "classifier") if class_path in _CHECKS else ()

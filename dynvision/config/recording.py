@@ -32,6 +32,8 @@ class RecordConfig(Section):
 
     @model_validator(mode="after")
     def _units_are_units(self) -> RecordConfig:
+        if twice := next((name for name in self.layers if self.layers.count(name) > 1), None):
+            raise ValueError(f"layers: '{twice}' is listed twice")
         if self.units is not None and self.resolution != "unit":
             raise ValueError(f"units: {self.units} can be chosen with 'resolution: unit', not with '{self.resolution}'")
         return self

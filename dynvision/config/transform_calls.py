@@ -39,6 +39,9 @@ def parse_call(text: str) -> TransformCall:
             raise ValueError("write it as Name(arguments)")
         if any(keyword.arg is None for keyword in call.keywords):
             raise ValueError("write each argument out, without **")
+        names = [keyword.arg for keyword in call.keywords]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"'{twice}' is given twice")
         arguments = [ast.literal_eval(argument) for argument in call.args]
         named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:

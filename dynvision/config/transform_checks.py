@@ -6,14 +6,24 @@ of torchvision is imported here: a transform is only read as text.
 
 from __future__ import annotations
 
-import ast
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 from dynvision.config.schema import Config
+from dynvision.config.transform_calls import TransformCall, parse_call
 from dynvision.errors import ConfigError
 
 __all__ = ["check_transforms", "choose_preset"]
+
+_FILLS = {
+    **{"RandomZoomOut": 0, "Pad": 1, "AutoAugment": 2, "TrivialAugmentWide": 2, "ElasticTransform": 3},
+    **{"RandomCrop": 3, "RandomPerspective": 3, "RandAugment": 4, "RandomRotation": 4, "RandomAffine": 5, "AugMix": 6},
+}
+"""The position of the argument `fill` of each transform of torchvision that has one."""
+
+_VALUES = {"RandomErasing": 3}
+"""The same for `value`."""
 
 
 def choose_preset(presets: dict[str, list[str]], name: str, dataset: str) -> str:
@@ -51,8 +61,8 @@ def check_transforms(config: Config) -> None:
 
 
 def _check_ffcv(where: str, texts: list[str]) -> None:
-    for name, _, _ in _calls(texts):
-        if name == "NormalizeImage":
+    for call in _calls(texts):
+        if call.name == "NormalizeImage":
             raise ConfigError(
                 f"{where}: NormalizeImage would standardize the images twice: the loader does that by data_statistics. "
                 "Leave it out."
@@ -60,7 +70,8 @@ def _check_ffcv(where: str, texts: list[str]) -> None:
 
 
 def _check_training(where: str, texts: list[str], dataset: str) -> None:
-    for name, arguments, named in _calls(texts):
+    for call in _calls(texts):
+        name, arguments, named = call.name, call.arguments, call.named
         if name == "Normalize":
             raise ConfigError(
                 f"{where} has Normalize, which would standardize the images of '{dataset}' twice, and in training "
@@ -68,10 +79,11 @@ def _check_training(where: str, texts: list[str], dataset: str) -> None:
             )
         if name == "ToPILImage":
             raise ConfigError(f"{where} has ToPILImage, but training takes tensors. Leave it out.")
-        for key in ("fill", "value"):
-            if (number := _largest(named.get(key))) > 1:
+        for key, place in (("fill", _FILLS.get(name)), ("value", _VALUES.get(name))):
+            value = named.get(key, arguments[place] if place is not None and place < len(arguments) else None)
+            if (number := _largest(value)) > 1:
                 raise ConfigError(
-                    f"{where} has {name}({key}={named[key]!r}), but images are in [0, 1] there: {number:g} is brighter "
+                    f"{where} has {name}({key}={value!r}), but images are in [0, 1] there: {number:g} is brighter "
                     f"than white. Write it as a share, as in {key}=0.5."
                 )
         if name == "RandomSolarize":
@@ -83,29 +95,11 @@ def _check_training(where: str, texts: list[str], dataset: str) -> None:
                 )
 
 
-def _calls(texts: list[str]) -> Iterator[tuple[str, list[Any], dict[str, Any]]]:
+def _calls(texts: list[str]) -> Iterator[TransformCall]:
     """Yield the transforms that can be read; whoever makes a transform says what is wrong with the others."""
     for text in texts:
-        try:
-            yield _read_call(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-
-
-def _read_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Read the name of a transform, its arguments, and those with names.
-
-    Raises:
-        ValueError: If the text has another form.
-        SyntaxError: If it is no Python.
-    """
-    call = ast.parse(text.strip(), mode="eval").body
-    if isinstance(call, ast.Name):
-        return call.id, [], {}
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise ValueError("write it as Name(arguments)")
-    arguments = [ast.literal_eval(a) for a in call.args]
-    return call.func.id, arguments, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        with contextlib.suppress(ValueError):
+            yield parse_call(text)
 
 
 def _largest(value: Any) -> float:

@@ -80,6 +80,8 @@ def _spell(value: Any, kind: Kind | None) -> Any:
         return [_spell(one, kind) for one in value]
     if type(value) is int and kind == "real" and abs(value) <= _LARGEST:
         return float(value)
+    if type(value) is float and value == 0:
+        value = 0.0  # and not -0.0
     if type(value) is float and kind == "whole" and value.is_integer() and abs(value) <= _LARGEST:
         return int(value)
     return value

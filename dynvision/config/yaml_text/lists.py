@@ -20,10 +20,12 @@ _LEAST = 1000
 """Items from which on a list is long."""
 
 _PLAIN = r"[-+]?\.?\w[\w.+@/%-]*+(?>[: ](?=\w)[\w.+@/%-]*+)*+"
-_ITEM = rf"""(?>{_PLAIN}|"[^"\\\n]*+"|'[^'\n]*+')"""
+_ITEM = rf"""(?>{_PLAIN}|~|"[^"\\\n\x85\u2028\u2029]*+"|'[^'\n\x85\u2028\u2029]*+')"""
 _SPACE = r"[ \n]*+"
 _FLOW = re.compile(rf"\[(?P<items>{_SPACE}{_ITEM}(?>{_SPACE},{_SPACE}{_ITEM})*+{_SPACE},?{_SPACE})\]", re.ASCII)
-_BLOCK = re.compile(rf"^(?P<indent> *+)(?P<items>- {_ITEM} *+\n(?>(?P=indent)- {_ITEM} *+\n)*+)", re.M | re.A)
+_END = r"(?> ++(?>#[^\n]*+)?+)?+\n"
+_BLOCK = re.compile(rf"^(?P<indent> *+)(?P<items>- {_ITEM}{_END}(?>(?P=indent)- {_ITEM}{_END})*+)", re.M | re.A)
+_COMMENT = re.compile(r" +#[^\n]*")
 # Short lists are matched too, so that no line is looked at twice.
 _ANY_ITEM = re.compile(_ITEM, re.ASCII)
 _LETTERS = frozenset(string.ascii_letters)
@@ -59,11 +61,15 @@ class ShortenedText:
             return match[0]
         # The last item stays in the text: the next line may go on with it.
         kept, last = _split_last_line(match["items"])
+        if "#" in kept:
+            if '"' in kept or "'" in kept:  # It may be in a quoted text.
+                return match[0]
+            kept = _COMMENT.sub("", kept)
         indent = match["indent"]
         items = kept[2:-1].replace(f"\n{indent}- ", "\n").split("\n")
         if " \n" in kept:
             items = [item.rstrip(" ") for item in items]
-        name = self._keep(_resolve_all(items))
+        name = self._keep(_read_json(",".join(items)) or _resolve_all(items))
         return f'{indent}- "{name}"\n{last}'
 
     def _keep(self, items: list[Any]) -> str:
@@ -84,16 +90,21 @@ def shorten_lists(text: str) -> ShortenedText | None:
 
 
 def _flow_items(items: str) -> list[Any]:
-    if not _NO_JSON.search(items):
-        try:
-            # What JSON and YAML both read as a list, both read as the same list.
-            inner = items.rstrip(" \n").removesuffix(",")
-            return list(json.loads(f"[{inner}]", parse_constant=_refuse))
-        except ValueError:
-            pass
+    if (found := _read_json(items.rstrip(" \n").removesuffix(","))) is not None:
+        return found
     if '"' in items or "'" in items:
         return _resolve_all(_ANY_ITEM.findall(items))
     return _resolve_all([item for text in items.split(",") if (item := text.strip(" \n"))])
+
+
+def _read_json(items: str) -> list[Any] | None:
+    """Return items that JSON and YAML both read as a list, which both read as the same list; `None` if they are not."""
+    if _NO_JSON.search(items):
+        return None
+    try:
+        return list(json.loads(f"[{items}]", parse_constant=_refuse))
+    except ValueError:
+        return None
 
 
 def _refuse(constant: str) -> None:
