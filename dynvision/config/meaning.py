@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.networks import known_layers
 from dynvision.config.schema import Config
 from dynvision.config.sweeps import find_placeholders
 from dynvision.config.transform_checks import check_transforms
@@ -69,16 +70,13 @@ def _check_layers(config: Config, name: str) -> None:
         if subject not in config.subjects or config.subjects[subject].model not in config.models:
             continue  # Names that do not exist are said later.
         network = config.models[config.subjects[subject].model]
-        layers = {
-            *known_layers(network.class_path),
-            *network.record.layers,
-            *config.experiments[name].record.get("layers", []),
-        }
+        own = config.experiments[name].record.get("layers", [])
+        layers = {*known_layers(network.class_path), *network.record.layers, *own}
         for parameter in config.experiments[name].parameters:
             if parameter in layers:
                 raise ConfigError(
-                    f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}.parameter: '{parameter}' is also "
-                    f"a layer of the model of the subject '{subject}'. Give the setting another name, such as "
+                    f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}.parameter: '{parameter}' is "
+                    f"also a layer of the model of the subject '{subject}'. Give the setting another name, such as "
                     f"'{parameter}_level'."
                 )
 

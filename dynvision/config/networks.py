@@ -78,7 +78,7 @@ def check_arguments(class_path: str, args: Mapping[str, Any]) -> None:
 
 
 def step_length(class_path: str, args: Mapping[str, Any]) -> float | None:
-    """Return how long a step of a network is, in ms; `None` if its arguments do not say and its class is not known here.
+    """Return how long a step of a network is, in ms; `None` if neither its arguments nor its class tell.
 
     Args:
         class_path: The class of the network.
