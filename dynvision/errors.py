@@ -19,6 +19,7 @@ __all__ = [
     "UnreadableError",
     "check_number",
     "nearest_name",
+    "printable",
     "unknown_name",
 ]
 
@@ -74,7 +75,7 @@ def nearest_name(name: object, valid: Iterable[object]) -> str:
     Returns:
         A sentence for the end of an error message.
     """
-    names = [_printable(str(v)) for v in valid]
+    names = [printable(str(v)) for v in valid]
     if not names:
         return "There is none yet."
     near = _nearest_number(str(name), names)
@@ -94,7 +95,7 @@ def unknown_name(noun: str, name: object, valid: Iterable[object], where: str = 
         where: The file and key, or the command, that named it.
     """
     prefix = f"{_cut(where)}: " if where else ""
-    return UnknownNameError(f"{prefix}unknown {noun} '{_printable(_cut(str(name)))}'. {nearest_name(name, valid)}")
+    return UnknownNameError(f"{prefix}unknown {noun} '{printable(_cut(str(name)))}'. {nearest_name(name, valid)}")
 
 
 def check_number(
@@ -139,7 +140,7 @@ def _show_value(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text on one line, with escapes for what cannot be printed."""
     if text.isprintable():
         return text

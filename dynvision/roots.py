@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dynvision.errors import ConfigError
+from dynvision.errors import ConfigError, printable
 
-__all__ = ["CONFIG_FILES", "find_root", "is_root", "named_folder", "require_root"]
+__all__ = ["CONFIG_FILES", "find_root", "is_root", "named_folder", "passed_over", "require_root"]
 
 CONFIG_FILES = ("config_data.yaml", "config_models.yaml", "config_experiments.yaml")
 """The files of a config folder."""
@@ -38,6 +39,25 @@ def find_root() -> Path:
     return next((folder for folder in _candidates(current) if is_root(folder)), current)
 
 
+def passed_over(root: Path) -> str:
+    """Say which root above a folder was not taken for it, and why; nothing if there is none.
+
+    Args:
+        root: The current folder, which `find_root` gave.
+    """
+    if os.environ.get("DYNVISION_ROOT") or is_root(root):
+        return ""
+    for folder in root.parents:
+        if is_root(folder):
+            why = "it is your home folder" if folder == Path.home() else "anybody may write to it"
+            why = "it is the whole disk" if folder == Path(folder.anchor) else why
+            return (
+                f"{printable(str(folder))} above the current folder is a root, but is not taken, because {why}: "
+                f"{printable(str(root))} is another one. To work on that, change to it (cd), or set DYNVISION_ROOT"
+            )
+    return ""
+
+
 def is_root(folder: Path) -> bool:
     """Whether a folder has a configuration of its own, Dagster's home as this project writes it, or outputs."""
     try:
@@ -62,7 +82,9 @@ def named_folder(variable: str) -> Path | None:
     try:
         return Path(os.path.normpath(Path(text).expanduser().absolute()))
     except (RuntimeError, OSError) as error:
-        raise ConfigError(f"{variable} is '{text}', which is no folder ({error}). Write the whole path.") from error
+        raise ConfigError(
+            f"{variable} is '{printable(text)}', which is no folder ({error}). Write the whole path."
+        ) from error
 
 
 def require_root(folder: Path, named_by: str = "") -> Path:
@@ -77,11 +99,12 @@ def require_root(folder: Path, named_by: str = "") -> Path:
     """
     if folder.is_dir():
         return folder
+    shown = printable(str(folder))
     if os.path.lexists(folder) and not folder.is_symlink():
-        raise ConfigError(f"{named_by}{folder}, which is not a folder. The root is the folder that holds data/.")
+        raise ConfigError(f"{named_by}{shown}, which is not a folder. The root is the folder that holds data/.")
     raise ConfigError(
-        f"{named_by}{folder}, which does not exist. For a new root, make the folder first: mkdir -p {folder}. "
-        "Otherwise correct the name: set DYNVISION_ROOT to the folder that holds data/."
+        f"{named_by}{shown}, which does not exist. For a new root, make the folder first: "
+        f"mkdir -p {shlex.quote(shown)}. Otherwise correct the name: set DYNVISION_ROOT to the folder that holds data/."
     )
 
 

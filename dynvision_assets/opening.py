@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from dynvision.roots import find_root, require_root
+from dynvision.roots import find_root, passed_over, require_root
 from dynvision.workspace import Workspace
 
 __all__ = ["open_here"]
@@ -27,10 +27,12 @@ def open_here(root: Path | str | None = None) -> Workspace:
         return Workspace.open(require_root(Path(root).absolute(), "the root is "))
     nearest = find_root()
     if not os.environ.get("DYNVISION_ROOT") and not nearest.samefile(Path.cwd()):
-        _tell(nearest)
+        _tell(f"the root is {nearest}, above the current folder (DYNVISION_ROOT names another)")
+    elif note := passed_over(nearest):
+        _tell(note)
     return Workspace.open(nearest)
 
 
 @cache
-def _tell(root: Path) -> None:
-    sys.stderr.write(f"the root is {root}, above the current folder (DYNVISION_ROOT names another)\n")
+def _tell(note: str) -> None:
+    sys.stderr.write(f"{note}\n")

@@ -8,8 +8,9 @@ import os
 import socket
 
 from dynvision.errors import ConfigError, DynvisionError
+from dynvision.system.escaping import show_text
 
-__all__ = ["check_port", "format_address", "is_local"]
+__all__ = ["advise_port", "check_port", "format_address", "is_local"]
 
 _HIGHEST, _TRIES = 65535, 200
 
@@ -29,10 +30,20 @@ def check_port(host: str, port: int, command: str) -> None:
     reason = _why_not(host, port)
     if not reason:
         return
+    raise DynvisionError(f"port {port} of {show_text(host)} {reason}. {advise_port(host, port, command)}")
+
+
+def advise_port(host: str, port: int, command: str) -> str:
+    """Say which other port is free.
+
+    Args:
+        host: The address or name to listen on.
+        port: The port that cannot be used.
+        command: The command that is repeated with another port.
+    """
     higher = range(port + 1, min(port + _TRIES, _HIGHEST) + 1) if port >= 1024 else range(3000, 3000 + _TRIES)
     free = next((other for other in higher if not _why_not(host, other)), None)
-    advice = f"Choose another, for example: {command} --port {free}" if free else "Choose another with --port."
-    raise DynvisionError(f"port {port} of {host} {reason}. {advice}")
+    return f"Choose another, for example: {command} --port {free}" if free else "Choose another with --port."
 
 
 def format_address(host: str, port: int) -> str:
@@ -74,7 +85,7 @@ def _why_not(host: str, port: int) -> str:
                 return "is in use, perhaps by another dynvision ui"
             if error.errno in (errno.EACCES, errno.EPERM):
                 return "may be used by the administrator alone" if port < 1024 else "may not be used"
-            foreign = f"{host} is no address of this machine ({error.strerror})"
+            foreign = f"{show_text(host)} is no address of this machine ({error.strerror})"
     if foreign:
         raise ConfigError(f"{foreign}. Use --host 127.0.0.1, or 0.0.0.0 for all of its addresses.")
     return ""

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from dynvision.system.process_trees import end_process
-from dynvision.system.stopping import STOP_SIGNALS, STOPPING
+from dynvision.system.stopping import STOP_SIGNALS, STOPPING, can_start_threads
 
 __all__ = ["check_stopped", "stoppable"]
 
@@ -64,6 +64,9 @@ def stoppable() -> Iterator[None]:
         # Once a signal has come, any error is taken for its consequence: libraries turn it into their own.
         if not STOPPING.number and not isinstance(error, KeyboardInterrupt):
             raise
+        if STOPPING.number in (0, signal.SIGINT) and not can_start_threads():
+            # OpenBLAS interrupts its own process if it may not start its threads.
+            raise RuntimeError("can't start new thread") from error
         STOPPING.was_raised = True
         _say(through_python=True)
         sys.exit(128 + (STOPPING.number or signal.SIGINT))

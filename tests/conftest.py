@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,8 @@ _guard = Guard()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Log files of the errors that tests cause are not the user's.
+    os.environ["XDG_STATE_HOME"] = str(Path(tempfile.gettempdir()) / f"dynvision-tests-{os.getuid()}")
     settings.load_profile("fast" if deselects_slow(config) else "dynvision")
 
 

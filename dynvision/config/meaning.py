@@ -74,10 +74,10 @@ def _check_layers(config: Config, name: str) -> None:
         layers = {*known_layers(network.class_path), *network.record.layers, *own}
         for parameter in config.experiments[name].parameters:
             if parameter in layers:
+                where = f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}.parameter"
                 raise ConfigError(
-                    f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}.parameter: '{parameter}' is "
-                    f"also a layer of the model of the subject '{subject}'. Give the setting another name, such as "
-                    f"'{parameter}_level'."
+                    f"{where}: '{parameter}' is also a layer of the model of the subject '{subject}'. Give the setting "
+                    f"another name, such as '{parameter}_level'."
                 )
 
 

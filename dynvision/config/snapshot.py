@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynvision.system.files import read_file
+
 __all__ = ["Snapshot"]
 
 
@@ -47,7 +49,7 @@ class Snapshot:
         texts = {}
         for dataset, path in files.items():
             try:
-                texts[dataset] = path.read_text(encoding="utf-8")
+                texts[dataset] = read_file(path).decode()
             except (OSError, ValueError):
                 continue
         return Snapshot(self.folder, self.texts, texts)

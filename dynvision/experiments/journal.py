@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynvision.system.files import read_file
 from dynvision.system.json_values import as_json, same_json
 
 __all__ = ["JOURNAL", "BatchEntry", "Journal"]
@@ -61,7 +62,7 @@ class Journal:
             Whether the store can be resumed: its journal can be read and has the same header.
         """
         try:
-            *lines, unfinished = self.path.read_bytes().split(b"\n")
+            *lines, unfinished = read_file(self.path).split(b"\n")
             header, *entries = [json.loads(line) for line in lines]
             self.batches = [BatchEntry(**entry) for entry in entries]
         except (OSError, ValueError, TypeError):

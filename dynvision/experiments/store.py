@@ -21,6 +21,7 @@ from dynvision.errors import DamagedFileError
 from dynvision.experiments.journal import JOURNAL
 from dynvision.experiments.store_files import open_array
 from dynvision.system.failures import is_unreadable, unreadable_file
+from dynvision.system.files import read_file
 
 __all__ = [
     "DIGEST",
@@ -91,7 +92,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         DamagedFileError: If there is none, or it is damaged.
     """
     try:
-        note: dict[str, Any] = json.loads((folder / PENDING).read_bytes())
+        note: dict[str, Any] = json.loads(read_file(folder / PENDING))
         whole_numbers = [int(note[name]) for name in ("batch_size", "block_steps")]
         is_whole = min(whole_numbers) > 0 and {*note["shapes"]} == {*note["digests"]} and "record" in note
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:

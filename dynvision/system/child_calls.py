@@ -91,7 +91,8 @@ class Calls:
     def _interrupt_again(self, unraisable: sys.UnraisableHookArgs) -> None:
         """Repeat an interruption that Python dropped, as it does if it comes while an object is finalized."""
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            sys.__unraisablehook__(unraisable)
+            if not self.is_stopping:  # What an interruption left half made cannot be finalized, and nobody needs it.
+                sys.__unraisablehook__(unraisable)
         elif self._is_running:
             self._was_raised = False
             # From another thread, a moment later. If it came now, it would be dropped again.

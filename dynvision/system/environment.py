@@ -43,8 +43,10 @@ def read_env_file(root: Path) -> dict[str, str]:
     """
     path = root / FILE
     try:
-        if not path.is_file():
+        if not os.path.lexists(path):
             return {}
+        if not path.is_file():
+            raise ConfigError(f"{path} is no file, but its settings would count. Move it away, or make it a text file.")
         from dotenv import dotenv_values
 
         values = dotenv_values(path)

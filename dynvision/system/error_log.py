@@ -16,7 +16,7 @@ from typing import Any
 
 from dynvision.errors import DynvisionError, MachineError, UnexpectedError
 from dynvision.system.escaping import show_text
-from dynvision.system.failures import causes_of, find_machine_error, find_own_error, last_line
+from dynvision.system.failures import causes_of, find_machine_error, find_own_error, last_line, text_of
 
 __all__ = ["describe_error", "log_folders", "machine_errors", "name_call", "write_log"]
 
@@ -120,7 +120,7 @@ def _remove_old(folder: Path) -> None:
 def _blame(error: BaseException) -> str:
     """Say in one sentence what failed, and in which line of whose code."""
     cause = next((c for c in causes_of(error) if isinstance(c, Exception) and _own_frame(c)), error)
-    text = show_text(last_line(str(cause)), 300)
+    text = show_text(last_line(text_of(cause)), 300)
     said = type(cause).__name__ + (f": {text}" if text else "")
     frame = _own_frame(cause)
     if frame is None:

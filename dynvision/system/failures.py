@@ -21,6 +21,7 @@ __all__ = [
     "find_own_error",
     "is_unreadable",
     "last_line",
+    "text_of",
     "unreadable_file",
 ]
 
@@ -212,7 +213,7 @@ def _explain_by_text(error: BaseException) -> str:
     """Explain an error by its text, as libraries that are not written in Python leave it; an empty text if unknown."""
     if isinstance(error, DynvisionError | SyntaxError | AssertionError | KeyError):
         return ""
-    text = str(error)
+    text = text_of(error)
     place = f"the database in {os.environ.get('DAGSTER_HOME', 'the Dagster home')}: " if _is_of_database(error) else ""
     if place and (known := next((v for part, v in _DATABASE_TEXTS.items() if part in text.lower()), None)):
         return f"{place}{known[0]} ({show_text(last_line(text), 300)}). {known[1]}"
@@ -227,6 +228,14 @@ def _explain_by_text(error: BaseException) -> str:
 def _is_of_database(error: BaseException) -> bool:
     # Not by class: importing sqlite3 would take a third of the time of `dynvision --help`.
     return "sqlite3" in (type(error).__module__, type(getattr(error, "orig", None)).__module__)
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an error; of a class whose own code for it fails, a text that says so."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001  # it is code of a user's
+        return f"an error whose text cannot be shown ({type(failure).__name__})"
 
 
 def last_line(text: str) -> str:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+from dynvision.system.files import read_file
+
 __all__ = [
     "HASHERS",
     "FileDigest",
@@ -182,7 +184,7 @@ def recall_stamps(folder: Path, digests: Mapping[str, FileDigest]) -> None:
 
 def _read_note(note: Path) -> dict[str, list[Any]]:
     try:
-        stamps = json.loads(note.read_bytes())["stamps"]
+        stamps = json.loads(read_file(note))["stamps"]
         types = (int, int, int, int, str)
         is_whole = all([type(value) for value in values] == list(types) for values in stamps.values())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-__all__ = ["STOPPING", "STOP_SIGNALS", "hold_signals"]
+__all__ = ["STOPPING", "STOP_SIGNALS", "can_start_threads", "hold_signals"]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a command: Ctrl-C, `kill` or a scheduler, a terminal that was closed."""
@@ -60,3 +60,12 @@ def hold_signals(drop: bool) -> Iterator[None]:
             signal.signal(number, before[number])
         if came and not drop:
             signal.raise_signal(came[-1])
+
+
+def can_start_threads() -> bool:
+    """Whether the limits of the user let this process start a thread."""
+    try:
+        threading.Thread(target=bool, daemon=True).start()
+    except RuntimeError:
+        return False
+    return True

@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import sys
-import threading
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -15,7 +14,8 @@ import click
 from dynvision.errors import ConfigError, DynvisionError, UnknownNameError
 from dynvision.system.error_log import describe_error, write_log
 from dynvision.system.escaping import show_text
-from dynvision.system.failures import causes_of, explain_os_error, last_line
+from dynvision.system.failures import causes_of, explain_os_error, last_line, text_of
+from dynvision.system.stopping import can_start_threads
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USAGE", "end_command", "flush_output", "usable_streams"]
 
@@ -40,7 +40,7 @@ def end_command(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt) or _is_interruption(error):
-        if not _can_start_threads():  # OpenBLAS interrupts its own process if it may not start its threads.
+        if not can_start_threads():  # OpenBLAS interrupts its own process if it may not start its threads.
             return end_command(RuntimeError("can't start new thread"))
         _print_error(STOPPED)
         return INTERRUPTED
@@ -50,7 +50,7 @@ def end_command(error: BaseException) -> int:
     if isinstance(error, OSError) and _is_from_output(error):
         return _end_output(error)
     own = error if isinstance(error, DynvisionError) else describe_error(error)
-    text = _without_traceback(str(own))
+    text = _without_traceback(text_of(own))
     # The name that is unknown is repeated, and may hold anything: it stays on its line.
     _print_error(f"error: {show_text(text, 2000) if isinstance(own, UnknownNameError) else _show_lines(text)}")
     return WRONG_USAGE if isinstance(own, ConfigError) else FAILED
@@ -153,14 +153,6 @@ def _is_interruption(error: BaseException) -> bool:
     )
 
 
-def _can_start_threads() -> bool:
-    try:
-        threading.Thread(target=bool, daemon=True).start()
-    except RuntimeError:
-        return False
-    return True
-
-
 def _exit_code(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
         return error.code or DONE
@@ -186,8 +178,8 @@ def _show_lines(text: str) -> str:
 
 
 def _without_traceback(text: str) -> str:
-    """Return a message whose traceback, as a worker process appends it, is in a log file instead."""
-    if "Traceback (most recent call last)" not in text:
+    """Return a message whose traceback, as torch's worker processes append it, is in a log file instead."""
+    if not text.startswith("Caught ") or "Traceback (most recent call last)" not in text:
         return text
     log = write_log(text)
     return text if log is None else f"{last_line(text)} (The traceback is in {log}.)"

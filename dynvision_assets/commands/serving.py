@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from dynvision_assets.commands.support import open_workspace, readable_errors
 from dynvision_assets.instances.homes import describe_home
 from dynvision_assets.instances.opening import LOCATIONS_FILE, open_instance, prepare_home
 from dynvision_assets.instances.run_processes import fail_dead_runs
-from dynvision_assets.ports import check_port, format_address, is_local
+from dynvision_assets.ports import advise_port, check_port, format_address, is_local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,14 +58,16 @@ def ui(host: str, port: int, read_only: bool) -> None:
     starts runs and backfills for all.
     """  # noqa: D301  # \\b is click's mark for a paragraph that is not rewrapped
     with readable_errors():
-        check_port(host, port, "dynvision ui" + ("" if host == DEFAULT_HOST else f" --host {host}"))
+        command = "dynvision ui" + (" --read-only" if read_only else "")
+        command += "" if host == DEFAULT_HOST else f" --host {shlex.quote(host)}"
+        check_port(host, port, command)
         workspace = open_workspace()
         home = prepare_home(workspace.paths)
         _check_instance(home, read_only)
         folder = make_directory(home / SERVERS)
         if not hold_until_exit(folder / f"port-{port}"):
             raise DynvisionError(
-                f"port {port} is about to be used by another dynvision ui. Choose another with --port."
+                f"port {port} is about to be used by another dynvision ui. {advise_port(host, port, command)}"
             )
         has_daemon = not read_only and hold_until_exit(folder / "daemon")
         _announce(workspace, host, port, read_only, has_daemon)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.paths import Paths
 from dynvision.system.environment import read_setting
-from dynvision.system.files import write_bytes
+from dynvision.system.failures import as_unreadable, find_machine_error
+from dynvision.system.files import is_there, read_file, write_bytes
 from dynvision.system.locks import output_lock
 from dynvision_assets.instances.homes import HOME, find_home, make_home
 from dynvision_assets.instances.storage import check_databases, lock_postgres, make_databases, missing_databases
@@ -103,7 +104,7 @@ def prepare_home(paths: Paths) -> Path:
         os.environ[POSTGRES] = _add_driver(url)
     with _lock(home):
         _write_settings(home / "dagster.yaml", with_postgres=bool(url))
-        if not (home / LOCATIONS_FILE).exists() or (home / LOCATIONS_FILE).read_bytes() != LOCATIONS.encode():
+        if not (home / LOCATIONS_FILE).exists() or read_file(home / LOCATIONS_FILE) != LOCATIONS.encode():
             write_bytes(home / LOCATIONS_FILE, LOCATIONS.encode())
     os.environ[HOME] = str(home)
     return home
@@ -169,6 +170,9 @@ def _open(reference: InstanceRef, home: Path) -> dg.DagsterInstance:
     try:
         return DagsterInstance.from_ref(reference)
     except (OSError, ImportError, DagsterError, CheckError, SQLAlchemyError) as error:
+        refusal = find_machine_error(error)
+        if refusal is not None:
+            raise refusal from error
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         raise DynvisionError(
             f"the Dagster instance in {home} cannot be opened: {reason}. Its settings are in {home / 'dagster.yaml'}."
@@ -230,8 +234,10 @@ def _write_settings(path: Path, with_postgres: bool) -> None:
     """
     wanted = SETTINGS + (STORAGE if with_postgres else "")
     try:
-        existing = path.read_text(encoding="utf-8") if path.exists() else ""
+        existing = read_file(path).decode() if is_there(path) else ""
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and (unreadable := as_unreadable(error, f"{path} cannot be read")):
+            raise unreadable from error
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path} cannot be read: {reason}. Mend it, or move it to get a new one.") from error
     if existing in ("", SETTINGS) and existing != wanted:

@@ -9,7 +9,7 @@ import pytest
 
 from dynvision.config import find_config_folder
 from dynvision.errors import ConfigError
-from dynvision.roots import find_root
+from dynvision.roots import find_root, passed_over
 from dynvision.workspace import Workspace
 
 FILE = "config/config_models.yaml"
@@ -141,3 +141,14 @@ def test_a_deleted_current_folder_is_said(tmp_path: Path, monkeypatch: pytest.Mo
             find_root()
     finally:
         os.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("mode", "why"), [(0o777, "anybody may write to it"), (0o755, "it is your home folder")])
+def test_a_root_that_is_passed_over_is_said(root: Path, monkeypatch: pytest.MonkeyPatch, mode: int, why: str) -> None:
+    make(root / FILE)
+    root.chmod(mode)
+    if mode == 0o755:
+        monkeypatch.setenv("HOME", str(root))
+    assert why in passed_over(find_root())
+    make(root / "notes" / "2024" / FILE)
+    assert passed_over(find_root()) == "", "the folder is a root of its own"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynvision.system.files import write_bytes
+from dynvision.system.files import read_file, write_bytes
 
 __all__ = ["digest_old_sidecar", "read_table", "table_path", "write_table"]
 
@@ -56,7 +56,7 @@ def read_table(path: Path, sha256: object, with_samples: bool = True) -> dict[st
     Raises:
         FileNotFoundError: If there is no table.
     """
-    content = table_path(path).read_bytes()
+    content = read_file(table_path(path))
     if hashlib.sha256(content).hexdigest() != sha256:
         return None
     if not with_samples:

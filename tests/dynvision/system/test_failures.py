@@ -101,3 +101,11 @@ def test_what_is_no_file_is_damaged(number: int) -> None:
     error = unreadable_file("/a", OSError(number, os.strerror(number)), "Build it again.")
     assert type(error) is DamagedFileError
     assert str(error).endswith(f"({os.strerror(number)}). Build it again.")
+
+
+def test_an_error_whose_text_cannot_be_shown_is_said_all_the_same() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    assert "Mute: an error whose text cannot be shown (ValueError)" in str(describe_error(Mute()))

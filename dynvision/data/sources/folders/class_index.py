@@ -11,6 +11,7 @@ from typing import Any
 
 from dynvision.data.sources.folders.class_names import join_names
 from dynvision.errors import ConfigError
+from dynvision.system.files import read_file
 
 __all__ = ["LARGEST_INDEX", "name_apart", "read_class_index"]
 
@@ -30,7 +31,7 @@ def read_class_index(path: Path, where: str, text: str | None = None) -> dict[in
         ConfigError: If the file cannot be read, or an index, a folder or an entry in it is not usable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8") if text is None else text, object_pairs_hook=_Pairs)
+        content = json.loads(read_file(path).decode() if text is None else text, object_pairs_hook=_Pairs)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: cannot read {path} ({error}). It maps each index to [folder, name].") from error
     if not isinstance(content, _Pairs) or not content:
