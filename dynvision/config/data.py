@@ -91,8 +91,8 @@ class DataSource(Section):
 class Statistics(Section):
     """Mean and standard deviation of each channel, for images in [0, 1]."""
 
-    mean: list[Annotated[float, Field(ge=-1000, le=1000)]] = Field(min_length=1, max_length=3)
-    std: list[Annotated[float, Field(le=1000)]] = Field(min_length=1, max_length=3)
+    mean: list[Annotated[float, Field(ge=-1000, le=1000)]] = Field(min_length=1, max_length=64)
+    std: list[Annotated[float, Field(le=1000)]] = Field(min_length=1, max_length=64)
 
     @model_validator(mode="after")
     def _is_usable(self) -> Statistics:

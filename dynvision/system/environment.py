@@ -43,7 +43,7 @@ def read_env_file(root: Path) -> dict[str, str]:
     """
     path = root / FILE
     try:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) or path.is_dir():  # A virtual environment may have this name.
             return {}
         if not path.is_file():
             raise ConfigError(f"{path} is no file, but its settings would count. Move it away, or make it a text file.")

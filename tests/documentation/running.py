@@ -139,7 +139,20 @@ def check_command(line: str, page: Page, place: str) -> None:
         unknown = [name for name in packages if name not in known]
         assert not unknown, f"{place}: scripts/setup.sh names other packages"
     else:
-        known_words = ("ssh", "pip", "git", "dagster", "cd", "source", "eval", "htpasswd", "snakemake", "ln", "echo")
+        known_words = (
+            "ssh",
+            "pip",
+            "git",
+            "dagster",
+            "cd",
+            "source",
+            "eval",
+            "htpasswd",
+            "snakemake",
+            "ln",
+            "echo",
+            "mkdir",
+        )
         assert words[0] in known_words, f"{place}: nothing is known of '{words[0]}'"
 
 

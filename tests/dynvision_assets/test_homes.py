@@ -95,12 +95,12 @@ def test_a_home_that_is_not_writable_says_so(paths: Paths, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (b"a: [", r"dagster\.yaml is not valid: while parsing a flow node.* Mend it, or move it to get a new one"),
-        (b"nonsense: 1", r"dagster\.yaml is not valid: .*unexpected config entry \"nonsense\""),
+        (b"a: [", r"dagster\.yaml: not valid YAML: while parsing a flow node.* Mend it, or remove the file"),
+        (b"nonsense: 1", r"dagster\.yaml: .*unexpected config entry \"nonsense\""),
         (b"- 1", r"dagster\.yaml is not valid: "),
         (b"concurrency: 3", r"dagster\.yaml is not valid: "),
         (b"\xff\xfe", r"dagster\.yaml cannot be read: it is not UTF-8 text"),
-        (b"storage: {sqlite: {base_dir: /proc/none}}", "cannot be opened: .*No such file or directory: '/proc/none'"),
+        (b"storage: {sqlite: {base_dir: /proc/none}}", "/proc/none: it does not exist"),
         (b"storage: {sqlite: {base_dir: {env: NO_SUCH_NAME}}}", "cannot be opened: .*NO_SUCH_NAME"),
     ],
 )

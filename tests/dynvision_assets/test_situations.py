@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_what_cannot_be_read_is_not_missing_and_not_built_again(
     assert done["status"].output.startswith(f"damaged  {target}: ")
     assert "ermission denied" in done["status"].output + str(raised.value)
     assert "It is not built again, because it may be whole" in done["make"].stderr
-    assert "1 damaged" in listed.output or "2 damaged" in listed.output or "3 damaged" in listed.output
+    assert re.search(r"[1-9] damaged", listed.output)
     assert snapshot(warm_chain / "data") == before
 
 
@@ -117,7 +118,7 @@ def test_an_unreadable_configuration_is_said(warm_chain: Path, place: str) -> No
     finally:
         (warm_chain / place).chmod(0o755)
     assert done.exit_code in (1, 2)
-    assert "config_data.yaml" in done.stderr
+    assert re.search(r"config_data\.yaml|\.env", done.stderr)
     assert "ermission denied" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

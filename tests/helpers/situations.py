@@ -57,8 +57,8 @@ SITUATIONS = {
     "ASCII terminal": Situation("PYTHONIOENCODING=ascii dynvision show raw/é", 2, "unknown dataset"),
     "current folder deleted": Situation(
         "unset DYNVISION_ROOT; mkdir gone; cd gone; rmdir ../gone; dynvision list",
-        1,
-        "the current folder does not exist",
+        2,
+        "the current folder was deleted",
     ),
     "few files": Situation(
         "ulimit -n 8; dynvision make --force raw/gratings:test", 1, "may not open more files|cannot be opened"
