@@ -19,8 +19,9 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 demo: $(READY)  ## Build the whole chain on the embedded gratings
 	@$(BIN)/dynvision demo
 
-test: $(READY)  ## Run all tests but those in the browser (25 minutes on two cores)
-	@$(BIN)/python -m pytest
+# The tests of a file stay in one process, so that what they build together is built once.
+test: $(READY)  ## Run all tests but those in the browser (20 minutes on two cores)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 # One thread: the arrays of these tests are so small that more threads only wait for each other.
 test-fast: $(READY)  ## Run the tests without processes and training, in under a minute
