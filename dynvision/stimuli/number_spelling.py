@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from dynvision.stimuli.names import canonical_argument
@@ -37,12 +38,8 @@ def spell_numbers(data_loader: str, data_args: Mapping[str, Any]) -> dict[str, A
     build = PRESENTATIONS.get(data_loader.removesuffix("DataLoader"))
     if build is None:
         return dict(data_args)
-    kinds = {
-        **_kinds_of({name: p.annotation for name, p in inspect.signature(build).parameters.items()}),
-        **_kinds_of({field.name: field.type for field in dataclasses.fields(Presentation)}),
-    }
     try:
-        return _spell_all(data_args, kinds)
+        return _spell_all(data_args, _kinds_of_loader(build))
     except RecursionError:  # A program that contains itself; the checks of the whole configuration say so.
         return dict(data_args)
 
@@ -58,6 +55,14 @@ def _spell_all(data_args: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[
                 value, placeholders.get(canonical_argument(name), kinds.get(canonical_argument(name)))
             )
     return spelled
+
+
+@cache
+def _kinds_of_loader(build: Callable[..., Presentation]) -> dict[str, Kind]:
+    return {
+        **_kinds_of({name: p.annotation for name, p in inspect.signature(build).parameters.items()}),
+        **_kinds_of({field.name: field.type for field in dataclasses.fields(Presentation)}),
+    }
 
 
 def _kinds_of(annotations: Mapping[str, Any]) -> dict[str, Kind]:
