@@ -136,7 +136,7 @@ def _validate(folder: str, data_text: str, models_text: str, experiments_text: s
     data = _parse(path / FILES[0], data_text, DataConfig)
     models = _parse(path / FILES[1], models_text, ModelsFile)
     experiments = _parse(path / FILES[2], experiments_text, ExperimentsFile)
-    config = Config(
+    config = Config.model_construct(  # Its parts are valid; what is true of all of them together is checked next.
         folder=path,
         data=data,
         models=models.models,

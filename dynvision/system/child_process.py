@@ -135,6 +135,8 @@ class ComputeProcess:
     def _explain_death(self, name: str) -> DynvisionError:
         child, self._child = self._child, None
         code = _end_of(child) if child is not None else 0
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write("\n")  # Its progress bar may stand in the middle of a line.
         if -code in _MEMORY_FAULTS:
             return DamagedFileError(
                 f"{name}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
