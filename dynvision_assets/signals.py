@@ -13,9 +13,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 from dynvision.system.process_trees import end_process
 from dynvision.system.stopping import STOP_SIGNALS, STOPPING, can_start_threads
@@ -126,7 +128,7 @@ def _limiting() -> Iterator[None]:
     source, target = os.pipe()
     os.set_blocking(target, False)
     wakeup, hook = signal.set_wakeup_fd(target, warn_on_full_buffer=False), sys.unraisablehook
-    sys.unraisablehook = _interrupt_again
+    sys.unraisablehook = partial(_interrupt_again, hook)
     if logging.lastResort is not None:
         logging.lastResort.addFilter(_is_no_interruption)
     done = threading.Event()
@@ -165,10 +167,10 @@ def _is_no_interruption(record: logging.LogRecord) -> bool:
     return kind is None or issubclass(kind, Exception)
 
 
-def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+def _interrupt_again(others: Callable[[Any], object], unraisable: sys.UnraisableHookArgs) -> None:
     """Repeat an interruption that Python dropped, as it does if it comes while an object is finalized."""
     if issubclass(unraisable.exc_type, Exception) or not STOPPING.number:
-        sys.__unraisablehook__(unraisable)
+        others(unraisable)
         return
     STOPPING.was_raised = False
     # From another thread, a moment later. If it came now, it would be dropped again.

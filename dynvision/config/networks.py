@@ -43,14 +43,12 @@ def check_rcnn(
         for area, value in zip(RCNN_AREAS, values, strict=True):
             check_number(f"{name} of {area}", value, 1, most, whole=True)
     check_number("tau", tau, _SHORTEST, 1e9)
-    check_number("dt", dt, _SHORTEST, 1e9)
+    check_number("dt", dt, 0, 1e9)
     check_number("max_gain", max_gain)
     if not 0 < dt <= tau:
         raise ValueError(f"dt must be above 0 and at most tau ({tau}), not {dt}: the integration would overshoot")
-    if dt < tau * _LEAST_CHANGE:
-        raise ValueError(
-            f"dt must be at least tau / 1e6 ({tau * _LEAST_CHANGE:g}), not {dt}: a step would change nothing"
-        )
+    if dt < (least := max(tau * _LEAST_CHANGE, _SHORTEST)):
+        raise ValueError(f"dt must be at least {least:g} (tau / 1e6), not {dt}: a step would change nothing")
     if not 0 <= max_gain < 1:
         raise ValueError(f"max_gain must be at least 0 and below 1, not {max_gain}: activity could grow for ever")
 

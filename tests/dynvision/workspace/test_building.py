@@ -256,7 +256,7 @@ def test_epoch_that_an_experiment_asks_for_is_kept_and_shown(chain_copy):
 
 def test_epoch_after_the_last_is_an_error(chain_copy):
     ask_for_epoch(chain_copy, 7)
-    expected = r"an experiment asks for models/rcnn/gratings:all_s0 after epoch 7, but it is trained for 1"
+    expected = r"is trained for 1 epochs on 'gratings', so there is no epoch 7"
     with pytest.raises(ConfigError, match=expected):
         build(chain_copy, "models/rcnn/gratings:all_s0")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dynvision.data.betons import sample_table
 from dynvision.data.betons.sample_table import table_path, write_table
 from dynvision.data.betons.sidecars import read_sidecar, read_sidecar_head, seal_sidecar, sidecar_path
 from dynvision.errors import DamagedFileError
@@ -35,14 +36,14 @@ def write(path: Path, count: int, record: dict[str, Any] = RECORD) -> dict[str, 
 def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes each read of a binary file gives."""
     counted: list[int] = []
-    original = Path.read_bytes
+    original = sample_table.read_file
 
-    def read_counted(self: Path) -> bytes:
-        content = original(self)
+    def read_counted(path: Path) -> bytes:
+        content = original(path)
         counted.append(len(content))
         return content
 
-    monkeypatch.setattr(Path, "read_bytes", read_counted)
+    monkeypatch.setattr(sample_table, "read_file", read_counted)
     return counted
 
 
