@@ -10,9 +10,10 @@ import pytest
 from torchvision.transforms import v2
 
 from dynvision.config import load_config
-from dynvision.config.networks import step_length
+from dynvision.config.networks import check_rcnn, step_length
 from dynvision.config.transform_checks import _FILLS, _VALUES
 from dynvision.errors import ConfigError
+from dynvision.models import RCNN
 from tests.helpers.configuration import edit_yaml, set_at
 
 DATA, MODELS, EXPERIMENTS = "config_data.yaml", "config_models.yaml", "config_experiments.yaml"
@@ -37,6 +38,14 @@ def test_a_step_that_the_network_has_by_default_is_compared_too(small_config: Pa
     assert "dt: 10 ms, but a step of the model 'rcnn'" in read(small_config)
     assert step_length("dynvision.models:RCNN", {}) == 5.0
     assert step_length("own:Network", {}) is None
+
+
+def test_the_defaults_that_are_checked_are_those_of_the_network() -> None:
+    def defaults(of: Any) -> dict[str, Any]:
+        parameters = inspect.signature(of).parameters
+        return {name: p.default for name, p in parameters.items() if name not in ("self", "n_classes")}
+
+    assert defaults(check_rcnn) == defaults(RCNN)
 
 
 @pytest.mark.parametrize("dt", [1e-40, 1e-300, 1e-7])
