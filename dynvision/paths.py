@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ALL_SUBJECTS", "Paths", "name_processed", "name_store"]
+__all__ = ["ALL_SUBJECTS", "PHENOMENA", "Paths", "name_processed", "name_store"]
 
 ALL_SUBJECTS = "_subjects"
+
+PHENOMENA = "phenomena"
+"""The place of the tables of phenomena among the reports, so that no experiment may have this name."""
 """The folder of reports that compare subjects. No subject has a name that begins with `_`."""
 
 

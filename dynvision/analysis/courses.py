@@ -1,8 +1,7 @@
-"""Numbers read from the time course of a response: baseline, peak, latency, integral, adaptation."""
+"""Numbers read from the time course of a response: peak, latency, integral, width, recovery."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,120 +10,226 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.stimuli.presentation import Presentation
-from dynvision.stimuli.segments import VOID, Segment
+from dynvision.stimuli.showings import find_onsets
+from dynvision.stimuli.timeline import find_late_steps
 
-__all__ = ["NUMBERS", "Course", "Number", "find_onsets"]
+__all__ = ["NUMBERS", "Course", "Number", "Showing"]
+
+Values = npt.NDArray[np.float64]
 
 _NO_RESPONSE = 1e-6
 """A peak below this share of the largest value is rounding, not a response."""
 
 
-def find_onsets(presentation: Presentation) -> tuple[int, ...]:
-    """Return the first step of each showing of an image.
+@dataclass(frozen=True)
+class Showing:
+    """When images are shown in a trial, as far as numbers need it.
 
-    If an image follows itself without a gap and without a change, it is shown twice. If its contrast or noise changes,
-    the same showing continues.
+    Attributes:
+        onsets: The first step of each showing of an image, see `find_onsets`.
+        stop: The step after the last one of the first showing; 0 if nothing is shown.
     """
-    onsets, step = [], 0
-    before: Segment | None = None
-    for segment in presentation.segments:
-        continues = before is not None and before.frame == segment.frame and not _is_repeated(before, segment)
-        if segment.frame != VOID and segment.steps > 0 and not continues:
-            onsets.append(step)
-        step += segment.steps
-        before = segment if segment.steps > 0 else before
-    return tuple(onsets)
 
+    onsets: tuple[int, ...]
+    stop: int = 0
 
-def _is_repeated(before: Segment, segment: Segment) -> bool:
-    """Whether a segment shows the same as the one before it, so that it starts anew."""
-    return dataclasses.replace(before, steps=segment.steps) == segment
+    @classmethod
+    def of(cls, presentation: Presentation) -> Showing:
+        """Read the showings of a presentation."""
+        onsets = find_onsets(presentation)
+        if not onsets:
+            return cls(())
+        end = onsets[1] if len(onsets) > 1 else presentation.n_timesteps
+        return cls(onsets, onsets[0] + int((presentation.frames[onsets[0] : end] >= 0).sum()))
 
 
 @dataclass(frozen=True)
 class Course:
-    """The mean response of a layer in one condition.
+    """The evoked response of a layer in one condition: its mean over units minus that of the resting run.
 
-    The value of a step is the response at the end of that step: a stimulus that is first shown in step t has acted for
-    one step when the value of step t is read.
+    The resting run is the same trial with nothing shown, the same images' noise included, so that the difference is 0
+    before the onset, and what noise adds to both is gone. The value of a step belongs to the end of the step: a
+    stimulus that is first shown in step t has acted for one step when the value of step t is read. Times count from the
+    onset.
+
+    Every number is read along the last axis. Peaks are signed: that of a layer that is suppressed is its trough.
 
     Attributes:
-        values: The mean response at each step, shape `[T]`, in the units of the layer.
-        onsets: The first step of each showing of an image.
-        rest: The resting response: that of the last idle step before the trial, or 0 if there is no idle step. It is
-            the baseline of a trial that begins with the stimulus.
+        values: The evoked response at each step, shape `[…, T]`, in the units of the layer.
+        showing: When images are shown.
+        single: The same of the trial with its first showing alone; by default the trial shows one image.
     """
 
-    values: npt.NDArray[np.float64]
-    onsets: tuple[int, ...]
-    rest: float = 0.0
+    values: Values
+    showing: Showing
+    single: Values | None = None
 
     @cached_property
-    def baseline(self) -> float:
-        """The mean before the first onset, or the resting response if the trial begins with the stimulus."""
-        if not self.onsets or self.onsets[0] == 0:
-            return self.rest
-        return float(self.values[: self.onsets[0]].mean())
-
-    def peak(self, showing: int = 0) -> float:
-        """Return the highest response above baseline from an onset to the next one, or to the end of the trial.
-
-        The window does not end with the stimulus, because a deep layer responds to a brief stimulus after its end.
-
-        Args:
-            showing: Which onset, counted from 0; NaN if there is no such one.
-        """
-        part = self._evoked(showing)
-        return float(part.max() - self.baseline) if part is not None else float("nan")
-
-    def peak_step(self) -> int | None:
-        """Return the step of the first peak; `None` if nothing is shown or a value is NaN."""
-        part = self._evoked(0)
-        return None if part is None or np.isnan(part).any() else self.onsets[0] + int(part.argmax())
-
-    def latency(self) -> float:
-        """Return how many steps pass from the first onset until half of the peak above baseline is reached.
-
-        Values between the ends of steps are interpolated linearly. NaN if there is no response above baseline.
-        """
-        part, peak = self._evoked(0), self.peak()
-        if part is None or not peak > self._least():
-            return float("nan")
-        half = self.baseline + peak / 2
-        reached = int(np.argmax(part >= half))
-        onset = self.onsets[0]
-        before = part[reached - 1] if reached else (self.values[onset - 1] if onset else self.baseline)
-        share = (half - before) / (part[reached] - before) if before < half else 0.0
-        return float(reached + share)
-
-    def integral(self) -> float:
-        """Return the sum of the response above baseline over the steps from the first onset to the end of the trial.
-
-        NaN if nothing is shown.
-        """
-        if not self.onsets:
-            return float("nan")
-        return float((self.values[self.onsets[0] :] - self.baseline).sum())
-
-    def adaptation(self) -> float:
-        """Return the adaptation index: second peak over first peak, both above the baseline before the first.
-
-        1 means no adaptation, below 1 repetition suppression (Grill-Spector, Henson & Martin, Trends in Cognitive
-        Sciences 10, 2006), above 1 that responses add up. The first peak is the highest response before the second
-        onset. A layer that is slower than the interval has not reached its peak by then, so its index is high. NaN if
-        there is no second showing or no response to the first.
-        """
-        if len(self.onsets) < 2 or not self.peak() > self._least():
-            return float("nan")
-        return self.peak(1) / self.peak()
-
-    def _evoked(self, showing: int) -> npt.NDArray[np.float64] | None:
-        if showing >= len(self.onsets):
+    def _first(self) -> Values | None:
+        """The response to the first showing from its onset on, shape `[…, steps]`; `None` if nothing is shown."""
+        if not self.showing.onsets:
             return None
-        return self.values[slice(*[*self.onsets, len(self.values)][showing : showing + 2])]
+        values = self.values if self.single is None else self.single
+        return values[..., self.showing.onsets[0] :]
 
-    def _least(self) -> float:
-        return _NO_RESPONSE * float(np.abs(self.values).max()) + 1e-12
+    @cached_property
+    def _peak_index(self) -> npt.NDArray[np.intp]:
+        first = self._shown()
+        index: npt.NDArray[np.intp] = np.abs(np.where(np.isnan(first), 0, first)).argmax(axis=-1)
+        return index
+
+    def peak(self) -> Values:
+        """Return the peak of the response to the first showing: the value furthest from 0, up to the trial's end.
+
+        The window does not end with the stimulus, because a deep layer responds to a brief stimulus after its end. NaN
+        if nothing is shown or a value is NaN.
+        """
+        if self._first is None:
+            return self._nothing()
+        peak = _at(self._first, self._peak_index)
+        return np.where(np.isnan(self._first).any(axis=-1), np.nan, peak)
+
+    def peak_step(self) -> npt.NDArray[np.intp]:
+        """Return the step of the trial at whose end the peak is; meaningless where `peak` is NaN."""
+        return np.asarray(self._peak_index + (self.showing.onsets[0] if self.showing.onsets else 0))
+
+    def time_to_peak(self) -> Values:
+        """Return how many steps pass from the onset until the peak; NaN if there is no response."""
+        return np.where(self._responds, self._peak_index + 1.0, np.nan)
+
+    def latency(self) -> Values:
+        """Return how many steps pass from the onset until half of the peak is reached; NaN if there is no response.
+
+        Values between the ends of steps are interpolated linearly.
+        """
+        if self._first is None:
+            return self._nothing()
+        rising, half = self._upright, np.abs(self.peak()) / 2
+        reached = (rising >= half[..., None]).argmax(axis=-1)
+        after = _at(rising, reached)
+        before = np.where(reached > 0, _at(rising, np.maximum(reached - 1, 0)), self._before_onset)
+        share = np.where(before < half, (half - before) / _nonzero(after - before), 0.0)
+        return np.where(self._responds, reached + share, np.nan)
+
+    def width(self) -> Values:
+        """Return the full width at half maximum, in steps: from half of the peak until the response is below it again.
+
+        It ends where the response first falls below half after its peak. NaN if there is no response, or if it does not
+        fall so far before the trial ends.
+        """
+        if self._first is None:
+            return self._nothing()
+        falling, half = self._upright, np.abs(self.peak()) / 2
+        steps = np.arange(falling.shape[-1])
+        is_below = (falling < half[..., None]) & (steps > self._peak_index[..., None])
+        fallen = is_below.argmax(axis=-1)
+        before, after = _at(falling, np.maximum(fallen - 1, 0)), _at(falling, fallen)
+        end = fallen + (before - half) / _nonzero(before - after)
+        return np.where(is_below.any(axis=-1), end - self.latency(), np.nan)
+
+    def sustained(self) -> Values:
+        """Return the mean over the last third of the first showing, in at least one step; NaN if nothing is shown."""
+        if self._first is None:
+            return self._nothing()
+        onset = self.showing.onsets[0]
+        late = find_late_steps(onset, self.showing.stop)
+        return np.asarray(self._first[..., late.start - onset : late.stop - onset].mean(axis=-1))
+
+    def sustained_ratio(self) -> Values:
+        """Return the sustained response over the peak: 1 for a response that stays, 0 for one that is transient."""
+        return np.where(self._responds, self.sustained() / _nonzero(self.peak()), np.nan)
+
+    def integral(self) -> Values:
+        """Return the sum over the steps from the first onset to the end of the trial; NaN if nothing is shown."""
+        if not self.showing.onsets:
+            return self._nothing()
+        return np.asarray(self.values[..., self.showing.onsets[0] :].sum(axis=-1))
+
+    def adaptation(self) -> Values:
+        """Return the second peak over the first: the highest response after the second onset over that to one showing.
+
+        Below 1 is repetition suppression (Grill-Spector, Henson & Martin, Trends in Cognitive Sciences 10, 2006). What
+        is left of the first response counts as part of the second peak; `recovery` subtracts it. NaN if there is no
+        second showing or no response to the first.
+        """
+        if len(self.showing.onsets) < 2:
+            return self._nothing()
+        return self._relative((self._sign[..., None] * self._second(self.values)).max(axis=-1))
+
+    def recovery(self) -> Values:
+        """Return how far the response to the second showing has recovered.
+
+        It is ``max_t [R_pair(t) − R_single(t)] / max_t R_single(t)``, the first maximum from the second onset to the
+        next one or to the trial's end, with the response R_single to the first showing alone (Groen et al., Temporal
+        dynamics of neural responses in human visual cortex, J. Neurosci. 42, 2022). 1 is full recovery, below 1
+        repetition suppression. NaN if there is no second showing or no response to the first.
+        """
+        if self.single is None or len(self.showing.onsets) < 2:
+            return self._nothing()
+        return self._relative((self._sign[..., None] * self._second(self.values - self.single)).max(axis=-1))
+
+    def recovery_integral(self) -> Values:
+        """Return the recovery by integrals: ``Σ_t [R_pair(t) − R_single(t)] / Σ_t R_single(t)``.
+
+        The first sum is from the second onset to the trial's end, the second one over as many steps from the first
+        onset. NaN if there is no second showing or no response to the first.
+        """
+        if self.single is None or len(self.showing.onsets) < 2:
+            return self._nothing()
+        first, second = self.showing.onsets[:2]
+        added = (self.values - self.single)[..., second:].sum(axis=-1)
+        steps = self.values.shape[-1] - second
+        alone = self.single[..., first : first + steps].sum(axis=-1)
+        return np.where(self._responds, added / _nonzero(alone), np.nan)
+
+    @cached_property
+    def _sign(self) -> Values:
+        peak = self.peak()
+        return np.where(peak < 0, -1.0, 1.0)
+
+    @cached_property
+    def _upright(self) -> Values:
+        """The first response with a positive peak."""
+        return np.asarray(self._sign[..., None] * self._shown())
+
+    @cached_property
+    def _before_onset(self) -> Values:
+        onset = self.showing.onsets[0]
+        if onset == 0:
+            return np.zeros(self.values.shape[:-1])
+        values = self.values if self.single is None else self.single
+        return np.asarray(self._sign * values[..., onset - 1])
+
+    @cached_property
+    def _responds(self) -> npt.NDArray[np.bool_]:
+        """Whether the peak is more than rounding."""
+        peak = np.abs(self.peak())
+        scale = np.abs(np.nan_to_num(self.values)).max(axis=-1)
+        return np.asarray(peak > _NO_RESPONSE * scale + 1e-12)
+
+    def _shown(self) -> Values:
+        assert self._first is not None
+        return self._first
+
+    def _second(self, values: Values) -> Values:
+        """The part from the second onset to the next one, or to the end of the trial."""
+        start, stop = [*self.showing.onsets, values.shape[-1]][1:3]
+        return values[..., start:stop]
+
+    def _relative(self, peak: Values) -> Values:
+        return np.where(self._responds, peak / _nonzero(np.abs(self.peak())), np.nan)
+
+    def _nothing(self) -> Values:
+        return np.full(self.values.shape[:-1], np.nan)
+
+
+def _at(values: Values, index: npt.NDArray[np.intp]) -> Values:
+    """Return the value at an index along the last axis."""
+    return np.asarray(np.take_along_axis(values, index[..., None], axis=-1)[..., 0])
+
+
+def _nonzero(values: Values) -> Values:
+    return np.where(values == 0, np.nan, values)
 
 
 @dataclass(frozen=True)
@@ -135,17 +240,25 @@ class Number:
         read: Reads the number from a course.
         label: The label of an axis, with the unit.
         per_step: Whether the number is a duration in steps, which is given in ms too if the step has a duration.
+        needs_second: Whether it needs a second showing.
     """
 
-    read: Callable[[Course], float]
+    read: Callable[[Course], Values]
     label: str
     per_step: bool = False
+    needs_second: bool = False
 
 
 NUMBERS: Mapping[str, Number] = {
-    "response": Number(Course.peak, "peak above baseline"),
+    "response": Number(Course.peak, "peak above rest"),
     "latency": Number(Course.latency, "latency to half peak", per_step=True),
-    "integral": Number(Course.integral, "response above baseline × steps"),
-    "adaptation": Number(Course.adaptation, "second peak / first peak"),
+    "time_to_peak": Number(Course.time_to_peak, "time to peak", per_step=True),
+    "width": Number(Course.width, "full width at half maximum", per_step=True),
+    "sustained": Number(Course.sustained, "sustained response above rest"),
+    "sustained_ratio": Number(Course.sustained_ratio, "sustained response / peak"),
+    "integral": Number(Course.integral, "response above rest × steps"),
+    "adaptation": Number(Course.adaptation, "second peak / first peak", needs_second=True),
+    "recovery": Number(Course.recovery, "recovered share of the peak", needs_second=True),
+    "recovery_integral": Number(Course.recovery_integral, "recovered share of the integral", needs_second=True),
 }
 """The numbers by the names of their columns."""

@@ -13,7 +13,7 @@ __all__ = ["measure_layer"]
 Values = npt.NDArray[np.float64]
 
 
-def measure_layer(node: xarray.Dataset) -> dict[str, Values]:
+def measure_layer(node: xarray.Dataset) -> tuple[dict[str, Values], Values]:
     """Measure a layer at each step.
 
     With responses r of sample s, channel c and position (y, x), or token:
@@ -35,7 +35,8 @@ def measure_layer(node: xarray.Dataset) -> dict[str, Values]:
             `[sample, time, channel]`.
 
     Returns:
-        The measures that the resolution has, each of shape `[T]`, in units of the response or its square.
+        The measures that the resolution has, each of shape `[T]`, in units of the response or its square; and the mean
+        over units of each sample at each step, `[N, T]`.
 
     Raises:
         ValueError: If there is no sample.
@@ -43,11 +44,16 @@ def measure_layer(node: xarray.Dataset) -> dict[str, Values]:
     names = [name for name in ("response", "mean", "std", "feature_std") if name in node]
     dimensions = tuple(str(name) for name in node[names[0]].dims)[2:]
     sums = StepSums(node.sizes["time"])
+    blocks: list[list[Values]] = []
     with np.errstate(invalid="ignore", over="ignore"):
         for part, block in read_blocks(node, names):
             moments = _moments(block, dimensions)
             sums.add(part, {**moments, "mean_square": moments["mean"] ** 2})
-        return _finish(sums)
+            if part.start == 0:
+                blocks.append([])
+            blocks[-1].append(moments["mean"])
+        measures = _finish(sums)
+    return measures, np.concatenate([np.concatenate(row, axis=1) for row in blocks])
 
 
 def _moments(block: dict[str, Values], dimensions: tuple[str, ...]) -> dict[str, Values]:

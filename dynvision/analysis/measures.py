@@ -11,12 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 import xarray
 
+from dynvision.analysis.courses import Showing
+from dynvision.analysis.evoked import Evoked
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
-from dynvision.experiments.reading import open_store, read_store_record
+from dynvision.errors import DamagedFileError
+from dynvision.experiments.reading import open_store
+from dynvision.experiments.references import reference_names
+from dynvision.experiments.store_layout import REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.showings import count_time
 
 __all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
 
@@ -24,10 +30,16 @@ OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
 
 
-def measure_condition(store: Path, readout: Readout, presentation: Presentation) -> tuple[pd.DataFrame, dict[str, Any]]:
+def measure_condition(
+    store: Path, readout: Readout, presentation: Presentation
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Evoked]]:
     """Measure one condition over time, reading its store block by block.
 
-    The measures of the output are those of `measure_output`, those of the layers of `measure_layer`.
+    The measures of the output are those of `measure_output`, those of the layers of `measure_layer`, and besides:
+
+    - `rest`: the mean over samples of the resting run, the same trial with nothing shown.
+    - `evoked`: the mean over samples of the response minus the resting run.
+    - `evoked_sem`: its standard error over samples, which are paired with their resting runs.
 
     Args:
         store: The condition's store.
@@ -35,25 +47,32 @@ def measure_condition(store: Path, readout: Readout, presentation: Presentation)
         presentation: What was shown when, without the idle steps before it.
 
     Returns:
-        A table of `time` (in steps), `layer`, `measure` and `value`, and the numbers of the whole trial: `accuracy`,
-        `accuracy_sem`, `chance`, `samples`, `peak/<layer>` (the highest mean response) and, if idle steps came before
-        the trial, `rest/<layer>` (the mean response at the last of them).
+        A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
+        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
+        `peak/<layer>` (the highest mean response) and `rest/<layer>` (the mean of the resting run over the trial); and
+        the evoked responses of each layer.
 
     Raises:
         MissingError: If there is no store.
+        DamagedFileError: If a resting run is missing.
         ValueError: If the store has no sample.
     """
-    tree = open_store(store)
-    resting = read_store_record(store).details["resting_response"]
+    tree, time = open_store(store), count_time(presentation)
     over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
-    rows = [_rows(OUTPUT, measure, values) for measure, values in over_time.items()]
+    rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
+    layers: dict[str, Evoked] = {}
     for name, node in tree.children.items():
-        measures = measure_layer(node.to_dataset(inherit=False))
-        rows += [_rows(name, measure, values) for measure, values in measures.items()]
-        numbers[f"peak/{name}"] = float(measures["mean"].max())
-        if name in resting:
-            numbers[f"rest/{name}"] = resting[name]
-    return pd.concat(rows, ignore_index=True), numbers
+        if name in REFERENCES:
+            continue
+        measures, means = measure_layer(node.to_dataset(inherit=False))
+        runs = {run: _read_run(tree, run, name) for run in reference_names(presentation)}
+        rest = runs.pop(REST)
+        single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
+        evoked = layers[name] = Evoked(means - rest, Showing.of(presentation), single)
+        measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
+        rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
+        numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
+    return pd.concat(rows, ignore_index=True), numbers, layers
 
 
 def score_responses(
@@ -76,7 +95,7 @@ def score_responses(
 
 def measure_tuning(
     stores: Sequence[tuple[Mapping[str, str], Path, Presentation]], readout: Readout
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Evoked]]]:
     """Measure all conditions of an experiment.
 
     Args:
@@ -84,20 +103,22 @@ def measure_tuning(
         readout: How predictions become one accuracy.
 
     Returns:
-        The tidy table (`condition`, one column for each parameter, `time, layer, measure, value`), and the tuning
-        table, which has one row for each condition with the numbers of the whole trial; see `measure_condition`.
+        The tidy table (`condition`, one column for each parameter, `time, layer, measure, value`); the tuning table,
+        which has one row for each condition with the numbers of the whole trial; and for each condition the evoked
+        responses of each layer. See `measure_condition`.
     """
-    tables, tuning = [], []
+    tables, tuning, evoked = [], [], []
     columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
     for number, (condition, store, presentation) in enumerate(stores):
-        table, numbers = measure_condition(store, readout, presentation)
+        table, numbers, layers = measure_condition(store, readout, presentation)
+        evoked.append(layers)
         text = str(Condition(condition))
         levels = {key: values[number] for key, values in columns.items()}
         for position, (key, value) in enumerate({"condition": text, **levels}.items()):
             table.insert(position, key, value)
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
-    return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning)
+    return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), evoked
 
 
 def read_step_duration(store: Path) -> float | None:
@@ -108,10 +129,17 @@ def read_step_duration(store: Path) -> float | None:
     return float(root["time_ms"][1] - root["time_ms"][0])
 
 
-def _rows(layer: str, measure: str, values: npt.NDArray[Any]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"time": np.arange(len(values)), "layer": layer, "measure": measure, "value": values.astype(np.float64)}
-    )
+def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:
+    """Read the mean of a layer in a run that the condition is compared with, shape `[N, T]`."""
+    if run not in tree.children or layer not in tree.children[run].data_vars:
+        raise DamagedFileError(
+            f"the responses have no '{run}' of '{layer}': they were recorded before it was. Make them again."
+        )
+    return np.asarray(tree.children[run][layer].values, dtype=np.float64)
+
+
+def _rows(time: npt.NDArray[np.int64], layer: str, measure: str, values: npt.NDArray[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"time": time, "layer": layer, "measure": measure, "value": values.astype(np.float64)})
 
 
 def _as_numbers(levels: Sequence[str]) -> list[Any]:

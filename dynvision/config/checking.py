@@ -14,6 +14,7 @@ from dynvision.config.names import check_distinct, dagster_name, repeats
 from dynvision.config.networks import check_arguments, step_length
 from dynvision.config.schema import Config
 from dynvision.errors import ConfigError, unknown_name
+from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 
 __all__ = ["check_config"]
 
@@ -41,6 +42,10 @@ def check_config(config: Config) -> None:
     _check_subjects(config)
     for name, experiment in config.experiments.items():
         where = f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}"
+        if name in (ALL_SUBJECTS, PHENOMENA):
+            raise ConfigError(
+                f"{where}: the summaries use the name '{name}' themselves; give the experiment another name"
+            )
         chosen = config.subjects_of(name)
         for subject in chosen:
             _check("subject", subject, config.subjects, f"{where}.subjects")

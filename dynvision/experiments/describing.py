@@ -13,10 +13,14 @@ import numpy.typing as npt
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.showings import count_time
 
 __all__ = ["ShownImages", "describe_layers", "describe_making", "describe_trials"]
 
 Variables = dict[str, tuple[Any, ...]]
+
+TIME = "end of the step, from the onset of the stimulus (where nothing is shown, from the end of the intro)"
+"""What the coordinates of time are; see `dynvision.stimuli.showings`."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,14 @@ def describe_trials(
     Returns:
         By name: dimensions, values and attributes.
     """
-    steps, ids = presentation.n_timesteps, images.ids
+    steps, ids, time = presentation.n_timesteps, images.ids, count_time(presentation)
     sources = np.asarray(images.table["source"], dtype=object)
     groups = np.asarray(images.table["group_label"], dtype=np.int64)
     own_index = {"long_name": "class index in the dataset's own order"}
     coordinates: Variables = {
         "sample": ("sample", ids, {"long_name": "place in test.beton or the interim folder"}),
-        "time": ("time", np.arange(steps), {"units": "step", "long_name": "time step of the presentation"}),
+        "time": ("time", time, {"units": "step", "long_name": TIME}),
+        "step": ("time", np.arange(steps), {"long_name": "step of the trial, counted from its first"}),
         "label": ("sample", images.labels(), own_index),
         "group_label": ("sample", groups[ids], {"long_name": "class index in the group"}),
         "source": ("sample", sources[ids], {"long_name": "image file, relative to the data root"}),
@@ -75,7 +80,7 @@ def describe_trials(
         coordinates["image_group_label"] = (dims, groups[images.trials], {"long_name": "class index in the group"})
         coordinates["image_source"] = (dims, sources[images.trials])
     if dt is not None:
-        coordinates["time_ms"] = ("time", np.arange(steps) * float(dt), {"units": "ms"})
+        coordinates["time_ms"] = ("time", time * float(dt), {"units": "ms", "long_name": TIME})
     return coordinates
 
 

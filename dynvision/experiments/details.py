@@ -25,7 +25,7 @@ class ResponseDetails:
         readout: The settings of the readout.
         mean_response: For each layer the mean over units and trials at each recorded step, shape `[T]`.
         peak_response: For each layer the highest of these.
-        resting_response: For each layer the mean at the last idle step; empty without idle steps.
+        resting_response: For each layer the mean over the same trial with nothing shown.
     """
 
     samples: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ class BatchEntry:
 
     Attributes:
         digests: For each array the digests of its blocks of time, in order.
-        averages: For each layer the mean response at each recorded step, summed over the batch's trials.
-        rest: The same at the last idle step; empty without idle steps.
+        averages: For each layer the mean response at each recorded step, summed over the batch's trials; by
+            `<run>/<layer>` that of the runs that the condition is compared with.
         steps: How many steps of the network were computed for the batch, for all conditions shown together.
     """
 
     digests: dict[str, list[str]]
     averages: dict[str, list[float]]
-    rest: dict[str, float] = field(default_factory=dict)
     steps: int = 0
 
 

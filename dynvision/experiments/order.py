@@ -105,6 +105,12 @@ class SweepOrder:
     n_conditions: int
     fresh: bool = False
 
+    @property
+    def dt(self) -> float | None:
+        """Milliseconds of a step: those of the presentation, or else of the network; `None` leaves time in steps."""
+        dt = self.conditions[0].presentation.dt
+        return self.network.record.config["args"].get("dt") if dt is None else dt
+
 
 @dataclass(frozen=True)
 class RecordedSweep:
@@ -114,8 +120,10 @@ class RecordedSweep:
         writers: The writer of each condition, in the order's order.
         making: What the numbers follow from besides the settings: threads, torch, device, sizes of batches and blocks.
         steps_naive: Steps of a trial if each condition were shown by itself.
+        dt: Milliseconds of a step, or `None`.
     """
 
     writers: tuple[StoreWriter, ...]
     making: Mapping[str, Any]
     steps_naive: int
+    dt: float | None = None

@@ -102,11 +102,12 @@ def plan_sweep(presentations: Sequence[Presentation]) -> Branch:
 
 
 def count_states(n_conditions: int) -> int:
-    """Return for how many states of the network memory is reserved: 7 for all experiments of up to 64 conditions.
+    """Return for how many states of the network memory is reserved: 8 for all experiments of up to 64 conditions.
 
-    So another level does not change the size of batches, and with it the last digits of the other levels.
+    So another level does not change the size of batches, and with it the last digits of the other levels. Each
+    condition may have two runs of its own that it is compared with.
     """
-    return 1 + int(math.log2(max(n_conditions, 64)))
+    return 1 + int(math.log2(3 * max(n_conditions, 64)))
 
 
 def _find_fork(

@@ -11,6 +11,7 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.store import RECORD
+from dynvision.experiments.store_layout import REFERENCES
 from dynvision.paths import name_store
 from dynvision.records import Record, read_record
 
@@ -35,6 +36,9 @@ def read_store_record(path: Path) -> Record:
 def open_store(path: Path) -> xarray.DataTree:
     """Open the responses of one condition, lazily: the root and one node for each layer.
 
+    The node `rest` has the mean of each layer, by its name, in the same trial with nothing shown, and `single` that
+    with the first showing alone, if the condition shows several.
+
     Each file is compared with its digest in the record before it is read, also when values are computed later.
 
     Raises:
@@ -54,6 +58,13 @@ def open_store(path: Path) -> xarray.DataTree:
     layers = {
         name: _widen(tree.children[name].to_dataset(inherit=False)).assign_coords(coordinates)
         for name in root.attrs["layers"]
+    }
+    of_condition = ("shown", "contrast_shown")
+    common = {name: values for name, values in coordinates.items() if name not in of_condition}
+    layers |= {
+        name: tree.children[name].to_dataset(inherit=False).assign_coords(common)
+        for name in REFERENCES
+        if name in tree.children
     }
     return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
 

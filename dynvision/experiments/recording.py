@@ -21,6 +21,7 @@ from dynvision.experiments.order import RecordedSweep, SweepOrder
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction, check_layer_names
+from dynvision.experiments.references import plan_references, reference_names
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
@@ -54,6 +55,7 @@ class SweepRecording:
         class_mask(order.network.output_classes, order.images.group_classes, order.choices)
         self.images = self._choose_images()
         self.presentations = [c.presentation.preceded_by(order.idle) for c in order.conditions]
+        self.references = plan_references([c.presentation for c in order.conditions])
         self.device = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
 
@@ -72,7 +74,7 @@ class SweepRecording:
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
             self.show(runner, layout, writers)
-        return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive)
+        return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive, self.order.dt)
 
     def open_stepper(self) -> NetworkStepper:
         """Load the network and find the layers that are recorded."""
@@ -89,6 +91,7 @@ class SweepRecording:
             frames=getattr(torch, run.dtype),
             device=self.device,
             mixed_precision=run.mixed_precision,
+            stored=getattr(torch, record.dtype),
         )
 
     def probe(self, stepper: NetworkStepper) -> Probe:
@@ -115,6 +118,7 @@ class SweepRecording:
             stepper,
             self.presentations,
             self.order.idle,
+            [reference.preceded_by(self.order.idle) for reference in self.references.presentations],
             block_steps=layout.block_steps,
             dtype=self.order.record.dtype,
             keep_on_device=not self.order.run.store_responses_on_cpu,
@@ -123,11 +127,14 @@ class SweepRecording:
     def open_stores(self, layout: StoreLayout, probe: Probe, reduction: Reduction) -> list[StoreWriter]:
         """Open the store of each condition: a new one, or what an interrupted run left."""
         order, making = self.order, self._making(layout)
-        dt = order.conditions[0].presentation.dt or order.network.record.config["args"].get("dt")
         writers = []
-        with tempfile.TemporaryDirectory() as skeleton:
-            write_skeleton(Path(skeleton), layout, describe_layers(probe, reduction))
+        with tempfile.TemporaryDirectory() as folder:
             for condition in order.conditions:
+                runs = reference_names(condition.presentation)
+                skeleton, layout = Path(folder) / "-".join(runs), layout.compared_with(runs)
+                if not skeleton.exists():
+                    skeleton.mkdir()
+                    write_skeleton(skeleton, layout, describe_layers(probe, reduction))
                 attributes = describe_making(
                     condition.settings,
                     target=condition.name,
@@ -145,13 +152,15 @@ class SweepRecording:
                     "inputs": order.inputs,
                     "making": making,
                 }
-                coordinates = describe_trials(self.images, condition.presentation, order.network.output_classes, dt)
+                coordinates = describe_trials(
+                    self.images, condition.presentation, order.network.output_classes, order.dt
+                )
                 writers.append(
                     StoreWriter(
                         condition.store,
                         layout,
                         coordinates=coordinates,
-                        skeleton=Path(skeleton),
+                        skeleton=skeleton,
                         attributes=attributes,
                         header=header,
                         fresh=order.fresh,
@@ -165,7 +174,9 @@ class SweepRecording:
         done = [writer.batches_done for writer in writers]
         self._announce(runner, layout, done)
         names = [condition.name for condition in order.conditions]
-        sweep = SweepWriter(writers, names, order.network.output_classes, order.record.allow_nonfinite)
+        sweep = SweepWriter(
+            writers, names, order.network.output_classes, order.record.allow_nonfinite, self.references.used
+        )
         loader = order.images.source.loader(
             "test",
             layout.batch_size,
@@ -180,11 +191,16 @@ class SweepRecording:
                 waiting = [number for number, count in enumerate(done) if batch >= count]
                 if waiting:
                     ids = self.images.ids[rows]
-                    sweep.begin_batch(batch, ids, self.images.labels()[rows])
-                    chosen = None if len(waiting) == len(writers) else waiting
+                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting)
+                    chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
                     sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
                 bar.update(len(sequence.images))
             sweep.flush()
+
+    def _with_references(self, conditions: Sequence[int]) -> list[int]:
+        """Return the numbers of conditions and of the runs that they are compared with."""
+        used = {position for condition in conditions for position in self.references.used[condition].values()}
+        return [*conditions, *(len(self.presentations) + position for position in sorted(used))]
 
     def _choose_images(self) -> ShownImages:
         table = self.order.images.source.samples("test")
@@ -211,7 +227,7 @@ class SweepRecording:
         chosen: Sequence[int] | None,
     ) -> int:
         try:
-            return runner.stream(images, ids, sweep.take, chosen, sweep.take_rest)
+            return runner.stream(images, ids, sweep.take, chosen)
         except torch.OutOfMemoryError as error:
             raise DynvisionError(
                 f"{self.order.name}: batches of {len(images)} images do not fit into the memory of {self.device}. Set "

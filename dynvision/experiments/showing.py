@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynvision.experiments.plan import plan_sweep
-from dynvision.experiments.stepping import Emit, NetworkStepper, Rest
+from dynvision.experiments.stepping import Emit, NetworkStepper
 from dynvision.experiments.walking import Blocks, Walk
 from dynvision.stimuli.presentation import Presentation
 
@@ -30,6 +30,8 @@ class SweepRunner:
         stepper: The network and what is recorded of it.
         presentations: One for each condition, idle steps included.
         idle: How many of the first steps are not recorded.
+        references: Runs that conditions are compared with, idle steps included. They are numbered after the conditions,
+            and only the averages of their layers are handed on.
         block_steps: Recorded steps per block; by default all of them.
         dtype: Of the recorded layers, `float32` or `float16`.
         keep_on_device: Keep a block's responses on the device until it is whole, instead of fetching every step.
@@ -43,12 +45,14 @@ class SweepRunner:
         stepper: NetworkStepper,
         presentations: Sequence[Presentation],
         idle: int = 0,
+        references: Sequence[Presentation] = (),
         *,
         block_steps: int | None = None,
         dtype: str = "float32",
         keep_on_device: bool = False,
     ) -> None:
-        self.stepper, self.presentations = stepper, list(presentations)
+        self.stepper, self.presentations = stepper, [*presentations, *references]
+        self.n_conditions = len(presentations)
         self.plan = plan_sweep(self.presentations)
         n_recorded = self.presentations[0].n_timesteps - idle
         if n_recorded < 1:
@@ -68,7 +72,7 @@ class SweepRunner:
 
     @property
     def steps_naive(self) -> int:
-        """How many steps it would take to show each condition by itself."""
+        """How many steps it would take to show each condition and reference by itself."""
         return self.presentations[0].n_timesteps * len(self.presentations)
 
     def stream(
@@ -77,7 +81,6 @@ class SweepRunner:
         ids: npt.NDArray[np.int64],
         emit: Emit,
         conditions: Sequence[int] | None = None,
-        rest: Rest | None = None,
     ) -> int:
         """Show a batch of images and hand on the responses, block after block.
 
@@ -87,8 +90,7 @@ class SweepRunner:
             emit: Called as `emit(conditions, start, arrays)` with the recorded steps from `start` on of the
                 conditions that share them, `[B, steps, …]` by `layer/variable` and `scores`. The arrays belong to the
                 receiver: they are not changed after the call.
-            conditions: Show only these, by their numbers; by default all.
-            rest: Called as `rest(conditions, averages)` with each layer's mean over units at the last idle step, `[B]`.
+            conditions: Show only these conditions and references, by their numbers; by default all.
 
         Returns:
             How many steps of the network were computed.
@@ -97,7 +99,9 @@ class SweepRunner:
         shown = {number: self.presentations[number] for number in chosen}
         plan = self.plan if conditions is None else plan_sweep(list(shown.values()))
         stepper = self.stepper
-        walk = Walk(stepper, shown, self.blocks, images.to(stepper.device, stepper.frames), ids, emit, rest)
+        walk = Walk(
+            stepper, shown, self.blocks, images.to(stepper.device, stepper.frames), ids, emit, self.n_conditions
+        )
         devices = [stepper.device] if stepper.device.type == "cuda" else []
         with (
             torch.inference_mode(),

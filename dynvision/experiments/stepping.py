@@ -16,7 +16,7 @@ from dynvision.experiments.store_layout import SCORES
 from dynvision.models.loading import record_layers
 from dynvision.models.reproducible import reproducible_kernels
 
-__all__ = ["AVERAGE", "Arrays", "Emit", "NetworkStepper", "Rest"]
+__all__ = ["AVERAGE", "Arrays", "Emit", "NetworkStepper"]
 
 AVERAGE = "average "
 """Prefix of the names of averages: `average V1` is the mean over the units of V1, `[B]` at one step."""
@@ -25,9 +25,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 Emit = Callable[[tuple[int, ...], int, Arrays], None]
 """Takes a block of responses: the conditions that share it, its first recorded step, and its arrays."""
-
-Rest = Callable[[tuple[int, ...], Arrays], None]
-"""Takes resting activity: the conditions that share it, and each layer's mean over units, `[B]`."""
 
 
 class NetworkStepper:
@@ -40,6 +37,7 @@ class NetworkStepper:
         frames: The type in which frames are shown.
         device: Where the network computes; it is moved there.
         mixed_precision: Let the network compute in the frames' type where it can (`torch.autocast`).
+        stored: The type in which layers are stored; averages are those of the stored values.
     """
 
     def __init__(
@@ -51,7 +49,9 @@ class NetworkStepper:
         frames: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         mixed_precision: bool = False,
+        stored: torch.dtype = torch.float32,
     ) -> None:
+        self.stored = stored
         self.device, self.frames, self.mixed_precision = torch.device(device), frames, mixed_precision
         self.network = network.to(self.device)
         self.layers, self.reduction = list(layers), reduction
@@ -99,5 +99,6 @@ class NetworkStepper:
             name = store_name(layer)
             evoked |= {f"{name}/{variable}": value for variable, value in outputs[layer].items()}
             first = next(iter(outputs[layer].values()))
-            evoked[AVERAGE + name] = first.reshape(len(first), -1).mean(dim=1)
+            # As it is stored, so that a response minus its resting run is not the rounding of one of them.
+            evoked[AVERAGE + name] = first.to(self.stored).float().reshape(len(first), -1).mean(dim=1)
         return {**evoked, SCORES: scores.float()}

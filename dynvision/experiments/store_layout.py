@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SCORES", "ArraySpec", "StoreLayout"]
+__all__ = ["REFERENCES", "REST", "SCORES", "SINGLE", "ArraySpec", "StoreLayout"]
 
 SCORES = "scores"
 """The name of the network's output among the arrays of a store; it is always float32."""
+
+REST = "rest"
+"""The trial with nothing shown: resting activity, with the noise of the condition."""
+
+SINGLE = "single"
+"""The trial with its first showing alone, if the condition shows several."""
+
+REFERENCES: Mapping[str, str] = {
+    REST: "mean over units of the same trial with nothing shown",
+    SINGLE: "mean over units of the same trial with the first showing alone",
+}
+"""What the groups of these names in a store hold."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,8 @@ class StoreLayout:
     """The shape of a store; it is the same for all conditions of an experiment.
 
     Attributes:
-        arrays: By `layer/variable`, or by name for those of the root.
+        arrays: By `layer/variable`, by `run/layer` for the runs that conditions are compared with, or by name for those
+            of the root.
         n_samples: Samples in all.
         n_timesteps: Recorded steps.
         batch_size: Samples of a chunk.
@@ -51,6 +65,13 @@ class StoreLayout:
     batch_size: int
     block_steps: int
 
+    def compared_with(self, runs: Sequence[str]) -> StoreLayout:
+        """Return the layout with an array `<run>/<layer>` for each layer of some runs of `REFERENCES`."""
+        kept = {name: spec for name, spec in self.arrays.items() if name.partition("/")[0] not in REFERENCES}
+        means = ArraySpec((), (), is_packed=False)
+        compared = {f"{run}/{layer}": means for run in runs for layer in self.layers}
+        return dataclasses.replace(self, arrays={**kept, **compared})
+
     @property
     def n_batches(self) -> int:
         """How many batches there are."""
@@ -59,6 +80,15 @@ class StoreLayout:
     @property
     def layers(self) -> list[str]:
         """The recorded layers."""
+        return [group for group in self._groups if group not in REFERENCES]
+
+    @property
+    def references(self) -> list[str]:
+        """The runs that conditions are compared with."""
+        return [group for group in self._groups if group in REFERENCES]
+
+    @property
+    def _groups(self) -> list[str]:
         return list(dict.fromkeys(name.rpartition("/")[0] for name in self.arrays if "/" in name))
 
     @property

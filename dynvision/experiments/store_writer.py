@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dynvision.experiments.journal import BatchEntry, Journal
 from dynvision.experiments.store import DIGEST, PENDING, digest_content, discard_partial, join_digests, partial_path
 from dynvision.experiments.store_files import create_array, open_array, write_variables
-from dynvision.experiments.store_layout import StoreLayout
+from dynvision.experiments.store_layout import REFERENCES, StoreLayout
 from dynvision.system.files import make_directory, write_json
 
 __all__ = ["StoreWriter", "write_skeleton"]
@@ -34,6 +34,8 @@ def write_skeleton(
     """
     for layer in layout.layers:
         write_variables(folder / layer, layer_coordinates.get(layer, {}), {})
+    for name in layout.references:
+        write_variables(folder / name, {}, {"long_name": REFERENCES[name]})
     for name, spec in layout.arrays.items():
         create_array(folder / name, layout, spec)
 
@@ -139,20 +141,16 @@ class StoreWriter:
 
     @property
     def averages(self) -> dict[str, npt.NDArray[np.float64]]:
-        """The mean response of each layer at each recorded step, shape `[T]`, over the samples written so far."""
+        """The mean response of each layer at each recorded step, shape `[T]`, over the samples written so far.
+
+        By `<run>/<layer>` there are those of the runs that the condition is compared with.
+        """
         done = min(self.batches_done * self.layout.batch_size, self.layout.n_samples)
         sums: dict[str, npt.NDArray[np.float64]] = {}
         for batch in self.journal.batches:
             for layer, values in batch.averages.items():
                 sums[layer] = sums.get(layer, np.zeros(len(values))) + np.asarray(values)
         return {layer: total / done for layer, total in sums.items()}
-
-    @property
-    def rest(self) -> dict[str, float]:
-        """The mean response of each layer at the last idle step, over the samples so far; empty without idle steps."""
-        done = min(self.batches_done * self.layout.batch_size, self.layout.n_samples)
-        layers = self.journal.batches[0].rest if self.journal.batches else {}
-        return {layer: sum(batch.rest[layer] for batch in self.journal.batches) / done for layer in layers}
 
     @property
     def steps_computed(self) -> int:

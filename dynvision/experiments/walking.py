@@ -15,7 +15,7 @@ from torch import Tensor
 from dynvision.data.loading.frames import add_scaled
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.experiments.plan import Branch
-from dynvision.experiments.stepping import AVERAGE, Emit, NetworkStepper, Rest
+from dynvision.experiments.stepping import AVERAGE, Emit, NetworkStepper
 from dynvision.models.loading import step_network
 from dynvision.stimuli.noise import sensor_noise
 from dynvision.stimuli.presentation import Presentation
@@ -56,7 +56,7 @@ class Walk:
         images: Shape `[B, C, H, W]` or `[B, K, C, H, W]`, on the stepper's device and of its type.
         ids: Which sample each image is, shape `[B]`; seeds the noise.
         emit: See `SweepRunner.stream`.
-        rest: See `SweepRunner.stream`.
+        n_conditions: Numbers from here on are references, of which only averages are handed on.
 
     Attributes:
         steps: How many steps of the network were computed.
@@ -70,11 +70,11 @@ class Walk:
         images: Tensor,
         ids: npt.NDArray[np.int64],
         emit: Emit,
-        rest: Rest | None,
+        n_conditions: int,
     ) -> None:
         self.stepper, self.blocks, self.images, self.ids = stepper, blocks, images, ids
         self.conditions, self.presentations = list(shown), list(shown.values())
-        self.emit, self.rest, self.steps = emit, rest, 0
+        self.emit, self.n_conditions, self.steps = emit, n_conditions, 0
         self.pending: list[tuple[Branch, Any, bool]] = []
         self.sequences: dict[int, StimulusSequence] = {}
         self.noise: dict[tuple[int, int], Tensor] = {}
@@ -112,10 +112,6 @@ class Walk:
             self.steps += 1
             if t >= idle:
                 self._keep(branch, t - idle, stepper.name_arrays(outputs, scores))
-            elif t == idle - 1 and self.rest is not None:
-                resting = {n: v for n, v in stepper.name_arrays(outputs, scores).items() if n.startswith(AVERAGE)}
-                arrays = {name.removeprefix(AVERAGE): value.cpu().numpy() for name, value in resting.items()}
-                self.rest(self._numbers(branch), arrays)
         return state
 
     def _numbers(self, branch: Branch) -> tuple[int, ...]:
@@ -152,9 +148,11 @@ class Walk:
 
     def _hand_on(self, branch: Branch, number: int) -> None:
         block, start = self.unfinished.pop(number), number * self.blocks.steps
-        arrays = {name: value.cpu().numpy() for name, value in block.items()}
-        length = next(iter(arrays.values())).shape[1]
-        self.emit(self._numbers(branch), start, arrays)
+        numbers = self._numbers(branch)
+        is_reference = min(numbers) >= self.n_conditions
+        kept = {name: value for name, value in block.items() if not is_reference or name.startswith(AVERAGE)}
+        length = next(iter(block.values())).shape[1]
+        self.emit(numbers, start, {name: value.cpu().numpy() for name, value in kept.items()})
         # A later branch may start inside this block: keep a copy of the steps before that start.
         first = start + self.blocks.idle
         shared = max((b.start - first for b, _, _ in self.pending if first < b.start < first + length), default=0)

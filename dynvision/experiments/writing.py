@@ -14,7 +14,7 @@ from dynvision.errors import DataError, DynvisionError
 from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.stepping import AVERAGE
 from dynvision.experiments.store import digest_block
-from dynvision.experiments.store_layout import SCORES, ArraySpec
+from dynvision.experiments.store_layout import REFERENCES, SCORES, ArraySpec
 from dynvision.experiments.store_writer import StoreWriter
 
 __all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
@@ -49,47 +49,78 @@ class SweepWriter:
         names: The conditions, for messages.
         output_classes: The class of each output, in the dataset's own order.
         allow_nonfinite: Record responses that are not finite instead of raising.
+        references: For each condition the positions of the runs that it is compared with, by name.
     """
 
     def __init__(
-        self, writers: Sequence[StoreWriter], names: Sequence[str], output_classes: Sequence[int], allow_nonfinite: bool
+        self,
+        writers: Sequence[StoreWriter],
+        names: Sequence[str],
+        output_classes: Sequence[int],
+        allow_nonfinite: bool,
+        references: Sequence[Mapping[str, int]] = (),
     ) -> None:
+        self.references = list(references) or [{}] * len(writers)
+        self._shown: Sequence[int] = range(len(writers))
         self.writers, self.names, self.allow_nonfinite = list(writers), list(names), allow_nonfinite
         self.output_classes: npt.NDArray[np.int64] = np.asarray(output_classes, dtype=np.int64)
         self._blocks: dict[int, dict[int, _Block]] = {}
-        self._rest: dict[int, dict[str, float]] = {}
         self._ended: deque[tuple[int, dict[int, BatchEntry]]] = deque()
         self._waiting: deque[tuple[int, int, Any]] = deque()
         self._in_flight = 0
         self._batch, self._ids, self._labels = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
 
-    def begin_batch(self, batch: int, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> None:
+    def begin_batch(
+        self,
+        batch: int,
+        ids: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64],
+        shown: Sequence[int] | None = None,
+    ) -> None:
         """Start a batch.
 
         Args:
             batch: Its number.
             ids: Which sample each trial is, shape `[B]`, for messages.
             labels: The class of each trial, shape `[B]`, in the dataset's own order.
+            shown: The conditions that are written; by default all.
         """
         self._batch, self._ids, self._labels, self._blocks = batch, ids, labels, {}
-        self._rest = {}
+        self._shown = range(len(self.writers)) if shown is None else shown
 
     def take(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
-        """Take a block; see `SweepRunner.stream`.
+        """Take a block; see `SweepRunner.stream`. Numbers after those of the conditions are references.
 
         Raises:
             DataError: If a response is not finite; names layer, step, sample and condition.
             DynvisionError: If responses could not be written.
         """
-        stored = {name: value for name, value in arrays.items() if not name.startswith(AVERAGE)}
-        self._check_finite(conditions, start, stored)
-        stored |= describe_output(arrays[SCORES], self._labels, self.output_classes)
+        averages = {n.removeprefix(AVERAGE): value for n, value in arrays.items() if n.startswith(AVERAGE)}
+        own = [number for number in conditions if number < len(self.writers)]
+        if own:
+            stored = {name: value for name, value in arrays.items() if not name.startswith(AVERAGE)}
+            self._check_finite(own, start, stored)
+            stored |= describe_output(arrays[SCORES], self._labels, self.output_classes)
+            self._write(own, start, stored, averages)
+        for number in conditions:
+            for run, compared in self._compared_with(number - len(self.writers)).items():
+                of_run = {f"{run}/{layer}": value for layer, value in averages.items()}
+                self._check_finite(compared, start, of_run)
+                self._write(compared, start, of_run, of_run)
+
+    def _compared_with(self, reference: int) -> dict[str, list[int]]:
+        """Return the conditions that are compared with a run, by the name under which they keep it."""
+        compared: dict[str, list[int]] = {}
+        for condition in self._shown:
+            for run, position in self.references[condition].items():
+                if position == reference:
+                    compared.setdefault(run, []).append(condition)
+        return compared
+
+    def _write(self, conditions: Sequence[int], start: int, stored: Arrays, averages: Arrays) -> None:
+        """Write arrays to the stores of conditions, and keep their digests and sums for the journals."""
         digests = {name: digest_block(value) for name, value in stored.items()}
-        averages = {
-            name.removeprefix(AVERAGE): value.sum(axis=0, dtype=np.float64)
-            for name, value in arrays.items()
-            if name.startswith(AVERAGE)
-        }
+        sums = {name: value.sum(axis=0, dtype=np.float64) for name, value in averages.items()}
         n_bytes = sum(value.nbytes for value in stored.values())
         for condition in conditions:
             self._make_room(n_bytes)
@@ -97,13 +128,9 @@ class SweepWriter:
             sizes = [n_bytes, *[0] * (len(writes) - 1)]
             self._waiting += [(self._batch, size, write) for size, write in zip(reversed(sizes), writes, strict=True)]
             self._in_flight += n_bytes
-            self._blocks.setdefault(condition, {})[start] = _Block(digests, averages)
-
-    def take_rest(self, conditions: tuple[int, ...], averages: Arrays) -> None:
-        """Take each layer's mean response at the last idle step, `[B]`."""
-        sums = {layer: float(values.sum(dtype=np.float64)) for layer, values in averages.items()}
-        for condition in conditions:
-            self._rest[condition] = sums
+            block = self._blocks.setdefault(condition, {}).setdefault(start, _Block({}, {}))
+            block.digests.update(digests)
+            block.averages.update(sums)
 
     def end_batch(self, steps: int) -> None:
         """End a batch, and record in the journals the one before it, which has had time to be written.
@@ -114,7 +141,7 @@ class SweepWriter:
         Raises:
             DynvisionError: If responses could not be written.
         """
-        entries = {c: _join(blocks, self._rest.get(c, {}), steps) for c, blocks in self._blocks.items()}
+        entries = {c: _join(blocks, steps) for c, blocks in self._blocks.items()}
         self._ended.append((self._batch, entries))
         while len(self._ended) > 1:
             self._note_oldest()
@@ -146,13 +173,14 @@ class SweepWriter:
             ) from error
         self._in_flight -= n_bytes
 
-    def _check_finite(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
+    def _check_finite(self, conditions: Sequence[int], start: int, arrays: Arrays) -> None:
         if self.allow_nonfinite:
             return
         for name, values in arrays.items():
             if not is_finite(values):
                 sample, step, *_ = np.argwhere(~np.isfinite(values))[0]
-                layer = name.rpartition("/")[0] or "the output"
+                group, _, variable = name.rpartition("/")
+                layer = f"{variable} ({group})" if group in REFERENCES else group or "the output"
                 raise DataError(
                     f"the response of '{layer}' is not finite at sample {self._ids[sample]}, recorded step "
                     f"{start + step}, in {', '.join(self.names[c] for c in conditions[:3])}. Check the network's "
@@ -225,11 +253,10 @@ def is_finite(values: npt.NDArray[Any]) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def _join(blocks: Mapping[int, _Block], rest: dict[str, float], steps: int) -> BatchEntry:
+def _join(blocks: Mapping[int, _Block], steps: int) -> BatchEntry:
     ordered = [blocks[start] for start in sorted(blocks)]
     return BatchEntry(
         {name: [block.digests[name] for block in ordered] for name in ordered[0].digests},
         {layer: np.concatenate([b.averages[layer] for b in ordered]).tolist() for layer in ordered[0].averages},
-        rest,
         steps,
     )

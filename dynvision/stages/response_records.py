@@ -21,6 +21,7 @@ from dynvision.experiments.store import (
     reject_partial,
     verify_store,
 )
+from dynvision.experiments.store_layout import REST
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.records import Record, make_record
 from dynvision.stimuli.presentation import Presentation
@@ -46,16 +47,19 @@ def describe_responses(
     """
     from dynvision.experiments.reading import open_root
 
+    averages = {layer: mean for layer, mean in writer.averages.items() if "/" not in layer}
+    resting = {layer: float(writer.averages[f"{REST}/{layer}"].mean()) for layer in averages}
     details = ResponseDetails(
         samples=writer.layout.n_samples,
         n_timesteps=writer.layout.n_timesteps,
         **_read_out(open_root(writer.folder), readout, presentation),
-        mean_response={layer: mean.tolist() for layer, mean in writer.averages.items()},
-        peak_response={layer: float(mean.max()) for layer, mean in writer.averages.items()},
-        resting_response=writer.rest,
+        mean_response={layer: mean.tolist() for layer, mean in averages.items()},
+        peak_response={layer: float(mean.max()) for layer, mean in averages.items()},
+        resting_response=resting,
     )
     return {
         **details.to_dict(),
+        "dt": sweep.dt,
         "conditions_together": len(sweep.writers),
         **sweep.making,
         "steps_computed": writer.steps_computed,

@@ -35,7 +35,7 @@ class ResponsesStage(Stage):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
     name = folder = "responses"
-    code_version = "3"
+    code_version = "4"
     key_names = ("experiment", "subject")
     builds_many = True
     shares_inputs = True
@@ -119,7 +119,14 @@ class ResponsesStage(Stage):
         from dynvision.analysis.figures.targets import draw_condition
 
         details = record.details
-        return {"time_course": draw_condition(details["mean_response"], details["accuracy_over_time"], str(target))}
+        figure = draw_condition(
+            details["mean_response"],
+            details["accuracy_over_time"],
+            self.presentation(target),
+            str(target),
+            details.get("dt"),
+        )
+        return {"time_course": figure}
 
     def settings(self, target: Target) -> dict[str, Any]:
         _, experiment_name, subject_name = target.key

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import unknown_name
-from dynvision.paths import ALL_SUBJECTS
+from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["SummaryStage"]
+__all__ = ["SHOWN_IN", "SummaryStage"]
+
+SHOWN_IN = ("contrast", "duration", "interval", "stability", "masking")
+"""The experiments from which the phenomena of a subject are read (`dynvision.analysis.phenomena`)."""
 
 
 class SummaryInspection(Inspection):
@@ -43,6 +46,10 @@ class SummaryInspection(Inspection):
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     """The table has an accuracy for every condition: a finite one, unless what is not finite may be recorded."""
+    if _is_phenomena(inspection.target):
+        rows = inspection.record.details["phenomena"]
+        read = sum(row["value"] is not None for row in rows)
+        return CheckResult("every_condition_is_measured", True, f"{read} of {len(rows)} numbers were read", {})
     conditions = inspection.stage.conditions(inspection.target)
     rows = inspection.record.details["tuning"]
     settings = [inspection.stage.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
@@ -60,10 +67,14 @@ def _name_row(row: dict[str, Any]) -> str:
 
 _TABLES = ("table", "tuning", "fits", "time_courses")
 _COMPARISON_TABLES = ("table", "fits")
+_PHENOMENA_TABLES = ("table",)
 
 
 class SummaryStage(Stage):
-    """`summary/<experiment>/<subject>`, and `summary/<experiment>` over all subjects; no partitions."""
+    """`summary/<experiment>/<subject>`, `summary/<experiment>` over all subjects, `summary/phenomena/<subject>`.
+
+    It has no partitions.
+    """
 
     name = "summary"
     folder = "reports"
@@ -75,7 +86,9 @@ class SummaryStage(Stage):
 
     def keys(self) -> list[tuple[str, ...]]:
         keys: list[tuple[str, ...]] = [(self.name, *key[1:]) for key in self._responses.keys()]
-        return keys + [(self.name, name) for name in dict.fromkeys(key[1] for key in keys)]
+        compared = [(self.name, name) for name in dict.fromkeys(key[1] for key in keys)]
+        shown = dict.fromkeys(key[2] for key in keys if key[1] in SHOWN_IN)
+        return [*keys, *compared, *((self.name, PHENOMENA, subject) for subject in shown)]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         return [None]
@@ -83,18 +96,21 @@ class SummaryStage(Stage):
     def upstream(self, target: Target) -> list[Target]:
         if _is_comparison(target):
             return [Target((*target.key, subject)) for subject in self.config.subjects_of(target.key[1])]
+        if _is_phenomena(target):
+            experiments = [name for name in SHOWN_IN if target.key[2] in self._subjects_of(name)]
+            return [Target((self.name, name, target.key[2])) for name in experiments]
         key = (ResponsesStage.name, *target.key[1:])
         return [Target(key, partition) for partition in self._responses.partitions(key)]
 
     def settings(self, target: Target) -> dict[str, Any]:
-        if _is_comparison(target):
+        if _is_comparison(target) or _is_phenomena(target):
             return {}
         return {"readout": self.config.experiments[target.key[1]].readout.model_dump(mode="json")}
 
     def conditions(self, target: Target) -> list[Target]:
-        """Return the responses that a summary is made from, directly or through the summaries of its subjects."""
-        if _is_comparison(target):
-            return [condition for subject in self.upstream(target) for condition in self.upstream(subject)]
+        """Return the responses that a summary is made from, directly or through other summaries."""
+        if _is_comparison(target) or _is_phenomena(target):
+            return [condition for summary in self.upstream(target) for condition in self.upstream(summary)]
         return self.upstream(target)
 
     def parse_path(self, parts: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
@@ -104,11 +120,19 @@ class SummaryStage(Stage):
     def tags(self, key: tuple[str, ...]) -> dict[str, str]:
         return super().tags(key) if len(key) == 2 else self._responses.tags(key)
 
+    def _subjects_of(self, experiment: str) -> list[str]:
+        return self.config.subjects_of(experiment) if experiment in self.config.experiments else []
+
     def describe(self, key: tuple[str, ...]) -> str:
         if len(key) == 2:
             return (
                 f"The subjects of the experiment {key[1]} side by side: accuracy, what is read from time courses and "
                 "what was fitted, one row a subject and condition, and as a picture."
+            )
+        if key[1] == PHENOMENA:
+            return (
+                f"What {key[2]} shows of what visual cortex shows, read from its experiments: contrast response, onset "
+                "transient, latency, repetition suppression, temporal summation, masking."
             )
         return (
             f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
@@ -149,10 +173,14 @@ class SummaryStage(Stage):
 
     def tables(self, target: Target) -> tuple[str, ...]:
         """Return the names of a target's tables; the first is the one that `load` gives by default."""
+        if _is_phenomena(target):
+            return _PHENOMENA_TABLES
         return _COMPARISON_TABLES if _is_comparison(target) else _TABLES
 
     def pictures(self, target: Target) -> list[str]:
         """Return the names of a target's pictures, without their suffix."""
+        if _is_phenomena(target):
+            return []
         if _is_comparison(target):
             return ["comparison"]
         is_grid = len(self.config.experiments[target.key[1]].parameters) > 1
@@ -169,8 +197,9 @@ class SummaryStage(Stage):
         return [self.output(target) / "record.json"]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
+        builders = {2: self._compare, 3: self._analyse}
         return [
-            self._compare(target, inputs) if _is_comparison(target) else self._analyse(target, inputs)
+            (self._list_phenomena if _is_phenomena(target) else builders[len(target.key)])(target, inputs)
             for target in targets
         ]
 
@@ -229,6 +258,21 @@ class SummaryStage(Stage):
         tables = {"table": result.tuning, "fits": result.fits}
         return self._write(target, inputs, tables, {"comparison": picture}, details, start)
 
+    def _list_phenomena(self, target: Target, inputs: dict[Target, Record]) -> Record:
+        from dynvision.analysis.phenomena import Tables, list_phenomena
+
+        start = time.perf_counter()
+        shown = {
+            t.key[1]: Tables(
+                tuple(self.config.experiments[t.key[1]].parameters),
+                *(self._read_table(t, inputs[t], name) for name in ("tuning", "fits", "time_courses")),
+            )
+            for t in self.upstream(target)
+        }
+        table = list_phenomena(shown)
+        details = {"rows": len(table), "experiments": list(shown), "phenomena": _plain_rows(table)}
+        return self._write(target, inputs, {"table": table}, {}, details, start)
+
     def _write(
         self,
         target: Target,
@@ -270,6 +314,10 @@ class SummaryStage(Stage):
 
 def _is_comparison(target: Target) -> bool:
     return len(target.key) == 2
+
+
+def _is_phenomena(target: Target) -> bool:
+    return len(target.key) == 3 and target.key[1] == PHENOMENA
 
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -102,7 +102,8 @@ def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, 
             f"the trial needs {used} steps, but n_timesteps is {n_timesteps}. "
             f"Set n_timesteps to at least {used}, or shorten the stimulus, intro or interval."
         )
-    return tuple(s for s in (*segments, Segment(n_timesteps - used)) if s.steps)
+    # An image of no duration stays: it marks the end of the intro, where time is 0.
+    return tuple(s for s in (*segments, Segment(n_timesteps - used)) if s.steps or s.frame != VOID)
 
 
 def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 0) -> int:

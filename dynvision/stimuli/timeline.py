@@ -17,7 +17,7 @@ from dynvision.stimuli.segments import VOID
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["describe_timeline", "draw_presentation", "find_showings", "find_window"]
+__all__ = ["describe_timeline", "draw_presentation", "find_late_steps", "find_showings", "find_window"]
 
 _Frames = npt.NDArray[np.int64]
 _Contrasts = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ def find_window(frames: _Frames, name: str | Sequence[int], image: int | None = 
     onset = int(shown[gaps[-1] + 1]) if len(gaps) else first
     windows = {
         "stimulus": slice(first, last),
-        "late": slice(last - math.ceil((last - onset) / 3), last),
+        "late": find_late_steps(onset, last),
         "outro": slice(last, len(frames)),
         "all": slice(0, len(frames)),
     }
@@ -70,6 +70,11 @@ def find_window(frames: _Frames, name: str | Sequence[int], image: int | None = 
     if windows[name].start == windows[name].stop:
         raise ValueError(f"the window '{name}' is empty: the stimulus lasts until the end. Choose another window.")
     return windows[name]
+
+
+def find_late_steps(onset: int, stop: int) -> slice:
+    """Return the last third of a showing from `onset` up to but without `stop`, rounded up to whole steps."""
+    return slice(stop - math.ceil((stop - onset) / 3), stop)
 
 
 def describe_timeline(

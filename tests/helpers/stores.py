@@ -66,7 +66,7 @@ def seal_store(folder: Path, target: str = "responses/e/s:c") -> None:
         config={},
         inputs={},
         content="",
-        details={"resting_response": {}},
+        details={},
         files=digest_files(folder, list_files(folder, [RECORD])),
     )
     write_json(folder / RECORD, record.to_dict())
@@ -127,6 +127,7 @@ def write_store(
     dt: float | None = None,
     rows: int = 4,
     image_labels: np.ndarray | None = None,
+    references: Mapping[str, Mapping[str, np.ndarray]] | None = None,
 ) -> Path:
     """Write a store of responses.
 
@@ -139,15 +140,22 @@ def write_store(
         dt: Milliseconds a step.
         rows: Samples in a chunk.
         image_labels: The class of each image of a trial, `[N, K]`.
+        references: The runs that the condition is compared with, each with the means of every layer, `[N, T]`; by
+            default the layers rest at 0.
     """
+    references = references or {"rest": {name: np.zeros(scores.shape[:2]) for name in layers}}
     coordinates: dict[str, Any] = {"label": ("sample", labels), "class": ("class", np.asarray(classes))}
     if dt is not None:
-        coordinates["time_ms"] = ("time", np.arange(scores.shape[1]) * dt)
+        coordinates["time_ms"] = ("time", (np.arange(scores.shape[1]) + 1) * dt)
     if image_labels is not None:
         coordinates["image_label"] = (("sample", "image"), image_labels)
     attributes = {"layers": list(layers), "group_classes": sorted({int(label) for label in np.ravel(labels)})}
     root = xarray.Dataset({"scores": (("sample", "time", "class"), scores)}, coordinates, attributes)
     nodes = {"/": root, **{f"/{name}": xarray.Dataset(dict(variables)) for name, variables in layers.items()}}
+    nodes |= {
+        f"/{run}": xarray.Dataset({name: (WHOLE, means) for name, means in of_run.items()})
+        for run, of_run in references.items()
+    }
     encoding = {
         group: {str(name): {"chunks": (min(rows, v.shape[0]), *v.shape[1:])} for name, v in node.data_vars.items()}
         for group, node in nodes.items()

@@ -43,12 +43,15 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
             fits = fits[fits[result.across] == level]
         x = np.array([positions[v] for v in part[result.along]], dtype=np.float64)
         is_fitted = curve is not None and fits["value"].notna().any()
-        error = part.get(errors)
+        error, null = part.get(errors), part.get(f"{measure}_null/{layer}")
+        if null is not None and null.notna().any():
+            # What noise alone reaches; a point inside of it is no response.
+            axes.fill_between(x, 0, np.sign(part[column]) * null, color=GREY, alpha=0.15, lw=0, zorder=0)
         axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
         if is_fitted and curve is not None:
             _draw_fit(axes, curve, fits, x, color, is_named=level is None)
     if not np.isfinite(tuning[column].to_numpy(np.float64)).any():
-        axes.text(0.5, 0.6, "no response above baseline", transform=axes.transAxes, ha="center", color=GREY, fontsize=8)
+        axes.text(0.5, 0.6, "no response above rest", transform=axes.transAxes, ha="center", color=GREY, fontsize=8)
     if layer == OUTPUT:
         for chance in tuning["chance"].unique():
             axes.axhline(chance, color="0.5", ls=":", lw=1)
@@ -63,6 +66,7 @@ def draw_marks(
     axes: Any,
     fits: pd.DataFrame,
     curve: Curve,
+    measure: str,
     layers: Sequence[str],
     colors: Mapping[Any, Any],
     group: str | None,
@@ -73,11 +77,12 @@ def draw_marks(
         axes: The axes to draw in.
         fits: The table of fits.
         curve: The curve whose mark is drawn.
+        measure: The number to which it is fitted.
         layers: The layers, in order; those without a fit are left out.
         colors: The colour of each layer, or of each level of `group`.
         group: A column of the fits, whose levels are drawn next to each other.
     """
-    marks = fits[fits["parameter"] == curve.mark]
+    marks = fits[(fits["parameter"] == curve.mark) & (fits["measure"] == measure)]
     levels = list(colors) if group else [None]
     fitted = [layer for layer in layers if layer in set(marks["layer"])]
     for position, layer in enumerate(fitted):
@@ -148,7 +153,7 @@ def choose_layer(result: ExperimentAnalysis) -> str:
 
 def draw_unity(axes: Any, name: str) -> None:
     """Draw a dotted line at 1, if that is the neutral value of a number."""
-    if name == "adaptation":
+    if NUMBERS[name].needs_second:
         axes.axhline(1, color="0.5", ls=":", lw=1)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "color_layers",
     "color_levels",
     "label_parameter",
+    "label_time",
     "pick_levels",
     "save_figure",
     "styled",
@@ -129,6 +130,11 @@ def label_parameter(parameter: str, times_in_ms: bool) -> str:
     full = canonical_argument(parameter)
     title = _TITLES.get(full, escape_mathtext(parameter.replace("_", " ")))
     return f"{title} ({'ms' if times_in_ms else 'steps'})" if full.endswith("_duration") else title
+
+
+def label_time(dt: float | None) -> str:
+    """Return the label of an axis of time, which is 0 at the onset of the stimulus."""
+    return f"time from onset ({'steps' if dt is None else 'ms'})"
 
 
 def tag_level(parameter: str, level: Any, times_in_ms: bool) -> str:

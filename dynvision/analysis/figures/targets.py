@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from dynvision.analysis.figures.style import GREY, label_time
+from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.showings import count_time, find_time_zero
+from dynvision.stimuli.timeline import find_showings
 from dynvision.system.escaping import escape_mathtext
 
 __all__ = [
@@ -76,17 +80,41 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
     return figure
 
 
-def draw_condition(mean_response: dict[str, Sequence[float]], accuracy: Sequence[float], title: str) -> Figure:
-    """Draw one condition: each layer's mean response at each step, relative to its maximum, and the accuracy."""
+def draw_condition(
+    mean_response: Mapping[str, Sequence[float]],
+    accuracy: Sequence[float],
+    presentation: Presentation,
+    title: str,
+    dt: float | None = None,
+) -> Figure:
+    """Draw one condition: each layer's mean response relative to its maximum, and the accuracy.
+
+    Args:
+        mean_response: For each layer the mean at each step, T values.
+        accuracy: At each step, T values; `None` where there is none.
+        presentation: What was shown when; the bars are its images.
+        title: The title of the figure.
+        dt: Milliseconds a step, for the axis; by default it is in steps.
+    """
     figure = Figure(figsize=(7.6, 2.6))
     # Laid out by hand: it is drawn for every condition, and a layout engine draws everything twice.
     margins = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
+    scale, zero = dt or 1.0, find_time_zero(presentation)
+    time = count_time(presentation) * scale
     for name, values in mean_response.items():
-        left.plot(np.asarray(values) / max(np.abs(values).max(), 1e-12), label=escape_mathtext(name, _LONGEST), lw=1.4)
-    left.set(xlabel="time step", ylabel="mean response / its maximum")
+        course = np.asarray(values, dtype=np.float64)
+        left.plot(time, course / max(np.abs(course).max(), 1e-12), label=escape_mathtext(name, _LONGEST), lw=1.4)
+    left.set(xlabel=label_time(dt), ylabel="mean response / its maximum")
     left.legend(fontsize=7, frameon=False)
-    right.plot(accuracy, color="tab:blue", lw=1.4)
-    right.set(xlabel="time step", ylabel="accuracy", ylim=(0, 1.02))
+    right.plot(time, np.asarray(accuracy, dtype=np.float64), color="tab:blue", lw=1.4)
+    right.set(xlabel=label_time(dt), ylabel="accuracy", ylim=(0, 1.02))
+    for axes in (left, right):
+        for start, stop, frame in find_showings(presentation.frames):
+            # A bar at the axis; the second image of a trial is paler than the first.
+            alpha = 0.5 if frame % 2 == 0 else 0.25
+            ends = ((start - zero) * scale, (stop - zero) * scale)
+            axes.axvspan(*ends, ymax=0.025, color=GREY, alpha=alpha, lw=0)
+        axes.set_xlim(-zero * scale, (presentation.n_timesteps - zero) * scale)
     figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure

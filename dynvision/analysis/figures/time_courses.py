@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from dynvision.analysis.figures.style import GREY, WIDTH, color_levels, label_parameter, pick_levels, styled, tag_level
+from dynvision.analysis.figures.style import (
+    GREY,
+    WIDTH,
+    color_levels,
+    label_parameter,
+    label_time,
+    pick_levels,
+    styled,
+    tag_level,
+)
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.stimuli.presentation import Presentation
-from dynvision.stimuli.segments import VOID
+from dynvision.stimuli.showings import find_time_zero
+from dynvision.stimuli.timeline import find_showings
 from dynvision.system.escaping import escape_mathtext
 
-__all__ = ["draw_course_panel", "draw_level_legend", "draw_time_courses", "strip_height"]
+__all__ = ["draw_course_panel", "draw_level_legend", "draw_showings", "draw_time_courses", "strip_height"]
 
 _COLUMNS = 3
 
@@ -78,11 +86,12 @@ def draw_course_panel(
     if measure == "accuracy":
         axes.axhline(result.tuning["chance"].iloc[0], color="0.5", ls=":", lw=1)
         axes.set_ylim(0, 1.0)
-    _draw_presentations(strip, shown, [colors[v] for v in conditions[result.along]], scale)
-    axes.set_xlim(-0.5 * scale, (shown[0].n_timesteps - 0.5) * scale)
+    draw_showings(strip, shown, [colors[v] for v in conditions[result.along]], scale)
+    zeros = [find_time_zero(presentation) for presentation in shown]
+    axes.set_xlim(-max(zeros) * scale, (shown[0].n_timesteps - min(zeros)) * scale)
     strip.tick_params(labelbottom=is_bottom)
     if is_bottom:
-        strip.set_xlabel("time (steps)" if result.dt is None else "time (ms)")
+        strip.set_xlabel(label_time(result.dt))
     return axes
 
 
@@ -161,7 +170,34 @@ def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, An
 
 def strip_height(presentations: Iterable[Presentation]) -> float:
     """Return the height of the strip of bars relative to that of its panel; there is a bar for each timing."""
-    return min(0.32, 0.07 + 0.03 * (len({tuple(p.frames.tolist()) for p in presentations}) - 1))
+    return min(0.32, 0.07 + 0.03 * (len({_showings(p) for p in presentations}) - 1))
+
+
+def draw_showings(strip: Axes, presentations: Sequence[Presentation], colors: Sequence[Any], scale: float) -> None:
+    """Draw when an image is shown: one bar for each timing.
+
+    Args:
+        strip: The axes under a panel.
+        presentations: One for each condition.
+        colors: The colour of each; a bar that several conditions share is grey.
+        scale: The duration of a step on the axis.
+    """
+    timings: dict[tuple[tuple[int, int, int], ...], list[Any]] = {}
+    for presentation, color in zip(presentations, colors, strict=True):
+        timings.setdefault(_showings(presentation), []).append(color)
+    for row, (showings, shared) in enumerate(timings.items()):
+        color = shared[0] if len(timings) > 1 else GREY
+        for start, stop, frame in showings:
+            # The second image of a trial is paler than the first.
+            left, width = start * scale, (stop - start) * scale
+            strip.barh(row, width, 0.8, left, color=color, alpha=1.0 if frame % 2 == 0 else 0.5, lw=0)
+    strip.set_ylim(len(timings) - 0.5, -0.5)
+
+
+def _showings(presentation: Presentation) -> tuple[tuple[int, int, int], ...]:
+    """Return when each image is shown: from and to, in steps from time zero, and which image."""
+    zero = find_time_zero(presentation)
+    return tuple((start - zero, stop - zero, frame) for start, stop, frame in find_showings(presentation.frames))
 
 
 def _by_level(result: ExperimentAnalysis, across: str) -> dict[Any, list[Presentation]]:
@@ -180,24 +216,3 @@ def _add_axes(cells: tuple[SubplotSpec, SubplotSpec], sharey: Axes | None) -> tu
     for side in ("left", "bottom"):
         strip.spines[side].set_visible(False)
     return axes, strip
-
-
-def _draw_presentations(
-    strip: Axes, presentations: Sequence[Presentation], colors: Sequence[Any], scale: float
-) -> None:
-    """Draw when an image is shown: one bar for each timing."""
-    timings: dict[tuple[int, ...], list[Any]] = {}
-    for presentation, color in zip(presentations, colors, strict=True):
-        timings.setdefault(tuple(presentation.frames.tolist()), []).append(color)
-    for row, (frames, shared) in enumerate(timings.items()):
-        color = shared[0] if len(timings) > 1 else GREY
-        for start, stop, frame in _runs(np.asarray(frames)):
-            # The second image of a trial is paler than the first.
-            left, width = (start - 0.5) * scale, (stop - start) * scale
-            strip.barh(row, width, 0.8, left, color=color, alpha=1.0 if frame % 2 == 0 else 0.5, lw=0)
-    strip.set_ylim(len(timings) - 0.5, -0.5)
-
-
-def _runs(frames: Any) -> list[tuple[int, int, int]]:
-    edges = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(frames)]
-    return [(a, b, int(frames[a])) for a, b in itertools.pairwise(edges) if frames[a] != VOID]

@@ -20,7 +20,7 @@ class Curve:
     Attributes:
         fit: Fits the curve; takes the levels `[N]`, the values `[N]` and the rows of the tuning table.
         function: The curve itself; takes x and the parameters by name.
-        of: What the curve is fitted to: the main number of each layer, or accuracy.
+        of: What the curve is fitted to: numbers of each layer, or accuracy.
         mark: The parameter that figures mark; it has the unit of the swept parameter.
         mark_label: Its name in figures.
     """
@@ -38,12 +38,14 @@ class SweepAnalysis:
 
     Attributes:
         main: The number (`dynvision.analysis.courses.NUMBERS`) that is drawn for each layer.
+        also_fitted: Numbers to which the curve of the layers is fitted besides the main one.
         shared: Numbers that are drawn for all layers together.
         curves: The curves that are fitted.
         is_log: Whether levels are drawn on a logarithmic axis.
     """
 
     main: str = "response"
+    also_fitted: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     is_log: bool = False
@@ -51,8 +53,3 @@ class SweepAnalysis:
     def curve_of(self, fitted: Literal["layers", "accuracy"]) -> Curve | None:
         """Return the curve that is fitted to the layers, or to accuracy; `None` if there is none."""
         return next((curve for curve in self.curves if curve.of == fitted), None)
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """The numbers that become columns of the tuning table."""
-        return tuple(dict.fromkeys((self.main, *self.shared)))

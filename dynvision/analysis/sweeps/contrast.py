@@ -16,6 +16,12 @@ _RESPONSE = Curve(
     mark_label="$c_{50}$",
 )
 
-CONTRAST = SweepAnalysis(main="response", shared=("latency",), curves=(_RESPONSE, ACCURACY), is_log=True)
-"""The Naka–Rushton function of the peak response above baseline, the latency to half of each condition's own peak, and
-the psychometric function of accuracy."""
+CONTRAST = SweepAnalysis(
+    main="response",
+    also_fitted=("sustained",),
+    shared=("latency",),
+    curves=(_RESPONSE, ACCURACY),
+    is_log=True,
+)
+"""The Naka–Rushton function of the evoked response, of its peak and of its sustained part; the latency to half of each
+condition's own peak; and the psychometric function of accuracy."""

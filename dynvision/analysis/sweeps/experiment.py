@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.courses import NUMBERS, Course, find_onsets
+from dynvision.analysis.courses import NUMBERS
+from dynvision.analysis.evoked import Evoked, Measured, compare_integrals
 from dynvision.analysis.measures import OUTPUT, measure_tuning, read_step_duration
 from dynvision.analysis.sweeps import Curve, SweepAnalysis, choose_analysis
 from dynvision.config.experiments import Readout
+from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.showings import find_time_zero
 
 __all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep"]
 
@@ -24,8 +27,11 @@ class ExperimentAnalysis:
     """The results of an experiment with one subject.
 
     Attributes:
-        table: All measures: `condition, <parameters>, time, layer, measure, value`, with the time in steps.
-        tuning: One row for each condition: accuracy, and `<number>/<layer>` for each number read from time courses.
+        table: All measures: `condition, <parameters>, time, layer, measure, value`. The time is that of a step's end,
+            in steps from the onset of the stimulus (`dynvision.stimuli.showings`).
+        tuning: One row for each condition: accuracy; `<number>/<layer>` for each number read from time courses, and
+            `<number>_sem/<layer>`, its standard error over samples; and `response_null/<layer>`, the size of the peak
+            that noise alone would reach.
         fits: One row for each fitted parameter: `layer, measure, [<second parameter>,] parameter, value, low, high, …`.
         courses: The time courses that figures draw: mean response and accuracy, with the time in ms and the frame.
         analysis: How the sweep was analysed.
@@ -68,13 +74,13 @@ def analyse_experiment(
     Raises:
         MissingError: If a store does not exist.
     """
-    table, tuning = measure_tuning(stores, readout)
+    table, tuning, evoked = measure_tuning(stores, readout)
     presentations = dict(zip(tuning["condition"], (p for _, _, p in stores), strict=True))
     analysis, along, across = choose_analysis(list(stores[0][0]))
     dt = read_step_duration(stores[0][1])
     if dt is None:
         dt = stores[0][2].dt
-    tuning = _add_numbers(tuning, table, presentations, analysis, dt)
+    tuning = pd.concat([tuning, _read_numbers(evoked, dt), *_sum_over_time(tuning, evoked, along, across)], axis=1)
     fits = fit_sweep(tuning, analysis, along, across)
     courses = _time_courses(table, presentations, dt)
     return ExperimentAnalysis(table, tuning, fits, courses, analysis, along, across, dt, presentations)
@@ -109,52 +115,71 @@ def _fitted(tuning: pd.DataFrame, analysis: SweepAnalysis, curve: Curve) -> list
     """Return what a curve is fitted to: layer, measure, column of the tuning table."""
     if curve.of == "accuracy":
         return [(OUTPUT, "accuracy", "accuracy")]
-    columns = [name for name in tuning.columns if name.startswith(f"{analysis.main}/")]
-    return [(name.partition("/")[2], analysis.main, name) for name in columns]
+    columns = [name for name in tuning.columns if name.partition("/")[0] in (analysis.main, *analysis.also_fitted)]
+    return [(name.partition("/")[2], name.partition("/")[0], name) for name in columns]
 
 
-def _add_numbers(
-    tuning: pd.DataFrame,
-    table: pd.DataFrame,
-    presentations: Mapping[str, Presentation],
-    analysis: SweepAnalysis,
-    dt: float | None,
-) -> pd.DataFrame:
-    """Add the numbers of each layer's mean response: `<number>/<layer>`, and `<number>_ms/<layer>` for durations."""
-    layers = [name for name in table["layer"].unique() if name != OUTPUT]
-    values = {
-        key: rows["value"].to_numpy()
-        for key, rows in table[table["measure"].isin(["mean", "sem"])].groupby(["condition", "layer", "measure"])
-    }
+def _read_numbers(evoked: Sequence[Mapping[str, Evoked]], dt: float | None) -> pd.DataFrame:
+    """Read the numbers of each layer's evoked response, one row for each condition.
+
+    Returns:
+        The columns `<number>/<layer>`, with the standard error over samples in `<number>_sem/<layer>`; durations also
+        in ms as `<number>_ms/<layer>` and `<number>_ms_sem/<layer>`; and `response_null/<layer>`.
+    """
+    rows: list[dict[str, float]] = []
+    for layers in evoked:
+        row: dict[str, float] = {}
+        for layer, response in layers.items():
+            for name, number in response.measure().items():
+                units = {"": 1.0, **({"_ms": dt} if NUMBERS[name].per_step and dt is not None else {})}
+                for unit, factor in units.items():
+                    row[f"{name}{unit}/{layer}"] = number.value * factor
+                    row[f"{name}{unit}_sem/{layer}"] = number.sem * factor
+            row[f"response_null/{layer}"] = response.null_of_peak()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _sum_over_time(
+    tuning: pd.DataFrame, evoked: Sequence[Mapping[str, Evoked]], along: str, across: str | None
+) -> list[pd.DataFrame]:
+    """Compare the integrals of durations with those of half of each, if durations are swept.
+
+    Returns:
+        The columns `doubling/<layer>` and `doubling_sem/<layer>`: ``∫R(2d) / ∫R(d)``, at the duration 2d; NaN where
+        half of a duration was not shown. 2 is linear summation, less is subadditive.
+    """
+    if canonical_argument(along) != "stimulus_duration" or not pd.api.types.is_numeric_dtype(tuning[along]):
+        return []
+    at = {(row[along], row[across] if across else None): number for number, (_, row) in enumerate(tuning.iterrows())}
+    halves = [at.get((level / 2, other)) for level, other in at]
     columns: dict[str, list[float]] = {}
-    for name in dict.fromkeys(("response", *analysis.numbers)):
-        for layer in layers:
-            rest = tuning[f"rest/{layer}"] if f"rest/{layer}" in tuning else np.zeros(len(tuning))
-            for condition, resting in zip(tuning["condition"], rest, strict=True):
-                onsets = find_onsets(presentations[condition])
-                course = Course(values[condition, layer, "mean"], onsets, float(resting))
-                number = NUMBERS[name].read(course)
-                columns.setdefault(f"{name}/{layer}", []).append(number)
-                if NUMBERS[name].per_step and dt is not None:
-                    columns.setdefault(f"{name}_ms/{layer}", []).append(number * dt)
-                if name == "response":
-                    step = course.peak_step()
-                    sem = float("nan") if step is None else float(values[condition, layer, "sem"][step])
-                    columns.setdefault(f"response_sem/{layer}", []).append(sem)
-    return pd.concat([tuning, pd.DataFrame(columns)], axis=1)
+    for layer in evoked[0]:
+        for number, half in enumerate(halves):
+            doubled = Measured(float("nan"))
+            if half is not None:
+                doubled = compare_integrals(evoked[number][layer], evoked[half][layer])
+            columns.setdefault(f"doubling/{layer}", []).append(doubled.value)
+            columns.setdefault(f"doubling_sem/{layer}", []).append(doubled.sem)
+    return [pd.DataFrame(columns)]
 
 
 def _time_courses(table: pd.DataFrame, presentations: Mapping[str, Presentation], dt: float | None) -> pd.DataFrame:
     drawn = ((table["layer"] == OUTPUT) & (table["measure"] == "accuracy")) | (
-        (table["layer"] != OUTPUT) & (table["measure"].isin(["mean", "sem"]))
+        (table["layer"] != OUTPUT) & (table["measure"].isin(["mean", "sem", "evoked", "evoked_sem"]))
     )
     courses = table[drawn].reset_index(drop=True)
     position = list(courses.columns).index("time") + 1
-    shown = {name: (p.frames, p.contrasts) for name, p in presentations.items()}
-    pairs = list(zip(courses["condition"], courses["time"], strict=True))
-    courses.insert(position, "shown", [int(shown[c][0][t]) for c, t in pairs])
+    shown = {name: (p.frames, p.contrasts, find_time_zero(p)) for name, p in presentations.items()}
+    steps = [
+        (shown[condition], time + shown[condition][2] - 1)
+        for condition, time in zip(courses["condition"], courses["time"], strict=True)
+    ]
+    courses.insert(position, "shown", [int(frames[t]) for (frames, _, _), t in steps])
     courses.insert(
-        position + 1, "contrast_shown", [float(shown[c][1][t]) if shown[c][0][t] >= 0 else 0.0 for c, t in pairs]
+        position + 1,
+        "contrast_shown",
+        [float(contrasts[t]) if frames[t] >= 0 else 0.0 for (frames, contrasts, _), t in steps],
     )
     if dt is not None:
         courses.insert(position, "time_ms", courses["time"] * dt)

@@ -7,4 +7,4 @@ from dynvision.analysis.sweeps.base import SweepAnalysis
 __all__ = ["GENERIC"]
 
 GENERIC = SweepAnalysis(main="response")
-"""Accuracy and each layer's peak response above baseline against the levels, which may be numbers or names."""
+"""Accuracy and each layer's peak response above rest against the levels, which may be numbers or names."""

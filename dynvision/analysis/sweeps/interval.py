@@ -6,5 +6,5 @@ from dynvision.analysis.sweeps.base import SweepAnalysis
 
 __all__ = ["INTERVAL"]
 
-INTERVAL = SweepAnalysis(main="adaptation", shared=("adaptation",))
-"""The adaptation index (second peak over first peak, above baseline) against the inter-stimulus interval."""
+INTERVAL = SweepAnalysis(main="recovery", shared=("recovery",))
+"""How far the response to the second showing has recovered, against the inter-stimulus interval."""

@@ -2,41 +2,42 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dynvision.analysis.courses import Course, find_onsets
+from dynvision.analysis.courses import NUMBERS, Course, Showing
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.showings import show_first_only
 from tests.helpers.stores import leaky_response
 
 
-def course_of(show: Presentation, gain: float = 1.0, offset: float = 0.0, alpha: float = 0.25) -> Course:
-    return Course(offset + leaky_response(gain * (show.frames >= 0), alpha), find_onsets(show))
+def course_of(show: Presentation, gain: float = 1.0, alpha: float = 0.25) -> Course:
+    alone = show_first_only(show)
+    single = None if alone is None else leaky_response(gain * (alone.frames >= 0), alpha)
+    return Course(leaky_response(gain * (show.frames >= 0), alpha), Showing.of(show), single)
 
 
-def test_onsets_are_the_first_steps_of_showings():
-    assert find_onsets(Presentation.duration(10, 4, 3)) == (3,)
-    assert find_onsets(Presentation.interval(30, 4, 3, 5)) == (3, 12)
-    assert find_onsets(Presentation.interval(30, 4, 3, 0)) == (3, 7)
-    assert find_onsets(Presentation.constant(5)) == (0,)
+def test_showing_knows_when_the_first_image_ends():
+    assert Showing.of(Presentation.duration(10, 4, 3)) == Showing((3,), 7)
+    assert Showing.of(Presentation.interval(30, 4, 3, 0)) == Showing((3, 7), 7)
     stepped = Presentation.from_program([{"void": 2}, {"image": 5, "contrast": 0.5}, {"image": 5, "contrast": 1.0}])
-    assert find_onsets(stepped) == (2,)
-    masked = Presentation.from_program([{"void": 2}, {"image": 5}, {"image": 5, "which": "next"}])
-    assert find_onsets(masked) == (2, 7)
-    assert find_onsets(Presentation.from_program([{"void": 5}])) == ()
+    assert Showing.of(stepped) == Showing((2,), 12)
+    assert Showing.of(Presentation.from_program([{"void": 5}])) == Showing(())
 
 
-def test_peak_and_integral_are_above_the_baseline_before_the_stimulus():
-    course = Course(np.array([2.0, 2.0, 3.0, 6.0, 4.0, 2.0, 1.0]), (2,))
-    assert course.baseline == 2
+def test_peak_integral_and_time_to_peak_are_those_of_the_evoked_response():
+    course = Course(np.array([0.0, 0.0, 1.0, 4.0, 2.0, 0.0, -1.0]), Showing((2,), 4))
     assert course.peak() == 4
     assert course.peak_step() == 3
-    assert course.integral() == 1 + 4 + 2 + 0 - 1
+    assert course.time_to_peak() == 2
+    assert course.integral() == 6
 
 
-def test_a_trial_that_begins_with_the_stimulus_has_the_baseline_0():
-    course = Course(np.array([1.0, 3.0, 2.0]), (0,))
-    assert (course.baseline, course.peak(), course.integral()) == (0, 3, 6)
+def test_peak_of_a_suppressed_layer_is_its_trough():
+    course = Course(-np.array([0.0, 0.0, 1.0, 4.0, 2.0, -0.5]), Showing((2,), 4))
+    assert course.peak() == -4
+    assert course.latency() == Course(-course.values, course.showing).latency()
+    assert course.sustained_ratio() == pytest.approx(1.0)  # the last third of two steps is the second one
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 0.9])
@@ -52,54 +53,81 @@ def test_latency_of_a_leaky_integrator_is_that_of_its_exponential(alpha, intro):
 
 
 def test_latency_counts_the_step_of_the_onset_as_one():
-    assert Course(np.array([0.0, 0.0, 1.0, 1.0]), (2,)).latency() == 0.5
-    assert Course(np.array([0.0, 0.0, 0.0, 1.0]), (2,)).latency() == 1.5
+    assert Course(np.array([0.0, 0.0, 1.0, 1.0]), Showing((2,), 4)).latency() == 0.5
+    assert Course(np.array([0.0, 0.0, 0.0, 1.0]), Showing((2,), 4)).latency() == 1.5
+
+
+def test_width_is_that_between_the_two_crossings_of_half_of_the_peak():
+    triangle = np.array([0.0, 1, 2, 3, 4, 3, 2, 1, 0])
+    assert Course(triangle, Showing((1,), 5)).width() == 4
+    assert np.isnan(Course(triangle[:6], Showing((1,), 5)).width())  # the trial ends before it has fallen so far
+
+
+def test_sustained_response_is_the_mean_of_the_last_third_of_the_stimulus():
+    values = np.array([0.0, 8, 6, 4, 3, 2, 1, 0, 0, 0])
+    course = Course(values, Showing((1,), 7))
+    assert course.sustained() == 1.5
+    assert course.sustained_ratio() == 1.5 / 8
+    assert Course(values, Showing((1,), 2)).sustained() == 8
 
 
 @given(
     values=st.lists(st.floats(0, 100), min_size=6, max_size=20),
     gain=st.floats(0.01, 100),
-    offset=st.floats(-50, 50),
     onset=st.integers(1, 4),
 )
-def test_latency_and_adaptation_do_not_depend_on_gain_and_offset(values, gain, offset, onset):
-    plain = Course(np.array(values), (onset, onset + 1))
-    if not plain.peak() > 1e-3:
-        return
-    scaled = Course(offset + gain * np.array(values), plain.onsets)
-    if scaled.peak() <= 2e-6 * np.abs(scaled.values).max():
-        return
-    assert scaled.latency() == pytest.approx(plain.latency(), abs=1e-4)
-    assert scaled.adaptation() == pytest.approx(plain.adaptation(), rel=1e-4, abs=1e-4)
-    assert scaled.integral() == pytest.approx(gain * plain.integral(), rel=1e-4, abs=1e-6 * gain + 1e-9)
+def test_times_and_ratios_do_not_depend_on_the_gain(values, gain, onset):
+    evoked = np.where(np.arange(len(values)) < onset, 0, values)
+    showing = Showing((onset, onset + 1), onset + 1)
+    plain = Course(evoked, showing, evoked / 2)
+    assume(plain.peak() > 1e-3)
+    scaled = Course(gain * evoked, showing, gain * evoked / 2)
+    for name in ("latency", "time_to_peak", "width", "sustained_ratio", "adaptation", "recovery", "recovery_integral"):
+        read = NUMBERS[name].read
+        assert read(scaled) == pytest.approx(read(plain), rel=1e-4, abs=1e-4, nan_ok=True)
+    for name in ("response", "integral", "sustained"):
+        assert NUMBERS[name].read(scaled) == pytest.approx(gain * NUMBERS[name].read(plain), rel=1e-6, abs=1e-9)
     assert 0 <= plain.latency() <= len(values) - onset
 
 
-def test_adaptation_index_is_the_ratio_of_the_peaks():
-    first, second = np.array([0, 4, 2, 0]), np.array([0, 3, 1, 0])
-    assert Course(np.concatenate([[0], first, second]) + 7.0, (1, 5)).adaptation() == 0.75
+def test_first_peak_is_that_of_one_showing_and_the_rest_of_it_is_subtracted_from_the_second():
+    single = np.array([0.0, 1, 4, 2, 1, 0, 0, 0])
+    pair = single + np.array([0.0, 0, 0, 0, 1, 3, 1, 0])
+    course = Course(pair, Showing((1, 3), 2), single)
+    assert course.peak() == 4
+    assert course.adaptation() == 3 / 4
+    assert course.recovery() == 3 / 4
+    assert course.recovery_integral() == 5 / (1 + 4 + 2 + 1 + 0)
+    slow = Course(single + np.array([0.0, 0, 2, 0, 0, 0, 0, 0]), Showing((1, 2), 2), single)
+    assert slow.adaptation() == 6 / 4  # what is left of the first response counts
+    assert slow.recovery() == 2 / 4
 
 
-@given(interval=st.integers(20, 40))
-def test_a_response_that_has_decayed_does_not_adapt(interval):
-    course = course_of(Presentation.interval(interval + 60, 5, 2, interval), offset=3)
-    assert course.adaptation() == pytest.approx(1, abs=0.01)
+@given(interval=st.integers(0, 40), alpha=st.floats(0.1, 0.9))
+def test_a_linear_layer_recovers_at_once(interval, alpha):
+    """The response of a linear system to a pair is the sum of the responses to each: nothing adapts."""
+    course = course_of(Presentation.interval(interval + 80, 5, 2, interval), alpha=alpha)
+    assert course.recovery() == pytest.approx(1, abs=1e-3)
+    assert course.recovery_integral() == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("values", [[1.0, 1.0, 1.0, 1.0], [3.0, 3.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+@pytest.mark.parametrize("values", [[0.0, 0.0, 0.0, 0.0], [0.0, 1e-14, 0.0, 0.0]])
 def test_without_a_response_there_is_no_latency_and_no_index(values):
-    course = Course(np.array(values), (1, 2))
-    assert np.isnan(course.latency())
-    assert np.isnan(course.adaptation())
+    course = Course(np.array(values), Showing((1, 2), 2), np.zeros(4))
+    for name in ("latency", "time_to_peak", "width", "sustained_ratio", "adaptation", "recovery", "recovery_integral"):
+        assert np.isnan(NUMBERS[name].read(course)), name
 
 
 def test_nothing_is_read_where_nothing_is_shown_or_nothing_is_known():
-    for course in (Course(np.ones(4), ()), Course(np.array([1.0, np.nan, 2.0, 3.0]), (1,))):
-        assert np.isnan([course.peak(), course.latency(), course.integral(), course.adaptation()]).all()
-        assert course.peak_step() is None
+    for course in (Course(np.ones(4), Showing(())), Course(np.array([1.0, np.nan, 2.0, 3.0]), Showing((1,), 2))):
+        for name, number in NUMBERS.items():
+            assert np.isnan(number.read(course)), name
 
 
-def test_trial_that_begins_with_the_stimulus_is_compared_with_what_the_network_rested_at():
-    values = 10 + np.array([0.0, 20, 10, 0, 15, 0])
-    assert Course(values, (0, 4), rest=10.0).adaptation() == pytest.approx(15 / 20)
-    assert Course(values, (0, 4), rest=10.0).peak() == pytest.approx(20)
+def test_many_courses_are_read_as_each_alone():
+    rng = np.random.default_rng(0)
+    values, single = rng.normal(size=(2, 7, 12))
+    showing = Showing((2, 6), 5)
+    for name, number in NUMBERS.items():
+        alone = [number.read(Course(v, showing, s)) for v, s in zip(values, single, strict=True)]
+        np.testing.assert_array_equal(number.read(Course(values, showing, single)), alone, name)

@@ -55,11 +55,13 @@ def test_a_contrast_sweep_gives_back_the_response_function_of_each_layer(tmp_pat
         tmp_path, contrast_conditions(LEVELS, lambda c: float(naka_rushton(np.array(c), 4.0, 0.25, 2.0, 0.5)))
     )
     for layer, gain in gains.items():
-        fit = result.fits[(result.fits["layer"] == layer)].set_index("parameter")
+        fit = result.fits.query(f"layer == '{layer}' and measure == 'response'").set_index("parameter")
         assert fit.loc["c50", "value"] == pytest.approx(0.25, rel=0.01)
         assert fit.loc["n", "value"] == pytest.approx(2.0, rel=0.01)
         assert fit.loc["r_max", "value"] == pytest.approx(4.0 * gain, rel=0.01)
         assert fit.loc["b", "value"] == pytest.approx(0.5 * gain, rel=0.02)
+        sustained = result.fits.query(f"layer == '{layer}' and measure == 'sustained'").set_index("parameter")
+        assert sustained.loc["c50", "value"] == pytest.approx(0.25, rel=0.01)
     assert (result.fits.query("layer == 'output'")["note"].str.contains("not fitted")).all()
 
 
@@ -78,17 +80,22 @@ def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
     shows = {d: Presentation.duration(120, d, 2) for d in (1, 2, 5, 10)}
     result = analyse(tmp_path, [({"duration": str(d)}, show, 3.0, 0.5) for d, show in shows.items()])
     np.testing.assert_allclose(result.tuning["integral/V1"], 3.0 * np.array(list(shows)), rtol=1e-4)
+    np.testing.assert_allclose(result.tuning["doubling/V1"], [np.nan, 2, np.nan, 2], rtol=1e-4)
     assert result.fits.empty
     assert list(result.fits.columns[:2]) == ["layer", "measure"]
 
 
 @pytest.mark.slow
-def test_an_interval_sweep_gives_the_adaptation_index(tmp_path):
+def test_an_interval_sweep_gives_recovery_and_the_plain_ratio_of_the_peaks(tmp_path):
+    """A leaky integrator is linear: it recovers at once, and its plain ratio counts what is left of the first peak."""
     shows = {i: Presentation.interval(80, 10, 2, i) for i in (1, 5, 50)}
     result = analyse(tmp_path, [({"interval": str(i)}, show, 2.0, 0.5) for i, show in shows.items()])
     index = result.tuning["adaptation/IT"].to_numpy()
     assert (np.diff(index) < 0).all()
     assert index[-1] == pytest.approx(1, abs=1e-4)
+    for name in ("recovery", "recovery_integral"):
+        np.testing.assert_allclose(result.tuning[f"{name}/IT"], 1, atol=1e-3)
+    assert result.tuning["latency/V1"].nunique() == 1  # it is that of one showing, whatever follows
 
 
 @pytest.mark.slow
@@ -116,7 +123,9 @@ def test_two_parameters_are_fitted_along_the_first_for_each_level_of_the_second(
         for d, h in ((5, 0.2), (20, 0.4))
     ]
     result = analyse(tmp_path, conditions)
-    fits = result.fits.query("parameter == 'c50' and layer == 'V1'").set_index("duration")["value"]
+    fits = result.fits.query("parameter == 'c50' and layer == 'V1' and measure == 'response'").set_index("duration")[
+        "value"
+    ]
     assert fits.to_dict() == pytest.approx({5: 0.2, 20: 0.4}, rel=0.01)
 
 
@@ -150,13 +159,13 @@ def test_courses_carry_the_time_in_ms_and_what_is_shown(tmp_path):
     result = analyse(tmp_path, contrast_conditions([0.5, 1.0], lambda c: c))
     courses = result.courses
     assert result.dt == 5.0
-    assert set(courses["measure"]) == {"accuracy", "mean", "sem"}
+    assert set(courses["measure"]) == {"accuracy", "mean", "sem", "evoked", "evoked_sem"}
     np.testing.assert_array_equal(courses["time_ms"], 5 * courses["time"])
-    assert courses[courses["shown"] == 0]["time"].agg(["min", "max"]).tolist() == [2, 31]
+    assert courses[courses["shown"] == 0]["time"].agg(["min", "max"]).tolist() == [1, 30]
     assert set(courses.loc[courses["shown"] < 0, "contrast_shown"]) == {0}
 
 
 def test_error_of_the_response_is_that_of_its_peak_over_samples(tmp_path):
     result = analyse(tmp_path, contrast_conditions([1.0], lambda c: c))
     rows = result.courses.query("layer == 'V1'").pivot(index="time", columns="measure", values="value")
-    assert result.tuning["response_sem/V1"][0] == rows["sem"][rows["mean"].idxmax()]
+    assert result.tuning["response_sem/V1"][0] == pytest.approx(rows["evoked_sem"][rows["evoked"].idxmax()])

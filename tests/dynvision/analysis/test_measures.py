@@ -62,7 +62,7 @@ def test_measures_of_a_layer_are_those_of_their_definitions(tmp_path, units, sco
 
 def test_peak_is_the_highest_mean_response(tmp_path, units, scores):
     store = write_store(tmp_path / "x.zarr", {"V1": {"response": (SPATIAL, units)}}, scores, LABELS, CLASSES)
-    _, numbers = measure_condition(store, Readout(), SHOW)
+    _, numbers, _ = measure_condition(store, Readout(), SHOW)
     assert numbers["peak/V1"] == pytest.approx(units.mean(axis=(0, 2, 3, 4), dtype=np.float64).max())
 
 
@@ -107,7 +107,7 @@ def test_a_response_that_is_not_finite_makes_its_step_nan_and_no_other(tmp_path,
     units[2, 3, 1, 0, 0] = bad
     scores[1, 5, 0] = bad
     store = write_store(tmp_path / "x.zarr", {"V1": {"response": (SPATIAL, units)}}, scores, LABELS, CLASSES)
-    table, numbers = measure_condition(store, Readout(window=(0, 3)), SHOW)
+    table, numbers, _ = measure_condition(store, Readout(window=(0, 3)), SHOW)
     for name in measures_of(table):
         assert np.flatnonzero(np.isnan(values(table, "V1", name))).tolist() == [3], name
     for name in ("accuracy", "guess_confidence", "first_label_confidence"):
@@ -160,11 +160,11 @@ def test_accuracy_is_that_of_the_stated_readout(tmp_path, units, scores):
     store = write_store(tmp_path / "x.zarr", {"V1": {"response": (SPATIAL, units)}}, scores, LABELS, CLASSES)
     forced = np.asarray(CLASSES)[scores[:, :, :2].argmax(axis=2)] == LABELS[:, None]
     free = np.asarray(CLASSES)[scores.argmax(axis=2)] == LABELS[:, None]
-    table, late = measure_condition(store, Readout(), SHOW)
+    table, late, _ = measure_condition(store, Readout(), SHOW)
     np.testing.assert_allclose(values(table, "output", "accuracy"), forced.mean(axis=0))
     assert late["accuracy"] == pytest.approx(forced[:, 3:5].mean())
     assert late["chance"] == 0.5
-    _, whole = measure_condition(store, Readout(window="all", reduce="max", choices="all"), SHOW)
+    _, whole, _ = measure_condition(store, Readout(window="all", reduce="max", choices="all"), SHOW)
     assert whole["accuracy"] == pytest.approx(free.any(axis=1).mean())
     assert whole["chance"] == pytest.approx(1 / 3)
     trials = forced[:, 3:5].mean(axis=1)
@@ -180,7 +180,7 @@ def test_confidences_are_softmax_over_the_choices(tmp_path, units, scores):
     for readout, outputs in ((Readout(), [0, 1]), (Readout(choices="all"), [0, 1, 2])):
         p = scipy.special.softmax(scores[:, :, outputs].astype(np.float64), axis=2)
         own = np.where(LABELS[:, None] == 3, p[:, :, 0], p[:, :, 1]).mean(axis=0)
-        table, _ = measure_condition(store, readout, SHOW)
+        table, _, _ = measure_condition(store, readout, SHOW)
         np.testing.assert_allclose(values(table, "output", "guess_confidence"), p.max(axis=2).mean(axis=0))
         np.testing.assert_allclose(values(table, "output", "first_label_confidence"), own)
         shown = np.where(SHOW.frames >= 0, own, np.nan)
@@ -195,7 +195,7 @@ def test_of_several_images_the_label_is_that_of_the_one_on_the_screen(tmp_path, 
     store = write_store(tmp_path / "x.zarr", layers, scores, LABELS, CLASSES, image_labels=pairs)
     p = scipy.special.softmax(scores[:, :, :2].astype(np.float64), axis=2)
     first, second = (np.where(pairs[:, [k]] == 3, p[:, :, 0], p[:, :, 1]).mean(axis=0) for k in (0, 1))
-    table, _ = measure_condition(store, Readout(image=1), show)
+    table, _, _ = measure_condition(store, Readout(image=1), show)
     wanted = np.concatenate([[np.nan], first[1:4], second[4:7], [np.nan]])
     np.testing.assert_allclose(values(table, "output", "label_confidence"), wanted)
     np.testing.assert_allclose(values(table, "output", "first_label_confidence"), first)
@@ -208,7 +208,7 @@ def test_top5_is_the_share_of_labels_among_the_five_highest(tmp_path, units):
     classes = [11, 3, 7, 5, 2, 1, 9, 8]
     layers = {"V1": {"response": (SPATIAL, units)}}
     store = write_store(tmp_path / "x.zarr", layers, scores, LABELS, classes)
-    table, _ = measure_condition(store, Readout(choices="all"), SHOW)
+    table, _, _ = measure_condition(store, Readout(choices="all"), SHOW)
     order = np.argsort(-scores, axis=2, kind="stable")[:, :, :5]
     wanted = (np.asarray(classes)[order] == LABELS[:, None, None]).any(axis=2).mean(axis=0)
     np.testing.assert_allclose(values(table, "output", "top5"), wanted)
@@ -219,7 +219,7 @@ def test_a_class_that_the_network_does_not_know_is_never_right_and_has_no_confid
     labels = np.array([3, 4, 3, 4, 3, 4])
     layers = {"V1": {"response": (SPATIAL, units)}}
     store = write_store(tmp_path / "x.zarr", layers, scores, labels, CLASSES)
-    table, numbers = measure_condition(store, Readout(choices="all"), SHOW)
+    table, numbers, _ = measure_condition(store, Readout(choices="all"), SHOW)
     known = scipy.special.softmax(scores.astype(np.float64), axis=2)[::2, :, 0].sum(axis=0) / N
     np.testing.assert_allclose(values(table, "output", "first_label_confidence"), known)
     assert numbers["accuracy"] <= 0.5
@@ -231,10 +231,10 @@ def test_a_class_that_the_network_does_not_know_is_never_right_and_has_no_confid
 def test_table_is_tidy_and_has_a_column_for_each_parameter(tmp_path, units, scores):
     store = write_store(tmp_path / "x.zarr", {"V1": {"response": (SPATIAL, units)}}, scores, LABELS, CLASSES)
     conditions = [({"contrast": level, "duration": "4"}, store, SHOW) for level in ("0.1", "1.0")]
-    table, tuning = measure_tuning(conditions, Readout())
+    table, tuning, _ = measure_tuning(conditions, Readout())
     assert list(table.columns) == ["condition", "contrast", "duration", "time", "layer", "measure", "value"]
     assert table["condition"].unique().tolist() == ["contrast=0.1,duration=4", "contrast=1.0,duration=4"]
-    assert len(table) == 2 * T * (4 + 5)
+    assert len(table) == 2 * T * (4 + 8)
     assert not table.duplicated(["condition", "time", "layer", "measure"]).any()
     assert tuning["contrast"].tolist() == [0.1, 1.0]
     assert tuning["duration"].tolist() == [4, 4]

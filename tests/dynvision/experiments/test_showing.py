@@ -12,9 +12,13 @@ from torch import nn
 
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError
+from dynvision.experiments.reducing import Reduction
+from dynvision.experiments.showing import SweepRunner
+from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.walking import _seed
 from dynvision.models import RCNN
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.showings import show_first_only, show_nothing
 from tests.helpers.batches import make_runner, show_batch
 from tests.helpers.presentations import STEPS, presentations
 
@@ -204,17 +208,24 @@ def test_layers_with_the_names_of_a_stores_own_variables_are_renamed(images):
     assert list(show_batch(runner, images, np.arange(3)).layers) == ["a_b", "output_"]
 
 
-def test_resting_activity_is_handed_on_before_the_trial(network, images):
-    shown = [Presentation.duration(4, 2, sensor_noise=1.0).preceded_by(3), Presentation.constant(4).preceded_by(3)]
-    runner = make_runner(network, shown, ["V1"], "unit", idle=3)
-    rested: dict[int, float] = {}
-    runner.stream(
-        images, np.arange(3), lambda *_: None, rest=lambda c, a: rested.update(dict.fromkeys(c, float(a["V1"].mean())))
-    )
-    assert sorted(rested) == [0, 1]
-    whole = show_batch(make_runner(network, shown, ["V1"], "unit"), images, np.arange(3)).layers["V1"]["response"]
-    for number in (0, 1):
-        assert rested[number] == pytest.approx(float(whole[number, :, 2].mean()), rel=1e-5)
+def test_of_references_only_the_averages_are_handed_on(network, images):
+    shown = [Presentation.interval(9, 2, 1, 2, sensor_noise=1.0).preceded_by(3)]
+    references = [show_nothing(shown[0]), show_first_only(shown[0])]
+    stepper = NetworkStepper(network, ["V1"], Reduction("unit"))
+    runner = SweepRunner(stepper, shown, 3, references, block_steps=4)
+    assert (runner.n_conditions, runner.steps_naive) == (1, 36)
+    means: dict[int, list[np.ndarray]] = {0: [], 1: [], 2: []}
+
+    def emit(numbers, start, arrays):
+        assert (set(arrays) == {"average V1"}) == (min(numbers) > 0)
+        for number in numbers:
+            means[number].append(arrays["average V1"])
+
+    runner.stream(images, np.arange(3), emit)
+    for number, presentation in enumerate([*shown, *references]):
+        alone = show_batch(make_runner(network, [presentation], ["V1"], "unit", idle=3), images, np.arange(3))
+        expected = alone.layers["V1"]["response"][0].mean(axis=(2, 3, 4))
+        np.testing.assert_allclose(np.concatenate(means[number], axis=1), expected, rtol=1e-5)
 
 
 def test_layer_that_is_not_used_is_an_error(images):

@@ -56,13 +56,18 @@ def test_what_is_not_finite_is_found(dtype, value, finite):
     assert is_finite(values[:, ::2])
 
 
+RUNS = ({"rest": 0}, {"rest": 0, "single": 1})
+"""The runs that the two conditions are compared with."""
+
+
 def open_sweep(folder: Path, count: int = 2, **settings) -> tuple[SweepWriter, list[StoreWriter]]:
     arrays = {"V1/mean": np.zeros((5, 4, 2), np.float32), "scores": np.zeros((5, 4, 3), np.float32)}
     layout = layout_of(arrays, 3, 2)
     layout.arrays.update(OUTPUT_ARRAYS)
-    writers = [open_writer(folder / f"{n}.zarr", layout) for n in range(count)]
+    layouts = [layout.compared_with(list(RUNS[n])) for n in range(count)]
+    writers = [open_writer(folder / f"{n}.zarr", layouts[n]) for n in range(count)]
     names = [f"x:contrast={n}" for n in range(count)]
-    return SweepWriter(writers, names, CLASSES.tolist(), settings.get("allow_nonfinite", False)), writers
+    return SweepWriter(writers, names, CLASSES.tolist(), settings.get("allow_nonfinite", False), RUNS[:count]), writers
 
 
 def show_batch(sweep: SweepWriter, batch: int, rows: int, spoil: float | None = None) -> None:
@@ -77,7 +82,8 @@ def show_batch(sweep: SweepWriter, batch: int, rows: int, spoil: float | None = 
         if spoil is not None and start == 2:
             block["V1/mean"][1, 1, 0] = spoil
         sweep.take((0, 1), start, block)
-    sweep.take_rest((0, 1), {"V1": np.full(rows, 0.5, np.float32)})
+        for run in (0, 1):
+            sweep.take((2 + run,), start, {"average V1": np.full((rows, 2), 0.5 + run, np.float32)})
     sweep.end_batch(10 + batch)
 
 
@@ -86,11 +92,14 @@ def test_blocks_are_written_to_every_condition_that_shares_them(tmp_path):
     show_batch(sweep, 0, 3)
     show_batch(sweep, 1, 2)
     sweep.flush()
-    assert writers[0].content == writers[1].content
+    assert writers[1].digests.items() >= writers[0].digests.items()
+    assert {*writers[1].digests} - {*writers[0].digests} == {"single/V1"}
+    np.testing.assert_array_equal(writers[1].averages["single/V1"], np.full(4, 1.5))
     for writer in writers:
         assert writer.batches_done == 2
         np.testing.assert_array_equal(writer.averages["V1"], np.ones(4))
-        assert (writer.rest, writer.steps_computed) == ({"V1": 0.5}, 11)
+        np.testing.assert_array_equal(writer.averages["rest/V1"], np.full(4, 0.5))
+        assert writer.steps_computed == 11
         writer.finish({})
         verify_store(writer.folder)
 
