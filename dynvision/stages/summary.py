@@ -95,7 +95,7 @@ class SummaryStage(Stage):
 
     def upstream(self, target: Target) -> list[Target]:
         if _is_comparison(target):
-            return [Target((*target.key, subject)) for subject in self.config.subjects_of(target.key[1])]
+            return [Target((*target.key, subject)) for subject in self.config.compared_in(target.key[1])]
         if _is_phenomena(target):
             experiments = [name for name in SHOWN_IN if target.key[2] in self._subjects_of(name)]
             return [Target((self.name, name, target.key[2])) for name in experiments]
@@ -125,9 +125,10 @@ class SummaryStage(Stage):
 
     def describe(self, key: tuple[str, ...]) -> str:
         if len(key) == 2:
+            dataset = self.config.experiments[key[1]].compare_on
             return (
-                f"The subjects of the experiment {key[1]} side by side: accuracy, what is read from time courses and "
-                "what was fitted, one row a subject and condition, and as a picture."
+                f"The subjects of the experiment {key[1]}{f' on {dataset}' if dataset else ''} side by side: accuracy, "
+                "what is read from time courses and what was fitted, one row a subject and condition, and as a picture."
             )
         if key[1] == PHENOMENA:
             return (
