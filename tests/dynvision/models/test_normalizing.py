@@ -76,7 +76,7 @@ def test_one_step_is_that_of_the_equations():
         membrane = state["V1.membrane"] + 0.5 * (state["V1.resource"] * gain * drive - state["V1.membrane"])
         pool = membrane.clamp(min=0).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
         delayed = 0.3 + 0.1 * (pool - 0.3)
-        rate = membrane.clamp(min=0) ** 2 / (area.log_sigma.exp() ** 2 + (0.7 * pool + 0.3 * delayed) ** 2)
+        rate = membrane.clamp(min=0) ** 2 / (area.log_sigma.exp() ** 2 + (0.75 * pool + 0.25 * delayed) ** 2)
         resource = (state["V1.resource"] + 4 / 150) / (1 + 4 / 150 + 4 * 0.01 * rate)
     torch.testing.assert_close(step["V1"], rate)
     torch.testing.assert_close(step["state"]["V1.membrane"], membrane)
