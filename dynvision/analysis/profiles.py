@@ -18,7 +18,7 @@ __all__ = ["Surface", "find_best", "find_intervals"]
 _COARSE, _FINE, _ZOOMS = 40, 17, 6
 """Points of the first grid, of each finer one, and how many finer ones: the step shrinks by 8 with each."""
 
-_DISTANCES = np.geomspace(1e-7, 1, 33)
+_DISTANCES = np.geomspace(1e-7, 1, 17)
 """Distances at which the end of an interval is sought, as shares of the way to the bound."""
 
 

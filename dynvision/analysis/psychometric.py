@@ -14,7 +14,7 @@ __all__ = ["fit_psychometric", "psychometric"]
 NAME = "weibull"
 _PARAMETERS = 3
 
-_STEPS = 4
+_STEPS = 3
 """Steps of iteratively reweighted least squares, which start close to the ceiling that they find."""
 
 _LEAST = 1e-9
