@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from dynvision.analysis.courses import NUMBERS
@@ -208,7 +209,7 @@ def _draw_mark(
     under = axes.get_xaxis_transform()
     height = float(curve.function(np.array([value]), **parameters)[0])
     bottom, top = axes.get_ylim()  # The axis may still grow, so the line begins far below it.
-    line = {"color": color, "lw": 0.8, "ls": "--", "scalex": False, "scaley": False}
-    axes.plot([value] * 2, [bottom - 5 * (top - bottom), height], **line)
+    # Unlike a plotted line, an artist has no part in the limits of the axis.
+    axes.add_artist(Line2D([value] * 2, [bottom - 5 * (top - bottom), height], color=color, lw=0.8, ls="--"))
     axes.plot(value, 0.03, "^", color=color, transform=under, ms=6, zorder=5)
     axes.plot(interval, [0.03, 0.03], color=color, transform=under, lw=3.5, alpha=0.4, solid_capstyle="butt")

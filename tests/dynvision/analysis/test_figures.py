@@ -135,6 +135,8 @@ def test_a_fitted_curve_is_marked_at_c50_with_its_value(experiments):
     assert f"{fit['value']:.3g}" in axes.texts[0].get_text()
     marks = [line for line in axes.get_lines() if line.get_marker() == "^"]
     assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [fit["value"]]
+    lowest, highest = (getattr(result.tuning["response/V1"], end)() for end in ("min", "max"))
+    assert axes.get_ylim()[0] > lowest - 0.2 * (highest - lowest), "the dashed line moves the axis"
 
 
 def test_c50_outside_of_what_was_shown_is_written_as_a_bound_and_not_marked(experiments):
