@@ -48,7 +48,9 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         error, null = part.get(errors), part.get(f"{measure}_null/{layer}")
         if null is not None and null.notna().any():
             # What noise alone reaches; a point inside of it is no response.
-            axes.fill_between(x, 0, np.sign(part[column]) * null, color=GREY, alpha=0.15, lw=0, zorder=0)
+            order = np.argsort(x)
+            band = (np.sign(part[column]) * null).to_numpy()[order]
+            axes.fill_between(x[order], 0, band, color=GREY, alpha=0.15, lw=0, zorder=0)
         axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
         if is_fitted and curve is not None:
             _draw_fit(axes, curve, fits, x, color, is_named=level is None)
