@@ -25,7 +25,9 @@ def test_the_projects_own_config_is_valid_and_names_the_datasets_in_order():
         *("contrast", "duration", "contrast_duration", "interval", "noise", "noise_types"),
         *("response", "stability", "null", "masking"),
     }
-    assert config.subjects_of("contrast") == ["rcnn_gratings", "rcnn_invertebrates"]
+    gratings, invertebrates = (["normalizing_" + d, "rcnn_" + d] for d in ("gratings", "invertebrates"))
+    assert set(config.subjects_of("contrast")) == {*gratings, *invertebrates}
+    assert config.compared_in("contrast") == gratings
 
 
 UNKNOWN_NAMES = [
