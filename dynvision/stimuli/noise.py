@@ -10,13 +10,31 @@ import numpy.typing as npt
 
 from dynvision.errors import check_number, unknown_name
 
-__all__ = ["NOISE_KINDS", "NOISE_TEMPORAL", "Noise", "add_noise", "sensor_noise"]
+__all__ = [
+    "NOISELEVEL",
+    "NOISE_ALIASES",
+    "NOISE_KINDS",
+    "NOISE_TEMPORAL",
+    "Noise",
+    "add_noise",
+    "canonical_kind",
+    "sensor_noise",
+]
 
 NoiseKind = Literal["gaussian", "uniform", "salt_and_pepper", "poisson", "phase_scrambled"]
 NoiseTemporal = Literal["static", "dynamic", "correlated"]
 
 NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
 NOISE_TEMPORAL: tuple[str, ...] = get_args(NoiseTemporal)
+
+NOISE_ALIASES = {"saltpepper": "salt_and_pepper", "phasescrambled": "phase_scrambled"}
+"""Other names of kinds of noise: those of DynVision 0.1.0."""
+
+NOISELEVEL = (
+    "Write ssnr, the image's share of the variance from 0 (noise alone) to 1 (the image alone). In DynVision 0.1.0 the "
+    "image kept its contrast and noise was added to it; the page 'What differs from DynVision 0.1.0' converts."
+)
+"""What to write instead of `noiselevel`, a name that DynVision 0.1.0 uses in another sense."""
 
 _Images = npt.NDArray[np.float32]
 _MEMORY_LEFT = 0.01
@@ -34,7 +52,8 @@ class Noise:
     pepper, `ssnr` is the share of pixels that are kept; for phase scrambling, the weight of the image's own phases.
 
     Attributes:
-        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`.
+        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`. `saltpepper` and
+            `phasescrambled` are accepted as names, too.
         ssnr: In [0, 1]: 0 is pure noise, 1 the image.
         temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
         persistence: Correlation r from one step to the next if `temporal` is `correlated`, in [0, 0.99]. It is the
@@ -58,6 +77,7 @@ class Noise:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", canonical_kind(self.kind))
         if self.kind not in NOISE_KINDS:
             raise unknown_name("noise", self.kind, NOISE_KINDS)
         if self.temporal not in NOISE_TEMPORAL:
@@ -67,6 +87,11 @@ class Noise:
         check_number("the seed of noise", self.seed, 0, 2**64 - 1, whole=True)
         if self.kind == "phase_scrambled" and self.spatial_scale > 0:
             raise ValueError("phase-scrambled noise has the image's own spatial spectrum; leave spatial_scale at 0")
+
+
+def canonical_kind(kind: str) -> str:
+    """Return the full name of a kind of noise (`saltpepper` → `salt_and_pepper`)."""
+    return NOISE_ALIASES.get(kind, kind) if isinstance(kind, str) else kind
 
 
 def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], step: int) -> _Images:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.errors import check_number, nearest_name
-from dynvision.stimuli.noise import Noise
+from dynvision.stimuli.noise import NOISELEVEL, Noise
 
 __all__ = ["VOID", "Segment", "check_repeats", "check_steps", "count_steps", "fill_trial", "read_program"]
 
@@ -21,6 +21,7 @@ VOID = -1
 
 _IMAGE_KEYS = ("image", "contrast", "contrast_to", "which", "noise")
 _NOISE_KEYS = ("kind", "ssnr", "temporal", "persistence", "spatial_scale", "seed")
+_NOISE_ALIASES = {"noise_type": "kind", "noisetype": "kind", "tempmode": "temporal", "temporal_mode": "temporal"}
 _MOST_STEPS = 1_000_000
 """A trial longer than this is a typing error."""
 
@@ -204,11 +205,19 @@ def _read_noise(where: str, settings: Any) -> Noise:
         return settings
     if not isinstance(settings, Mapping):
         raise ValueError(f"{where} is {{kind: gaussian, ssnr: 0.5}}, not {_show(settings)}")
-    _check_keys(where, settings, _NOISE_KEYS)
+    full: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = _NOISE_ALIASES.get(key, key)
+        if name in full:
+            raise ValueError(f"{where} gives '{name}' twice, once under another of its names")
+        full[name] = value
+    if "noiselevel" in full:
+        raise ValueError(f"{where}: unknown key 'noiselevel'. {NOISELEVEL}")
+    _check_keys(where, full, _NOISE_KEYS)
     for key in ("kind", "ssnr"):
-        if key not in settings:
+        if key not in full:
             raise ValueError(f"{where} needs '{key}', as in {{kind: gaussian, ssnr: 0.5}}")
-    return Noise(**settings)
+    return Noise(**full)
 
 
 def _show(value: Any) -> str:
