@@ -134,6 +134,8 @@ def _check_presentations(config: Config, experiment: ExperimentConfig, subjects:
                 f"{where}.readout.image: {experiment.readout.image} is to be named, but a trial shows "
                 f"{presentation.n_images} image(s), counted from 0"
             )
+        if presentation.other_class:
+            _check_groups(config, subjects, where)
         lengths.add(presentation.n_timesteps)
         step_lengths.add(presentation.dt)
     _check_step_lengths(config, step_lengths, subjects, where)
@@ -142,6 +144,17 @@ def _check_presentations(config: Config, experiment: ExperimentConfig, subjects:
             f"{where}.data_args: the conditions last {', '.join(map(str, sorted(lengths)))} steps; those of one "
             "experiment have one length, so that their responses can be compared step by step. Set n_timesteps."
         )
+
+
+def _check_groups(config: Config, subjects: Iterable[str], where: str) -> None:
+    """Raise if a subject is shown one class only, where a trial needs two."""
+    for name in subjects:
+        subject = config.subjects[name]
+        if len(config.data.data_groups.get(subject.dataset, {}).get(subject.group, (0, 1))) < 2:
+            raise ConfigError(
+                f"{where}.data_args: a trial shows an image of another class ('which: other'), and the subject '{name}' "
+                f"is shown the group '{subject.group}' of one class. Name other subjects, or write 'which: next'."
+            )
 
 
 def _check_size(experiment: ExperimentConfig, where: str) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from dynvision.data.images.splits import spread_over_classes
 from dynvision.data.loading.trials import choose_trials
-from dynvision.errors import DynvisionError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
 from dynvision.experiments.order import RecordedSweep, SweepOrder
@@ -46,7 +46,8 @@ class SweepRecording:
         images: The images of the trials.
 
     Raises:
-        ConfigError: If the readout may choose none of the network's outputs, or this machine lacks the device.
+        ConfigError: If the readout may choose none of the network's outputs, this machine lacks the device, or there
+            are too few images, or classes, for a trial.
     """
 
     def __init__(self, order: SweepOrder) -> None:
@@ -181,7 +182,8 @@ class SweepRecording:
             "test",
             layout.batch_size,
             indices=self.images.ids.tolist(),
-            images_per_trial=self.images.trials.shape[1],
+            images_per_trial=order.trials.n_images,
+            other_class=order.trials.other_class,
             workers=order.run.workers,
             is_looked_at_for_long=True,
         )
@@ -205,7 +207,11 @@ class SweepRecording:
     def _choose_images(self) -> ShownImages:
         table = self.order.images.source.samples("test")
         indices = np.asarray(spread_over_classes(table["label"], self.order.record.samples))
-        trials = choose_trials(len(indices), max(c.presentation.n_images for c in self.order.conditions))
+        classes, order = np.asarray(table["label"], dtype=np.int64)[indices], self.order.trials
+        try:
+            trials = choose_trials(len(indices), order.n_images, labels=classes, other_class=order.other_class)
+        except ValueError as error:
+            raise ConfigError(f"{self.order.name}: {error}") from error
         return ShownImages(table, indices[trials])
 
     def _making(self, layout: StoreLayout) -> dict[str, Any]:

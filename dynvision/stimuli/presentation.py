@@ -191,13 +191,13 @@ class Presentation:
         """Build a presentation from the general form that a YAML file can hold.
 
         Backward masking, for example, is
-        `[{image: 2}, {image: 10, which: next}]`, and rapid serial presentation
+        `[{image: 2}, {image: 10, which: other}]`, and rapid serial presentation
         `[{repeat: 6, program: [{image: 3, which: next}, {void: 1}]}]`.
 
         Args:
             program: Segments in order: `{void: steps}`, `{image: steps}` with `contrast`, `contrast_to` (the
-                end of a linear ramp), `which: same | next | <index>` and `noise: {kind: …, ssnr: …}`, or
-                `{repeat: times, program: […]}`.
+                end of a linear ramp), `which: same | next | other | <index>` and `noise: {kind: …, ssnr: …}`, or
+                `{repeat: times, program: […]}`; see `read_program`.
             n_timesteps: Total length in steps; the remaining steps are void. By default the program's own length.
             dt: Milliseconds a step: the program's durations are then in milliseconds.
             settings: Any attribute of `Presentation` except `segments`.
@@ -252,6 +252,11 @@ class Presentation:
     def n_images(self) -> int:
         """K, how many different images a trial needs; at least 1."""
         return max(1, int(self.frames.max()) + 1)
+
+    @cached_property
+    def other_class(self) -> tuple[int, ...]:
+        """Which images of a trial are of another class than its first, in order."""
+        return tuple(sorted({s.frame for s in self.segments if s.other_class}))
 
     def preceded_by(self, idle: int) -> Presentation:
         """Return the same presentation after `idle` more void steps."""

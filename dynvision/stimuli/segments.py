@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,8 @@ class Segment:
         contrast: Contrast at the first step, in [0, 1].
         contrast_to: Contrast at the last step of a linear ramp; `None` keeps `contrast`.
         noise: Noise in the shown image, before its contrast is set.
+        other_class: Whether the image is of another class than the trial's first, image 0. It then is so wherever the
+            trial shows it.
     """
 
     steps: int
@@ -51,6 +54,7 @@ class Segment:
     contrast: float = 1.0
     contrast_to: float | None = None
     noise: Noise | None = None
+    other_class: bool = False
 
     def __post_init__(self) -> None:
         check_steps("a segment's duration", self.steps)
@@ -63,6 +67,8 @@ class Segment:
         )
         for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
             check_number("contrast", value, 0, 1)
+        if self.other_class and self.frame < 1:
+            raise ValueError("the trial's first image (0) cannot be of another class than itself")
 
     def contrasts(self) -> npt.NDArray[np.float64]:
         """The contrast at each step of the segment: shape `[steps]`."""
@@ -74,8 +80,10 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
     """Read the general form of a presentation that a YAML file can hold.
 
     - `{void: 10}`: nothing is shown.
-    - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next |
-      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`.
+    - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next | other |
+      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`. `next` is the
+      one after the latest that was shown, of any class; `other` is one that was not shown yet, of another class than
+      the trial's first image, which has the index 0 and may be shown later.
     - `{repeat: 5, program: […]}`: the inner program several times; `which: next` counts on from one time to the next.
 
     Args:
@@ -87,7 +95,8 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
     """
     segments: list[Segment] = []
     _read_into(segments, program, "program", dt)
-    return segments
+    others = {s.frame for s in segments if s.other_class}
+    return [dataclasses.replace(s, other_class=True) if s.frame in others else s for s in segments]
 
 
 def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -193,11 +202,13 @@ def _read_segment(where: str, entry: Mapping[str, Any], before: Sequence[Segment
     shown = next((s.frame for s in reversed(before) if s.frame != VOID), -1)
     which = entry.get("which", "same")
     chosen = {"same": max(shown, 0), "next": shown + 1}.get(which, which) if isinstance(which, str) else which
+    if which == "other":
+        chosen = max((s.frame for s in before if s.frame > 0), default=0) + 1
     if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
-        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {_show(which)}")
+        raise ValueError(f"{where}: 'which' is same, next, other or an image's index from 0, not {_show(which)}")
     steps = count_steps(f"{where}: image", entry["image"], dt)
     noise = None if entry.get("noise") is None else _read_noise(f"{where}.noise", entry["noise"])
-    return Segment(steps, chosen, entry.get("contrast", 1.0), entry.get("contrast_to"), noise)
+    return Segment(steps, chosen, entry.get("contrast", 1.0), entry.get("contrast_to"), noise, which == "other")
 
 
 def _read_noise(where: str, settings: Any) -> Noise:
