@@ -19,7 +19,7 @@ from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.references import reference_names
-from dynvision.experiments.store_layout import REFERENCES, REST, SINGLE
+from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
@@ -49,8 +49,8 @@ def measure_condition(
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
         `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
-        `peak/<layer>` (the highest mean response) and `rest/<layer>` (the mean of the resting run over the trial); and
-        the evoked responses of each layer.
+        `image_contrast` (the mean RMS contrast of the trials' first images), `peak/<layer>` (the highest mean response)
+        and `rest/<layer>` (the mean of the resting run over the trial); and the evoked responses of each layer.
 
     Raises:
         MissingError: If there is no store.
@@ -61,6 +61,8 @@ def measure_condition(
     over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
     rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
     layers: dict[str, Evoked] = {}
+    if IMAGE_CONTRAST in tree.coords:
+        numbers["image_contrast"] = float(tree[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
     for name, node in tree.children.items():
         if name in REFERENCES:
             continue

@@ -152,8 +152,9 @@ def _check_groups(config: Config, subjects: Iterable[str], where: str) -> None:
         subject = config.subjects[name]
         if len(config.data.data_groups.get(subject.dataset, {}).get(subject.group, (0, 1))) < 2:
             raise ConfigError(
-                f"{where}.data_args: a trial shows an image of another class ('which: other'), and the subject '{name}' "
-                f"is shown the group '{subject.group}' of one class. Name other subjects, or write 'which: next'."
+                f"{where}.data_args: a trial shows an image of another class ('which: other'), and the subject "
+                f"'{name}' is shown the group '{subject.group}' of one class. Name other subjects, or write "
+                "'which: next'."
             )
 
 

@@ -64,8 +64,11 @@ class ExperimentConfig(Section):
     """An experiment: a presentation with one or two swept parameters.
 
     A list in `data_args` is a sweep. A program is swept through the settings that its placeholders `$name` stand for.
-    With `parameter: program` several programs are swept, each of them under a name.
+    With `parameter: program` several programs are swept, each of them under a name. The description is for people: it
+    is shown with the assets of the experiment, and nothing follows from it.
     """
+
+    description: PlainText | None = None
 
     parameter: Name | list[Name]
     data_loader: PlainText

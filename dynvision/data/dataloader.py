@@ -20,12 +20,14 @@ from dynvision.data.loading.classes import find_classes
 from dynvision.data.loading.forking import safe_start_method
 from dynvision.data.loading.loader_settings import check_dataset, check_dtype, resolve_presentation
 from dynvision.data.loading.numbered_items import Collation, NumberedDataset
+from dynvision.data.loading.params import DatasetParams
 from dynvision.data.loading.trials import choose_trials, count_images
 from dynvision.errors import unknown_name
 from dynvision.stimuli.presentation import PRESENTATIONS, Presentation
 
 __all__ = [
     "Batch",
+    "DatasetParams",
     "StandardDataLoader",
     "StimulusContrastDataLoader",
     "StimulusDurationDataLoader",

@@ -20,12 +20,12 @@ from dynvision.data.images.normalization import Normalization
 from dynvision.data.loading.batches import Batch, BatchMaker
 from dynvision.data.loading.ffcv_epochs import TrialLoaders, image_pipeline, open_loader, read_epoch
 from dynvision.data.loading.loader_settings import check_dtype, resolve_presentation
-from dynvision.data.loading.params import ORDERS, optimize_loader_params
+from dynvision.data.loading.params import ORDERS, DatasetParams, optimize_loader_params
 from dynvision.data.loading.trials import count_images
 from dynvision.errors import check_number, unknown_name
 from dynvision.stimuli.presentation import Presentation
 
-__all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
+__all__ = ["DatasetParams", "FFCVStimulusLoader", "get_ffcv_dataloader"]
 
 _log = logging.getLogger(__name__)
 

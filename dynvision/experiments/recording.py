@@ -29,6 +29,7 @@ from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
 from dynvision.models.checking import check_network
 from dynvision.models.loading import match_layers, rebuild_network
+from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say
@@ -193,11 +194,20 @@ class SweepRecording:
                 waiting = [number for number, count in enumerate(done) if batch >= count]
                 if waiting:
                     ids = self.images.ids[rows]
-                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting)
+                    contrasts = self._image_contrasts(sequence.images.numpy(), waiting)
+                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
                     sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
                 bar.update(len(sequence.images))
             sweep.flush()
+
+    def _image_contrasts(
+        self, images: npt.NDArray[np.float32], conditions: Sequence[int]
+    ) -> dict[int, npt.NDArray[np.float64]]:
+        """Return the RMS contrast of a batch's images, around the grey of each condition: `[B]` or `[B, K]`."""
+        greys = {number: self.order.conditions[number].presentation.contrast_reference for number in conditions}
+        by_grey = {grey: rms_contrast(images, grey) for grey in set(greys.values())}
+        return {number: by_grey[grey] for number, grey in greys.items()}
 
     def _with_references(self, conditions: Sequence[int]) -> list[int]:
         """Return the numbers of conditions and of the runs that they are compared with."""

@@ -22,6 +22,7 @@ from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
+from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json
 from dynvision.targets import Target
 
@@ -35,7 +36,7 @@ class ResponsesStage(Stage):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
     name = folder = "responses"
-    code_version = "4"
+    code_version = "5"
     key_names = ("experiment", "subject")
     builds_many = True
     shares_inputs = True
@@ -78,11 +79,12 @@ class ResponsesStage(Stage):
         return {**super().tags(key), "model": subject.model, "dataset": subject.dataset}
 
     def describe(self, key: tuple[str, ...]) -> str:
+        own = self.description(key)
         return (
             f"Responses of {key[2]} in the experiment {key[1]} ({self.config.experiments[key[1]].data_loader}): every "
             "recorded layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store per condition, "
             "time in steps."
-        )
+        ) + (f"\n\n{escape_markdown(own)}" if own else "")
 
     def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(self.config.experiments[key[1]].parameters)

@@ -35,8 +35,9 @@ ARGUMENT_ALIASES = {
 """The names of a presentation's settings, and the other names of each."""
 
 OTHER_MEANINGS = {
-    "repeat": "In DynVision 0.1.0 'repeat' was the number of time steps that an image is shown: write n_timesteps, with "
-    "the loader 'Standard'. Here an image is shown several times with gaps: write repetitions, the number of showings.",
+    "repeat": "In DynVision 0.1.0 'repeat' was the number of time steps that an image is shown: write n_timesteps, "
+    "with the loader 'Standard'. Here an image is shown several times, with gaps: write repetitions, the number of "
+    "showings.",
     "noiselevel": NOISELEVEL,
 }
 """Names that DynVision 0.1.0 uses in another sense, and what to write instead."""

@@ -52,8 +52,8 @@ class Noise:
     pepper, `ssnr` is the share of pixels that are kept; for phase scrambling, the weight of the image's own phases.
 
     Attributes:
-        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`. `saltpepper` and
-            `phasescrambled` are accepted as names, too.
+        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`. The names
+            `saltpepper` and `phasescrambled` are accepted, too.
         ssnr: In [0, 1]: 0 is pure noise, 1 the image.
         temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
         persistence: Correlation r from one step to the next if `temporal` is `correlated`, in [0, 0.99]. It is the
@@ -104,8 +104,8 @@ def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], 
       value, all channels together.
     - poisson: intensities ``I = s − min s`` are counted as photons, ``y ~ Poisson(N (⟨I⟩ + g (I − ⟨I⟩)))``, and
       ``x = μ + √(1 − w) σ (y − N ⟨I⟩) / √(N ⟨I⟩)``. With ``M = ⟨I⟩² w / (σ² (1 − w))`` photons a pixel the signal has
-      the share w of the variance, and g = 1. Fewer than one photon a pixel would leave images of a few bright dots: then
-      it is one, and light without an image is mixed in, ``g = √M``.
+      the share w of the variance, and g = 1. Fewer than one photon a pixel would leave images of a few bright dots:
+      then it is one, and light without an image is mixed in, ``g = √M``.
     - phase_scrambled: the amplitude spectrum is kept, and each phase is the weighted mean of the image's and a
       random one (Dakin, Hess, Ledgeway & Achtman, What causes non-monotonic tuning of fMRI response to noisy
       images?, Current Biology 12, 2002). The random one lies φ_n off the image's, by the same for all channels, so
@@ -234,7 +234,8 @@ def _count_photons(
     mixed = np.sqrt(np.minimum(photons, 1.0))
     photons = np.maximum(photons, 1.0)
     rates = np.maximum(photons * (1 + mixed * modulation), 0.0)
-    return mean + np.sqrt(1 - ssnr) * deviation * (_draw_counts(field, rates) - photons) / np.sqrt(photons)
+    noisy: npt.NDArray[np.float64] = (_draw_counts(field, rates) - photons) / np.sqrt(photons)
+    return mean + np.sqrt(1 - ssnr) * deviation * noisy
 
 
 def _draw_counts(field: npt.NDArray[np.float64], rates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

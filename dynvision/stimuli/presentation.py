@@ -37,9 +37,9 @@ class Presentation:
         frame   · 0 0 0 · · 0 0 0 · · ·      (· is void)
         label  -1 l l l -1 -1 l l l -1 -1 -1
 
-    A shown image x appears as `r + c · (x − r)` with contrast c and reference r: Michelson
-    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). If
-    `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
+    A shown image x appears as `r + c · (x − r)` with contrast c and reference r: c multiplies the contrast that the
+    image has of its own around the grey r, whichever way that is measured (Michelson's or RMS contrast; see
+    `rms_contrast`). If `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
     deviation that does not scale with contrast and differs from step to step.
 
     Attributes:
@@ -109,7 +109,7 @@ class Presentation:
         stimulus_contrast: float = 1.0,
         **settings: Any,
     ) -> Presentation:
-        """Show the image once at `stimulus_contrast`, in [0, 1]."""
+        """Show the image once at `stimulus_contrast` times its own contrast, in [0, 1]."""
         return cls.duration(
             n_timesteps, stimulus_duration, intro_duration, stimulus_contrast=stimulus_contrast, **settings
         )

@@ -42,7 +42,7 @@ class Segment:
     Attributes:
         steps: How long, in time steps.
         frame: Which image of the trial, counted from 0; `VOID` for none.
-        contrast: Contrast at the first step, in [0, 1].
+        contrast: What the image's own contrast is multiplied by at the first step, in [0, 1].
         contrast_to: Contrast at the last step of a linear ramp; `None` keeps `contrast`.
         noise: Noise in the shown image, before its contrast is set.
         other_class: Whether the image is of another class than the trial's first, image 0. It then is so wherever the
@@ -81,9 +81,9 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
 
     - `{void: 10}`: nothing is shown.
     - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next | other |
-      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`. `next` is the
-      one after the latest that was shown, of any class; `other` is one that was not shown yet, of another class than
-      the trial's first image, which has the index 0 and may be shown later.
+      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`. `next` is
+      the one after the latest that was shown, of any class; `other` is one that was not shown yet, of another class
+      than the trial's first image, which has the index 0 and may be shown later.
     - `{repeat: 5, program: […]}`: the inner program several times; `which: next` counts on from one time to the next.
 
     Args:
@@ -216,7 +216,7 @@ def _read_noise(where: str, settings: Any) -> Noise:
         return settings
     if not isinstance(settings, Mapping):
         raise ValueError(f"{where} is {{kind: gaussian, ssnr: 0.5}}, not {_show(settings)}")
-    full: dict[str, Any] = {}
+    full: dict[Any, Any] = {}
     for key, value in settings.items():
         name = _NOISE_ALIASES.get(key, key)
         if name in full:

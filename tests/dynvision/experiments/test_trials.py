@@ -80,6 +80,16 @@ def test_mask_is_never_of_the_targets_class(stores):
         assert (targets != masks).all()
 
 
+@pytest.mark.slow
+def test_every_image_of_a_trial_has_its_contrast(stores):
+    root = stores[True].to_dataset()
+    assert root["image_contrast"].dims == ("sample", "image")
+    by_source = dict(zip(root["source"].values, root["image_contrast"].values[:, 0], strict=True))
+    wanted = np.vectorize(by_source.get)(root["image_source"].values)
+    np.testing.assert_array_equal(root["image_contrast"].values, wanted)
+    np.testing.assert_array_equal(root["image_contrast"], stores[False]["image_contrast"])
+
+
 def test_trials_follow_from_the_whole_experiment(tmp_path):
     programs = {"alone": [{"image": 2}], "masked": [{"image": 1}, {"image": 1, "which": "other"}]}
     write_masking_config(tmp_path / "config", parameter="program", data_args={"program": programs})
@@ -94,7 +104,7 @@ def test_group_of_one_class_cannot_be_masked_by_another(tmp_path):
     edit_yaml(
         config / "config_experiments.yaml", lambda content: content["subjects"]["rcnn_gratings"].update(group="one")
     )
-    with pytest.raises(ConfigError, match=r"masking\.data_args: .* 'rcnn_gratings' is shown the group 'one' of one class"):
+    with pytest.raises(ConfigError, match=r"masking\.data_args: .* 'rcnn_gratings' is shown the group 'one' of one"):
         load_config(config)
 
 
