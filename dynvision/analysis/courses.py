@@ -95,6 +95,8 @@ class Course:
 
     def time_to_peak(self) -> Values:
         """Return how many steps pass from the onset until the peak; NaN if there is no response."""
+        if self._first is None:
+            return self._nothing()
         return np.where(self._responds, self._peak_index + 1.0, np.nan)
 
     def latency(self) -> Values:
@@ -137,6 +139,8 @@ class Course:
 
     def sustained_ratio(self) -> Values:
         """Return the sustained response over the peak: 1 for a response that stays, 0 for one that is transient."""
+        if self._first is None:
+            return self._nothing()
         return np.where(self._responds, self.sustained() / _nonzero(self.peak()), np.nan)
 
     def integral(self) -> Values:

@@ -70,7 +70,9 @@ def measure_condition(
         runs = {run: _read_run(tree, run, name) for run in reference_names(presentation)}
         rest = runs.pop(REST)
         single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
-        evoked = layers[name] = Evoked(means - rest, Showing.of(presentation), single)
+        with np.errstate(invalid="ignore"):
+            known = np.where(np.isfinite(means), means, np.nan)
+        evoked = layers[name] = Evoked(known - rest, Showing.of(presentation), single)
         measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
         rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
         numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
