@@ -58,11 +58,12 @@ def measure_condition(
         ValueError: If the store has no sample.
     """
     tree, time = open_store(store), count_time(presentation)
-    over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
+    root = tree.to_dataset()
+    over_time, numbers = measure_output(root, readout, presentation)
     rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
     layers: dict[str, Evoked] = {}
-    if IMAGE_CONTRAST in tree.coords:
-        numbers["image_contrast"] = float(tree[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
+    if IMAGE_CONTRAST in root.coords:
+        numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
     for name, node in tree.children.items():
         if name in REFERENCES:
             continue

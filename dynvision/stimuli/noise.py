@@ -229,13 +229,14 @@ def _count_photons(
     flat = deviation == 0
     light = mean - signal.min(axis=(2, 3), keepdims=True)
     # How much brighter or darker than the mean a pixel is, in units of the mean.
-    modulation = (signal - mean) / np.where(flat, 1.0, light)
+    modulation = (signal - mean) / np.where(light > 0, light, 1.0)
     photons = (light / np.where(flat, 1.0, deviation)) ** 2 * ssnr / (1 - ssnr)
     mixed = np.sqrt(np.minimum(photons, 1.0))
     photons = np.maximum(photons, 1.0)
     rates = np.maximum(photons * (1 + mixed * modulation), 0.0)
-    noisy: npt.NDArray[np.float64] = (_draw_counts(field, rates) - photons) / np.sqrt(photons)
-    return mean + np.sqrt(1 - ssnr) * deviation * noisy
+    noise = (_draw_counts(field, rates) - photons) / np.sqrt(photons)
+    noisy: npt.NDArray[np.float64] = mean + np.sqrt(1 - ssnr) * deviation * noise
+    return noisy
 
 
 def _draw_counts(field: npt.NDArray[np.float64], rates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -33,7 +33,7 @@ def test_the_shipped_partitions_and_settings_are_the_same_as_ever(tmp_path: Path
     for target in (target for key in workspace.keys for target in workspace.targets(key)):
         kept = {name: value for name, value in workspace.stage(target).settings(target).items() if name != "source"}
         digests[str(target)] = digest_json(kept)
-    assert (len(digests), digest_json(digests)) == (217, "2126128cb44f3342c33d9abbde390022")
+    assert (len(digests), digest_json(digests)) == (203, "019f2e357a0b1ae2d726830ab81b4b39")
 
 
 def test_levels_that_are_written_otherwise_are_the_same_partitions(small_config: Path) -> None:
