@@ -79,7 +79,7 @@ class SummaryStage(Stage):
 
     name = "summary"
     folder = "reports"
-    code_version = "2"
+    code_version = "3"
     key_names = ("experiment", "subject")
     is_partitioned = False
     load_options = ("table",)

@@ -249,7 +249,8 @@ def test_table_is_tidy_and_has_a_column_for_each_parameter(tmp_path, units, scor
 @pytest.mark.parametrize("dt", [None, 2.5])
 def test_step_duration_is_read_from_the_store(tmp_path, units, scores, dt):
     layers = {"V1": {"response": (SPATIAL, units)}}
-    assert read_step_duration(write_store(tmp_path / "x.zarr", layers, scores, LABELS, CLASSES, dt=dt)) == dt
+    store = write_store(tmp_path / "x.zarr", layers, scores, LABELS, CLASSES, dt=dt)
+    assert read_step_duration(open_store(store).to_dataset()) == dt
 
 
 def test_summary_of_a_chain_says_the_same_as_its_responses(chain):
