@@ -17,14 +17,14 @@ from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
-from dynvision.experiments.reading import open_store
+from dynvision.experiments.reading import open_store, read_step_duration
 from dynvision.experiments.references import reference_names
 from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
 
-__all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_numbers", "read_step_duration", "score_responses"]
+__all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_numbers", "score_responses"]
 
 OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
@@ -151,13 +151,6 @@ def measure_tuning(
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), integrals
-
-
-def read_step_duration(root: xarray.Dataset) -> float | None:
-    """Return the duration of a step in ms from the root of a store; `None` if its network has no unit of time."""
-    if "time_ms" not in root.coords or root.sizes["time"] < 2:
-        return None
-    return float(root["time_ms"][1] - root["time_ms"][0])
 
 
 def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:
