@@ -24,7 +24,7 @@ from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
 
-__all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
+__all__ = ["OUTPUT", "find_unanswered", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
 
 OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
@@ -119,6 +119,19 @@ def measure_tuning(
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), evoked
+
+
+def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
+    """Return the conditions in which the network names no class: their accuracy is NaN although all scores are finite.
+
+    Args:
+        table: The tidy table of `measure_tuning`.
+        tuning: The tuning table.
+    """
+    confidence = table[(table["layer"] == OUTPUT) & (table["measure"] == "guess_confidence")]
+    is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
+    without = tuning.loc[tuning["accuracy"].isna(), "condition"]
+    return [str(condition) for condition in without if is_finite.get(condition, False)]
 
 
 def read_step_duration(store: Path) -> float | None:
