@@ -94,7 +94,8 @@ class DelayedNormalization(nn.Module):
         """
         state = _rest(x_t) if state is None else state
         early = state["early"]
-        drive = x_t.to(early.dtype).square().mean(dim=(1, 2, 3)).sqrt() / self.reference
+        norm = torch.linalg.vector_norm(x_t, dim=(1, 2, 3), dtype=early.dtype)
+        drive = norm / (x_t[0].numel() ** 0.5 * self.reference)
         early = torch.lerp(early, drive, self.first)
         late = torch.lerp(state["late"], early, self.first)
         early_slow = torch.lerp(state["early_slow"], drive, self.second)
