@@ -95,6 +95,8 @@ class Course:
 
     def time_to_peak(self) -> Values:
         """Return how many steps pass from the onset until the peak; NaN if there is no response."""
+        if self._first is None:
+            return self._nothing()
         return np.where(self._responds, self._peak_index + 1.0, np.nan)
 
     def latency(self) -> Values:
@@ -137,6 +139,8 @@ class Course:
 
     def sustained_ratio(self) -> Values:
         """Return the sustained response over the peak: 1 for a response that stays, 0 for one that is transient."""
+        if self._first is None:
+            return self._nothing()
         return np.where(self._responds, self.sustained() / _nonzero(self.peak()), np.nan)
 
     def integral(self) -> Values:
@@ -240,12 +244,14 @@ class Number:
         read: Reads the number from a course.
         label: The label of an axis, with the unit.
         per_step: Whether the number is a duration in steps, which is given in ms too if the step has a duration.
+        is_linear: Whether that of a mean is the mean of those of the samples.
         needs_second: Whether it needs a second showing.
     """
 
     read: Callable[[Course], Values]
     label: str
     per_step: bool = False
+    is_linear: bool = False
     needs_second: bool = False
 
 
@@ -254,9 +260,9 @@ NUMBERS: Mapping[str, Number] = {
     "latency": Number(Course.latency, "latency to half peak", per_step=True),
     "time_to_peak": Number(Course.time_to_peak, "time to peak", per_step=True),
     "width": Number(Course.width, "full width at half maximum", per_step=True),
-    "sustained": Number(Course.sustained, "sustained response above rest"),
+    "sustained": Number(Course.sustained, "sustained response above rest", is_linear=True),
     "sustained_ratio": Number(Course.sustained_ratio, "sustained response / peak"),
-    "integral": Number(Course.integral, "response above rest × steps"),
+    "integral": Number(Course.integral, "response above rest × steps", is_linear=True),
     "adaptation": Number(Course.adaptation, "second peak / first peak", needs_second=True),
     "recovery": Number(Course.recovery, "recovered share of the peak", needs_second=True),
     "recovery_integral": Number(Course.recovery_integral, "recovered share of the integral", needs_second=True),

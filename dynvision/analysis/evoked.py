@@ -20,6 +20,9 @@ _LEVEL = 0.95
 _FEWEST = 8
 """With fewer samples a choice of signs is too often the data's own."""
 
+_MOST_LEFT_OUT = 500
+"""How many parts of the samples the jackknife leaves out, one after the other."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -46,10 +49,11 @@ class Evoked:
     def measure(self) -> dict[str, Measured]:
         """Read all numbers from the mean over samples; those of a second showing only if there is one.
 
-        The standard error of the peak is that of the responses at the step of the peak, ``s / √N``. Those of the other
-        numbers are estimated by the jackknife, ``√((N − 1)/N · Σ_i (θ_i − θ̄)²)`` with the number θ_i without sample i;
-        for sums and means this is ``s / √N`` too (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter
-        11). Samples are paired with their own resting run, so what noise adds to both adds no error.
+        The standard error of sums and means is ``s / √N`` over samples; that of the peak is that of the responses at
+        the step of the peak. Those of the other numbers are estimated by the jackknife, ``√((n − 1)/n · Σ_i (θ_i −
+        θ̄)²)`` with the number θ_i without part i of the samples, which are left out one by one, or in 500 parts if
+        there are more (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11). Samples are paired with
+        their own resting run, so what noise adds to both adds no error.
         """
         has_second = len(self.showing.onsets) > 1
         mean, left_out = self._course(), self._leave_one_out()
@@ -58,7 +62,11 @@ class Evoked:
             if number.needs_second and not has_second:
                 continue
             value = float(number.read(mean))
-            numbers[name] = Measured(value, _jackknife(number.read(left_out)) if left_out else float("nan"))
+            if number.is_linear:
+                sem = float(_error(number.read(self._samples())))
+            else:
+                sem = _jackknife(number.read(left_out)) if left_out else float("nan")
+            numbers[name] = Measured(value, sem)
         numbers["response"] = Measured(numbers["response"].value, self._error_of_peak(mean))
         return numbers
 
@@ -77,6 +85,10 @@ class Evoked:
         peaks = np.abs(signs @ values[:, self.showing.onsets[0] :] / len(values)).max(axis=1)
         return float(np.quantile(peaks, _LEVEL))
 
+    def integrals(self) -> Values:
+        """Return the integral of each sample, shape `[N]`; NaN if nothing is shown."""
+        return self._samples().integral()
+
     @property
     def mean(self) -> Values:
         """The mean over samples at each step, shape `[T]`."""
@@ -86,6 +98,9 @@ class Evoked:
     def sem(self) -> Values:
         """The standard error of the mean at each step, shape `[T]`; NaN for one sample."""
         return _error(self.values)
+
+    def _samples(self) -> Course:
+        return Course(self.values, self.showing, self.single)
 
     def _course(self) -> Course:
         return Course(self.mean, self.showing, None if self.single is None else self.single.mean(axis=0))
@@ -103,34 +118,34 @@ class Evoked:
         return float(_error(values[:, int(mean.peak_step())]))
 
 
-def compare_integrals(doubled: Evoked, half: Evoked) -> Measured:
-    """Return the ratio of two integrals, and its jackknifed standard error over the samples that both have.
+def compare_integrals(doubled: Values, half: Values) -> Measured:
+    """Return the ratio of two integrals, and its jackknifed standard error over samples; NaN if the second one is 0.
 
     Args:
-        doubled: The responses to a stimulus of twice the duration.
-        half: The responses of the same samples to one of the plain duration.
+        doubled: The integral of each sample for a stimulus of twice the duration, shape `[N]`.
+        half: That of the same samples for the plain duration, shape `[N]`.
     """
-    if not (doubled.showing.onsets and half.showing.onsets) or len(doubled.values) != len(half.values):
+    whole = (float(doubled.sum()), float(half.sum()))
+    if whole[1] == 0 or len(doubled) != len(half):
         return Measured(float("nan"))
-    sums = [e.values[:, e.showing.onsets[0] :].sum(axis=1) for e in (doubled, half)]
-    whole = [float(values.sum()) for values in sums]
-    if whole[1] == 0:
-        return Measured(float("nan"))
-    if len(sums[0]) < 2:
+    if len(doubled) < 2:
         return Measured(whole[0] / whole[1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        left_out = (whole[0] - sums[0]) / (whole[1] - sums[1])
+        left_out = (whole[0] - doubled) / (whole[1] - half)
     return Measured(whole[0] / whole[1], _jackknife(left_out))
 
 
 def _jackknife(left_out: Values) -> float:
-    """Return the standard error of a number from its values without each of N samples, shape `[N]`."""
+    """Return the standard error of a number from its values without each of n parts of the samples, shape `[n]`."""
     return float(np.sqrt((len(left_out) - 1) * left_out.var()))
 
 
 def _means_without(values: Values) -> Values:
-    """Return the mean over all samples but one, for each of them: shape `[N, T]`."""
-    return np.asarray((values.sum(axis=0) - values) / (len(values) - 1))
+    """Return the mean over all samples but one part, for each part: shape `[n, T]`, with at most 500 parts."""
+    starts = np.linspace(0, len(values), min(len(values), _MOST_LEFT_OUT), endpoint=False).astype(np.intp)
+    counts = np.diff(np.append(starts, len(values)))[:, None]
+    parts = np.add.reduceat(values, starts, axis=0)
+    return np.asarray((parts.sum(axis=0) - parts) / (len(values) - counts))
 
 
 def _error(values: Values) -> Values:

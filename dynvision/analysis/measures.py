@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray
 
-from dynvision.analysis.courses import Showing
+from dynvision.analysis.courses import NUMBERS, Showing
 from dynvision.analysis.evoked import Evoked
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
@@ -24,7 +24,15 @@ from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
 
-__all__ = ["OUTPUT", "find_unanswered", "measure_condition", "measure_tuning", "read_step_duration", "score_responses"]
+__all__ = [
+    "OUTPUT",
+    "find_unanswered",
+    "measure_condition",
+    "measure_tuning",
+    "read_numbers",
+    "read_step_duration",
+    "score_responses",
+]
 
 OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
@@ -32,7 +40,7 @@ OUTPUT = "output"
 
 def measure_condition(
     store: Path, readout: Readout, presentation: Presentation
-) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Evoked]]:
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, npt.NDArray[np.float64]]]:
     """Measure one condition over time, reading its store block by block.
 
     The measures of the output are those of `measure_output`, those of the layers of `measure_layer`, and besides:
@@ -48,9 +56,9 @@ def measure_condition(
 
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
-        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
-        `peak/<layer>` (the highest mean response) and `rest/<layer>` (the mean of the resting run over the trial); and
-        the evoked responses of each layer.
+        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`, and for
+        each layer `peak/<layer>` (the highest mean response), `rest/<layer>` (the mean of the resting run over the
+        trial) and what `read_numbers` reads; and each layer's integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -60,7 +68,8 @@ def measure_condition(
     tree, time = open_store(store), count_time(presentation)
     over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
     rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
-    layers: dict[str, Evoked] = {}
+    dt = read_step_duration(tree.to_dataset()) or presentation.dt
+    integrals: dict[str, npt.NDArray[np.float64]] = {}
     for name, node in tree.children.items():
         if name in REFERENCES:
             continue
@@ -68,11 +77,38 @@ def measure_condition(
         runs = {run: _read_run(tree, run, name) for run in reference_names(presentation)}
         rest = runs.pop(REST)
         single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
-        evoked = layers[name] = Evoked(means - rest, Showing.of(presentation), single)
+        with np.errstate(invalid="ignore"):
+            known = np.where(np.isfinite(means), means, np.nan)
+        evoked = Evoked(known - rest, Showing.of(presentation), single)
+        integrals[name] = evoked.integrals()
         measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
         rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
         numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
-    return pd.concat(rows, ignore_index=True), numbers, layers
+        numbers |= read_numbers(evoked, name, dt)
+    return pd.concat(rows, ignore_index=True), numbers, integrals
+
+
+def read_numbers(evoked: Evoked, layer: str, dt: float | None) -> dict[str, float]:
+    """Read the numbers of a layer's evoked response.
+
+    Args:
+        evoked: The responses of all samples.
+        layer: The layer.
+        dt: Milliseconds a step, or `None`.
+
+    Returns:
+        `<number>/<layer>`, with the standard error over samples in `<number>_sem/<layer>`; durations also in ms as
+        `<number>_ms/<layer>` and `<number>_ms_sem/<layer>`; and `response_null/<layer>`.
+    """
+    numbers: dict[str, float] = {}
+    for name, number in evoked.measure().items():
+        units = {"": 1.0, **({"_ms": dt} if NUMBERS[name].per_step and dt is not None else {})}
+        for unit, factor in units.items():
+            numbers[f"{name}{unit}/{layer}"] = number.value * factor
+            numbers[f"{name}{unit}_sem/{layer}"] = number.sem * factor
+        if name == "response":
+            numbers[f"response_null/{layer}"] = evoked.null_of_peak()
+    return numbers
 
 
 def score_responses(
@@ -95,7 +131,7 @@ def score_responses(
 
 def measure_tuning(
     stores: Sequence[tuple[Mapping[str, str], Path, Presentation]], readout: Readout
-) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Evoked]]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, npt.NDArray[np.float64]]]]:
     """Measure all conditions of an experiment.
 
     Args:
@@ -104,21 +140,21 @@ def measure_tuning(
 
     Returns:
         The tidy table (`condition`, one column for each parameter, `time, layer, measure, value`); the tuning table,
-        which has one row for each condition with the numbers of the whole trial; and for each condition the evoked
-        responses of each layer. See `measure_condition`.
+        which has one row for each condition with the numbers of the whole trial; and for each condition each layer's
+        integral for each sample. See `measure_condition`.
     """
-    tables, tuning, evoked = [], [], []
+    tables, tuning, integrals = [], [], []
     columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
     for number, (condition, store, presentation) in enumerate(stores):
-        table, numbers, layers = measure_condition(store, readout, presentation)
-        evoked.append(layers)
+        table, numbers, of_layers = measure_condition(store, readout, presentation)
+        integrals.append(of_layers)
         text = str(Condition(condition))
         levels = {key: values[number] for key, values in columns.items()}
         for position, (key, value) in enumerate({"condition": text, **levels}.items()):
             table.insert(position, key, value)
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
-    return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), evoked
+    return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), integrals
 
 
 def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
@@ -134,9 +170,8 @@ def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
     return [str(condition) for condition in without if is_finite.get(condition, False)]
 
 
-def read_step_duration(store: Path) -> float | None:
-    """Return the duration of a step in ms; `None` if the network of the store has no unit of time."""
-    root = open_store(store).to_dataset()
+def read_step_duration(root: xarray.Dataset) -> float | None:
+    """Return the duration of a step in ms from the root of a store; `None` if its network has no unit of time."""
     if "time_ms" not in root.coords or root.sizes["time"] < 2:
         return None
     return float(root["time_ms"][1] - root["time_ms"][0])

@@ -40,6 +40,7 @@ def check_config(config: Config) -> None:
         _check_training(config, name, model)
     check_meaning(config)
     _check_subjects(config)
+    known: dict[str, _Lengths] = {}
     for name, experiment in config.experiments.items():
         where = f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}"
         if name in (ALL_SUBJECTS, PHENOMENA):
@@ -55,7 +56,7 @@ def check_config(config: Config) -> None:
             config.record(name, subject)
             config.run(name, subject)
             _check_epoch(config, experiment, subject, where)
-        _check_presentations(config, experiment, chosen, where)
+        _check_presentations(config, experiment, chosen, where, known)
     _check_distinct_names(config)
 
 
@@ -120,9 +121,37 @@ def _check_epoch(config: Config, experiment: ExperimentConfig, subject: str, whe
         )
 
 
-def _check_presentations(config: Config, experiment: ExperimentConfig, subjects: Iterable[str], where: str) -> None:
+_Lengths = tuple[set[int], set[float | None]]
+
+
+def _check_presentations(
+    config: Config,
+    experiment: ExperimentConfig,
+    subjects: Iterable[str],
+    where: str,
+    known: dict[str, _Lengths],
+) -> None:
     _check_size(experiment, where)
-    lengths, step_lengths = set(), set()
+    # Experiments that differ in other things show the same; repr tells 1, 1.0 and True apart.
+    shown = repr((experiment.data_loader, experiment.data_args, experiment.parameters, experiment.readout))
+    if shown not in known:
+        known[shown] = _measure_presentations(experiment, where)
+    lengths, step_lengths = known[shown]
+    _check_step_lengths(config, step_lengths, subjects, where)
+    if len(lengths) > 1:
+        raise ConfigError(
+            f"{where}.data_args: the conditions last {', '.join(map(str, sorted(lengths)))} steps; those of one "
+            "experiment have one length, so that their responses can be compared step by step. Set n_timesteps."
+        )
+
+
+def _measure_presentations(experiment: ExperimentConfig, where: str) -> _Lengths:
+    """Return the numbers of steps of all conditions, and the lengths of a step.
+
+    Raises:
+        ConfigError: If a condition is no presentation, or the readout does not fit it.
+    """
+    lengths, step_lengths = set[int](), set[float | None]()
     for condition in all_conditions(experiment):
         try:
             presentation = presentation_of(experiment, condition)
@@ -136,12 +165,7 @@ def _check_presentations(config: Config, experiment: ExperimentConfig, subjects:
             )
         lengths.add(presentation.n_timesteps)
         step_lengths.add(presentation.dt)
-    _check_step_lengths(config, step_lengths, subjects, where)
-    if len(lengths) > 1:
-        raise ConfigError(
-            f"{where}.data_args: the conditions last {', '.join(map(str, sorted(lengths)))} steps; those of one "
-            "experiment have one length, so that their responses can be compared step by step. Set n_timesteps."
-        )
+    return lengths, step_lengths
 
 
 def _check_size(experiment: ExperimentConfig, where: str) -> None:

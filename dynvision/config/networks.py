@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from dynvision.errors import check_number, nearest_name
@@ -100,6 +101,12 @@ _LAYERS: dict[Callable[..., None], tuple[str, ...]] = {
 }
 
 
+@cache
+def _arguments_of(class_path: str) -> Mapping[str, inspect.Parameter]:
+    """Return the arguments of a network of the project; found once, as many experiments ask for them."""
+    return inspect.signature(_CHECKS[class_path]).parameters
+
+
 def check_arguments(class_path: str, args: Mapping[str, Any]) -> None:
     """Raise if a network of the project does not take these arguments; those of other classes are not known here.
 
@@ -109,7 +116,7 @@ def check_arguments(class_path: str, args: Mapping[str, Any]) -> None:
     check = _CHECKS.get(class_path)
     if check is None:
         return
-    known = inspect.signature(check).parameters
+    known = _arguments_of(class_path)
     for name in args:
         if name not in known:
             raise ValueError(f"{class_path} has no argument '{name}'. {nearest_name(name, known)}")
@@ -125,7 +132,7 @@ def step_length(class_path: str, args: Mapping[str, Any]) -> float | None:
     """
     given = args.get("dt")
     if given is None and class_path in _CHECKS:
-        given = inspect.signature(_CHECKS[class_path]).parameters["dt"].default
+        given = _arguments_of(class_path)["dt"].default
     return float(given) if isinstance(given, int | float) and not isinstance(given, bool) else None
 
 

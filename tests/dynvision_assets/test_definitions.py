@@ -28,6 +28,8 @@ PARTITIONS = {
     "summary/contrast/rcnn_gratings": None,
     "summary/contrast/rcnn_ends": None,
     "summary/contrast_duration/rcnn_gratings": None,
+    "summary/phenomena/rcnn_gratings": None,
+    "summary/phenomena/rcnn_ends": None,
     "summary/contrast": None,
     "summary/contrast_duration": None,
 }
@@ -180,7 +182,7 @@ def test_an_edge_leads_downstream_to_the_right_partitions(workspace: Workspace) 
 def test_every_edge_states_its_mapping_and_the_mapping_is_a_stock_one(workspace: Workspace) -> None:
     graph = graph_of(workspace)
     edges = [(key, parent) for key in graph.get_all_asset_keys() for parent in graph.get(key).parent_keys]
-    assert len(edges) == 17
+    assert len(edges) == 19
     for key, parent in edges:
         stated = graph.get(key).partition_mappings
         assert parent in stated, f"the edge from {parent} to {key} does not state its mapping"

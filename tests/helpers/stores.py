@@ -141,9 +141,10 @@ def write_store(
         rows: Samples in a chunk.
         image_labels: The class of each image of a trial, `[N, K]`.
         references: The runs that the condition is compared with, each with the means of every layer, `[N, T]`; by
-            default the layers rest at 0.
+            default they are 0.
     """
-    references = references or {"rest": {name: np.zeros(scores.shape[:2]) for name in layers}}
+    silent = {name: np.zeros(scores.shape[:2]) for name in layers}
+    references = references or {"rest": silent, "single": silent}
     coordinates: dict[str, Any] = {"label": ("sample", labels), "class": ("class", np.asarray(classes))}
     if dt is not None:
         coordinates["time_ms"] = ("time", (np.arange(scores.shape[1]) + 1) * dt)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.courses import NUMBERS
-from dynvision.analysis.evoked import Evoked, Measured, compare_integrals
+from dynvision.analysis.evoked import Measured, compare_integrals
+from dynvision.analysis.fits import Values
 from dynvision.analysis.measures import OUTPUT, measure_tuning, read_step_duration
 from dynvision.analysis.sweeps import Curve, SweepAnalysis, choose_analysis
 from dynvision.config.experiments import Readout
+from dynvision.experiments.reading import open_store
 from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import find_time_zero
@@ -74,13 +75,11 @@ def analyse_experiment(
     Raises:
         MissingError: If a store does not exist.
     """
-    table, tuning, evoked = measure_tuning(stores, readout)
+    table, tuning, integrals = measure_tuning(stores, readout)
     presentations = dict(zip(tuning["condition"], (p for _, _, p in stores), strict=True))
     analysis, along, across = choose_analysis(list(stores[0][0]))
-    dt = read_step_duration(stores[0][1])
-    if dt is None:
-        dt = stores[0][2].dt
-    tuning = pd.concat([tuning, _read_numbers(evoked, dt), *_sum_over_time(tuning, evoked, along, across)], axis=1)
+    dt = read_step_duration(open_store(stores[0][1]).to_dataset()) or stores[0][2].dt
+    tuning = pd.concat([tuning, *_sum_over_time(tuning, integrals, along, across)], axis=1)
     fits = fit_sweep(tuning, analysis, along, across)
     courses = _time_courses(table, presentations, dt)
     return ExperimentAnalysis(table, tuning, fits, courses, analysis, along, across, dt, presentations)
@@ -119,29 +118,8 @@ def _fitted(tuning: pd.DataFrame, analysis: SweepAnalysis, curve: Curve) -> list
     return [(name.partition("/")[2], name.partition("/")[0], name) for name in columns]
 
 
-def _read_numbers(evoked: Sequence[Mapping[str, Evoked]], dt: float | None) -> pd.DataFrame:
-    """Read the numbers of each layer's evoked response, one row for each condition.
-
-    Returns:
-        The columns `<number>/<layer>`, with the standard error over samples in `<number>_sem/<layer>`; durations also
-        in ms as `<number>_ms/<layer>` and `<number>_ms_sem/<layer>`; and `response_null/<layer>`.
-    """
-    rows: list[dict[str, float]] = []
-    for layers in evoked:
-        row: dict[str, float] = {}
-        for layer, response in layers.items():
-            for name, number in response.measure().items():
-                units = {"": 1.0, **({"_ms": dt} if NUMBERS[name].per_step and dt is not None else {})}
-                for unit, factor in units.items():
-                    row[f"{name}{unit}/{layer}"] = number.value * factor
-                    row[f"{name}{unit}_sem/{layer}"] = number.sem * factor
-            row[f"response_null/{layer}"] = response.null_of_peak()
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def _sum_over_time(
-    tuning: pd.DataFrame, evoked: Sequence[Mapping[str, Evoked]], along: str, across: str | None
+    tuning: pd.DataFrame, integrals: Sequence[Mapping[str, Values]], along: str, across: str | None
 ) -> list[pd.DataFrame]:
     """Compare the integrals of durations with those of half of each, if durations are swept.
 
@@ -154,11 +132,11 @@ def _sum_over_time(
     at = {(row[along], row[across] if across else None): number for number, (_, row) in enumerate(tuning.iterrows())}
     halves = [at.get((level / 2, other)) for level, other in at]
     columns: dict[str, list[float]] = {}
-    for layer in evoked[0]:
+    for layer in integrals[0]:
         for number, half in enumerate(halves):
             doubled = Measured(float("nan"))
             if half is not None:
-                doubled = compare_integrals(evoked[number][layer], evoked[half][layer])
+                doubled = compare_integrals(integrals[number][layer], integrals[half][layer])
             columns.setdefault(f"doubling/{layer}", []).append(doubled.value)
             columns.setdefault(f"doubling_sem/{layer}", []).append(doubled.sem)
     return [pd.DataFrame(columns)]

@@ -72,7 +72,7 @@ def test_sustained_response_is_the_mean_of_the_last_third_of_the_stimulus():
 
 
 @given(
-    values=st.lists(st.floats(0, 100), min_size=6, max_size=20),
+    values=st.lists(st.floats(0, 100).map(lambda value: round(value, 3)), min_size=6, max_size=20),
     gain=st.floats(0.01, 100),
     onset=st.integers(1, 4),
 )

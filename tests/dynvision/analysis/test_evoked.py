@@ -40,6 +40,12 @@ def test_errors_are_those_that_repeated_experiments_have(name):
     assert np.median([m.sem for m in measured]) == pytest.approx(scatter, rel=0.25)
 
 
+def test_many_samples_are_left_out_in_parts():
+    many = [Evoked(noisy(count), SHOWING).measure()["latency"].sem for count in (499, 500, 501, 2000)]
+    assert many[2] == pytest.approx(many[1], rel=0.2)
+    assert many[3] == pytest.approx(many[1] / 2, rel=0.2)
+
+
 def test_one_sample_has_no_error():
     numbers = Evoked(noisy(1), SHOWING).measure()
     assert np.isfinite(numbers["response"].value)
@@ -63,9 +69,8 @@ def test_null_needs_some_samples_and_a_stimulus():
 
 
 def test_integrals_are_compared_over_the_same_samples():
-    half = noisy(40)
-    doubled = Evoked(1.5 * half, Showing((2,), 12))
-    ratio = compare_integrals(doubled, Evoked(half, SHOWING))
+    half = Evoked(noisy(40), SHOWING).integrals()
+    ratio = compare_integrals(1.5 * half, half)
     assert ratio.value == pytest.approx(1.5)
     assert ratio.sem == pytest.approx(0, abs=1e-9)  # paired: what samples have in common is no error
 

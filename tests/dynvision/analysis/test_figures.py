@@ -119,8 +119,8 @@ def test_bars_under_the_axis_last_as_long_as_the_stimulus(experiments):
     figure = draw_figures(experiments["duration"])["time_courses"]
     strip = figure.axes[1]
     bars = [(patch.get_x(), patch.get_width()) for patch in strip.patches]
-    # Steps of 5 ms; a step lasts from half a step before its time to half a step after it.
-    assert bars == [(5 * (2 - 0.5), 5 * d) for d in (1, 2, 3, 4, 5, 8, 12, 20)]
+    # Steps of 5 ms; time is 0 at the onset.
+    assert bars == [(0, 5 * d) for d in (1, 2, 3, 4, 5, 8, 12, 20)]
     assert strip.get_shared_x_axes().joined(strip, figure.axes[0])
     contrast = draw_figures(experiments["contrast"])["time_courses"].axes[1]
     assert len(contrast.patches) == 1

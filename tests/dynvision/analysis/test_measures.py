@@ -48,10 +48,13 @@ def measure(folder: Path, layer: dict, scores: np.ndarray) -> pd.DataFrame:
 # Layers
 
 
+EVOKED = ["rest", "evoked", "evoked_sem"]
+
+
 def test_measures_of_a_layer_are_those_of_their_definitions(tmp_path, units, scores):
     table = measure(tmp_path / "x.zarr", {"response": (SPATIAL, units)}, scores)
     r = units.astype(np.float64)
-    assert measures_of(table) == ["mean", "std", "sem", "spatial_variance", "feature_variance"]
+    assert measures_of(table) == ["mean", "std", "sem", "spatial_variance", "feature_variance", *EVOKED]
     np.testing.assert_allclose(values(table, "V1", "mean"), r.mean(axis=(0, 2, 3, 4)))
     np.testing.assert_allclose(values(table, "V1", "std"), r.std(axis=(0, 2, 3, 4)), rtol=1e-9)
     sem = r.mean(axis=(2, 3, 4)).std(axis=0, ddof=1) / np.sqrt(N)
@@ -85,14 +88,14 @@ def test_every_resolution_gives_the_same_measures(tmp_path, units, scores):
 def test_what_a_resolution_cannot_give_is_left_out(tmp_path, units, scores):
     flat = units[:, :, :, 0, 0]
     without_space = measure(tmp_path / "a.zarr", {"response": (CHANNEL, flat)}, scores)
-    assert measures_of(without_space) == ["mean", "std", "sem", "feature_variance"]
+    assert measures_of(without_space) == ["mean", "std", "sem", "feature_variance", *EVOKED]
     np.testing.assert_allclose(
         values(without_space, "V1", "feature_variance"), flat.var(axis=2).mean(axis=0), rtol=1e-5
     )
     subset = measure(tmp_path / "b.zarr", {"response": (UNIT, units.reshape(N, T, -1)[:, :, ::7])}, scores)
-    assert measures_of(subset) == ["mean", "std", "sem"]
+    assert measures_of(subset) == ["mean", "std", "sem", *EVOKED]
     old = measure(tmp_path / "c.zarr", {"mean": (WHOLE, flat[..., 0]), "std": (WHOLE, flat[..., 1])}, scores)
-    assert measures_of(old) == ["mean", "std", "sem"]
+    assert measures_of(old) == ["mean", "std", "sem", *EVOKED]
 
 
 def test_half_precision_sums_do_not_overflow(tmp_path, scores):
@@ -109,6 +112,8 @@ def test_a_response_that_is_not_finite_makes_its_step_nan_and_no_other(tmp_path,
     store = write_store(tmp_path / "x.zarr", {"V1": {"response": (SPATIAL, units)}}, scores, LABELS, CLASSES)
     table, numbers, _ = measure_condition(store, Readout(window=(0, 3)), SHOW)
     for name in measures_of(table):
+        if name == "rest":
+            continue
         assert np.flatnonzero(np.isnan(values(table, "V1", name))).tolist() == [3], name
     for name in ("accuracy", "guess_confidence", "first_label_confidence"):
         assert np.flatnonzero(np.isnan(values(table, "output", name))).tolist() == [5], name
@@ -244,7 +249,8 @@ def test_table_is_tidy_and_has_a_column_for_each_parameter(tmp_path, units, scor
 @pytest.mark.parametrize("dt", [None, 2.5])
 def test_step_duration_is_read_from_the_store(tmp_path, units, scores, dt):
     layers = {"V1": {"response": (SPATIAL, units)}}
-    assert read_step_duration(write_store(tmp_path / "x.zarr", layers, scores, LABELS, CLASSES, dt=dt)) == dt
+    store = write_store(tmp_path / "x.zarr", layers, scores, LABELS, CLASSES, dt=dt)
+    assert read_step_duration(open_store(store).to_dataset()) == dt
 
 
 def test_summary_of_a_chain_says_the_same_as_its_responses(chain):
