@@ -6,9 +6,12 @@ the drive is the contrast. What the analysis finds must be the arguments of the 
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +21,9 @@ from PIL import Image
 from dynvision.analysis.figures import summary
 from dynvision.targets import Target
 from dynvision.workspace.checking import check_targets
+from dynvision_assets.metadata import describe_record
 from tests.helpers.chains import build_chain, open_workspace
+from tests.helpers.commands import call_dynvision
 from tests.helpers.delayed_normalization import CELLS
 
 pytestmark = pytest.mark.slow
@@ -176,3 +181,16 @@ def test_records_and_pictures_of_a_network_without_an_answer_are_whole(root):
     assert record is not None
     assert np.isnan([record.details["accuracy"], *record.details["accuracy_over_time"]]).all()
     assert workspace.stage(target).draw(target, record)
+
+
+def test_dagster_and_the_command_line_show_a_network_without_an_answer(root):
+    workspace = open_workspace(root)
+    for target in (*DRAWN, *workspace.targets(("responses", "step", "macaque1_1ms"))):
+        record = workspace.read_record(target)
+        assert record is not None
+        materialization = dg.AssetMaterialization("x", metadata=describe_record(workspace, target, record))
+        content = re.sub(r"base64,[^)]*", "", dg.serialize_value(materialization))
+        json.loads(content, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    for command in ("show", "make"):
+        done = call_dynvision(root, command, "responses/step/macaque1_1ms")
+        assert done.exit_code == 0, done.output
