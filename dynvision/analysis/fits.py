@@ -1,26 +1,19 @@
-"""Least-squares fits with confidence intervals, as rows of a table."""
+"""Fits with confidence intervals: as rows of a table, and as a text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CONFIDENCE", "LARGEST", "Estimate", "Fit", "Values", "fit_curve", "goodness", "refuse"]
+__all__ = ["CONFIDENCE", "Estimate", "Fit", "Values", "format_estimate", "goodness", "is_shown", "refuse"]
 
 Values = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 """The confidence of the intervals."""
-
-LARGEST = float(np.log(1e3)) / 2
-"""The largest margin of an interval of a logarithm: an interval that spans a factor of 1000 is left out."""
-
-_TRIED = 4
-"""From how many starts a fit is tried: those that are nearest to the data."""
 
 _FLAT = 1e-6
 """Values that differ by less than this share of the largest count as equal."""
@@ -28,7 +21,7 @@ _FLAT = 1e-6
 
 @dataclass(frozen=True)
 class Estimate:
-    """A parameter of a fitted curve with its confidence interval, whose ends are NaN if there is none."""
+    """A parameter of a fitted curve and its confidence interval; an end is NaN if the data set no limit on its side."""
 
     value: float
     low: float = float("nan")
@@ -84,59 +77,6 @@ def refuse(model: str, x: Values, y: Values, n_parameters: int) -> Fit | None:
     return Fit(model, levels=levels, note=note) if note else None
 
 
-def fit_curve(
-    curve: Callable[..., Values],
-    x: Values,
-    y: Values,
-    starts: Sequence[Sequence[float]],
-    bounds: tuple[Sequence[float], Sequence[float]],
-    sigma: Values | None = None,
-) -> tuple[Values, Values] | None:
-    """Fit a curve by least squares from the nearest of several starts, and keep the best fit.
-
-    The fit is that of `scipy.optimize.curve_fit` with bounds: trust region reflective (Branch, Coleman & Li, SIAM
-    Journal on Scientific Computing 21, 1999).
-
-    Args:
-        curve: Takes x and the P parameters.
-        x: Levels, shape `[N]`.
-        y: Values, shape `[N]`.
-        starts: First guesses of the parameters, inside the bounds.
-        bounds: Lowest and highest value of each parameter.
-        sigma: Standard error of each value, shape `[N]`; by default all are equal and estimated from the residuals.
-
-    Returns:
-        The parameters and their standard errors, each of shape `[P]`; `None` if no start converges. The error of a
-        parameter that the data do not determine is infinite. With `sigma` the errors follow from it, and are widened by
-        ``√(χ² / dof)`` if the values scatter more than it says.
-    """
-    import warnings
-
-    from scipy.optimize import OptimizeWarning, curve_fit
-
-    best: tuple[float, Values, Values] | None = None
-    weights = np.ones_like(y) if sigma is None else 1 / sigma
-    nearest = sorted(starts, key=lambda start: float((((curve(x, *start) - y) * weights) ** 2).sum()))
-    for start in nearest[:_TRIED]:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", OptimizeWarning)  # infinite errors say the same
-            try:
-                fitted, covariance = curve_fit(
-                    curve, x, y, start, sigma, absolute_sigma=sigma is not None, bounds=bounds, maxfev=4000
-                )
-            except RuntimeError:
-                continue
-            cost = float((((curve(x, *fitted) - y) * weights) ** 2).sum())
-        if best is None or cost < best[0]:
-            best = (cost, fitted, np.sqrt(np.diag(covariance)))
-    if best is None:
-        return None
-    cost, fitted, errors = best
-    if sigma is not None and len(x) > len(fitted):
-        errors = errors * max(1.0, np.sqrt(cost / (len(x) - len(fitted))))
-    return fitted, errors
-
-
 def goodness(y: Values, fitted: Values) -> float:
     """Return the coefficient of determination, ``1 − Σ(y − ŷ)² / Σ(y − ȳ)²``.
 
@@ -145,3 +85,32 @@ def goodness(y: Values, fitted: Values) -> float:
         fitted: The curve at the same levels, ŷ, shape `[N]`.
     """
     return float(1 - ((y - fitted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+
+
+def is_shown(value: float, lowest: float, highest: float) -> bool:
+    """Tell whether a value lies in the range of the levels shown; one outside of it is extrapolated."""
+    return lowest <= value <= highest
+
+
+def format_estimate(value: float, low: float, high: float, lowest: float, highest: float) -> str:
+    """Return an estimate of a level as a text: its value if it was shown, or else the bound that it lies beyond.
+
+    Args:
+        value: The estimate, in the units of the levels.
+        low: Lower end of its interval; NaN if there is no limit.
+        high: Upper end of its interval; NaN if there is no limit.
+        lowest: The lowest level shown (above 0 if the curve has a logarithmic axis).
+        highest: The highest level shown.
+
+    Returns:
+        For example `0.371 [0.336, 0.41]`, with an unlimited end `0.8 [0.6, ∞)`, without an interval `0.371`; outside
+        of the levels `> 1` or `< 0.02`. A fit that was refused is `–`.
+    """
+    if np.isnan(value):
+        return "–"
+    if not is_shown(value, lowest, highest):
+        return f"> {highest:.3g}" if value > highest else f"< {lowest:.3g}"
+    if np.isnan(low) and np.isnan(high):
+        return f"{value:.3g}"
+    ends = ("(0" if np.isnan(low) else f"[{low:.3g}", "∞)" if np.isnan(high) else f"{high:.3g}]")
+    return f"{value:.3g} {ends[0]}, {ends[1]}"

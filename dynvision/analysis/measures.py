@@ -19,7 +19,7 @@ from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.references import reference_names
-from dynvision.experiments.store_layout import REFERENCES, REST, SINGLE
+from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
@@ -56,9 +56,10 @@ def measure_condition(
 
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
-        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`, and for
-        each layer `peak/<layer>` (the highest mean response), `rest/<layer>` (the mean of the resting run over the
-        trial) and what `read_numbers` reads; and each layer's integral for each sample, `[N]`.
+        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
+        `image_contrast` (the mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the
+        highest mean response), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers`
+        reads; and each layer's integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -66,9 +67,12 @@ def measure_condition(
         ValueError: If the store has no sample.
     """
     tree, time = open_store(store), count_time(presentation)
-    over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
+    root = tree.to_dataset()
+    over_time, numbers = measure_output(root, readout, presentation)
     rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
-    dt = read_step_duration(tree.to_dataset()) or presentation.dt
+    if IMAGE_CONTRAST in root.coords:
+        numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
+    dt = read_step_duration(root) or presentation.dt
     integrals: dict[str, npt.NDArray[np.float64]] = {}
     for name, node in tree.children.items():
         if name in REFERENCES:

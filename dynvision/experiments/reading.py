@@ -11,7 +11,7 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.store import RECORD
-from dynvision.experiments.store_layout import REFERENCES
+from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES
 from dynvision.paths import name_store
 from dynvision.records import Record, read_record
 
@@ -94,7 +94,10 @@ def combine_conditions(
         tree = open_store(path)
         for name, node in (("", tree), *tree.children.items()):
             dataset = node.to_dataset(inherit=False)
-            varying = [key for key in ("shown", "contrast_shown") if key in dataset.coords]
+            of_condition = ["shown", "contrast_shown"]
+            if "contrast_reference" in condition:  # it is around another grey in each condition
+                of_condition.append(IMAGE_CONTRAST)
+            varying = [key for key in of_condition if key in dataset.coords]
             dataset = dataset.reset_coords(varying).drop_vars([] if name == "" else varying)
             nodes.setdefault(name, []).append(dataset.expand_dims({key: [value] for key, value in condition.items()}))
     combined = {}

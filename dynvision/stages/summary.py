@@ -16,6 +16,7 @@ from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.responses import ResponsesStage
+from dynvision.system.escaping import escape_markdown
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import (
     digest_json,
@@ -82,7 +83,7 @@ class SummaryStage(Stage):
 
     name = "summary"
     folder = "reports"
-    code_version = "2"
+    code_version = "3"
     key_names = ("experiment", "subject")
     is_partitioned = False
     load_options = ("table",)
@@ -128,10 +129,12 @@ class SummaryStage(Stage):
         return self.config.subjects_of(experiment) if experiment in self.config.experiments else []
 
     def describe(self, key: tuple[str, ...]) -> str:
+        own = self.description(key)
+        after = f"\n\n{escape_markdown(own)}" if own else ""
         if len(key) == 2:
             return (
                 f"The subjects of the experiment {key[1]} side by side: accuracy, what is read from time courses and "
-                "what was fitted, one row a subject and condition, and as a picture."
+                f"what was fitted, one row a subject and condition, and as a picture.{after}"
             )
         if key[1] == PHENOMENA:
             return (
@@ -141,7 +144,7 @@ class SummaryStage(Stage):
         return (
             f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
             "table (`condition, time, layer, measure, value`), the tuning and what was fitted to it, and all as "
-            "pictures."
+            f"pictures.{after}"
         )
 
     def load(self, targets: Sequence[Target], table: str | None = None, **options: Any) -> pd.DataFrame:

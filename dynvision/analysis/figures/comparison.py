@@ -90,7 +90,7 @@ def _draw_marks_of(
     curve = result.analysis.curve_of(fitted)
     assert curve is not None
     layers, measure = (result.layers, result.analysis.main) if fitted == "layers" else ([OUTPUT], "accuracy")
-    draw_marks(axes, result.fits, curve, measure, layers, colors, SUBJECT)
+    draw_marks(axes, result, curve, measure, layers, colors, SUBJECT)
     axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
     if fitted == "accuracy":
         axes.set(title=f"{curve.mark_label} of accuracy", xticks=[])

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from dynvision.analysis.courses import NUMBERS
 from dynvision.analysis.figures.style import GREY, label_parameter
+from dynvision.analysis.fits import format_estimate, is_shown
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import Curve
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
@@ -46,7 +48,9 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         error, null = part.get(errors), part.get(f"{measure}_null/{layer}")
         if null is not None and null.notna().any():
             # What noise alone reaches; a point inside of it is no response.
-            axes.fill_between(x, 0, np.sign(part[column]) * null, color=GREY, alpha=0.15, lw=0, zorder=0)
+            order = np.argsort(x)
+            band = (np.sign(part[column]) * null).to_numpy()[order]
+            axes.fill_between(x[order], 0, band, color=GREY, alpha=0.15, lw=0, zorder=0)
         axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
         if is_fitted and curve is not None:
             _draw_fit(axes, curve, fits, x, color, is_named=level is None)
@@ -64,25 +68,28 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
 
 def draw_marks(
     axes: Any,
-    fits: pd.DataFrame,
+    result: ExperimentAnalysis,
     curve: Curve,
     measure: str,
     layers: Sequence[str],
     colors: Mapping[Any, Any],
     group: str | None,
 ) -> None:
-    """Draw a fitted parameter of each layer with its confidence interval.
+    """Draw a fitted parameter of each layer with its confidence interval, as far as it lies in the range shown.
+
+    A parameter outside of that range is written as a bound, such as `> 1`.
 
     Args:
         axes: The axes to draw in.
-        fits: The table of fits.
+        result: The experiment.
         curve: The curve whose mark is drawn.
         measure: The number to which it is fitted.
         layers: The layers, in order; those without a fit are left out.
         colors: The colour of each layer, or of each level of `group`.
         group: A column of the fits, whose levels are drawn next to each other.
     """
-    marks = fits[(fits["parameter"] == curve.mark) & (fits["measure"] == measure)]
+    marks = result.fits[(result.fits["parameter"] == curve.mark) & (result.fits["measure"] == measure)]
+    shown = _range_shown(result.tuning[result.along].to_numpy(np.float64))
     levels = list(colors) if group else [None]
     fitted = [layer for layer in layers if layer in set(marks["layer"])]
     for position, layer in enumerate(fitted):
@@ -90,8 +97,15 @@ def draw_marks(
             rows = marks[(marks["layer"] == layer) & ((marks[group] == level) if group else True)]
             for value, low, high in rows[["value", "low", "high"]].to_numpy(np.float64):
                 x = position + 0.5 * ((number + 0.5) / len(levels) - 0.5)
-                interval = np.nan_to_num([[value - low], [high - value]])
-                axes.errorbar(x, value, interval, fmt="o", color=colors[level if group else layer])
+                color = colors[level if group else layer]
+                if is_shown(value, *shown):
+                    ends = _clip_interval(value, low, high, shown)
+                    axes.errorbar(x, value, [[value - ends[0]], [ends[1] - value]], fmt="o", color=color)
+                elif not np.isnan(value):
+                    text = format_estimate(value, low, high, *shown)
+                    y, align = (0.97, "top") if value > shown[1] else (0.03, "bottom")
+                    under = axes.get_xaxis_transform()
+                    axes.text(x, y, text, color=color, transform=under, ha="center", va=align, fontsize=7.5)
     axes.set_xticks(
         range(len(fitted)), [escape_mathtext(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0
     )
@@ -164,13 +178,13 @@ def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, i
     is_log = axes.get_xscale() == "log"
     fine = np.geomspace(x.min(), x.max(), 200) if is_log else np.linspace(x.min(), x.max(), 200)
     axes.plot(fine, curve.function(fine, **parameters), color=color)
-    is_inside = x.min() <= value <= x.max()
-    if is_inside:
-        _draw_mark(axes, curve, parameters, (value, low, high), x, color)
+    shown = _range_shown(x)
+    if is_shown(value, *shown):
+        _draw_mark(axes, curve, parameters, value, _clip_interval(value, low, high, shown), color)
     if is_named:
-        interval = "" if np.isnan(low) else f"\n[{low:.3g}, {high:.3g}]"
-        warning = "" if is_inside else "\n(extrapolated)"
-        text = f"{curve.mark_label} = {value:.3g}{interval}{warning}"
+        estimate = format_estimate(value, low, high, *shown)
+        equals = " " if estimate[0] in "<>" else " = "
+        text = f"{curve.mark_label}{equals}{estimate}".replace(" [", "\n[").replace(" (", "\n(")
         drawn = curve.function(fine, **parameters)
         if drawn[len(drawn) // 3] - drawn[0] < (drawn[-1] - drawn[0]) / 2:
             axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)
@@ -178,21 +192,26 @@ def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, i
             axes.text(0.97, 0.18, text, transform=axes.transAxes, ha="right", fontsize=7.5)
 
 
+def _range_shown(levels: Any) -> tuple[float, float]:
+    """Return the lowest level above 0, and the highest."""
+    return float(levels[levels > 0].min(initial=np.inf)), float(levels.max())
+
+
+def _clip_interval(value: float, low: float, high: float, shown: tuple[float, float]) -> Any:
+    """Return the ends of an interval as far as they were shown; both are the value if there is no interval."""
+    if np.isnan(low) and np.isnan(high):
+        return np.array([value, value])
+    return np.clip([np.nan_to_num(low, nan=shown[0]), np.nan_to_num(high, nan=shown[1])], *shown)
+
+
 def _draw_mark(
-    axes: Any,
-    curve: Curve,
-    parameters: Mapping[str, float],
-    estimate: tuple[float, float, float],
-    x: Any,
-    color: Any,
+    axes: Any, curve: Curve, parameters: Mapping[str, float], value: float, interval: Any, color: Any
 ) -> None:
     """Draw the mark of a curve as a dashed line and a triangle at the axis, and its interval as a bar."""
-    value, low, high = estimate
     under = axes.get_xaxis_transform()
     height = float(curve.function(np.array([value]), **parameters)[0])
     bottom, top = axes.get_ylim()  # The axis may still grow, so the line begins far below it.
-    line = {"color": color, "lw": 0.8, "ls": "--", "scalex": False, "scaley": False}
-    axes.plot([value] * 2, [bottom - 5 * (top - bottom), height], **line)
+    # Unlike a plotted line, an artist has no part in the limits of the axis.
+    axes.add_artist(Line2D([value] * 2, [bottom - 5 * (top - bottom), height], color=color, lw=0.8, ls="--"))
     axes.plot(value, 0.03, "^", color=color, transform=under, ms=6, zorder=5)
-    ends = np.clip(np.where(np.isnan([low, high]), value, [low, high]), x.min(), x.max())
-    axes.plot(ends, [0.03, 0.03], color=color, transform=under, lw=3.5, alpha=0.4, solid_capstyle="butt")
+    axes.plot(interval, [0.03, 0.03], color=color, transform=under, lw=3.5, alpha=0.4, solid_capstyle="butt")

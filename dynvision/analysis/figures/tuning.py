@@ -82,7 +82,7 @@ def _draw_panel(
     elif content == "shared":
         _draw_shared(axes, result, name, colors, second)
     elif content == "marks" and curve is not None:
-        draw_marks(axes, result.fits, curve, result.analysis.main, result.layers, second or colors, result.across)
+        draw_marks(axes, result, curve, result.analysis.main, result.layers, second or colors, result.across)
         axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
     else:
         draw_tuned(axes, result, name, result.analysis.main, second or colors[name])

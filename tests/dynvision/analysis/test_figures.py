@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,21 @@ def test_a_fitted_curve_is_marked_at_c50_with_its_value(experiments):
     assert f"{fit['value']:.3g}" in axes.texts[0].get_text()
     marks = [line for line in axes.get_lines() if line.get_marker() == "^"]
     assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [fit["value"]]
+    lowest, highest = (getattr(result.tuning["response/V1"], end)() for end in ("min", "max"))
+    assert axes.get_ylim()[0] > lowest - 0.2 * (highest - lowest), "the dashed line moves the axis"
+
+
+def test_c50_outside_of_what_was_shown_is_written_as_a_bound_and_not_marked(experiments):
+    result = experiments["contrast"]
+    fits = result.fits.copy()
+    fits.loc[(fits["layer"] == "V1") & (fits["parameter"] == "c50"), "value"] = 2.0
+    figure = draw_figures(dataclasses.replace(result, fits=fits))["tuning"]
+    axes = next(axes for axes in figure.axes if axes.get_title(loc="left") == "V1")
+    assert axes.texts[0].get_text() == "$c_{50}$ > 1"
+    assert not [line for line in axes.get_lines() if line.get_marker() == "^"]
+    marks = next(axes for axes in figure.axes if "of each layer" in axes.get_title(loc="left"))
+    assert [text.get_text() for text in marks.texts] == ["> 1"]
+    assert max(line.get_ydata()[0] for line in marks.get_lines() if line.get_marker() == "o") < 1
 
 
 def test_subjects_are_compared_in_one_table_and_one_figure(experiments, tmp_path):

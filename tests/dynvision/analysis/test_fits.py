@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import least_squares
+from scipy.stats import t
 
+from dynvision.analysis.fits import format_estimate
+from dynvision.analysis.flatness import compare_with_chance
 from dynvision.analysis.naka_rushton import fit_naka_rushton, naka_rushton
 from dynvision.analysis.psychometric import fit_psychometric, psychometric
 
@@ -90,6 +94,103 @@ def test_a_curve_that_the_levels_do_not_determine_has_no_interval():
     assert np.isnan(fit.parameters["c50"].low)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", [0.0, 10.0])
+def test_noise_around_a_constant_is_refused(mean):
+    """At 95 %: of 60 constants at most 6 may pass."""
+    rng = np.random.default_rng(4)
+    notes = [fit_naka_rushton(CONTRASTS, rng.normal(mean, 1, len(CONTRASTS))).note for _ in range(60)]
+    assert sum(note.startswith("not fitted") for note in notes) >= 54
+    assert any("no more than by chance" in note for note in notes)
+
+
+@pytest.mark.parametrize("levels", [CONTRASTS, CONTRASTS[::2]])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_one_raised_level_is_refused(levels, noise):
+    response = np.random.default_rng(6).normal(1, noise, len(levels))
+    response[-1] = 9
+    fit = fit_naka_rushton(levels, response)
+    assert fit.parameters == {}
+    assert "one level makes no curve" in fit.note or "by chance" in fit.note
+
+
+@pytest.mark.slow
+def test_a_good_curve_of_five_levels_is_not_refused():
+    rng, octaves = np.random.default_rng(8), np.array([0.0625, 0.125, 0.25, 0.5, 1.0])
+    for c50 in (0.1, 0.2, 0.4):
+        curve = naka_rushton(octaves, 5, c50, 2, 1)
+        fits = [fit_naka_rushton(octaves, curve + rng.normal(0, 0.05, 5)) for _ in range(10)]
+        assert all(fit.parameters for fit in fits)
+
+
+def test_known_errors_tell_a_curve_from_noise_that_order_alone_does_not():
+    octaves, response = np.array([0.0625, 0.125, 0.25, 0.5, 1.0]), np.array([0.8, 0.0, 4.0, 3.2, 3.6])
+    assert "by chance" in fit_naka_rushton(octaves, response).note
+    assert "by chance" in fit_naka_rushton(octaves, response, sem=np.full(5, 4.0)).note
+    assert fit_naka_rushton(octaves, response, sem=np.full(5, 0.2)).parameters
+
+
+def test_a_suppressed_layer_has_a_negative_r_max():
+    raised = naka_rushton(CONTRASTS, 5, 0.2, 2, 1) + np.random.default_rng(2).normal(0, 0.1, len(CONTRASTS))
+    rising, falling = fit_naka_rushton(CONTRASTS, raised).parameters, fit_naka_rushton(CONTRASTS, -raised).parameters
+    for name in ("c50", "n"):
+        assert falling[name] == rising[name]
+    for name in ("r_max", "b"):
+        mirrored = (-falling[name].value, -falling[name].high, -falling[name].low)
+        assert mirrored == pytest.approx((rising[name].value, rising[name].low, rising[name].high))
+    assert falling["r_max"].high < 0
+
+
+def test_the_end_of_an_interval_is_where_the_best_curve_through_it_is_just_too_bad():
+    """With c50 held at an end, the least residual sum of squares is S_min (1 + t² / dof)."""
+    response = naka_rushton(CONTRASTS, 5, 0.2, 2, 1) + np.random.default_rng(3).normal(0, 0.1, len(CONTRASTS))
+    fit = fit_naka_rushton(CONTRASTS, response)
+    best = {name: estimate.value for name, estimate in fit.parameters.items()}
+    least = ((naka_rushton(CONTRASTS, **best) - response) ** 2).sum()
+    limit = least * (1 + t.ppf(0.975, 6) ** 2 / 6)
+    for name in best:
+        others = [other for other in best if other != name]
+        for end in (fit.parameters[name].low, fit.parameters[name].high):
+
+            def residual(values, name=name, others=others, end=end):
+                given = {name: end, **dict(zip(others, values, strict=True))}
+                return naka_rushton(CONTRASTS, **given) - response
+
+            start = [best[other] for other in others]
+            floor = [{"b": -np.inf}.get(other, 1e-6) for other in others]
+            cost = 2 * least_squares(residual, start, bounds=(floor, np.inf), xtol=1e-12, ftol=1e-12).cost
+            assert cost == pytest.approx(limit, rel=0.02), name
+
+
+def test_an_interval_without_a_limit_lacks_that_end():
+    response = naka_rushton(CONTRASTS, 5, 0.9, 2, 1) + np.random.default_rng(1).normal(0, 0.2, len(CONTRASTS))
+    c50 = fit_naka_rushton(CONTRASTS, response).parameters["c50"]
+    assert 0.2 < c50.low < 0.9
+    assert np.isnan(c50.high)
+
+
+def test_the_order_of_five_rising_levels_has_a_chance_of_one_in_120():
+    shapes = np.linspace(0, 1, 5)[None] ** np.array([[0.5], [1.0], [2.0]])
+    assert compare_with_chance(np.array([1.0, 2, 3, 4, 5]), shapes, is_two_sided=False) == pytest.approx(1 / 120)
+    assert compare_with_chance(np.array([1.0, 2, 3, 4, 5]), shapes, is_two_sided=True) == pytest.approx(2 / 120)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        ((0.3714, 0.3361, 0.4102), "0.371 [0.336, 0.41]"),
+        ((0.8, 0.6, np.nan), "0.8 [0.6, ∞)"),
+        ((0.05, np.nan, 0.07), "0.05 (0, 0.07]"),
+        ((0.5, np.nan, np.nan), "0.5"),
+        ((1.364, 1.1, 1.6), "> 1"),
+        ((0.01, np.nan, np.nan), "< 0.02"),
+        ((np.nan, np.nan, np.nan), "–"),
+    ],
+)
+def test_an_estimate_outside_of_what_was_shown_is_written_as_a_bound(estimate, text):
+    assert format_estimate(*estimate, 0.02, 1.0) == text
+
+
 # Psychometric function
 
 
@@ -121,6 +222,33 @@ def test_intervals_of_binomial_accuracies_hold_the_half_point_as_often_as_they_s
         for name in covered:
             covered[name] += fit.parameters[name].low <= truth[name] <= fit.parameters[name].high
     assert all(0.88 * 200 <= count <= 0.995 * 200 for count in covered.values()), covered
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("half", "excess"), [(0.25, 8), (0.8, 1), (0.8, 3)])
+def test_intervals_hold_the_half_point_if_accuracies_scatter_more_or_the_ceiling_is_not_seen(half, excess):
+    """95 % intervals of accuracies with a multiple of the binomial variance (beta-binomial): at least 90 %."""
+    rng, trials, held = np.random.default_rng(5), 200, 0
+    p = psychometric(SIGNALS, half, 2.0, 0.08, 0.125)
+    total = (trials - excess) / max(excess - 1, 1e-6)
+    for _ in range(100):
+        accuracy = rng.binomial(trials, rng.beta(p * total, (1 - p) * total)) / trials
+        fit = fit_psychometric(SIGNALS, accuracy, np.full(len(SIGNALS), trials), 0.125)
+        estimate = fit.parameters["half_point"]
+        held += not (half < estimate.low or half > estimate.high)
+    assert held >= 90
+
+
+def test_accuracies_that_scatter_around_a_constant_are_refused():
+    accuracy = np.array([0.12, 0.14, 0.1, 0.15, 0.09, 0.13, 0.16, 0.11, 0.14, 0.17])
+    fit = fit_psychometric(SIGNALS, accuracy, np.full(len(SIGNALS), 500), 0.125)
+    assert fit.note == "not fitted: a curve describes accuracy no better than a constant"
+
+
+def test_a_half_point_beyond_what_was_shown_is_said_to_be_extrapolated():
+    accuracy = psychometric(SIGNALS, 1.5, 2.0, 0.0, 0.125)
+    fit = fit_psychometric(SIGNALS, accuracy, np.full(len(SIGNALS), 2000), 0.125)
+    assert fit.note == "half point is > 1, above the highest level shown: extrapolated"
 
 
 def test_more_trials_give_a_narrower_interval():

@@ -113,7 +113,7 @@ def lay_out(loader: str, args: dict[str, Any]) -> list[Step]:
             if "void" in segment:
                 shown += repeat(Step(), length)
                 continue
-            following += segment.get("which") == "next" and any(step.image >= 0 for step in shown)
+            following += segment.get("which") in ("next", "other") and any(step.image >= 0 for step in shown)
             shown += repeat(Step(following, segment.get("contrast", 1.0)), length)
     else:
         if loader == "StimulusNoise":
