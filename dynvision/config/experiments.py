@@ -26,7 +26,10 @@ __all__ = [
 
 
 class Subject(Section):
-    """A network, and the images that it is shown."""
+    """A network, and the images that it is shown.
+
+    With `only_named: true` it takes part in those experiments alone that name it, and not where `subjects` is `all`.
+    """
 
     model: Name
     dataset: Name
@@ -34,6 +37,7 @@ class Subject(Section):
     group: Name = "all"
     seed: Seed = 0
     sensor_noise: Amplitude = Field(0.0, description="of presentations that set none of their own")
+    only_named: bool = Field(False, description="leave it out where an experiment shows all subjects")
 
 
 class Readout(Section):

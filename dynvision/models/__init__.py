@@ -1,8 +1,8 @@
-"""Networks: the reference recurrent network, and how any network is built, loaded, stepped, trained and checked."""
+"""Networks: those that come with the project, and how any network is built, loaded, stepped, trained and checked."""
 
 from typing import Any
 
-__all__ = ["RCNN"]
+__all__ = ["RCNN", "DelayedNormalization"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,4 +11,8 @@ def __getattr__(name: str) -> Any:
         from dynvision.models.rcnn import RCNN
 
         return RCNN
+    if name == "DelayedNormalization":
+        from dynvision.models.delayed_normalization import DelayedNormalization
+
+        return DelayedNormalization
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

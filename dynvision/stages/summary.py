@@ -46,7 +46,7 @@ class SummaryInspection(Inspection):
 
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
-    """The table has an accuracy for every condition: a finite one, unless what is not finite may be recorded."""
+    """The table has an accuracy for every condition, unless all scores are the same or may be other than finite."""
     if _is_phenomena(inspection.target):
         rows = inspection.record.details["phenomena"]
         read = sum(row["value"] is not None for row in rows)
@@ -54,10 +54,14 @@ def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     conditions = inspection.stage.conditions(inspection.target)
     rows = inspection.record.details["tuning"]
     settings = [inspection.stage.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
-    wrong = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    without = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    unanswered = set(inspection.record.details.get("unanswered", ()))
+    wrong = [name for name in without if name not in unanswered]
     if any(setting.allow_nonfinite for setting in settings):
         wrong = []
     sentence = f"{len(rows)} of {len(conditions)} conditions are in the table"
+    if unanswered:
+        sentence += f"; in {len(unanswered)} of them all classes have the same score, so there is no accuracy"
     passed = len(rows) == len(conditions) and not wrong
     return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
 
@@ -212,6 +216,7 @@ class SummaryStage(Stage):
 
     def _analyse(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.analysis.figures.summary import draw_figures
+        from dynvision.analysis.measures import find_unanswered
         from dynvision.analysis.sweeps.experiment import analyse_experiment
 
         start = time.perf_counter()
@@ -227,6 +232,7 @@ class SummaryStage(Stage):
             "parameters": experiment.parameters,
             "dt": result.dt,
             "tuning": _plain_rows(result.tuning),
+            "unanswered": find_unanswered(result.table, result.tuning),
             "fits": _plain_rows(result.fits),
         }
         return self._write(
@@ -256,6 +262,11 @@ class SummaryStage(Stage):
             "conditions": len(conditions),
             "parameters": experiment.parameters,
             "tuning": _plain_rows(result.tuning[shown]),
+            "unanswered": [
+                f"{name}/{condition}"
+                for name, t in subjects.items()
+                for condition in inputs[t].details.get("unanswered", ())
+            ],
             "fits": _plain_rows(result.fits),
         }
         tables = {"table": result.tuning, "fits": result.fits}

@@ -69,6 +69,7 @@ def _shrink_data(content: dict[str, Any]) -> None:
 
 
 def _shrink_models(content: dict[str, Any]) -> None:
+    del content["models"]["delayed_normalization"]
     model = content["models"]["rcnn"]
     model["args"]["channels"] = [4, 4, 6, 6]
     model["training"] |= {"epochs": 1, "n_timesteps": 3, "loss_from": 1, "batch_size": 16}
@@ -77,6 +78,7 @@ def _shrink_models(content: dict[str, Any]) -> None:
 
 
 def _shrink_experiments(content: dict[str, Any]) -> None:
+    del content["subjects"]["dn_gratings"]
     experiments = content["experiment_config"]
     for name in experiments.keys() - {"contrast", "duration", "contrast_duration"}:
         del experiments[name]
