@@ -7,7 +7,7 @@ __all__ = ["RESERVED_PARAMETERS", "STORE_NAMES"]
 STORE_NAMES = frozenset(
     {
         *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
-        *("rest", "single", "step"),
+        *("rest", "single", "step", "image_contrast"),
         *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
     }
 )

@@ -67,7 +67,8 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
         metadata[title] = dg.MetadataValue.md(
             f"![{escape_markdown(f'{target}: {title}')}](data:image/png;base64,{encoded})"
         )
-    return {show_text(key): _plain(value) for key, value in metadata.items()}
+    plain = {show_text(key): _plain(value) for key, value in metadata.items()}
+    return {key: value for key, value in plain.items() if value is not None}
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
@@ -81,11 +82,14 @@ def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 def _plain(value: Any) -> Any:
     """Round a number to seven digits, the precision of float32, and show a text on one line.
 
+    A number that is not finite is `None`, because the UI cannot read it: an accuracy is NaN if no class is named.
     Dagster shows texts as they are, so there is no Markdown to escape in them.
     """
     if isinstance(value, str):
         return show_text(value)
-    return float(f"{value:.7g}") if isinstance(value, float) and math.isfinite(value) else value
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    return value
 
 
 def _column_type(value: Any) -> str:

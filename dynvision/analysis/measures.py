@@ -17,14 +17,21 @@ from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
-from dynvision.experiments.reading import open_store
+from dynvision.experiments.reading import open_store, read_step_duration
 from dynvision.experiments.references import reference_names
-from dynvision.experiments.store_layout import REFERENCES, REST, SINGLE
+from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
 
-__all__ = ["OUTPUT", "measure_condition", "measure_tuning", "read_numbers", "read_step_duration", "score_responses"]
+__all__ = [
+    "OUTPUT",
+    "find_unanswered",
+    "measure_condition",
+    "measure_tuning",
+    "read_numbers",
+    "score_responses",
+]
 
 OUTPUT = "output"
 """The name of the network's output in the column `layer`."""
@@ -48,9 +55,10 @@ def measure_condition(
 
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
-        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`, and for
-        each layer `peak/<layer>` (the highest mean response), `rest/<layer>` (the mean of the resting run over the
-        trial) and what `read_numbers` reads; and each layer's integral for each sample, `[N]`.
+        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
+        `image_contrast` (the mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the
+        highest mean response), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers`
+        reads; and each layer's integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -58,9 +66,12 @@ def measure_condition(
         ValueError: If the store has no sample.
     """
     tree, time = open_store(store), count_time(presentation)
-    over_time, numbers = measure_output(tree.to_dataset(), readout, presentation)
+    root = tree.to_dataset()
+    over_time, numbers = measure_output(root, readout, presentation)
     rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
-    dt = read_step_duration(tree.to_dataset()) or presentation.dt
+    if IMAGE_CONTRAST in root.coords:
+        numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
+    dt = read_step_duration(root) or presentation.dt
     integrals: dict[str, npt.NDArray[np.float64]] = {}
     for name, node in tree.children.items():
         if name in REFERENCES:
@@ -149,11 +160,17 @@ def measure_tuning(
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), integrals
 
 
-def read_step_duration(root: xarray.Dataset) -> float | None:
-    """Return the duration of a step in ms from the root of a store; `None` if its network has no unit of time."""
-    if "time_ms" not in root.coords or root.sizes["time"] < 2:
-        return None
-    return float(root["time_ms"][1] - root["time_ms"][0])
+def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
+    """Return the conditions in which the network names no class: their accuracy is NaN although all scores are finite.
+
+    Args:
+        table: The tidy table of `measure_tuning`.
+        tuning: The tuning table.
+    """
+    confidence = table[(table["layer"] == OUTPUT) & (table["measure"] == "guess_confidence")]
+    is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
+    without = tuning.loc[tuning["accuracy"].isna(), "condition"]
+    return [str(condition) for condition in without if is_finite.get(condition, False)]
 
 
 def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:

@@ -22,6 +22,9 @@ Values = npt.NDArray[np.float64]
 TOP = 5
 """Among how many highest scores the class is sought for `top5`."""
 
+_TIED = "tied"
+"""The share of trials in which all choices have the same score."""
+
 
 def measure_output(
     root: xarray.Dataset, readout: Readout, presentation: Presentation, only_accuracy: bool = False
@@ -38,7 +41,9 @@ def measure_output(
     - `first_label_confidence`: ``⟨p⟩`` of the class of the trial's first image, at all steps.
 
     A class that is not among the choices is never correct, and its confidence is 0. A score that is not finite makes
-    the measures of its step NaN, and the accuracy of the trial too if the step is in the window.
+    the measures of its step NaN, and the accuracy of the trial too if the step is in the window. If all choices have
+    the same score in every trial, the network names no class: `accuracy` and `top5` of the step are NaN. The accuracy
+    of the condition is NaN if that holds at all steps that it is read from. In other ties the first choice counts.
 
     Args:
         root: The root of the condition's store, with `scores` `[sample, time, class]` and `label` `[sample]`, or
@@ -71,10 +76,14 @@ def measure_output(
             if part.stop == len(frames):  # these trials are complete
                 scored.append(reduce_trials(correct[:, window], readout.reduce))
                 done += len(scores)
-    measures = {**sums.means(), **confidences.means()}
+    shares = sums.means()
+    is_tied = shares.pop(_TIED) == 1
+    measures = {**{name: np.where(is_tied, np.nan, share) for name, share in shares.items()}, **confidences.means()}
     if not only_accuracy:
         measures["label_confidence"] = np.where(frames == VOID, np.nan, measures["label_confidence"])
-    return measures, trials.summarize(np.concatenate(scored))
+    counted = is_tied[window][-1:] if readout.reduce == "last" else is_tied[window]
+    accuracy = np.concatenate(scored)
+    return measures, trials.summarize(np.full_like(accuracy, np.nan) if counted.all() else accuracy)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class _Trials:
         return cls(labels, image_labels, classes, class_mask(classes, root.attrs["group_classes"], readout.choices))
 
     def name(self, scores: Values, rows: slice) -> dict[str, Values]:
-        """Return whether some trials are correct, and their class among the highest, at each step: each `[B, T]`.
+        """Return whether some trials are correct, their class among the highest, and undecided: each `[B, T]`.
 
         Args:
             scores: The class scores of the trials, `[B, T, C]`.
@@ -115,6 +124,8 @@ class _Trials:
         measures = {"accuracy": correct.astype(np.float64)}
         if self.choices.sum() > TOP:
             measures[f"top{TOP}"] = (self._rank(allowed, labels) < TOP).astype(np.float64)
+        # A single choice is no tie.
+        measures[_TIED] = (allowed == allowed[:, :, :1]).all(axis=2) * float(allowed.shape[2] > 1)
         known = np.isfinite(allowed).all(axis=2)
         return {name: np.where(known, value, np.nan) for name, value in measures.items()}
 

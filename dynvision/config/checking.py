@@ -125,7 +125,7 @@ def _check_epoch(config: Config, experiment: ExperimentConfig, subject: str, whe
         )
 
 
-_Lengths = tuple[set[int], set[float | None]]
+_Lengths = tuple[set[int], set[float | None], bool]
 
 
 def _check_presentations(
@@ -140,7 +140,9 @@ def _check_presentations(
     shown = repr((experiment.data_loader, experiment.data_args, experiment.parameters, experiment.readout))
     if shown not in known:
         known[shown] = _measure_presentations(experiment, where)
-    lengths, step_lengths = known[shown]
+    lengths, step_lengths, needs_classes = known[shown]
+    if needs_classes:
+        _check_groups(config, subjects, where)
     _check_step_lengths(config, step_lengths, subjects, where)
     if len(lengths) > 1:
         raise ConfigError(
@@ -150,12 +152,12 @@ def _check_presentations(
 
 
 def _measure_presentations(experiment: ExperimentConfig, where: str) -> _Lengths:
-    """Return the numbers of steps of all conditions, and the lengths of a step.
+    """Return the numbers of steps of all conditions, the lengths of a step, and whether a trial needs several classes.
 
     Raises:
         ConfigError: If a condition is no presentation, or the readout does not fit it.
     """
-    lengths, step_lengths = set[int](), set[float | None]()
+    lengths, step_lengths, needs_classes = set[int](), set[float | None](), False
     for condition in all_conditions(experiment):
         try:
             presentation = presentation_of(experiment, condition)
@@ -167,9 +169,22 @@ def _measure_presentations(experiment: ExperimentConfig, where: str) -> _Lengths
                 f"{where}.readout.image: {experiment.readout.image} is to be named, but a trial shows "
                 f"{presentation.n_images} image(s), counted from 0"
             )
+        needs_classes = needs_classes or bool(presentation.other_class)
         lengths.add(presentation.n_timesteps)
         step_lengths.add(presentation.dt)
-    return lengths, step_lengths
+    return lengths, step_lengths, needs_classes
+
+
+def _check_groups(config: Config, subjects: Iterable[str], where: str) -> None:
+    """Raise if a subject is shown one class only, where a trial needs two."""
+    for name in subjects:
+        subject = config.subjects[name]
+        if len(config.data.data_groups.get(subject.dataset, {}).get(subject.group, (0, 1))) < 2:
+            raise ConfigError(
+                f"{where}.data_args: a trial shows an image of another class ('which: other'), and the subject "
+                f"'{name}' is shown the group '{subject.group}' of one class. Name other subjects, or write "
+                "'which: next'."
+            )
 
 
 def _check_size(experiment: ExperimentConfig, where: str) -> None:

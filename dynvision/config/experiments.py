@@ -14,6 +14,7 @@ from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
+from dynvision.stimuli.noise import canonical_kind
 from dynvision.stimuli.number_spelling import spell_numbers
 from dynvision.system.escaping import show_text
 
@@ -25,7 +26,10 @@ __all__ = [
 
 
 class Subject(Section):
-    """A network, and the images that it is shown."""
+    """A network, and the images that it is shown.
+
+    With `only_named: true` it takes part in those experiments alone that name it, and not where `subjects` is `all`.
+    """
 
     model: Name
     dataset: Name
@@ -33,6 +37,7 @@ class Subject(Section):
     group: Name = "all"
     seed: Seed = 0
     sensor_noise: Amplitude = Field(0.0, description="of presentations that set none of their own")
+    only_named: bool = Field(False, description="leave it out where an experiment shows all subjects")
 
 
 class Readout(Section):
@@ -63,8 +68,11 @@ class ExperimentConfig(Section):
     """An experiment: a presentation with one or two swept parameters.
 
     A list in `data_args` is a sweep. A program is swept through the settings that its placeholders `$name` stand for.
-    With `parameter: program` several programs are swept, each of them under a name.
+    With `parameter: program` several programs are swept, each of them under a name. The description is for people: it
+    is shown with the assets of the experiment, and nothing follows from it.
     """
+
+    description: PlainText | None = None
 
     parameter: Name | list[Name]
     data_loader: PlainText
@@ -138,6 +146,10 @@ class ExperimentConfig(Section):
             values = [str(float(x) + 0.0) if _is_number(x) else x.lower() for x in levels]
             if not levels or len(set(values)) != len(values):
                 raise ValueError(f"the levels of '{parameter}' are empty or repeat")
+            if canonical_argument(parameter) == "noise_type" and (
+                twice := repeats([canonical_kind(x) for x in levels])
+            ):
+                raise ValueError(f"the levels of '{parameter}' name '{twice[0]}' twice, once by another of its names")
             if bad := next((x for x in levels if not re.fullmatch(r"[A-Za-z0-9_.+-]+", x)), None):
                 shown = show_text(bad, 80)
                 raise ValueError(f"the level '{shown}' of '{parameter}' becomes a file name: letters, digits, . + - _")

@@ -13,6 +13,7 @@ __all__ = [
     "NORMALIZING_AREAS",
     "RCNN_AREAS",
     "check_arguments",
+    "check_delayed_normalization",
     "check_normalizing",
     "check_rcnn",
     "known_layers",
@@ -63,6 +64,33 @@ def check_rcnn(
         raise ValueError(f"dt must be at least {least:g} (tau / 1e6), not {dt}: a step would change nothing")
     if not 0 <= max_gain < 1:
         raise ValueError(f"max_gain must be at least 0 and below 1, not {max_gain}: activity could grow for ever")
+
+
+def check_delayed_normalization(
+    tau1: float = 50.0,
+    w: float = 0.0,
+    tau2: float = 100.0,
+    n: float = 2.0,
+    sigma: float = 1.0,
+    scale: float = 1.0,
+    dt: float = 1.0,
+    reference: float = 1.0,
+    n_classes: int = 2,
+) -> None:
+    """Raise if an argument of `dynvision.models.DelayedNormalization` is not what it takes; see there.
+
+    Raises:
+        ValueError: The message says which, and which values are valid.
+    """
+    check_number("tau1", tau1, _SHORTEST, 1e9)
+    check_number("w", w, 0, 1)
+    check_number("tau2", tau2, _SHORTEST, 1e9)
+    check_number("n", n, 1e-3, 20)  # (l/σ)ⁿ stays a number for every drive
+    check_number("sigma", sigma, 1e-6, 1e6)
+    check_number("scale", scale, -1e9, 1e9)
+    check_number("dt", dt, _SHORTEST, 1e9)
+    check_number("reference", reference, 1e-6, 1e6)
+    check_number("n_classes", n_classes, 1, 1_000_000, whole=True)
 
 
 def check_normalizing(
@@ -135,12 +163,15 @@ def _check_areas(channels: object, strides: object) -> None:
 _CHECKS: dict[str, Callable[..., None]] = {
     "dynvision.models:RCNN": check_rcnn,
     "dynvision.models.rcnn:RCNN": check_rcnn,
+    "dynvision.models:DelayedNormalization": check_delayed_normalization,
+    "dynvision.models.delayed_normalization:DelayedNormalization": check_delayed_normalization,
     "dynvision.models:NormalizingNetwork": check_normalizing,
     "dynvision.models.normalizing:NormalizingNetwork": check_normalizing,
 }
 
 _LAYERS: dict[Callable[..., None], tuple[str, ...]] = {
     check_rcnn: (*RCNN_AREAS, "classifier"),
+    check_delayed_normalization: ("response",),
     check_normalizing: (*NORMALIZING_AREAS, "gain", "classifier"),
 }
 

@@ -59,7 +59,9 @@ class Config(Section):
     def subjects_of(self, experiment: str) -> list[str]:
         """Return the names of the subjects that take part in an experiment."""
         chosen = self.experiments[experiment].subjects
-        return list(self.subjects) if chosen == "all" else chosen
+        if chosen == "all":
+            return [name for name, subject in self.subjects.items() if not subject.only_named]
+        return chosen
 
     def compared_in(self, experiment: str) -> list[str]:
         """Return the names of the subjects that the summary of an experiment over all subjects puts side by side."""

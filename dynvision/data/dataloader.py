@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -16,15 +16,18 @@ from torch.utils.data import DataLoader, Subset
 
 from dynvision.data.images.splits import stratified_split
 from dynvision.data.loading.batches import Batch, BatchMaker
+from dynvision.data.loading.classes import find_classes
 from dynvision.data.loading.forking import safe_start_method
 from dynvision.data.loading.loader_settings import check_dataset, check_dtype, resolve_presentation
 from dynvision.data.loading.numbered_items import Collation, NumberedDataset
+from dynvision.data.loading.params import DatasetParams
 from dynvision.data.loading.trials import choose_trials, count_images
 from dynvision.errors import unknown_name
 from dynvision.stimuli.presentation import PRESENTATIONS, Presentation
 
 __all__ = [
     "Batch",
+    "DatasetParams",
     "StandardDataLoader",
     "StimulusContrastDataLoader",
     "StimulusDurationDataLoader",
@@ -65,6 +68,8 @@ class StandardDataLoader(DataLoader[Any]):
         images_per_trial: K, by default as many as the presentation shows. If the dataset gives single images, a
             trial's first image is the sample itself and `choose_trials` chooses the others; labels are then `[B, K]`.
         trial_seed: Seeds that choice.
+        other_class: The images of a trial, counted from 0, that are of another class than the first; by default as the
+            presentation says (`which: other`). The dataset then says its classes: see `find_classes`.
         memory_budget: Bytes that dense batches may take; more is an error that says what fits. Without a budget, a log
             line says so if batches take more than half of the available memory.
         settings: Arguments of torch's `DataLoader`, and settings of the presentation.
@@ -86,6 +91,7 @@ class StandardDataLoader(DataLoader[Any]):
         memory_format: torch.memory_format = torch.contiguous_format,
         images_per_trial: int | None = None,
         trial_seed: int = 0,
+        other_class: Sequence[int] | None = None,
         memory_budget: int | None = None,
         **settings: Any,
     ) -> None:
@@ -101,10 +107,11 @@ class StandardDataLoader(DataLoader[Any]):
         super().__init__(dataset, collate_fn=Collation(collate, dtype), **torch_arguments)
         # Named like the arguments, as torch's own attributes are: Lightning makes a loader again from them.
         self.presentation, self.lazy, self.dtype, self.memory_format = chosen, lazy, dtype, memory_format
-        self.images_per_trial, self.trial_seed, self.memory_budget = images_per_trial, trial_seed, memory_budget
+        self.images_per_trial, self.trial_seed, self.other_class = images_per_trial, trial_seed, other_class
+        self.memory_budget = memory_budget
         pinned = bool(self.pin_memory) and torch.accelerator.is_available()
         self._maker = BatchMaker(chosen, lazy, pinned, memory_format, memory_budget)
-        self._persistent: tuple[int, DataLoader[Any]] | None = None
+        self._persistent: tuple[tuple[int, tuple[int, ...]], DataLoader[Any]] | None = None
         self._choose_trials()  # raise here if there are too few images, not during an epoch
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names its private iterator
@@ -124,7 +131,8 @@ class StandardDataLoader(DataLoader[Any]):
 
     def _open_reader(self) -> DataLoader[Any]:
         """Open torch's loader of the images with their samples' numbers, or take the one whose workers persist."""
-        count = self._count_images()
+        trials = self._choose_trials()
+        count = self._count_images(), self._find_others()
         if self._persistent is not None and self._persistent[0] == count:
             return self._persistent[1]
         self._persistent = None  # ends its workers, which read trials of another size
@@ -132,7 +140,7 @@ class StandardDataLoader(DataLoader[Any]):
             self._choose_start_method()
         of_workers = () if self.num_workers else _WORKER_ARGUMENTS
         arguments = {name: getattr(self, name) for name in _READER_ARGUMENTS if name not in of_workers}
-        dataset = NumberedDataset(self.dataset, self._choose_trials())
+        dataset = NumberedDataset(self.dataset, trials)
         reader = DataLoader(dataset, batch_sampler=self.batch_sampler, **arguments)
         if self.persistent_workers:
             self._persistent = count, reader
@@ -154,9 +162,15 @@ class StandardDataLoader(DataLoader[Any]):
     def _count_images(self) -> int:
         return count_images(self.images_per_trial, self.presentation.n_images)
 
+    def _find_others(self) -> tuple[int, ...]:
+        return self.presentation.other_class if self.other_class is None else tuple(self.other_class)
+
     def _choose_trials(self) -> npt.NDArray[np.int64] | None:
-        count, dataset = self._count_images(), self.dataset
-        return choose_trials(len(dataset), count, self.trial_seed) if count > 1 else None  # type: ignore[arg-type]  # it is sized
+        count, others, n_samples = self._count_images(), self._find_others(), len(self.dataset)  # type: ignore[arg-type]  # it is sized
+        if count == 1:
+            return None
+        classes = find_classes(self.dataset) if others else None
+        return choose_trials(n_samples, count, self.trial_seed, classes, () if classes is None else others)
 
 
 class StimulusDurationDataLoader(StandardDataLoader):

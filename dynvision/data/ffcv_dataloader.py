@@ -20,12 +20,12 @@ from dynvision.data.images.normalization import Normalization
 from dynvision.data.loading.batches import Batch, BatchMaker
 from dynvision.data.loading.ffcv_epochs import TrialLoaders, image_pipeline, open_loader, read_epoch
 from dynvision.data.loading.loader_settings import check_dtype, resolve_presentation
-from dynvision.data.loading.params import ORDERS, optimize_loader_params
+from dynvision.data.loading.params import ORDERS, DatasetParams, optimize_loader_params
 from dynvision.data.loading.trials import count_images
 from dynvision.errors import check_number, unknown_name
 from dynvision.stimuli.presentation import Presentation
 
-__all__ = ["FFCVStimulusLoader", "get_ffcv_dataloader"]
+__all__ = ["DatasetParams", "FFCVStimulusLoader", "get_ffcv_dataloader"]
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def get_ffcv_dataloader(
     pin_memory: bool = False,
     images_per_trial: int | None = None,
     trial_seed: int = 0,
+    other_class: Sequence[int] | None = None,
     memory_budget: int | None = None,
     **settings: Any,
 ) -> FFCVStimulusLoader:
@@ -90,6 +91,8 @@ def get_ffcv_dataloader(
         images_per_trial: K, by default as many as the presentation shows; a trial's first image is the sample itself,
             and `choose_trials` chooses the others. More than one needs `order='sequential'`.
         trial_seed: Seeds that choice.
+        other_class: The images of a trial, counted from 0, that are of another class than the first; by default as the
+            presentation says (`which: other`).
         memory_budget: Bytes that batches may take; by default half of the available memory.
         settings: Settings of the presentation, full names or aliases.
 
@@ -146,7 +149,8 @@ def get_ffcv_dataloader(
         return open_loader(path, image_pipeline(file, normalize, dtype, transforms), options | {"indices": chosen})
 
     loader = read(None if indices is None else samples)
-    trials = TrialLoaders(samples, images_per_trial, trial_seed, read)
+    classes = np.asarray(sidecar["samples"]["label"], dtype=np.int64)[samples]
+    trials = TrialLoaders(samples, classes, images_per_trial, trial_seed, read, other_class)
     maker = BatchMaker(
         chosen, lazy, pin_memory and torch.accelerator.is_available(), memory_format, memory_budget=memory_budget
     )
@@ -247,7 +251,7 @@ class FFCVStimulusLoader:
             Images `[B, C, H, W]` or `[B, K, C, H, W]`, labels `[B]` or `[B, K]` (int64) and each sample's
             position in the file `[B]`.
         """
-        loaders = self._trials.open(self._loader, self.presentation.n_images)
+        loaders = self._trials.open(self._loader, self.presentation)
         epochs = [read_epoch(loader, self.path, self._opened_as, self._dtype) for loader in loaders]
         try:
             for images, ids in epochs[0]:

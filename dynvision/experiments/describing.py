@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
+from dynvision.experiments.store_layout import IMAGE_CONTRAST
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
 
@@ -21,6 +22,13 @@ Variables = dict[str, tuple[Any, ...]]
 
 TIME = "end of the step, from the onset of the stimulus (where nothing is shown, from the end of the intro)"
 """What the coordinates of time are; see `dynvision.stimuli.showings`."""
+
+
+RMS_CONTRAST = (
+    "RMS contrast of the image at its own contrast (Peli 1990): root mean square deviation of the standardized image "
+    "from the reference, over pixels and channels, without noise"
+)
+"""What `image_contrast` is; see `dynvision.stimuli.contrast`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ def describe_trials(
 ) -> Variables:
     """Return the coordinates of a store's root, as xarray takes them.
 
+    The contrast of the images is NaN until the images were read.
+
     Args:
         images: The images of the trials.
         presentation: What was shown when, without idle steps.
@@ -59,6 +69,7 @@ def describe_trials(
     Returns:
         By name: dimensions, values and attributes.
     """
+    reference = float(presentation.contrast_reference)
     steps, ids, time = presentation.n_timesteps, images.ids, count_time(presentation)
     sources = np.asarray(images.table["source"], dtype=object)
     groups = np.asarray(images.table["group_label"], dtype=np.int64)
@@ -71,9 +82,16 @@ def describe_trials(
         "group_label": ("sample", groups[ids], {"long_name": "class index in the group"}),
         "source": ("sample", sources[ids], {"long_name": "image file, relative to the data root"}),
         "shown": ("time", presentation.frames, {"long_name": "image shown, -1 for void"}),
-        "contrast_shown": ("time", np.where(presentation.frames < 0, 0.0, presentation.contrasts)),
+        "contrast_shown": (
+            "time",
+            np.where(presentation.frames < 0, 0.0, presentation.contrasts),
+            {"long_name": "multiplier of the image's own contrast, 0 for void", "reference": reference},
+        ),
         "class": ("class", np.asarray(output_classes), {"long_name": "class of each output"}),
     }
+    by_trial = images.trials if images.trials.shape[1] > 1 else images.trials[:, 0]
+    contrast = {"long_name": RMS_CONTRAST, "units": "standardized image", "reference": reference}
+    coordinates[IMAGE_CONTRAST] = (("sample", "image")[: by_trial.ndim], np.full(by_trial.shape, np.nan), contrast)
     if images.trials.shape[1] > 1:
         dims = ("sample", "image")
         coordinates["image_label"] = (dims, np.asarray(images.table["label"])[images.trials], own_index)

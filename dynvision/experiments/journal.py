@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ class BatchEntry:
         averages: For each layer the mean response at each recorded step, summed over the batch's trials; by
             `<run>/<layer>` that of the runs that the condition is compared with.
         steps: How many steps of the network were computed for the batch, for all conditions shown together.
+        image_contrasts: The RMS contrast of the images of each trial, shape `[B]` or `[B, K]`.
     """
 
     digests: dict[str, list[str]]
     averages: dict[str, list[float]]
     steps: int = 0
+    image_contrasts: list[Any] = field(default_factory=list)
 
 
 class Journal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from dynvision.stimuli.presentation import Presentation
 if TYPE_CHECKING:
     from dynvision.data.stores.base import StoredImages
 
-__all__ = ["OrderedCondition", "OrderedImages", "OrderedNetwork", "RecordedSweep", "SweepOrder"]
+__all__ = ["OrderedCondition", "OrderedImages", "OrderedNetwork", "OrderedTrials", "RecordedSweep", "SweepOrder"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,26 @@ class OrderedImages:
 
 
 @dataclass(frozen=True)
+class OrderedTrials:
+    """The images of a trial. All conditions of an experiment share them, so that they can be compared trial by trial.
+
+    Attributes:
+        n_images: The most that any condition shows.
+        other_class: Which of them are of another class than the first, in order, in any condition.
+    """
+
+    n_images: int = 1
+    other_class: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, presentations: Iterable[Presentation]) -> OrderedTrials:
+        """Find the images that the trials of several presentations need."""
+        shown = list(presentations)
+        others = {number for presentation in shown for number in presentation.other_class}
+        return cls(max((p.n_images for p in shown), default=1), tuple(sorted(others)))
+
+
+@dataclass(frozen=True)
 class SweepOrder:
     """Everything that a recording needs to know.
 
@@ -89,6 +109,7 @@ class SweepOrder:
         idle: Steps before each trial that are not recorded.
         choices: Among which outputs the readout chooses: `group` or `all`.
         n_conditions: Conditions of the whole experiment, whichever of them are recorded.
+        trials: The images of a trial, whichever conditions are recorded.
         fresh: Take nothing over from an interrupted run.
     """
 
@@ -103,6 +124,7 @@ class SweepOrder:
     idle: int
     choices: str
     n_conditions: int
+    trials: OrderedTrials
     fresh: bool = False
 
     @property

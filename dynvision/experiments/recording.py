@@ -14,7 +14,7 @@ import torch
 
 from dynvision.data.images.splits import spread_over_classes
 from dynvision.data.loading.trials import choose_trials
-from dynvision.errors import DynvisionError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
 from dynvision.experiments.order import RecordedSweep, SweepOrder
@@ -29,6 +29,7 @@ from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
 from dynvision.models.checking import check_network
 from dynvision.models.loading import match_layers, rebuild_network
+from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say
@@ -46,7 +47,8 @@ class SweepRecording:
         images: The images of the trials.
 
     Raises:
-        ConfigError: If the readout may choose none of the network's outputs, or this machine lacks the device.
+        ConfigError: If the readout may choose none of the network's outputs, this machine lacks the device, or there
+            are too few images, or classes, for a trial.
     """
 
     def __init__(self, order: SweepOrder) -> None:
@@ -181,7 +183,8 @@ class SweepRecording:
             "test",
             layout.batch_size,
             indices=self.images.ids.tolist(),
-            images_per_trial=self.images.trials.shape[1],
+            images_per_trial=order.trials.n_images,
+            other_class=order.trials.other_class,
             workers=order.run.workers,
             is_looked_at_for_long=True,
         )
@@ -191,11 +194,20 @@ class SweepRecording:
                 waiting = [number for number, count in enumerate(done) if batch >= count]
                 if waiting:
                     ids = self.images.ids[rows]
-                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting)
+                    contrasts = self._image_contrasts(sequence.images.numpy(), waiting)
+                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
                     sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
                 bar.update(len(sequence.images))
             sweep.flush()
+
+    def _image_contrasts(
+        self, images: npt.NDArray[np.float32], conditions: Sequence[int]
+    ) -> dict[int, npt.NDArray[np.float64]]:
+        """Return the RMS contrast of a batch's images, around the grey of each condition: `[B]` or `[B, K]`."""
+        greys = {number: self.order.conditions[number].presentation.contrast_reference for number in conditions}
+        by_grey = {grey: rms_contrast(images, grey) for grey in set(greys.values())}
+        return {number: by_grey[grey] for number, grey in greys.items()}
 
     def _with_references(self, conditions: Sequence[int]) -> list[int]:
         """Return the numbers of conditions and of the runs that they are compared with."""
@@ -205,7 +217,11 @@ class SweepRecording:
     def _choose_images(self) -> ShownImages:
         table = self.order.images.source.samples("test")
         indices = np.asarray(spread_over_classes(table["label"], self.order.record.samples))
-        trials = choose_trials(len(indices), max(c.presentation.n_images for c in self.order.conditions))
+        classes, order = np.asarray(table["label"], dtype=np.int64)[indices], self.order.trials
+        try:
+            trials = choose_trials(len(indices), order.n_images, labels=classes, other_class=order.other_class)
+        except ValueError as error:
+            raise ConfigError(f"{self.order.name}: {error}") from error
         return ShownImages(table, indices[trials])
 
     def _making(self, layout: StoreLayout) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
 
-__all__ = ["create_array", "open_array", "write_variables"]
+__all__ = ["create_array", "fill_variable", "open_array", "write_variables"]
 
 
 @cache
@@ -64,6 +66,13 @@ def create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
     }
     store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
     tensorstore.open(store, context=_context()).result()
+
+
+def fill_variable(path: Path, values: npt.NDArray[Any]) -> None:
+    """Replace the values of a variable that `write_variables` wrote; their shape stays."""
+    import zarr
+
+    zarr.open_array(str(path), mode="r+")[...] = values
 
 
 def write_variables(folder: Path, variables: Mapping[str, tuple[Any, ...]], attributes: Mapping[str, Any]) -> None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["REFERENCES", "REST", "SCORES", "SINGLE", "ArraySpec", "StoreLayout"]
+__all__ = ["IMAGE_CONTRAST", "REFERENCES", "REST", "SCORES", "SINGLE", "ArraySpec", "StoreLayout"]
 
 SCORES = "scores"
 """The name of the network's output among the arrays of a store; it is always float32."""
+
+IMAGE_CONTRAST = "image_contrast"
+"""The coordinate that is known only once the images were read: the RMS contrast of each trial's images."""
 
 REST = "rest"
 """The trial with nothing shown: resting activity, with the noise of the condition."""

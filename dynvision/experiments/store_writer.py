@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from dynvision.experiments.journal import BatchEntry, Journal
 from dynvision.experiments.store import DIGEST, PENDING, digest_content, discard_partial, join_digests, partial_path
-from dynvision.experiments.store_files import create_array, open_array, write_variables
-from dynvision.experiments.store_layout import REFERENCES, StoreLayout
+from dynvision.experiments.store_files import create_array, fill_variable, open_array, write_variables
+from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, StoreLayout
 from dynvision.system.files import make_directory, write_json
 
 __all__ = ["StoreWriter", "write_skeleton"]
@@ -111,7 +111,9 @@ class StoreWriter:
         self.journal.append(entry)
 
     def finish(self, record: dict[str, Any], allow_nonfinite: bool = False) -> None:
-        """Write down what `verify_store` has to find, and the record of the store."""
+        """Write the contrast of the images, what `verify_store` has to find, and the record of the store."""
+        if (self.folder / IMAGE_CONTRAST).exists():
+            fill_variable(self.folder / IMAGE_CONTRAST, self.image_contrasts)
         pending = {
             "record": record,
             "batch_size": self.layout.batch_size,
@@ -153,6 +155,12 @@ class StoreWriter:
         return {layer: total / done for layer, total in sums.items()}
 
     @property
+    def image_contrasts(self) -> npt.NDArray[np.float64]:
+        """The RMS contrast of the images of each trial written so far: shape `[N]` or `[N, K]`."""
+        values = [trial for batch in self.journal.batches for trial in batch.image_contrasts]
+        return np.asarray(values, dtype=np.float64)
+
+    @property
     def steps_computed(self) -> int:
         """Steps that the network took for a batch: the most of any run, as a resumed one may show fewer conditions."""
         return max((batch.steps for batch in self.journal.batches), default=0)
@@ -173,8 +181,8 @@ def _is_intact(folder: Path, *originals: Path) -> bool:
     for original in originals:
         for path in original.rglob("*"):
             copy = folder / path.relative_to(original)
-            if path.is_dir():
-                continue
+            if path.is_dir() or path.is_relative_to(original / IMAGE_CONTRAST / "c"):
+                continue  # The values of the latter are filled in at the end.
             try:
                 content, wanted = copy.read_bytes(), path.read_bytes()
                 if copy == folder / "zarr.json":  # it may hold the metadata of the whole store already

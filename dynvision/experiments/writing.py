@@ -65,6 +65,7 @@ class SweepWriter:
         self.writers, self.names, self.allow_nonfinite = list(writers), list(names), allow_nonfinite
         self.output_classes: npt.NDArray[np.int64] = np.asarray(output_classes, dtype=np.int64)
         self._blocks: dict[int, dict[int, _Block]] = {}
+        self._image_contrasts: dict[int, list[Any]] = {}
         self._ended: deque[tuple[int, dict[int, BatchEntry]]] = deque()
         self._waiting: deque[tuple[int, int, Any]] = deque()
         self._in_flight = 0
@@ -76,6 +77,7 @@ class SweepWriter:
         ids: npt.NDArray[np.int64],
         labels: npt.NDArray[np.int64],
         shown: Sequence[int] | None = None,
+        image_contrasts: Mapping[int, npt.NDArray[np.float64]] | None = None,
     ) -> None:
         """Start a batch.
 
@@ -84,9 +86,12 @@ class SweepWriter:
             ids: Which sample each trial is, shape `[B]`, for messages.
             labels: The class of each trial, shape `[B]`, in the dataset's own order.
             shown: The conditions that are written; by default all.
+            image_contrasts: For each condition the RMS contrast of the images, shape `[B]`, or `[B, K]` for several a
+                trial.
         """
         self._batch, self._ids, self._labels, self._blocks = batch, ids, labels, {}
         self._shown = range(len(self.writers)) if shown is None else shown
+        self._image_contrasts = {c: values.tolist() for c, values in (image_contrasts or {}).items()}
 
     def take(self, conditions: tuple[int, ...], start: int, arrays: Arrays) -> None:
         """Take a block; see `SweepRunner.stream`. Numbers after those of the conditions are references.
@@ -141,7 +146,8 @@ class SweepWriter:
         Raises:
             DynvisionError: If responses could not be written.
         """
-        entries = {c: _join(blocks, steps) for c, blocks in self._blocks.items()}
+        contrasts = self._image_contrasts
+        entries = {c: _join(blocks, steps, contrasts.get(c, [])) for c, blocks in self._blocks.items()}
         self._ended.append((self._batch, entries))
         while len(self._ended) > 1:
             self._note_oldest()
@@ -253,10 +259,11 @@ def is_finite(values: npt.NDArray[Any]) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def _join(blocks: Mapping[int, _Block], steps: int) -> BatchEntry:
+def _join(blocks: Mapping[int, _Block], steps: int, image_contrasts: list[Any]) -> BatchEntry:
     ordered = [blocks[start] for start in sorted(blocks)]
     return BatchEntry(
         {name: [block.digests[name] for block in ordered] for name in ordered[0].digests},
         {layer: np.concatenate([b.averages[layer] for b in ordered]).tolist() for layer in ordered[0].averages},
         steps,
+        image_contrasts,
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["RCNN", "NormalizingNetwork"]
+__all__ = ["RCNN", "DelayedNormalization", "NormalizingNetwork"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,6 +11,10 @@ def __getattr__(name: str) -> Any:
         from dynvision.models.rcnn import RCNN
 
         return RCNN
+    if name == "DelayedNormalization":
+        from dynvision.models.delayed_normalization import DelayedNormalization
+
+        return DelayedNormalization
     if name == "NormalizingNetwork":
         from dynvision.models.normalizing import NormalizingNetwork
 

@@ -80,7 +80,8 @@ def train_order(
         device: Where it is trained; see `choose_device`.
 
     Raises:
-        ConfigError: If the network does not fit the images, or an epoch is wanted that is not trained.
+        ConfigError: If the network does not fit the images or has no weights, or an epoch is wanted that is not
+            trained.
         DynvisionError: If the loss is not finite.
     """
     if order.epochs and order.epochs[-1] > training.epochs:
@@ -90,6 +91,11 @@ def train_order(
             "config_models.yaml"
         )
     network = _build(order)
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise ConfigError(
+            f"{order.name}: {order.model.class_path} has no weights to train. Set 'training: null' for this model in "
+            "config_models.yaml."
+        )
     check_network(network, len(order.classes), order.channels, order.resolution)
     match_layers(network, order.model.record.layers)
     weights = {"init": _copy_weights(network)}

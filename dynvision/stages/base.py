@@ -158,6 +158,11 @@ class Stage(ABC):
         """Say in Markdown what an asset holds, with shapes and units."""
         return f"`data/{self.folder}/{'/'.join(key[1:])}`"
 
+    def description(self, key: Key) -> str | None:
+        """Return what the configuration says in its own words about an asset; `None` if it says nothing."""
+        experiment = self.config.experiments.get(key[1]) if "experiment" in self.key_names else None
+        return None if experiment is None else experiment.description
+
     # Its files, and building them.
 
     def unchecked_mark(self, target: Target) -> Path:

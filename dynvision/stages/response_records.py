@@ -60,6 +60,7 @@ def describe_responses(
     return {
         **details.to_dict(),
         "dt": sweep.dt,
+        "image_contrast": float(writer.image_contrasts.mean()),
         "conditions_together": len(sweep.writers),
         **sweep.making,
         "steps_computed": writer.steps_computed,

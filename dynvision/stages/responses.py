@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
 from dynvision.errors import DamagedFileError, unknown_name
-from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, SweepOrder
+from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.store import RECORD, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
@@ -22,6 +22,7 @@ from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
+from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json
 from dynvision.targets import Target
 
@@ -35,7 +36,7 @@ class ResponsesStage(Stage):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
     name = folder = "responses"
-    code_version = "4"
+    code_version = "5"
     key_names = ("experiment", "subject")
     builds_many = True
     shares_inputs = True
@@ -78,11 +79,12 @@ class ResponsesStage(Stage):
         return {**super().tags(key), "model": subject.model, "dataset": subject.dataset}
 
     def describe(self, key: tuple[str, ...]) -> str:
+        own = self.description(key)
         return (
             f"Responses of {key[2]} in the experiment {key[1]} ({self.config.experiments[key[1]].data_loader}): every "
             "recorded layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store per condition, "
             "time in steps."
-        )
+        ) + (f"\n\n{escape_markdown(own)}" if own else "")
 
     def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(self.config.experiments[key[1]].parameters)
@@ -137,9 +139,12 @@ class ResponsesStage(Stage):
         # The memory budget can change results only if no `batch_size` is set: it sets the batch size then.
         budget = {"memory_budget"} if record.batch_size is None else set()
         presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
+        trials = self._trials(target.key)
+        images = {"images_of_other_class": list(trials.other_class)} if trials.other_class else {}
         states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
         return {
             **states,
+            **images,
             "presentation": presentation,
             "condition": dict(self.condition(target)),
             "idle": experiment.idle,
@@ -162,6 +167,13 @@ class ResponsesStage(Stage):
         """Return what is shown when, without the idle steps before it."""
         experiment, subject = self.config.experiments[target.key[1]], self.config.subjects[target.key[2]]
         return presentation_of(experiment, dict(self.condition(target)), subject)
+
+    def _trials(self, key: tuple[str, ...]) -> OrderedTrials:
+        """Return the images of a trial; only programs show several."""
+        experiment = self.config.experiments[key[1]]
+        if "program" not in experiment.data_args:
+            return OrderedTrials()
+        return OrderedTrials.of(presentation_of(experiment, condition) for condition in all_conditions(experiment))
 
     def output(self, target: Target) -> Path:
         return self.paths.responses(target.key[1], target.key[2], str(target.partition))
@@ -244,6 +256,7 @@ class ResponsesStage(Stage):
             idle=experiment.idle,
             choices=experiment.readout.choices,
             n_conditions=len(all_conditions(experiment)),
+            trials=self._trials(targets[0].key),
             fresh=self.run.fresh,
         )
 

@@ -16,6 +16,7 @@ from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.responses import ResponsesStage
+from dynvision.system.escaping import escape_markdown
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import (
     digest_json,
@@ -45,7 +46,7 @@ class SummaryInspection(Inspection):
 
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
-    """The table has an accuracy for every condition: a finite one, unless what is not finite may be recorded."""
+    """The table has an accuracy for every condition, unless all scores are the same or may be other than finite."""
     if _is_phenomena(inspection.target):
         rows = inspection.record.details["phenomena"]
         read = sum(row["value"] is not None for row in rows)
@@ -53,10 +54,14 @@ def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     conditions = inspection.stage.conditions(inspection.target)
     rows = inspection.record.details["tuning"]
     settings = [inspection.stage.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
-    wrong = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    without = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    unanswered = set(inspection.record.details.get("unanswered", ()))
+    wrong = [name for name in without if name not in unanswered]
     if any(setting.allow_nonfinite for setting in settings):
         wrong = []
     sentence = f"{len(rows)} of {len(conditions)} conditions are in the table"
+    if unanswered:
+        sentence += f"; in {len(unanswered)} of them all classes have the same score, so there is no accuracy"
     passed = len(rows) == len(conditions) and not wrong
     return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
 
@@ -124,11 +129,14 @@ class SummaryStage(Stage):
         return self.config.subjects_of(experiment) if experiment in self.config.experiments else []
 
     def describe(self, key: tuple[str, ...]) -> str:
+        own = self.description(key)
+        after = f"\n\n{escape_markdown(own)}" if own else ""
         if len(key) == 2:
             dataset = self.config.experiments[key[1]].compare_on
             return (
                 f"The subjects of the experiment {key[1]}{f' on {dataset}' if dataset else ''} side by side: accuracy, "
-                "what is read from time courses and what was fitted, one row a subject and condition, and as a picture."
+                "what is read from time courses and what was fitted, one row a subject and condition, and as a "
+                f"picture.{after}"
             )
         if key[1] == PHENOMENA:
             return (
@@ -138,7 +146,7 @@ class SummaryStage(Stage):
         return (
             f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
             "table (`condition, time, layer, measure, value`), the tuning and what was fitted to it, and all as "
-            "pictures."
+            f"pictures.{after}"
         )
 
     def load(self, targets: Sequence[Target], table: str | None = None, **options: Any) -> pd.DataFrame:
@@ -210,6 +218,7 @@ class SummaryStage(Stage):
 
     def _analyse(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.analysis.figures.summary import draw_figures
+        from dynvision.analysis.measures import find_unanswered
         from dynvision.analysis.sweeps.experiment import analyse_experiment
 
         start = time.perf_counter()
@@ -225,6 +234,7 @@ class SummaryStage(Stage):
             "parameters": experiment.parameters,
             "dt": result.dt,
             "tuning": _plain_rows(result.tuning),
+            "unanswered": find_unanswered(result.table, result.tuning),
             "fits": _plain_rows(result.fits),
         }
         return self._write(
@@ -254,6 +264,11 @@ class SummaryStage(Stage):
             "conditions": len(conditions),
             "parameters": experiment.parameters,
             "tuning": _plain_rows(result.tuning[shown]),
+            "unanswered": [
+                f"{name}/{condition}"
+                for name, t in subjects.items()
+                for condition in inputs[t].details.get("unanswered", ())
+            ],
             "fits": _plain_rows(result.fits),
         }
         tables = {"table": result.tuning, "fits": result.fits}

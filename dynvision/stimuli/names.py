@@ -5,13 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dynvision.errors import nearest_name, unknown_name
+from dynvision.stimuli.noise import NOISELEVEL
 from dynvision.stimuli.presentation import PRESENTATIONS, Presentation
 
-__all__ = ["ARGUMENT_ALIASES", "canonical_argument", "make_presentation", "presentation_arguments"]
+__all__ = [
+    "ARGUMENT_ALIASES",
+    "OTHER_MEANINGS",
+    "canonical_argument",
+    "describe_unknown",
+    "make_presentation",
+    "presentation_arguments",
+]
 
 ARGUMENT_ALIASES = {
     "n_timesteps": ("tsteps", "dsteps", "data_timesteps"),
@@ -21,8 +29,18 @@ ARGUMENT_ALIASES = {
     "stimulus_contrast": ("contrast",),
     "void_value": ("non_input_value", "voidinput"),
     "non_label_index": ("voidid",),
+    "noise_type": ("noisetype",),
+    "temporal": ("tempmode", "temporal_mode"),
 }
-"""The names of a presentation's settings, and the short forms of each."""
+"""The names of a presentation's settings, and the other names of each."""
+
+OTHER_MEANINGS = {
+    "repeat": "In DynVision 0.1.0 'repeat' was the number of time steps that an image is shown: write n_timesteps, "
+    "with the loader 'Standard'. Here an image is shown several times, with gaps: write repetitions, the number of "
+    "showings.",
+    "noiselevel": NOISELEVEL,
+}
+"""Names that DynVision 0.1.0 uses in another sense, and what to write instead."""
 
 _CANONICAL = {alias: name for name, aliases in ARGUMENT_ALIASES.items() for alias in aliases}
 
@@ -37,6 +55,12 @@ def presentation_arguments() -> list[str]:
     names = [p for build in PRESENTATIONS.values() for p in _settings_of(build)]
     full = list(dict.fromkeys(names))
     return full + [alias for name in full for alias in ARGUMENT_ALIASES.get(name, ())]
+
+
+def describe_unknown(loader: str, setting: str, valid: Iterable[str]) -> str:
+    """Say that a loader has no such setting, and which one to write: the nearest, or the one that is meant."""
+    advice = OTHER_MEANINGS.get(setting) or nearest_name(setting, valid)
+    return f"{loader} has no setting '{setting}'. {advice}"
 
 
 @functools.cache
@@ -73,7 +97,7 @@ def make_presentation(name: str, **settings: Any) -> Presentation:
     for key in full:
         if key not in valid:
             aliases = [a for v in valid for a in ARGUMENT_ALIASES.get(v, ())]
-            raise TypeError(f"{name} has no setting '{key}'. {nearest_name(key, valid + aliases)}")
+            raise TypeError(describe_unknown(name, key, valid + aliases))
     required = [p for p, spec in parameters.items() if spec.default is spec.empty and p in valid]
     if missing := [p for p in required if p not in full]:
         raise TypeError(f"{name} needs the setting '{missing[0]}'")

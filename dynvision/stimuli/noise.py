@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from dynvision.errors import check_number, unknown_name
 
-__all__ = ["NOISE_KINDS", "NOISE_TEMPORAL", "Noise", "add_noise", "sensor_noise"]
+__all__ = [
+    "NOISELEVEL",
+    "NOISE_ALIASES",
+    "NOISE_KINDS",
+    "NOISE_TEMPORAL",
+    "Noise",
+    "add_noise",
+    "canonical_kind",
+    "sensor_noise",
+]
 
 NoiseKind = Literal["gaussian", "uniform", "salt_and_pepper", "poisson", "phase_scrambled"]
 NoiseTemporal = Literal["static", "dynamic", "correlated"]
@@ -18,9 +27,21 @@ NoiseTemporal = Literal["static", "dynamic", "correlated"]
 NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
 NOISE_TEMPORAL: tuple[str, ...] = get_args(NoiseTemporal)
 
+NOISE_ALIASES = {"saltpepper": "salt_and_pepper", "phasescrambled": "phase_scrambled"}
+"""Other names of kinds of noise: those of DynVision 0.1.0."""
+
+NOISELEVEL = (
+    "Write ssnr, the image's share of the variance from 0 (noise alone) to 1 (the image alone). In DynVision 0.1.0 the "
+    "image kept its contrast and noise was added to it; the page 'What differs from DynVision 0.1.0' converts."
+)
+"""What to write instead of `noiselevel`, a name that DynVision 0.1.0 uses in another sense."""
+
 _Images = npt.NDArray[np.float32]
 _MEMORY_LEFT = 0.01
 """The weight of the oldest step that temporally correlated noise still includes, relative to the newest."""
+
+_MANY_PHOTONS = 1e4
+"""Counts a pixel from which photon noise is drawn without a search."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +52,8 @@ class Noise:
     pepper, `ssnr` is the share of pixels that are kept; for phase scrambling, the weight of the image's own phases.
 
     Attributes:
-        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`.
+        kind: `gaussian`, `uniform`, `salt_and_pepper`, `poisson` or `phase_scrambled`; see `add_noise`. The names
+            `saltpepper` and `phasescrambled` are accepted, too.
         ssnr: In [0, 1]: 0 is pure noise, 1 the image.
         temporal: `static` (the same at every step), `dynamic` (new at every step) or `correlated`.
         persistence: Correlation r from one step to the next if `temporal` is `correlated`, in [0, 0.99]. It is the
@@ -39,7 +61,8 @@ class Noise:
             uniform, a little less than r for poisson, and 2/π · asin(r) for whether a pixel is salt or pepper. A step
             costs about ln 0.01 / ln r fields.
         spatial_scale: Standard deviation, in pixels, of the Gaussian by which the noise field is smoothed
-            (periodic at the borders); 0 is independent pixels. Not for `phase_scrambled`.
+            (periodic at the borders); 0 is independent pixels. A smoothed field has mean 0 and variance 1 over the
+            pixels of each channel. Not for `phase_scrambled`.
         seed: The same sample gets the same noise for the same seed.
 
     Raises:
@@ -54,6 +77,7 @@ class Noise:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", canonical_kind(self.kind))
         if self.kind not in NOISE_KINDS:
             raise unknown_name("noise", self.kind, NOISE_KINDS)
         if self.temporal not in NOISE_TEMPORAL:
@@ -65,6 +89,11 @@ class Noise:
             raise ValueError("phase-scrambled noise has the image's own spatial spectrum; leave spatial_scale at 0")
 
 
+def canonical_kind(kind: str) -> str:
+    """Return the full name of a kind of noise (`saltpepper` → `salt_and_pepper`)."""
+    return NOISE_ALIASES.get(kind, kind) if isinstance(kind, str) else kind
+
+
 def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], step: int) -> _Images:
     """Add noise to images at one step.
 
@@ -73,9 +102,10 @@ def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], 
     - gaussian, uniform: ``x = μ + √w (s − μ) + √(1 − w) σ n`` with n of unit variance.
     - salt_and_pepper: each pixel is kept with probability w; otherwise it takes the image's lowest or highest
       value, all channels together.
-    - poisson: intensities ``I = s − min s`` are counted as photons, ``y ~ Poisson(N I) / N``, where
-      ``N = ⟨I⟩ w / (σ² (1 − w))`` photons a unit give the signal the share w of the variance; then
-      ``x = μ + √w (y + min s − μ)``. w is at least 0.001.
+    - poisson: intensities ``I = s − min s`` are counted as photons, ``y ~ Poisson(N (⟨I⟩ + g (I − ⟨I⟩)))``, and
+      ``x = μ + √(1 − w) σ (y − N ⟨I⟩) / √(N ⟨I⟩)``. With ``M = ⟨I⟩² w / (σ² (1 − w))`` photons a pixel the signal has
+      the share w of the variance, and g = 1. Fewer than one photon a pixel would leave images of a few bright dots:
+      then it is one, and light without an image is mixed in, ``g = √M``.
     - phase_scrambled: the amplitude spectrum is kept, and each phase is the weighted mean of the image's and a
       random one (Dakin, Hess, Ledgeway & Achtman, What causes non-monotonic tuning of fMRI response to noisy
       images?, Current Biology 12, 2002). The random one lies φ_n off the image's, by the same for all channels, so
@@ -109,7 +139,7 @@ def add_noise(images: _Images, noise: Noise, sample_ids: npt.NDArray[np.int64], 
         extreme = np.where(side, signal.max(axis=(1, 2, 3), keepdims=True), signal.min(axis=(1, 2, 3), keepdims=True))
         noisy = np.where(_quantile(field[:, :1]) < noise.ssnr, signal, extreme)
     elif noise.kind == "poisson":
-        noisy = _count_photons(signal, mean, deviation, field, max(noise.ssnr, 1e-3))
+        noisy = _count_photons(signal, mean, deviation, field, noise.ssnr)
     elif noise.kind == "phase_scrambled":
         noisy = _scramble_phases(signal, field[:, :1], noise.ssnr)
     else:
@@ -161,11 +191,24 @@ def _draw_field(
     else:
         field = sensor_noise(sample_ids, 0 if noise.temporal == "static" else step, shape, seed)
     smooth: npt.NDArray[np.float64] = field.astype(np.float64)
-    if noise.spatial_scale > 0:
-        vertical, horizontal = np.fft.fftfreq(shape[1])[:, None], np.fft.fftfreq(shape[2])
-        gain = np.exp(-2 * (np.pi * noise.spatial_scale) ** 2 * (vertical**2 + horizontal**2))
-        smooth = np.fft.ifft2(np.fft.fft2(smooth) * gain).real / np.sqrt((gain**2).mean())
+    if noise.spatial_scale > 0 and shape[1] * shape[2] > 1:
+        gain = _smoothing_gain(noise.spatial_scale, shape[1], shape[2])
+        smooth = np.fft.ifft2(np.fft.fft2(smooth) * gain).real
+        smooth /= smooth.std(axis=(2, 3), keepdims=True)
     return smooth
+
+
+def _smoothing_gain(scale: float, height: int, width: int) -> npt.NDArray[np.float64]:
+    """Return the gain of a Gaussian filter at each spatial frequency, relative to that at the lowest: `[H, W]`.
+
+    It is 0 at frequency 0: however wide the filter is, the noise varies over the image instead of shifting its mean.
+    """
+    vertical, horizontal = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)
+    squared = vertical**2 + horizontal**2
+    lowest = squared.flat[1:].min()
+    gain: npt.NDArray[np.float64] = np.exp(-2 * (np.pi * scale) ** 2 * np.maximum(squared - lowest, 0))
+    gain[0, 0] = 0
+    return gain
 
 
 def _quantile(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -183,15 +226,31 @@ def _count_photons(
     field: npt.NDArray[np.float64],
     ssnr: float,
 ) -> npt.NDArray[np.float64]:
+    flat = deviation == 0
+    light = mean - signal.min(axis=(2, 3), keepdims=True)
+    # How much brighter or darker than the mean a pixel is, in units of the mean.
+    modulation = (signal - mean) / np.where(light > 0, light, 1.0)
+    photons = (light / np.where(flat, 1.0, deviation)) ** 2 * ssnr / (1 - ssnr)
+    mixed = np.sqrt(np.minimum(photons, 1.0))
+    photons = np.maximum(photons, 1.0)
+    rates = np.maximum(photons * (1 + mixed * modulation), 0.0)
+    noise = (_draw_counts(field, rates) - photons) / np.sqrt(photons)
+    noisy: npt.NDArray[np.float64] = mean + np.sqrt(1 - ssnr) * deviation * noise
+    return noisy
+
+
+def _draw_counts(field: npt.NDArray[np.float64], rates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Turn a Gaussian field into counts with the Poisson distribution, whose mean is `rates`, shape `[B, C, H, W]`.
+
+    The exact quantile takes the longer the higher the rate. Above 10,000 counts the first terms of Cornish and Fisher's
+    expansion (Moments and cumulants in the specification of distributions, 1938) are off by less than one count.
+    """
     from scipy.stats import poisson
 
-    floor = signal.min(axis=(2, 3), keepdims=True)
-    intensity = signal - floor
-    variance = np.maximum(deviation**2, 1e-12)
-    photons = np.maximum((mean - floor) * ssnr / (variance * (1 - ssnr)), 1e-12)
-    counted = poisson.ppf(np.clip(_quantile(field), 1e-12, 1 - 1e-12), photons * intensity) / photons
-    flat = deviation == 0
-    return np.where(flat, signal, mean + np.sqrt(ssnr) * (counted + floor - mean))
+    counted = np.floor(rates + np.sqrt(rates) * field + (field**2 - 1) / 6 + 0.5)
+    few = rates <= _MANY_PHOTONS
+    counted[few] = poisson.ppf(np.clip(_quantile(field[few]), 1e-12, 1 - 1e-12), rates[few])
+    return counted
 
 
 def _scramble_phases(

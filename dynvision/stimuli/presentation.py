@@ -37,9 +37,9 @@ class Presentation:
         frame   · 0 0 0 · · 0 0 0 · · ·      (· is void)
         label  -1 l l l -1 -1 l l l -1 -1 -1
 
-    A shown image x appears as `r + c · (x − r)` with contrast c and reference r: Michelson
-    contrast relative to a mean grey of r (Michelson, Studies in Optics, 1927). If
-    `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
+    A shown image x appears as `r + c · (x − r)` with contrast c and reference r: c multiplies the contrast that the
+    image has of its own around the grey r, whichever way that is measured (Michelson's or RMS contrast; see
+    `rms_contrast`). If `sensor_noise` is above 0, every frame, void or not, gets Gaussian noise of that standard
     deviation that does not scale with contrast and differs from step to step.
 
     Attributes:
@@ -109,7 +109,7 @@ class Presentation:
         stimulus_contrast: float = 1.0,
         **settings: Any,
     ) -> Presentation:
-        """Show the image once at `stimulus_contrast`, in [0, 1]."""
+        """Show the image once at `stimulus_contrast` times its own contrast, in [0, 1]."""
         return cls.duration(
             n_timesteps, stimulus_duration, intro_duration, stimulus_contrast=stimulus_contrast, **settings
         )
@@ -191,13 +191,13 @@ class Presentation:
         """Build a presentation from the general form that a YAML file can hold.
 
         Backward masking, for example, is
-        `[{image: 2}, {image: 10, which: next}]`, and rapid serial presentation
+        `[{image: 2}, {image: 10, which: other}]`, and rapid serial presentation
         `[{repeat: 6, program: [{image: 3, which: next}, {void: 1}]}]`.
 
         Args:
             program: Segments in order: `{void: steps}`, `{image: steps}` with `contrast`, `contrast_to` (the
-                end of a linear ramp), `which: same | next | <index>` and `noise: {kind: …, ssnr: …}`, or
-                `{repeat: times, program: […]}`.
+                end of a linear ramp), `which: same | next | other | <index>` and `noise: {kind: …, ssnr: …}`, or
+                `{repeat: times, program: […]}`; see `read_program`.
             n_timesteps: Total length in steps; the remaining steps are void. By default the program's own length.
             dt: Milliseconds a step: the program's durations are then in milliseconds.
             settings: Any attribute of `Presentation` except `segments`.
@@ -252,6 +252,11 @@ class Presentation:
     def n_images(self) -> int:
         """K, how many different images a trial needs; at least 1."""
         return max(1, int(self.frames.max()) + 1)
+
+    @cached_property
+    def other_class(self) -> tuple[int, ...]:
+        """Which images of a trial are of another class than its first, in order."""
+        return tuple(sorted({s.frame for s in self.segments if s.other_class}))
 
     def preceded_by(self, idle: int) -> Presentation:
         """Return the same presentation after `idle` more void steps."""

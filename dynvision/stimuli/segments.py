@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.errors import check_number, nearest_name
-from dynvision.stimuli.noise import Noise
+from dynvision.stimuli.noise import NOISELEVEL, Noise
 
 __all__ = ["VOID", "Segment", "check_repeats", "check_steps", "count_steps", "fill_trial", "read_program"]
 
@@ -21,6 +22,7 @@ VOID = -1
 
 _IMAGE_KEYS = ("image", "contrast", "contrast_to", "which", "noise")
 _NOISE_KEYS = ("kind", "ssnr", "temporal", "persistence", "spatial_scale", "seed")
+_NOISE_ALIASES = {"noise_type": "kind", "noisetype": "kind", "tempmode": "temporal", "temporal_mode": "temporal"}
 _MOST_STEPS = 1_000_000
 """A trial longer than this is a typing error."""
 
@@ -40,9 +42,11 @@ class Segment:
     Attributes:
         steps: How long, in time steps.
         frame: Which image of the trial, counted from 0; `VOID` for none.
-        contrast: Contrast at the first step, in [0, 1].
+        contrast: What the image's own contrast is multiplied by at the first step, in [0, 1].
         contrast_to: Contrast at the last step of a linear ramp; `None` keeps `contrast`.
         noise: Noise in the shown image, before its contrast is set.
+        other_class: Whether the image is of another class than the trial's first, image 0. It then is so wherever the
+            trial shows it.
     """
 
     steps: int
@@ -50,6 +54,7 @@ class Segment:
     contrast: float = 1.0
     contrast_to: float | None = None
     noise: Noise | None = None
+    other_class: bool = False
 
     def __post_init__(self) -> None:
         check_steps("a segment's duration", self.steps)
@@ -62,6 +67,8 @@ class Segment:
         )
         for value in (self.contrast, self.contrast if self.contrast_to is None else self.contrast_to):
             check_number("contrast", value, 0, 1)
+        if self.other_class and self.frame < 1:
+            raise ValueError("the trial's first image (0) cannot be of another class than itself")
 
     def contrasts(self) -> npt.NDArray[np.float64]:
         """The contrast at each step of the segment: shape `[steps]`."""
@@ -73,8 +80,10 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
     """Read the general form of a presentation that a YAML file can hold.
 
     - `{void: 10}`: nothing is shown.
-    - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next |
-      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`.
+    - `{image: 20}`: an image; with `contrast`, `contrast_to` (the end of a linear ramp), `which: same | next | other |
+      <index>` (which of the trial's images), and `noise: {kind: …, ssnr: …}` with the settings of `Noise`. `next` is
+      the one after the latest that was shown, of any class; `other` is one that was not shown yet, of another class
+      than the trial's first image, which has the index 0 and may be shown later.
     - `{repeat: 5, program: […]}`: the inner program several times; `which: next` counts on from one time to the next.
 
     Args:
@@ -86,7 +95,8 @@ def read_program(program: Sequence[Mapping[str, Any]], dt: float | None = None) 
     """
     segments: list[Segment] = []
     _read_into(segments, program, "program", dt)
-    return segments
+    others = {s.frame for s in segments if s.other_class}
+    return [dataclasses.replace(s, other_class=True) if s.frame in others else s for s in segments]
 
 
 def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -192,11 +202,13 @@ def _read_segment(where: str, entry: Mapping[str, Any], before: Sequence[Segment
     shown = next((s.frame for s in reversed(before) if s.frame != VOID), -1)
     which = entry.get("which", "same")
     chosen = {"same": max(shown, 0), "next": shown + 1}.get(which, which) if isinstance(which, str) else which
+    if which == "other":
+        chosen = max((s.frame for s in before if s.frame > 0), default=0) + 1
     if isinstance(chosen, bool) or not isinstance(chosen, int) or chosen < 0:
-        raise ValueError(f"{where}: 'which' is same, next or an image's index from 0, not {_show(which)}")
+        raise ValueError(f"{where}: 'which' is same, next, other or an image's index from 0, not {_show(which)}")
     steps = count_steps(f"{where}: image", entry["image"], dt)
     noise = None if entry.get("noise") is None else _read_noise(f"{where}.noise", entry["noise"])
-    return Segment(steps, chosen, entry.get("contrast", 1.0), entry.get("contrast_to"), noise)
+    return Segment(steps, chosen, entry.get("contrast", 1.0), entry.get("contrast_to"), noise, which == "other")
 
 
 def _read_noise(where: str, settings: Any) -> Noise:
@@ -204,11 +216,19 @@ def _read_noise(where: str, settings: Any) -> Noise:
         return settings
     if not isinstance(settings, Mapping):
         raise ValueError(f"{where} is {{kind: gaussian, ssnr: 0.5}}, not {_show(settings)}")
-    _check_keys(where, settings, _NOISE_KEYS)
+    full: dict[Any, Any] = {}
+    for key, value in settings.items():
+        name = _NOISE_ALIASES.get(key, key)
+        if name in full:
+            raise ValueError(f"{where} gives '{name}' twice, once under another of its names")
+        full[name] = value
+    if "noiselevel" in full:
+        raise ValueError(f"{where}: unknown key 'noiselevel'. {NOISELEVEL}")
+    _check_keys(where, full, _NOISE_KEYS)
     for key in ("kind", "ssnr"):
-        if key not in settings:
+        if key not in full:
             raise ValueError(f"{where} needs '{key}', as in {{kind: gaussian, ssnr: 0.5}}")
-    return Noise(**settings)
+    return Noise(**full)
 
 
 def _show(value: Any) -> str:

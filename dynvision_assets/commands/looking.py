@@ -44,7 +44,8 @@ Examples:
   dynvision list responses/contrast   one experiment
   dynvision list --json | jq -r '.[] | select(.missing > 0) | .key'
 
-At the end stands what is on the disk, but no longer in the configuration, with its size.
+With a PREFIX, experiments are listed with their descriptions. At the end stands what is on the disk, but no longer in
+the configuration, with its size.
 """
 
 STATUS = f"""Say why TARGETs (by default all) are missing or stale, following their inputs back to the first cause.
@@ -105,6 +106,8 @@ def list_assets(prefix: str, as_json: bool) -> None:
             counts = [f"{row[state]} {state}" for state in STATES if row[state]]
             noun = "partition: " if row["partitions"] == 1 else "partitions:"
             click.echo(f"{row['key']:{width}}  {row['partitions']:4} {noun} {', '.join(counts)}")
+            if prefix and "description" in row:
+                click.echo(f"  {show_text(row['description'])}")
         for note in _find_unconfigured(workspace):
             click.echo(note)
         print_leftovers(left)
@@ -181,7 +184,9 @@ def _count_states(workspace: Workspace, keys: Sequence[tuple[str, ...]]) -> list
     for key in keys:
         states: list[str] = [workspace.status(target, known).state for target in workspace.targets(key)]
         counts = {state: states.count(state) for state in STATES}
-        rows.append({"key": "/".join(key), "partitions": len(states), **counts})
+        own = workspace.stages[key[0]].description(key)
+        described = {"description": own} if own else {}
+        rows.append({"key": "/".join(key), "partitions": len(states), **counts, **described})
     return rows
 
 
@@ -191,6 +196,7 @@ def _describe(workspace: Workspace, target: Target, samples: bool) -> dict[str, 
     content: dict[str, Any] = {
         **name_parts(target),
         **vars(workspace.status(target)),
+        **({"description": own} if (own := workspace.stage(target).description(target.key)) else {}),
         "path": str(workspace.stage(target).output(target)),
         "record": record.to_dict() if record is not None else None,
     }
@@ -203,6 +209,8 @@ def _show(workspace: Workspace, target: Target, samples: bool) -> None:
     """Print the state of a target, its record, and what its files say about themselves."""
     state = workspace.status(target)
     click.echo(f"{target}: {state.state}" + (f" ({show_text(state.reason)})" if state.reason else ""))
+    if own := workspace.stage(target).description(target.key):
+        click.echo(f"  {show_text(own)}")
     record = workspace.read_record(target)
     if record is None:
         return

@@ -84,6 +84,7 @@ def _shrink_data(content: dict[str, Any]) -> None:
 
 
 def _shrink_models(content: dict[str, Any]) -> None:
+    del content["models"]["delayed_normalization"]
     content["models"]["rcnn"]["args"]["channels"] = [4, 4, 6, 6]
     content["models"]["normalizing"]["args"] |= {"channels": [4, 6], "kernel": 3}
     for name in ("rcnn", "normalizing"):
@@ -94,6 +95,7 @@ def _shrink_models(content: dict[str, Any]) -> None:
 
 
 def _shrink_experiments(content: dict[str, Any]) -> None:
+    del content["subjects"]["dn_gratings"]
     experiments = content["experiment_config"]
     for name in experiments.keys() - {"contrast", "duration", "contrast_duration"}:
         del experiments[name]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from dynvision.analysis.fits import Fit, Values
-from dynvision.analysis.psychometric import fit_psychometric, psychometric
+from dynvision.analysis.psychometric import NAME, fit_psychometric, psychometric
 from dynvision.analysis.sweeps.base import Curve, SweepAnalysis
 
 __all__ = ["ACCURACY", "NOISE"]
 
 
 def _fit(x: Values, accuracy: Values, rows: pd.DataFrame) -> Fit:
+    if np.isnan(accuracy).all():
+        return Fit(NAME, levels=len(x), note="not fitted: no accuracy is known, because all scores are the same")
     return fit_psychometric(x, accuracy, rows["samples"].to_numpy(), float(rows["chance"].iloc[0]))
 
 

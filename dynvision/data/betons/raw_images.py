@@ -48,11 +48,11 @@ class RawImages(Dataset[Any]):
         self._channels, size = int(file["channels"]), int(file["resolution"])
         self._shape = (size, size, 3) if self._channels == 3 else (self._channels, size, size)
         self._starts = Layout.read(path, self._channels, size).pointers
-        self._labels: list[int] = sidecar["samples"]["group_label"]
+        self.targets: list[int] = sidecar["samples"]["group_label"]
         self._table = pixel_table(self._channels, normalize)
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.__getitems__([index])[0]
@@ -73,4 +73,4 @@ class RawImages(Dataset[Any]):
         planes = torch.from_numpy(pixels)
         planes = planes.permute(0, 3, 1, 2) if self._channels == 3 else planes
         images = torch.stack([row[planes[:, channel].int()] for channel, row in enumerate(self._table)], dim=1)
-        return [(image, self._labels[index]) for image, index in zip(images, indices, strict=True)]
+        return [(image, self.targets[index]) for image, index in zip(images, indices, strict=True)]

@@ -43,6 +43,11 @@ class DecodedFiles(Dataset[Any]):
         self.samples, self.root, self.channels, self.resolution = samples, root, channels, resolution
         self.normalize, self.bit_depth = normalize, bit_depth
 
+    @property
+    def targets(self) -> list[int]:
+        """The label of each image."""
+        return [sample.group_label for sample in self.samples]
+
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -17,6 +17,7 @@ from dynvision.data.images.normalization import Normalization, pixel_scaling, pi
 from dynvision.data.loading.forking import note_threads
 from dynvision.data.loading.trials import choose_trials, count_images
 from dynvision.errors import ConfigError
+from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["TrialLoaders", "image_pipeline", "open_loader", "read_epoch"]
 
@@ -26,37 +27,44 @@ class TrialLoaders:
 
     Args:
         samples: The samples that trials are made of, by their position in the file: shape `[N]`.
+        classes: Their classes, shape `[N]`.
         images_per_trial: Images a trial; by default as many as are shown.
         seed: Seeds the choice of the further images.
         reopen: Opens a loader of the given samples.
+        other_class: Which images of a trial are of another class than the first; by default as the presentation says.
     """
 
     def __init__(
         self,
         samples: npt.NDArray[np.int64],
+        classes: npt.NDArray[np.int64],
         images_per_trial: int | None,
         seed: int,
         reopen: Callable[[npt.NDArray[np.int64]], Any],
+        other_class: Sequence[int] | None = None,
     ) -> None:
         self.samples, self.images_per_trial, self.seed, self.reopen = samples, images_per_trial, seed, reopen
-        self.opened: dict[tuple[int, int], Any] = {}
+        self.classes, self.other_class = classes, other_class
+        self.opened: dict[tuple[tuple[int, ...], int], Any] = {}
 
-    def open(self, first: Any, shown: int) -> list[Any]:
-        """Open the loaders of each image of a trial that shows `shown` images.
+    def open(self, first: Any, presentation: Presentation) -> list[Any]:
+        """Open the loaders of each image of the trials of a presentation.
 
         Raises:
             ValueError: If a trial of several images is not read in sequence.
+            ConfigError: If an image of another class is needed, and there is none.
         """
-        count = count_images(self.images_per_trial, shown)
+        count = count_images(self.images_per_trial, presentation.n_images)
         if count == 1:
             return [first]
         if first.traversal_order.__class__.__name__ != "Sequential":
             raise ValueError(f"a trial of {count} images needs order='sequential', so that its images come together")
-        trials = choose_trials(len(self.samples), count, self.seed)
+        others = presentation.other_class if self.other_class is None else tuple(self.other_class)
+        trials = choose_trials(len(self.samples), count, self.seed, self.classes, others)
         for number in range(1, count):
-            if (count, number) not in self.opened:
-                self.opened[count, number] = self.reopen(self.samples[trials[:, number]])
-        return [first, *(self.opened[count, number] for number in range(1, count))]
+            if (others, number) not in self.opened:
+                self.opened[others, number] = self.reopen(self.samples[trials[:, number]])
+        return [first, *(self.opened[others, number] for number in range(1, count))]
 
 
 _LATER = ("NormalizeImage", "ToTensor", "ToTorchImage", "Convert", "ToDevice")

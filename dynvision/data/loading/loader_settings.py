@@ -8,8 +8,12 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset
 
-from dynvision.errors import nearest_name
-from dynvision.stimuli.names import canonical_argument, make_presentation, presentation_arguments
+from dynvision.stimuli.names import (
+    canonical_argument,
+    describe_unknown,
+    make_presentation,
+    presentation_arguments,
+)
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["check_dataset", "check_dtype", "resolve_presentation"]
@@ -37,8 +41,7 @@ def resolve_presentation(
     known = presentation_arguments()
     for key in settings:
         if canonical_argument(key) == key and key not in known:
-            near = nearest_name(key, [*known, *others])
-            raise TypeError(f"{name or 'Standard'} has no setting '{key}'. {near}")
+            raise TypeError(describe_unknown(name or "Standard", key, [*known, *others]))
     if n_timesteps is not None:
         settings = {**settings, "n_timesteps": n_timesteps}
     if presentation is None:

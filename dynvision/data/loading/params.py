@@ -26,7 +26,7 @@ class DatasetParams:
     Attributes:
         batch_size: Images a batch.
         batches_ahead: Batches prepared in advance.
-        order: `sequential`, `random` or `quasi_random`.
+        order: `sequential`, `random` or `quasi_random`; FFCV's own `OrderOption` will do.
         os_cache: Whether the operating system caches the file.
         dtype: Type of the images.
         num_workers: Threads or processes that read.
@@ -42,6 +42,9 @@ class DatasetParams:
     num_workers: int
     batch_bytes: int = 0
     changes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", str(getattr(self.order, "name", self.order)).lower())
 
     def describe(self) -> str:
         """Describe what was changed and why, one line each."""

@@ -35,6 +35,7 @@ class Opening:
         indices: Only these samples, by their position in the part.
         normalized: Standardize each channel by the dataset's statistics; otherwise images are in [0, 1].
         images_per_trial: How many images a trial shows; see `choose_trials`.
+        other_class: Which of them are of another class than the first.
         workers: Threads or processes that read; by default as few as possible.
         is_looked_at_for_long: Whether the caller computes for so long on each batch that a fast reader with a slow
             start-up is not worth it. The numbers are the same.
@@ -47,6 +48,7 @@ class Opening:
     indices: Sequence[int] | None = None
     normalized: bool = True
     images_per_trial: int | None = None
+    other_class: Sequence[int] = ()
     workers: int | None = None
     is_looked_at_for_long: bool = False
 
@@ -75,6 +77,7 @@ class Opening:
             shuffle=self.order == "random",
             generator=torch.Generator().manual_seed(self.seed),
             images_per_trial=self.images_per_trial,
+            other_class=self.other_class,
             num_workers=workers,
         )
 

@@ -171,6 +171,7 @@ class BetonImages(StoredImages):
             indices=opening.indices,
             seed=opening.seed,
             images_per_trial=opening.images_per_trial,
+            other_class=opening.other_class,
             num_workers=opening.workers or 1,
         )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dynvision.config import find_config_folder, load_config
+from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.data import DataConfig
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.paths import Paths
@@ -24,10 +25,33 @@ def test_the_projects_own_config_is_valid_and_names_the_datasets_in_order():
     assert set(config.experiments) == {
         *("contrast", "duration", "contrast_duration", "interval", "noise", "noise_types"),
         *("response", "stability", "null", "masking"),
+        *("groen_contrast", "groen_duration", "groen_interval"),
     }
     gratings, invertebrates = (["normalizing_" + d, "rcnn_" + d] for d in ("gratings", "invertebrates"))
     assert set(config.subjects_of("contrast")) == {*gratings, *invertebrates}
     assert config.compared_in("contrast") == gratings
+
+
+def test_subject_that_is_only_named_is_not_among_all(small_config):
+    edit_yaml(
+        small_config / EXPERIMENTS,
+        lambda content: (
+            content["subjects"]["rcnn_gratings"].update(only_named=True),
+            content["experiment_config"]["duration"].update(subjects=["rcnn_gratings"]),
+        ),
+    )
+    config = load_config(small_config)
+    assert config.subjects_of("contrast") == ["rcnn_invertebrates"]
+    assert config.subjects_of("duration") == ["rcnn_gratings"]
+
+
+def test_shipped_checks_of_the_chain_are_shown_to_the_model_that_is_known():
+    config = load_config(PROJECT_CONFIG)
+    for name in ("groen_contrast", "groen_duration", "groen_interval"):
+        assert config.subjects_of(name) == ["dn_gratings"]
+        (dt,) = {presentation_of(config.experiments[name], c).dt for c in all_conditions(config.experiments[name])}
+        assert dt == 1
+    assert config.experiments["groen_contrast"].levels() == {"contrast": ["0.0625", "0.125", "0.25", "0.5", "1.0"]}
 
 
 UNKNOWN_NAMES = [

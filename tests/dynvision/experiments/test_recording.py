@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
+from dynvision.experiments.writing import SweepWriter
 from dynvision.workspace.building import build_targets
 from tests.helpers.chains import Chain
 from tests.helpers.files import reseal
@@ -72,6 +74,37 @@ def test_store_says_how_it_was_made_and_what_was_shown(root):
     assert json.loads(tree.attrs["inputs"]) == record["inputs"]
     assert settings["run"] == {"dtype": "float32", "mixed_precision": False}
     assert record["details"]["steps_computed"] == 2 + 6 + 5  # five of the resting run are its own
+
+
+def test_own_contrast_of_each_image_is_stored_however_the_run_went(root, monkeypatch):
+    (record,) = show(root, "0.5")
+    tree = open_store(store(root))
+    contrast = tree["image_contrast"]
+    pixels = np.stack([plt.imread(root / path)[..., :3] for path in tree["source"].values]).astype(np.float64)
+    wanted = np.sqrt(np.square((pixels - 0.5) / 0.29).mean(axis=(1, 2, 3)))  # the statistics of gratings
+    np.testing.assert_allclose(contrast.values, wanted, rtol=1e-5)
+    assert contrast.dims == ("sample",)
+    assert contrast.attrs["reference"] == 0
+    assert "Peli 1990" in contrast.attrs["long_name"]
+    assert "image_contrast" in tree["V1"].coords
+    np.testing.assert_allclose(record["details"]["image_contrast"], wanted.mean(), rtol=1e-5)
+    written = read_files(store(root))
+    shutil.rmtree(root / "data" / "responses")
+    # A run that is stopped after the first batches is resumed, and knows the contrast of their images.
+    stopped = iter(range(2))
+    end_batch = SweepWriter.end_batch
+
+    def end_some(writer: SweepWriter, steps: int) -> None:
+        if next(stopped, None) is None:
+            raise DataError("stopped here")
+        end_batch(writer, steps)
+
+    with monkeypatch.context() as stop:
+        stop.setattr(SweepWriter, "end_batch", end_some)
+        with pytest.raises(DataError, match="stopped here"):
+            show(root, "0.5")
+    show(root, "0.5")
+    assert read_files(store(root)) == written
 
 
 def test_responses_do_not_depend_on_the_size_of_blocks_or_batches(root):

@@ -12,6 +12,8 @@ from dynvision.config import load_config
 from dynvision.data.loading.trials import choose_trials
 from dynvision.errors import ConfigError
 from dynvision.experiments.reading import open_store
+from dynvision.paths import Paths
+from dynvision.workspace import Workspace
 from tests.helpers.chains import build_chain
 from tests.helpers.configuration import edit_yaml, write_small_config
 
@@ -24,7 +26,7 @@ MASKING = {
         "program": [
             {"void": 5},
             {"image": 10},
-            {"image": 15, "which": "next", "noise": {"kind": "uniform", "ssnr": 0.5}},
+            {"image": 15, "which": "other", "noise": {"kind": "uniform", "ssnr": 0.5}},
         ],
         "dt": 5.0,
         "sensor_noise": [0.0, 1.0],
@@ -65,10 +67,45 @@ def test_several_images_a_trial_are_the_same_with_and_without_ffcv(stores):
 @pytest.mark.slow
 def test_every_image_of_a_trial_can_be_traced_to_its_file(stores):
     root = stores[True].to_dataset()
-    trials = choose_trials(root.sizes["sample"], 2)
+    trials = choose_trials(root.sizes["sample"], 2, labels=root["label"].values, other_class=[1])
     np.testing.assert_array_equal(root["image_label"], root["label"].values[trials])
     np.testing.assert_array_equal(root["image_source"], root["source"].values[trials])
     assert (root["image_source"][:, 0] != root["image_source"][:, 1]).all()
+
+
+@pytest.mark.slow
+def test_mask_is_never_of_the_targets_class(stores):
+    for store in stores.values():
+        targets, masks = store["image_label"].values.T
+        assert (targets != masks).all()
+
+
+@pytest.mark.slow
+def test_every_image_of_a_trial_has_its_contrast(stores):
+    root = stores[True].to_dataset()
+    assert root["image_contrast"].dims == ("sample", "image")
+    by_source = dict(zip(root["source"].values, root["image_contrast"].values[:, 0], strict=True))
+    wanted = np.vectorize(by_source.get)(root["image_source"].values)
+    np.testing.assert_array_equal(root["image_contrast"].values, wanted)
+    np.testing.assert_array_equal(root["image_contrast"], stores[False]["image_contrast"])
+
+
+def test_trials_follow_from_the_whole_experiment(tmp_path):
+    programs = {"alone": [{"image": 2}], "masked": [{"image": 1}, {"image": 1, "which": "other"}]}
+    write_masking_config(tmp_path / "config", parameter="program", data_args={"program": programs})
+    stage = Workspace(load_config(tmp_path / "config"), Paths(tmp_path)).stages["responses"]
+    for target in stage.select(("responses", "masking", "rcnn_gratings")):
+        assert stage.settings(target)["images_of_other_class"] == [1]
+
+
+def test_group_of_one_class_cannot_be_masked_by_another(tmp_path):
+    config = write_masking_config(tmp_path / "config")
+    edit_yaml(config / "config_data.yaml", lambda content: content["data_groups"]["gratings"].update(one=[1]))
+    edit_yaml(
+        config / "config_experiments.yaml", lambda content: content["subjects"]["rcnn_gratings"].update(group="one")
+    )
+    with pytest.raises(ConfigError, match=r"masking\.data_args: .* 'rcnn_gratings' is shown the group 'one' of one"):
+        load_config(config)
 
 
 def test_image_to_be_named_is_one_that_the_trial_shows(tmp_path):

@@ -234,10 +234,12 @@ def test_impossible_setting_is_a_value_error_that_says_what_is_valid(build, mess
 def test_every_alias_means_its_full_name(full, alias):
     settings = {"n_timesteps": 9, "stimulus_duration": 2, "intro_duration": 1, "interval_duration": 2}
     value = {"stimulus_contrast": 0.5, "void_value": 0.5, "non_label_index": -5}.get(full, settings.get(full))
+    loader = "StimulusInterval"
+    if full in ("noise_type", "temporal"):
+        loader, value = "StimulusNoise", {"noise_type": "uniform", "temporal": "dynamic"}[full]
+        del settings["interval_duration"]
     others = {key: other for key, other in settings.items() if key != full}
-    assert make_presentation("StimulusInterval", **others, **{alias: value}) == make_presentation(
-        "StimulusInterval", **others, **{full: value}
-    )
+    assert make_presentation(loader, **others, **{alias: value}) == make_presentation(loader, **others, **{full: value})
 
 
 def test_loaders_may_be_named_with_or_without_their_ending():
