@@ -47,22 +47,22 @@ class NormalizingArea(nn.Module):
         self.exponent = exponent
         self.size = (size_in + 2 * (kernel // 2) - kernel) // stride + 1
 
-    def measure_pool(self, membrane: Tensor) -> Tensor:
+    def measure_pool(self, rectified: Tensor) -> Tensor:
         """Return the activity of the pool: the root mean square of ⌊v⌋ over all units.
 
         Args:
-            membrane: v, shape `[B, C, H, W]`.
+            rectified: ⌊v⌋, shape `[B, C, H, W]`.
 
         Returns:
             Shape `[B, 1, 1, 1]`, at least ``⌊v⌋ / √(C·H·W)`` for every unit.
         """
-        return (torch.relu(membrane).pow(2).mean(dim=(1, 2, 3), keepdim=True) + _TINY).sqrt()
+        return (rectified.square().mean(dim=(1, 2, 3), keepdim=True) + _TINY).sqrt()
 
-    def forward(self, membrane: Tensor, pool: Tensor) -> Tensor:
+    def forward(self, rectified: Tensor, pool: Tensor) -> Tensor:
         """Return the rates ``(⌊v⌋ / (σⁿ + Gⁿ)^(1/n))ⁿ``.
 
         Args:
-            membrane: v, shape `[B, C, H, W]`.
+            rectified: ⌊v⌋, shape `[B, C, H, W]`.
             pool: G, shape `[B, 1, 1, 1]`.
 
         Returns:
@@ -72,7 +72,7 @@ class NormalizingArea(nn.Module):
         # Powers of numbers up to 1, so that strong input overflows nothing.
         scale = torch.maximum(pool, sigma).detach()
         divisor = scale * ((sigma / scale).pow(n) + (pool / scale).pow(n)).pow(1 / n)
-        return (torch.relu(membrane) / divisor).pow(n)
+        return (rectified * divisor.reciprocal()).pow(n)
 
 
 class NormalizingNetwork(nn.Module):
@@ -223,10 +223,11 @@ class NormalizingNetwork(nn.Module):
     def _advance(self, name: str, area: NormalizingArea, drive: Tensor, state: State, new: State) -> Tensor:
         """Advance one area: put its state into `new`, and return its rates `[B, C, H, W]`."""
         membrane, resource, delayed = (state[f"{name}.{part}"] for part in ("membrane", "resource", "pool"))
-        membrane = membrane + self.dt / self.tau * (resource * drive - membrane)
-        pool = area.measure_pool(membrane)
+        membrane = torch.lerp(membrane, (resource * drive).to(membrane.dtype), self.dt / self.tau)
+        rectified = torch.relu(membrane)
+        pool = area.measure_pool(rectified)
         delayed = delayed + self.dt / self.tau_pool * (pool - delayed)
-        rate: Tensor = area(membrane, self.instantaneous * pool + (1 - self.instantaneous) * delayed)
+        rate: Tensor = area(rectified, self.instantaneous * pool + (1 - self.instantaneous) * delayed)
         recovered = self.dt / self.tau_depression
         resource = (resource + recovered) / (1 + recovered + self.dt * self.depression * rate)
         new |= {f"{name}.membrane": membrane, f"{name}.resource": resource, f"{name}.pool": delayed}
