@@ -17,7 +17,7 @@ from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
 from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
-from dynvision.experiments.reading import open_store
+from dynvision.experiments.reading import open_store, read_step_duration
 from dynvision.experiments.references import reference_names
 from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
@@ -30,7 +30,6 @@ __all__ = [
     "measure_condition",
     "measure_tuning",
     "read_numbers",
-    "read_step_duration",
     "score_responses",
 ]
 
@@ -172,13 +171,6 @@ def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
     is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
     without = tuning.loc[tuning["accuracy"].isna(), "condition"]
     return [str(condition) for condition in without if is_finite.get(condition, False)]
-
-
-def read_step_duration(root: xarray.Dataset) -> float | None:
-    """Return the duration of a step in ms from the root of a store; `None` if its network has no unit of time."""
-    if "time_ms" not in root.coords or root.sizes["time"] < 2:
-        return None
-    return float(root["time_ms"][1] - root["time_ms"][0])
 
 
 def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:

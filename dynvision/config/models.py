@@ -26,6 +26,7 @@ class TrainingConfig(Section):
     batch_size: BatchSize = 64
     learning_rate: float = Field(2e-3, gt=0, le=1000)
     weight_decay: float = Field(1e-4, ge=0, le=1000)
+    clip: float | None = Field(None, gt=0, le=1e9, description="longest gradient of an update; a longer one is scaled")
     sensor_noise: Amplitude = Field(0.0, description="in units of the normalized image")
     contrast_range: Range = (1.0, 1.0)
     transform: Name | None = Field(None, description="a preset of transform_presets")

@@ -10,15 +10,20 @@ from typing import Any
 from dynvision.errors import check_number, nearest_name
 
 __all__ = [
+    "NORMALIZING_AREAS",
     "RCNN_AREAS",
     "check_arguments",
     "check_delayed_normalization",
+    "check_normalizing",
     "check_rcnn",
     "known_layers",
     "step_length",
 ]
 
 RCNN_AREAS = ("V1", "V2", "V4", "IT")
+
+NORMALIZING_AREAS = RCNN_AREAS
+"""The areas of a normalizing network, which has the first two of them or more."""
 
 _SHORTEST = 1e-6
 """The shortest time constant and step, in ms."""
@@ -88,16 +93,86 @@ def check_delayed_normalization(
     check_number("n_classes", n_classes, 1, 1_000_000, whole=True)
 
 
+def check_normalizing(
+    n_classes: int = 2,
+    resolution: int = 32,
+    channels_in: int = 3,
+    channels: Sequence[int] = (16, 32),
+    strides: Sequence[int] = (2, 2),
+    kernel: int = 9,
+    exponent: float = 2.0,
+    sigma: float = 1.0,
+    instantaneous: float = 0.75,
+    depression: float = 0.007,
+    feedback: float = 0.5,
+    tau: float = 10.0,
+    tau_pool: float = 50.0,
+    tau_depression: float = 150.0,
+    dt: float = 5.0,
+) -> None:
+    """Raise if an argument of `dynvision.models.NormalizingNetwork` is not what it takes; see there.
+
+    Raises:
+        ValueError: The message says which, and which values are valid.
+    """
+    check_number("n_classes", n_classes, 1, 1_000_000, whole=True)
+    check_number("resolution", resolution, 1, 4096, whole=True)
+    check_number("channels_in", channels_in, 1, 4096, whole=True)
+    _check_areas(channels, strides)
+    check_number("kernel", kernel, 1, 63, whole=True)
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd, not {kernel}: a kernel of even width has no centre")
+    check_number("exponent", exponent, 1, 4)
+    check_number("sigma", sigma, 1e-6, 1e6)
+    check_number("instantaneous", instantaneous, 0.01, 1)  # at 0, no bound of the rates would be left
+    check_number("depression", depression, 0, 1e6)
+    check_number("feedback", feedback, 0, 1)
+    if feedback == 1:
+        raise ValueError("feedback must be below 1: it could switch V1 off")
+    times = {"tau": tau, "tau_pool": tau_pool, "tau_depression": tau_depression}
+    for name, value in times.items():
+        check_number(name, value, _SHORTEST, 1e9)
+    check_number("dt", dt, 0, 1e9)
+    for name in ("tau", "tau_pool"):
+        if not 0 < dt <= times[name]:
+            raise ValueError(f"dt must be above 0 and at most {name} ({times[name]}), not {dt}: it would overshoot")
+    if dt < (least := max(max(times.values()) * _LEAST_CHANGE, _SHORTEST)):
+        raise ValueError(
+            f"dt must be at least {least:g} (the longest tau / 1e6), not {dt}: a step would change nothing"
+        )
+
+
+def _check_areas(channels: object, strides: object) -> None:
+    """Raise if channels and strides are not those of the first two areas or more."""
+    lengths = set()
+    for values in (channels, strides):
+        if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):
+            raise ValueError(
+                f"channels and strides are lists, with an entry for each of {', '.join(NORMALIZING_AREAS)}"
+            )
+        lengths.add(len(values))
+    if len(lengths) > 1 or not 2 <= lengths.pop() <= len(NORMALIZING_AREAS):
+        raise ValueError(
+            f"channels and strides have two to four entries, as many as each other: {', '.join(NORMALIZING_AREAS)}"
+        )
+    for name, values, most in (("channels", channels, 4096), ("strides", strides, 64)):
+        for area, value in zip(NORMALIZING_AREAS, values, strict=False):  # type: ignore[call-overload]
+            check_number(f"{name} of {area}", value, 1, most, whole=True)
+
+
 _CHECKS: dict[str, Callable[..., None]] = {
     "dynvision.models:RCNN": check_rcnn,
     "dynvision.models.rcnn:RCNN": check_rcnn,
     "dynvision.models:DelayedNormalization": check_delayed_normalization,
     "dynvision.models.delayed_normalization:DelayedNormalization": check_delayed_normalization,
+    "dynvision.models:NormalizingNetwork": check_normalizing,
+    "dynvision.models.normalizing:NormalizingNetwork": check_normalizing,
 }
 
 _LAYERS: dict[Callable[..., None], tuple[str, ...]] = {
     check_rcnn: (*RCNN_AREAS, "classifier"),
     check_delayed_normalization: ("response",),
+    check_normalizing: (*NORMALIZING_AREAS, "gain", "classifier"),
 }
 
 

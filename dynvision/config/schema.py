@@ -63,6 +63,11 @@ class Config(Section):
             return [name for name, subject in self.subjects.items() if not subject.only_named]
         return chosen
 
+    def compared_in(self, experiment: str) -> list[str]:
+        """Return the names of the subjects that the summary of an experiment over all subjects puts side by side."""
+        dataset, names = self.experiments[experiment].compare_on, self.subjects_of(experiment)
+        return [name for name in names if dataset is None or self.subjects[name].dataset == dataset]
+
     def seeds(self, model: str, dataset: str) -> list[int]:
         """Return the seeds with which a model is trained on a dataset: 0, and those of the subjects."""
         used = {s.seed for s in self.subjects.values() if (s.model, s.dataset) == (model, dataset)}

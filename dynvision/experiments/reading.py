@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
@@ -15,7 +16,7 @@ from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES
 from dynvision.paths import name_store
 from dynvision.records import Record, read_record
 
-__all__ = ["combine_conditions", "open_root", "open_store", "read_store_record"]
+__all__ = ["combine_conditions", "open_root", "open_store", "read_step_duration", "read_store_record"]
 
 
 def read_store_record(path: Path) -> Record:
@@ -87,13 +88,15 @@ def combine_conditions(
 
     Returns:
         One node for each layer, with the dimensions (parameters …, sample, time, …). The values of missing
-        conditions are NaN.
+        conditions are NaN, and so are those at times that a condition does not have, if the conditions differ in their
+        onset.
     """
     nodes: dict[str, list[xarray.Dataset]] = {}
     for condition, path in stores:
         tree = open_store(path)
+        time = tree.to_dataset()["time"].values
         for name, node in (("", tree), *tree.children.items()):
-            dataset = node.to_dataset(inherit=False)
+            dataset = node.to_dataset(inherit=False).assign_coords(time=("time", time, {**node["time"].attrs}))
             of_condition = ["shown", "contrast_shown"]
             if "contrast_reference" in condition:  # it is around another grey in each condition
                 of_condition.append(IMAGE_CONTRAST)
@@ -103,11 +106,46 @@ def combine_conditions(
     combined = {}
     for name, datasets in nodes.items():
         whole = xarray.combine_by_coords(
-            datasets, combine_attrs="drop_conflicts", join="outer", coords="minimal", compat="override", data_vars="all"
+            _align_time(datasets, keeps_step=name == ""),
+            combine_attrs="drop_conflicts",
+            join="outer",
+            coords="minimal",
+            compat="override",
+            data_vars="all",
         )
         assert isinstance(whole, xarray.Dataset)
         combined[f"/{name}"] = whole.reindex(dict(levels))
     return xarray.DataTree.from_dict(combined)
+
+
+def read_step_duration(root: xarray.Dataset) -> float | None:
+    """Return the duration of a step in ms from the root of a store; `None` if its network has no unit of time."""
+    if "time_ms" not in root.coords or root.sizes["time"] < 2:
+        return None
+    return float(root["time_ms"][1] - root["time_ms"][0])
+
+
+def _align_time(datasets: list[xarray.Dataset], keeps_step: bool) -> list[xarray.Dataset]:
+    """Put the times of conditions on one axis, from the earliest to the latest; nothing changes if they are the same.
+
+    Args:
+        datasets: One node of each condition.
+        keeps_step: Keep `step`, which is then another one in each condition, as a variable.
+    """
+    times = [dataset["time"].values for dataset in datasets]
+    if all(np.array_equal(time, times[0]) for time in times):
+        return datasets
+    whole = np.unique(np.concatenate(times))
+    aligned = []
+    for dataset in datasets:
+        if "step" in dataset.coords:
+            dataset = dataset.reset_coords("step") if keeps_step else dataset.drop_vars("step")
+        moved = dataset.drop_vars("time_ms", errors="ignore").reindex(time=whole)
+        dt = read_step_duration(dataset)
+        if dt is not None:
+            moved = moved.assign_coords(time_ms=("time", whole * dt, dataset["time_ms"].attrs))
+        aligned.append(moved)
+    return aligned
 
 
 def _widen(dataset: xarray.Dataset) -> xarray.Dataset:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["RCNN", "DelayedNormalization"]
+__all__ = ["RCNN", "DelayedNormalization", "NormalizingNetwork"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from dynvision.models.delayed_normalization import DelayedNormalization
 
         return DelayedNormalization
+    if name == "NormalizingNetwork":
+        from dynvision.models.normalizing import NormalizingNetwork
+
+        return NormalizingNetwork
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -58,8 +58,10 @@ def train_network(
 
     AdamW is that of Loshchilov & Hutter (Decoupled weight decay regularization, ICLR 2019), the one-cycle schedule that
     of Smith & Topin (Super-convergence, 2019). Each image is shown for `n_timesteps` steps with the contrast and the
-    sensor noise of the settings; the loss is the mean cross-entropy of the outputs from step `loss_from` on. If the
-    network has a method `constrain`, it is called every 10 updates and after each epoch.
+    sensor noise of the settings; the loss is the mean cross-entropy of the outputs from step `loss_from` on. With
+    `clip`, a gradient that is longer is scaled to that length (Pascanu, Mikolov & Bengio, On the difficulty of training
+    recurrent neural networks, ICML 2013). If the network has a method `constrain`, it is called every 10 updates and
+    after each epoch.
 
     Args:
         network: Maps frames to class scores, step by step. It ends on the CPU.
@@ -182,6 +184,8 @@ class _Learner:
             loss = self._loss(sequence, labels)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if self.settings.clip is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
             self.optimizer.step()
             self.schedule.step()
             losses.append(float(loss.detach()))

@@ -100,7 +100,7 @@ class SummaryStage(Stage):
 
     def upstream(self, target: Target) -> list[Target]:
         if _is_comparison(target):
-            return [Target((*target.key, subject)) for subject in self.config.subjects_of(target.key[1])]
+            return [Target((*target.key, subject)) for subject in self.config.compared_in(target.key[1])]
         if _is_phenomena(target):
             experiments = [name for name in SHOWN_IN if target.key[2] in self._subjects_of(name)]
             return [Target((self.name, name, target.key[2])) for name in experiments]
@@ -132,9 +132,11 @@ class SummaryStage(Stage):
         own = self.description(key)
         after = f"\n\n{escape_markdown(own)}" if own else ""
         if len(key) == 2:
+            dataset = self.config.experiments[key[1]].compare_on
             return (
-                f"The subjects of the experiment {key[1]} side by side: accuracy, what is read from time courses and "
-                f"what was fitted, one row a subject and condition, and as a picture.{after}"
+                f"The subjects of the experiment {key[1]}{f' on {dataset}' if dataset else ''} side by side: accuracy, "
+                "what is read from time courses and what was fitted, one row a subject and condition, and as a "
+                f"picture.{after}"
             )
         if key[1] == PHENOMENA:
             return (

@@ -28,7 +28,7 @@ __all__ = ["demo", "experiment", "make"]
 
 Key = tuple[str, ...]
 
-DEMO = ("summary/contrast/rcnn_gratings", "summary/duration/rcnn_gratings")
+DEMO = ("summary/contrast/normalizing_gratings", "summary/duration/normalizing_gratings", "summary/contrast")
 
 force_option = click.option("--force", is_flag=True, help="Build the named targets even if they are up to date.")
 dry_run_option = click.option(
@@ -111,8 +111,9 @@ def experiment(name: str, subjects: tuple[str, ...], force: bool, no_wait: bool,
 def demo() -> None:
     """Build the whole chain on the built-in gratings, and print the results.
 
-    Nothing is downloaded. The demo draws oriented gratings, trains a small recurrent network on them, shows them at
-    several contrasts and durations, and prints both tuning curves. A second call only prints them.
+    Nothing is downloaded. The demo draws oriented gratings, trains a small normalizing network on them, shows them at
+    several contrasts and durations, and prints both tuning curves. Then it compares the contrast response with that of
+    a plain recurrent network, RCNN. A second call only prints the results.
     """
     with readable_errors():
         workspace = open_workspace()
@@ -199,12 +200,11 @@ def _print_summary(workspace: Workspace, target: Target) -> None:
     """Print the tuning curve of a summary, and the paths of its pictures."""
     stage = workspace.stage(target)
     folder = stage.output(target)
-    tuning = stage.load([target], table="tuning")
+    tuning = stage.load([target], table="tuning" if len(target.key) == 3 else "table")
     tuning = tuning.drop(columns=["condition", "accuracy_sem", "samples"], errors="ignore")
     # All measures would be too wide for a terminal.
     tuning = tuning[[name for name in map(str, tuning.columns) if "/" not in name or name.startswith("peak/")]]
-    _, experiment, subject = target.key
-    click.echo(f"\n{experiment}, {subject}: accuracy and peak mean response\n")
+    click.echo(f"\n{', '.join(target.key[1:])}: accuracy and peak mean response\n")
     click.echo(tuning.round(3).to_string(index=False))
-    click.echo(f"\nall numbers: {folder / 'tuning.csv'}")
+    click.echo(f"\nall numbers: {folder / ('tuning.csv' if len(target.key) == 3 else 'table.csv')}")
     click.echo("pictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))

@@ -16,10 +16,13 @@ from tests.helpers.chains import copy_root
 from tests.helpers.commands import run_dynvision
 from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, write_small_config
 
-LEVELS = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]
-"""The contrasts of the project's own configuration: enough for a fit, and those that pages name."""
+LEVELS = [0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]
+"""The contrasts of the project's own configuration, which pages name."""
 
-BUILT = ("summary/contrast/rcnn_gratings", "summary/duration/rcnn_gratings")
+BUILT = (
+    *("summary/contrast/normalizing_gratings", "summary/duration/normalizing_gratings"),
+    *("summary/contrast/rcnn_gratings", "summary/duration/rcnn_gratings"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _shrink(root: Path) -> None:
     """Write a configuration with the project's names and levels, and with tiny images and networks."""
-    config = write_small_config(root / "config")
+    config = write_small_config(root / "config", with_normalizing=True)
 
     def data(content):
         content["gratings"] |= {"orientations": 4, "train_per_class": 10}

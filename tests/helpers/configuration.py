@@ -40,16 +40,21 @@ def set_at(keys: str, value: Any) -> Any:
     return change
 
 
-def write_small_config(folder: Path) -> Path:
-    """Write the project's config made tiny: 3 orientations of 16 pixels, 12 + 4 images a class, one epoch."""
+def write_small_config(folder: Path, *, with_normalizing: bool = False) -> Path:
+    """Write the project's config made tiny: 3 orientations of 16 pixels, 12 + 4 images a class, one epoch.
+
+    Args:
+        folder: Where it is written; it does not exist yet.
+        with_normalizing: Keep the normalizing network and its subjects, which make the configuration twice as large.
+    """
     folder.mkdir(parents=True)
-    for name, text in _small_config().items():
+    for name, text in _small_config(with_normalizing).items():
         (folder / name).write_text(text)
     return folder
 
 
 @functools.cache  # most tests need it, and PyYAML takes 0.1 s to read and write it
-def _small_config() -> dict[str, str]:
+def _small_config(with_normalizing: bool) -> dict[str, str]:
     """The text of each file of the small configuration."""
     changes = {
         "config_data.yaml": _shrink_data,
@@ -59,7 +64,17 @@ def _small_config() -> dict[str, str]:
     texts = {path.name: path.read_text() for path in PROJECT_CONFIG.iterdir()}
     for name, change in changes.items():
         texts[name] = _edit_text(texts[name], change)
+    if not with_normalizing:
+        texts["config_models.yaml"] = _edit_text(texts["config_models.yaml"], _drop_normalizing("models"))
+        texts["config_experiments.yaml"] = _edit_text(texts["config_experiments.yaml"], _drop_normalizing("subjects"))
     return texts
+
+
+def _drop_normalizing(section: str) -> Any:
+    def change(content: dict[str, Any]) -> None:
+        content[section] = {n: entry for n, entry in content[section].items() if not n.startswith("normalizing")}
+
+    return change
 
 
 def _shrink_data(content: dict[str, Any]) -> None:
@@ -70,11 +85,13 @@ def _shrink_data(content: dict[str, Any]) -> None:
 
 def _shrink_models(content: dict[str, Any]) -> None:
     del content["models"]["delayed_normalization"]
-    model = content["models"]["rcnn"]
-    model["args"]["channels"] = [4, 4, 6, 6]
-    model["training"] |= {"epochs": 1, "n_timesteps": 3, "loss_from": 1, "batch_size": 16}
-    for changes in model["training"]["datasets"].values():
-        changes.pop("epochs", None)
+    content["models"]["rcnn"]["args"]["channels"] = [4, 4, 6, 6]
+    content["models"]["normalizing"]["args"] |= {"channels": [4, 6], "kernel": 3}
+    for name in ("rcnn", "normalizing"):
+        training = content["models"][name]["training"]
+        training |= {"epochs": 1, "n_timesteps": 3, "loss_from": 1, "batch_size": 16}
+        for changes in training["datasets"].values():
+            changes.pop("epochs", None)
 
 
 def _shrink_experiments(content: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ Texts = dict[str, str]
 def bases() -> tuple[Texts, ...]:
     """Return the valid configurations that are mutated."""
     shipped = {name: (PROJECT_CONFIG / name).read_text() for name in FILES}
-    return (CONFIG, dict(_small_config()), shipped)
+    return (CONFIG, dict(_small_config(with_normalizing=False)), shipped)
 
 
 def _places(content: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

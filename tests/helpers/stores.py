@@ -128,6 +128,7 @@ def write_store(
     rows: int = 4,
     image_labels: np.ndarray | None = None,
     references: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    time: np.ndarray | None = None,
 ) -> Path:
     """Write a store of responses.
 
@@ -142,12 +143,15 @@ def write_store(
         image_labels: The class of each image of a trial, `[N, K]`.
         references: The runs that the condition is compared with, each with the means of every layer, `[N, T]`; by
             default they are 0.
+        time: The time of each step's end, `[T]`.
     """
     silent = {name: np.zeros(scores.shape[:2]) for name in layers}
     references = references or {"rest": silent, "single": silent}
     coordinates: dict[str, Any] = {"label": ("sample", labels), "class": ("class", np.asarray(classes))}
+    if time is not None:
+        coordinates |= {"time": ("time", time), "step": ("time", np.arange(scores.shape[1]))}
     if dt is not None:
-        coordinates["time_ms"] = ("time", (np.arange(scores.shape[1]) + 1) * dt)
+        coordinates["time_ms"] = ("time", (np.arange(scores.shape[1]) + 1 if time is None else time) * dt)
     if image_labels is not None:
         coordinates["image_label"] = (("sample", "image"), image_labels)
     attributes = {"layers": list(layers), "group_classes": sorted({int(label) for label in np.ravel(labels)})}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynvision.config import load_config
-from dynvision.errors import ConfigError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.reducing import TRAILING, check_layer_names
 from dynvision.experiments.store_layout import REFERENCES
@@ -186,3 +186,16 @@ def test_layers_that_a_store_cannot_keep_apart_are_refused() -> None:
         check_layer_names(["a/b", "a_b"], [])
     with pytest.raises(ConfigError, match="'gap' is also the name of a swept parameter"):
         check_layer_names(["V1", "gap"], ["gap"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("grating", r"experiment_config\.contrast\.compare_on.*Did you mean 'gratings'"),
+        ("mnist", r"experiment_config\.contrast\.compare_on: no subject is on 'mnist'; name another"),
+    ],
+)
+def test_a_dataset_without_a_subject_is_not_compared(small_config: Path, dataset: str, message: str) -> None:
+    edit_yaml(small_config / "config_experiments.yaml", set_at("experiment_config.contrast.compare_on", dataset))
+    with pytest.raises(DynvisionError, match=message):
+        load_config(small_config)

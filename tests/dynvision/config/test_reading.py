@@ -27,7 +27,9 @@ def test_the_projects_own_config_is_valid_and_names_the_datasets_in_order():
         *("response", "stability", "null", "masking"),
         *("groen_contrast", "groen_duration", "groen_interval"),
     }
-    assert config.subjects_of("contrast") == ["rcnn_gratings", "rcnn_invertebrates"]
+    gratings, invertebrates = (["normalizing_" + d, "rcnn_" + d] for d in ("gratings", "invertebrates"))
+    assert set(config.subjects_of("contrast")) == {*gratings, *invertebrates}
+    assert config.compared_in("contrast") == gratings
 
 
 def test_subject_that_is_only_named_is_not_among_all(small_config):

@@ -10,10 +10,10 @@ import pytest
 from torchvision.transforms import v2
 
 from dynvision.config import load_config
-from dynvision.config.networks import check_rcnn, step_length
+from dynvision.config.networks import check_normalizing, check_rcnn, step_length
 from dynvision.config.transform_checks import _FILLS, _VALUES
 from dynvision.errors import ConfigError
-from dynvision.models import RCNN
+from dynvision.models import RCNN, NormalizingNetwork
 from tests.helpers.configuration import edit_yaml, set_at
 
 DATA, MODELS, EXPERIMENTS = "config_data.yaml", "config_models.yaml", "config_experiments.yaml"
@@ -46,6 +46,7 @@ def test_the_defaults_that_are_checked_are_those_of_the_network() -> None:
         return {name: p.default for name, p in parameters.items() if name not in ("self", "n_classes")}
 
     assert defaults(check_rcnn) == defaults(RCNN)
+    assert defaults(check_normalizing) == defaults(NormalizingNetwork)
 
 
 @pytest.mark.parametrize("dt", [1e-40, 1e-300, 1e-7])

@@ -131,3 +131,21 @@ def test_scores_are_those_of_the_network_step_by_step(trained):
     sequence = StimulusSequence(torch.rand(2, 3, 8, 8), Presentation.duration(4, 2, 1))
     with torch.no_grad():
         torch.testing.assert_close(classify(network, sequence), network(sequence.dense()))
+
+
+def test_a_gradient_that_is_too_long_is_scaled_and_a_short_one_left(trained):
+    unclipped, _ = trained
+    long, _ = train(settings=SETTINGS.model_copy(update={"clip": 1e6}))
+    assert torch.equal(long.classifier.weight, unclipped.classifier.weight)
+    lengths = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, closure=None):
+            grads = [p.grad for group in self.param_groups for p in group["params"]]
+            lengths.append(float(torch.nn.utils.get_total_norm(grads)))
+            return super().step(closure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "AdamW", Watched)
+        train(settings=SETTINGS.model_copy(update={"clip": 0.1}))
+    assert max(lengths) <= 0.1 * (1 + 1e-4)
