@@ -41,7 +41,7 @@ def test_subject_that_is_only_named_is_not_among_all(small_config):
         ),
     )
     config = load_config(small_config)
-    assert config.subjects_of("contrast") == ["rcnn_invertebrates"]
+    assert config.subjects_of("contrast") == [name for name in config.subjects if name != "rcnn_gratings"]
     assert config.subjects_of("duration") == ["rcnn_gratings"]
 
 
