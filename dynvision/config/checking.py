@@ -54,8 +54,6 @@ def check_config(config: Config) -> None:
             raise ConfigError(f"{where}.subjects: '{repeated[0]}' is listed twice")
         if experiment.compare_on is not None:
             _check("dataset", experiment.compare_on, config.data.data_resolution, f"{where}.compare_on")
-            if not config.compared_in(name):
-                raise ConfigError(f"{where}.compare_on: no subject is on '{experiment.compare_on}'; name another")
         for subject in chosen:
             config.record(name, subject)
             config.run(name, subject)

@@ -79,7 +79,7 @@ class ExperimentConfig(Section):
     data_args: PlainSettings
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
-    compare_on: Name | None = Field(None, description="compare only the subjects of this dataset side by side")
+    compare_on: Name | None = Field(None, description="compare only subjects on this dataset, if there are any")
     idle: Steps = Field(0, description="void steps before the trial, which are not recorded")
     readout: Readout = Field(default_factory=lambda: _READOUT)
     record: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")

@@ -64,9 +64,12 @@ class Config(Section):
         return chosen
 
     def compared_in(self, experiment: str) -> list[str]:
-        """Return the names of the subjects that the summary of an experiment over all subjects puts side by side."""
+        """Return the names of the subjects that the summary of an experiment over all subjects puts side by side.
+
+        These are the ones on the dataset `compare_on`; all of them, if it is not given or no subject is on it.
+        """
         dataset, names = self.experiments[experiment].compare_on, self.subjects_of(experiment)
-        return [name for name in names if dataset is None or self.subjects[name].dataset == dataset]
+        return [name for name in names if self.subjects[name].dataset == dataset] or names
 
     def seeds(self, model: str, dataset: str) -> list[int]:
         """Return the seeds with which a model is trained on a dataset: 0, and those of the subjects."""

@@ -132,9 +132,8 @@ class SummaryStage(Stage):
         own = self.description(key)
         after = f"\n\n{escape_markdown(own)}" if own else ""
         if len(key) == 2:
-            dataset = self.config.experiments[key[1]].compare_on
             return (
-                f"The subjects of the experiment {key[1]}{f' on {dataset}' if dataset else ''} side by side: accuracy, "
+                f"{', '.join(self.config.compared_in(key[1]))} in the experiment {key[1]} side by side: accuracy, "
                 "what is read from time courses and what was fitted, one row a subject and condition, and as a "
                 f"picture.{after}"
             )

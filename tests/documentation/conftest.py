@@ -20,8 +20,9 @@ LEVELS = [0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]
 """The contrasts of the project's own configuration, which pages name."""
 
 BUILT = (
-    *("summary/contrast/normalizing_gratings", "summary/duration/normalizing_gratings"),
-    *("summary/contrast/rcnn_gratings", "summary/duration/rcnn_gratings"),
+    "summary/contrast/normalizing_gratings",
+    "summary/duration/normalizing_gratings",
+    "summary/contrast/rcnn_gratings",
 )
 
 
@@ -78,7 +79,7 @@ def documented_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def documented_root(documented_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root in which the demo's chain is built. Tests must not change it."""
     root = Path(shutil.copytree(documented_config, tmp_path_factory.mktemp("documented") / "root"))
-    done = run_dynvision(root, "make", *BUILT)
+    done = run_dynvision(root, "make", *BUILT, timeout=480)
     assert done.returncode == 0, done.stderr
     return root
 

@@ -31,4 +31,4 @@ def test_only_subjects_on_the_dataset_that_is_named_are_compared(tmp_path: Path)
     workspace = Workspace.open(tmp_path, tmp_path / "config")
     (compared,) = workspace.targets(COMPARED)
     assert [t.key[-1] for t in workspace.upstream(compared)] == ["digits"]
-    assert "of the experiment contrast on mnist side by side" in workspace.stages["summary"].describe(COMPARED)
+    assert "digits in the experiment contrast side by side" in workspace.stages["summary"].describe(COMPARED)

@@ -188,14 +188,11 @@ def test_layers_that_a_store_cannot_keep_apart_are_refused() -> None:
         check_layer_names(["V1", "gap"], ["gap"])
 
 
-@pytest.mark.parametrize(
-    ("dataset", "message"),
-    [
-        ("grating", r"experiment_config\.contrast\.compare_on.*Did you mean 'gratings'"),
-        ("mnist", r"experiment_config\.contrast\.compare_on: no subject is on 'mnist'; name another"),
-    ],
-)
-def test_a_dataset_without_a_subject_is_not_compared(small_config: Path, dataset: str, message: str) -> None:
-    edit_yaml(small_config / "config_experiments.yaml", set_at("experiment_config.contrast.compare_on", dataset))
-    with pytest.raises(DynvisionError, match=message):
+def test_the_dataset_whose_subjects_are_compared_exists(small_config: Path) -> None:
+    path = small_config / "config_experiments.yaml"
+    edit_yaml(path, set_at("experiment_config.contrast.compare_on", "grating"))
+    with pytest.raises(DynvisionError, match=r"experiment_config\.contrast\.compare_on.*Did you mean 'gratings'"):
         load_config(small_config)
+    edit_yaml(path, set_at("experiment_config.contrast.compare_on", "mnist"))
+    config = load_config(small_config)
+    assert config.compared_in("contrast") == config.subjects_of("contrast")

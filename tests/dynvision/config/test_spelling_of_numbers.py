@@ -38,7 +38,7 @@ def test_the_shipped_partitions_and_settings_are_the_same_as_ever(tmp_path: Path
     for target in (target for key in keys for target in workspace.targets(key)):
         kept = {name: value for name, value in workspace.stage(target).settings(target).items() if name != "source"}
         digests[str(target)] = digest_json(kept)
-    assert (len(digests), digest_json(digests)) == (66, "b502c5c3ae97cbef2886e81c91a7f7f3")
+    assert (len(digests), digest_json(digests)) == (66, "76320f2ab8c9df4b9bbc919ffa353fc4")
 
 
 def test_levels_that_are_written_otherwise_are_the_same_partitions(small_config: Path) -> None:
