@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from dynvision.errors import check_number
 from dynvision.stimuli.noise import Noise
-from dynvision.stimuli.segments import VOID, Segment, check_repeats, check_steps, count_steps, fill_trial, read_program
+from dynvision.stimuli.segments import (
+    VOID,
+    Segment,
+    check_repeats,
+    check_steps,
+    count_steps,
+    fill_trial,
+    find_zero,
+    read_program,
+)
 from dynvision.stimuli.timeline import describe_timeline, draw_presentation, find_showings, find_window
 
 if TYPE_CHECKING:
@@ -300,12 +309,12 @@ class Presentation:
         return describe_timeline(self.frames, self.contrasts, self.noises, self.sensor_noise, self.dt)
 
     def plot(self, dt: float | None = None) -> Figure:
-        """Draw contrast over time, one colour for each image of the trial.
+        """Draw contrast over time, one colour for each image of the trial; time is 0 at the onset of the stimulus.
 
         Args:
             dt: Milliseconds a step, for the axis; by default the presentation's own, else it is in steps.
         """
-        return draw_presentation(self.frames, self.contrasts, self.dt if dt is None else dt)
+        return draw_presentation(self.frames, self.contrasts, self.dt if dt is None else dt, find_zero(self.segments))
 
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
         """Find the steps of a window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""

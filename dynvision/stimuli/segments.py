@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dynvision.errors import check_number, nearest_name
 from dynvision.stimuli.noise import NOISELEVEL, Noise
 
-__all__ = ["VOID", "Segment", "check_repeats", "check_steps", "count_steps", "fill_trial", "read_program"]
+__all__ = ["VOID", "Segment", "check_repeats", "check_steps", "count_steps", "fill_trial", "find_zero", "read_program"]
 
 VOID = -1
 """The frame index of a step at which no image is shown."""
@@ -114,6 +114,16 @@ def fill_trial(n_timesteps: int, segments: Sequence[Segment]) -> tuple[Segment, 
         )
     # An image of no duration stays: it marks the end of the intro, where time is 0.
     return tuple(s for s in (*segments, Segment(n_timesteps - used)) if s.steps or s.frame != VOID)
+
+
+def find_zero(segments: Sequence[Segment]) -> int:
+    """Return the step at whose start time is 0; see `dynvision.stimuli.showings.find_time_zero`."""
+    step = 0
+    for segment in segments:
+        if segment.frame != VOID:
+            return step
+        step += segment.steps
+    return segments[0].steps if len(segments) > 1 else 0
 
 
 def count_steps(name: str, duration: Any, dt: float | None = None, least: int = 0) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.stimuli.presentation import Presentation
-from dynvision.stimuli.segments import VOID, Segment
+from dynvision.stimuli.segments import VOID, Segment, find_zero
 
 __all__ = ["count_time", "find_onsets", "find_time_zero", "show_first_only", "show_nothing"]
 
@@ -41,12 +41,7 @@ def find_time_zero(presentation: Presentation) -> int:
     A stimulus of no duration has its place in the trial: the intro ends there. In a trial that is all void, the intro
     is the first segment; if there is only one, time is 0 at its start.
     """
-    step = 0
-    for segment in presentation.segments:
-        if segment.frame != VOID:
-            return step
-        step += segment.steps
-    return presentation.segments[0].steps if len(presentation.segments) > 1 else 0
+    return find_zero(presentation.segments)
 
 
 def count_time(presentation: Presentation) -> npt.NDArray[np.int64]:

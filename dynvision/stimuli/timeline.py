@@ -111,24 +111,30 @@ def describe_timeline(
     return "\n".join(lines)
 
 
-def draw_presentation(frames: _Frames, contrasts: _Contrasts, dt: float | None = None) -> Figure:
+def draw_presentation(frames: _Frames, contrasts: _Contrasts, dt: float | None = None, zero: int = 0) -> Figure:
     """Draw contrast over time, with one colour for each image of the trial.
 
     Args:
         frames: Which image is shown at each step, `VOID` for none: shape `[T]`.
         contrasts: The contrast at each step, in [0, 1]: shape `[T]`.
         dt: Milliseconds a step, for the axis; by default the axis is in steps.
+        zero: The step at whose start time is 0.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 1.6), layout="constrained")
     axes = figure.subplots()
-    edges = np.arange(len(frames) + 1) * (1.0 if dt is None else dt)
+    edges = (np.arange(len(frames) + 1) - zero) * (1.0 if dt is None else dt)
     n_images = max(1, int(frames.max()) + 1)
     for index in range(n_images):
         shown = np.where(frames == index, contrasts, 0.0)
         axes.stairs(shown, edges, fill=True, color=f"C{index}", label=f"image {index}")
-    axes.set(xlabel="time step" if dt is None else "time (ms)", ylabel="contrast", ylim=(0, 1.05), xlim=edges[[0, -1]])
+    axes.set(
+        xlabel=f"time from onset ({'steps' if dt is None else 'ms'})",
+        ylabel="contrast",
+        ylim=(0, 1.05),
+        xlim=edges[[0, -1]],
+    )
     if n_images > 1:
         axes.legend(fontsize=7, frameon=False)
     return figure

@@ -167,7 +167,7 @@ def test_network_without_an_answer_passes_the_checks_and_says_so(root):
     assert tuning["accuracy"].isna().all()
     fits = load(root, "contrast_zhou", "zhou_10ms", "fits")
     (note,) = fits[fits["measure"] == "accuracy"]["note"]
-    assert note == "not fitted: no accuracy is known, because all scores are the same"
+    assert note == "not fitted: no condition has an accuracy: all scores are the same, or are not finite"
 
 
 def test_records_and_pictures_of_a_network_without_an_answer_are_whole(root):

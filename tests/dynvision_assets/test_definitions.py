@@ -273,7 +273,7 @@ def test_the_shipped_configuration_holds_the_experiments_of_the_design(tmp_path:
             assert partitions is not None
             sizes[experiment] = len(partitions.get_partition_keys())
             assert graph.has(key_of(f"summary/{experiment}/{subject}"))
-    assert sizes["contrast"] == 7
+    assert sizes["contrast"] == 11
     assert sizes["duration"] == 8
     assert sizes["contrast_duration"] > 8
     for dataset in ("gratings", "mnist", "cifar10", "cifar100"):

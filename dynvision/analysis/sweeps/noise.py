@@ -14,7 +14,8 @@ __all__ = ["ACCURACY", "NOISE"]
 
 def _fit(x: Values, accuracy: Values, rows: pd.DataFrame) -> Fit:
     if np.isnan(accuracy).all():
-        return Fit(NAME, levels=len(x), note="not fitted: no accuracy is known, because all scores are the same")
+        note = "not fitted: no condition has an accuracy: all scores are the same, or are not finite"
+        return Fit(NAME, levels=len(x), note=note)
     return fit_psychometric(x, accuracy, rows["samples"].to_numpy(), float(rows["chance"].iloc[0]))
 
 

@@ -78,4 +78,4 @@ def test_psychometric_function_is_refused_without_an_accuracy():
     rows = pd.DataFrame({"samples": [8] * 5, "chance": [0.5] * 5})
     fit = ACCURACY.fit(levels, np.full(5, np.nan), rows)
     assert not fit.parameters
-    assert fit.note == "not fitted: no accuracy is known, because all scores are the same"
+    assert fit.note == "not fitted: no condition has an accuracy: all scores are the same, or are not finite"

@@ -211,10 +211,16 @@ def test_trial_that_does_not_fit_says_how_many_steps_it_needs():
         (lambda: Presentation.from_program([{"void": 1, "contrast": 1}]), "program[0]: unknown key 'contrast'"),
         (
             lambda: Presentation.from_program([{"image": 1, "which": "last"}]),
-            "'which' is same, next or an image's index",
+            "'which' is same, next, other or an image's index",
         ),
-        (lambda: Presentation.from_program([{"image": 1, "which": -1}]), "'which' is same, next or an image's index"),
-        (lambda: Presentation.from_program([{"image": 1, "which": [1]}]), "'which' is same, next or an image's index"),
+        (
+            lambda: Presentation.from_program([{"image": 1, "which": -1}]),
+            "'which' is same, next, other or an image's index",
+        ),
+        (
+            lambda: Presentation.from_program([{"image": 1, "which": [1]}]),
+            "'which' is same, next, other or an image's index",
+        ),
         (
             lambda: Presentation.from_program([{"image": -1}]),
             "program[0]: image (in time steps) must be a whole number from 0, not -1",
@@ -297,6 +303,6 @@ def test_repetition_shows_the_image_that_often(repetitions, stim, gap, intro):
 def test_plot_draws_every_image_of_the_trial_on_an_axis_in_milliseconds():
     show = Presentation.from_program([{"void": 2}, {"image": 3}, {"image": 2, "which": "next"}])
     (axes,) = show.plot(dt=5.0).axes
-    assert axes.get_xlabel() == "time (ms)"
-    assert axes.get_xlim() == (0.0, 35.0)
+    assert axes.get_xlabel() == "time from onset (ms)"
+    assert axes.get_xlim() == (-10.0, 25.0)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["image 0", "image 1"]
