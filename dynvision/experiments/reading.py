@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
@@ -92,9 +93,11 @@ def combine_conditions(
         onset.
     """
     nodes: dict[str, list[xarray.Dataset]] = {}
+    times: list[npt.NDArray[np.int64]] = []
     for condition, path in stores:
         tree = open_store(path)
         time = tree.to_dataset()["time"].values
+        times.append(time)
         for name, node in (("", tree), *tree.children.items()):
             dataset = node.to_dataset(inherit=False).assign_coords(time=("time", time, {**node["time"].attrs}))
             of_condition = ["shown", "contrast_shown"]
@@ -103,10 +106,11 @@ def combine_conditions(
             varying = [key for key in of_condition if key in dataset.coords]
             dataset = dataset.reset_coords(varying).drop_vars([] if name == "" else varying)
             nodes.setdefault(name, []).append(dataset.expand_dims({key: [value] for key, value in condition.items()}))
-    combined = {}
+    combined, all_times = {}, np.unique(np.concatenate(times))
+    is_moved = any(len(time) < len(all_times) for time in times)
     for name, datasets in nodes.items():
         whole = xarray.combine_by_coords(
-            _align_time(datasets, keeps_step=name == ""),
+            _align_time(datasets, all_times, keeps_step=name == "") if is_moved else datasets,
             combine_attrs="drop_conflicts",
             join="outer",
             coords="minimal",
@@ -125,17 +129,14 @@ def read_step_duration(root: xarray.Dataset) -> float | None:
     return float(root["time_ms"][1] - root["time_ms"][0])
 
 
-def _align_time(datasets: list[xarray.Dataset], keeps_step: bool) -> list[xarray.Dataset]:
-    """Put the times of conditions on one axis, from the earliest to the latest; nothing changes if they are the same.
+def _align_time(datasets: list[xarray.Dataset], whole: npt.NDArray[np.int64], keeps_step: bool) -> list[xarray.Dataset]:
+    """Put conditions with different onsets on one axis of time.
 
     Args:
         datasets: One node of each condition.
+        whole: The times of all conditions.
         keeps_step: Keep `step`, which is then another one in each condition, as a variable.
     """
-    times = [dataset["time"].values for dataset in datasets]
-    if all(np.array_equal(time, times[0]) for time in times):
-        return datasets
-    whole = np.unique(np.concatenate(times))
     aligned = []
     for dataset in datasets:
         if "step" in dataset.coords:

@@ -124,8 +124,8 @@ class ResponsesStage(Stage):
         figure = draw_condition(
             details["mean_response"],
             details["accuracy_over_time"],
-            self.presentation(target),
             str(target),
+            self.presentation(target),
             details.get("dt"),
         )
         return {"time_course": figure}

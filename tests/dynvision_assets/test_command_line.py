@@ -170,6 +170,8 @@ def test_list_counts_what_is_there_of_every_asset(made_root: Path) -> None:
         "summary/contrast/rcnn_gratings": "1 partition: 1 fresh",
         "summary/contrast/rcnn_ends": "1 partition: 1 missing",
         "summary/contrast_duration/rcnn_gratings": "1 partition: 1 missing",
+        "summary/phenomena/rcnn_gratings": "1 partition: 1 missing",
+        "summary/phenomena/rcnn_ends": "1 partition: 1 missing",
         "summary/contrast": "1 partition: 1 missing",
         "summary/contrast_duration": "1 partition: 1 missing",
     }

@@ -78,7 +78,7 @@ def test_models_is_the_trained_network_in_evaluation_mode(made_root: Path) -> No
 
 def test_responses_of_one_sweep_have_its_parameter_as_the_first_dimension(made_root: Path) -> None:
     tree = dva.load("responses/contrast/rcnn_gratings", root=made_root)
-    assert sorted(tree.children) == ["IT", "V1", "classifier"]
+    assert sorted(tree.children) == ["IT", "V1", "classifier", "rest"]
     assert tree["V1"]["mean"].dims == ("contrast", "sample", "time", "channel")
     assert tree["V1"]["mean"].shape == (4, 12, 6, 4)
     assert tree["classifier"]["response"].dims == ("contrast", "sample", "time", "channel")

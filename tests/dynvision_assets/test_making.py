@@ -83,6 +83,8 @@ def test_the_chain_is_made_in_the_order_of_the_stages_and_nothing_else_is(made_r
         "summary/contrast/rcnn_ends",
         "summary/contrast",
         "summary/contrast_duration",
+        "summary/phenomena/rcnn_gratings",
+        "summary/phenomena/rcnn_ends",
     }
 
 

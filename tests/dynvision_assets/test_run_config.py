@@ -112,7 +112,7 @@ def test_what_is_set_for_responses_reaches_the_store_and_counts_as_stale(chain: 
         )
     assert done.success
     tree = open_store(chain / "data" / "responses" / "contrast" / "rcnn_gratings" / "contrast=0.5.zarr")
-    assert list(tree.children) == ["V1"]
+    assert list(tree.children) == ["V1", "rest"]
     assert set(tree["V1"].data_vars) == {"mean", "std", "feature_std"}
     assert tree.attrs["device"] == "cpu"
     workspace = open_workspace(chain)

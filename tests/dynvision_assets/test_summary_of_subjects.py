@@ -90,7 +90,7 @@ def test_its_asset_states_its_mappings_and_what_it_is(compared_root: Path) -> No
     assert spec.partitions_def is None
     assert spec.tags["dynvision/experiment"] == "contrast"
     assert "dynvision/subject" not in spec.tags
-    assert "subjects of the experiment contrast" in str(spec.description)
+    assert "rcnn_gratings, rcnn_ends in the experiment contrast" in str(spec.description)
 
 
 def test_load_gives_the_table_and_the_data_behind_each_picture(compared_root: Path) -> None:

@@ -83,8 +83,8 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
 def draw_condition(
     mean_response: Mapping[str, Sequence[float]],
     accuracy: Sequence[float],
-    presentation: Presentation,
     title: str,
+    presentation: Presentation | None = None,
     dt: float | None = None,
 ) -> Figure:
     """Draw one condition: each layer's mean response relative to its maximum, and the accuracy.
@@ -92,14 +92,15 @@ def draw_condition(
     Args:
         mean_response: For each layer the mean at each step, T values.
         accuracy: At each step, T values; `None` where there is none.
-        presentation: What was shown when; the bars are its images.
         title: The title of the figure.
+        presentation: What was shown when; the bars are its images. By default all steps show the image.
         dt: Milliseconds a step, for the axis; by default it is in steps.
     """
     figure = Figure(figsize=(7.6, 2.6))
     # Laid out by hand: it is drawn for every condition, and a layout engine draws everything twice.
     margins = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
+    presentation = Presentation.constant(len(accuracy)) if presentation is None else presentation
     scale, zero = dt or 1.0, find_time_zero(presentation)
     time = count_time(presentation) * scale
     for name, values in mean_response.items():

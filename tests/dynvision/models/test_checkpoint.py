@@ -104,7 +104,7 @@ def test_a_network_of_torchvision_is_a_subject_without_training(root):
     build_chain(root, root / "config", "summary/contrast/resnet")
     assert (root / "data/reports/contrast/resnet/summary.png").is_file()
     tree = open_store(root / "data/responses/contrast/resnet/contrast=0.5.zarr")
-    assert list(tree.children) == ["layer1", "layer2", "layer3", "layer4", "fc"]
+    assert list(tree.children) == ["layer1", "layer2", "layer3", "layer4", "fc", "rest"]
     assert tree["layer1/mean"].dims == ("sample", "time", "channel")
     workspace = Workspace.open(root, root / "config")
     (target,) = [t for t in workspace.targets(("models", "resnet", "gratings")) if t.partition == "all_s0"]

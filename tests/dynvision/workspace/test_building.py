@@ -82,7 +82,7 @@ def test_selection_gives_the_same_numbers_as_the_whole(chain_copy):
 
 def test_stores_hold_every_layer_over_time_for_every_image(chain):
     tree = open_store(chain.root / "data" / RESPONSES / "contrast=0.5.zarr")
-    assert set(tree.children) == {"V1", "V2", "V4", "IT", "classifier"}
+    assert set(tree.children) == {"V1", "V2", "V4", "IT", "classifier", "rest"}
     assert tree["V1"]["mean"].sizes == {"sample": 12, "time": 6, "channel": 4}
     assert tree["shown"].values.tolist() == [-1, 0, 0, 0, 0, -1]
     assert tree["contrast_shown"].values.tolist() == [0, 0.5, 0.5, 0.5, 0.5, 0]
@@ -203,7 +203,7 @@ def test_two_swept_parameters_make_one_store_each_in_one_go(chain_copy):
     ]
     assert all(r["details"]["conditions_together"] == 4 for r in records)
     # One idle and one void step shared by all, then what each contrast and duration adds.
-    assert records[0]["details"]["steps_computed"] < records[0]["details"]["steps_naive"] == 4 * (6 + 2)
+    assert records[0]["details"]["steps_computed"] < records[0]["details"]["steps_naive"] == (4 + 1) * (6 + 2)
     summary = build(chain_copy, "summary/contrast_duration/rcnn_gratings")[0]
     assert [(row["contrast"], row["duration"]) for row in summary["details"]["tuning"]] == [
         (0.5, 1),
