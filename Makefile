@@ -20,7 +20,7 @@ demo: $(READY)  ## Build the whole chain on the embedded gratings
 	@$(BIN)/dynvision demo
 
 # The tests of a file stay in one process, so that what they build together is built once.
-test: $(READY)  ## Run all tests but those in the browser (20 minutes on two cores)
+test: $(READY)  ## Run all tests but those in the browser (half an hour on two cores)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 # One thread: the arrays of these tests are so small that more threads only wait for each other.

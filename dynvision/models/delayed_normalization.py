@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.config.networks import check_delayed_normalization
+from dynvision.models.unrolling import unroll
 
 __all__ = ["DelayedNormalization"]
 
@@ -115,13 +116,7 @@ class DelayedNormalization(nn.Module):
         Returns:
             The scores, shape `[B, T, n_classes]` or `[B, n_classes]`.
         """
-        if x.dim() == 4:
-            return self.step(x)[0]
-        state, outputs = None, []
-        for t in range(x.shape[1]):
-            output, state = self.step(x[:, t], state)
-            outputs.append(output)
-        return torch.stack(outputs, dim=1)
+        return unroll(self.step, x)
 
     def _divide(self, linear: Tensor, pool: Tensor) -> Tensor:
         """Return ``scale · |l|ⁿ / (σⁿ + |g|ⁿ)``, with all three over the larger of σ and |g|: no power vanishes."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dynvision.config.networks import NORMALIZING_AREAS, check_normalizing
+from dynvision.models.unrolling import unroll
 
 __all__ = ["NormalizingArea", "NormalizingNetwork"]
 
@@ -212,13 +213,7 @@ class NormalizingNetwork(nn.Module):
         Raises:
             ValueError: If the frames do not have the size that the network was made for.
         """
-        if x.dim() == 4:
-            return self.step(x)[0]
-        state, outputs = None, []
-        for t in range(x.shape[1]):
-            output, state = self.step(x[:, t], state)
-            outputs.append(output)
-        return torch.stack(outputs, dim=1)
+        return unroll(self.step, x)
 
     def _advance(self, name: str, area: NormalizingArea, drive: Tensor, state: State, new: State) -> Tensor:
         """Advance one area: put its state into `new`, and return its rates `[B, C, H, W]`."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dynvision.config.networks import RCNN_AREAS, check_rcnn
 from dynvision.models.stability import clip_gain
+from dynvision.models.unrolling import unroll
 
 __all__ = ["RCNN", "Area"]
 
@@ -150,13 +151,7 @@ class RCNN(nn.Module):
         Raises:
             ValueError: If the frames do not have the size that the network was made for.
         """
-        if x.dim() == 4:
-            return self.step(x)[0]
-        state, outputs = None, []
-        for t in range(x.shape[1]):
-            output, state = self.step(x[:, t], state)
-            outputs.append(output)
-        return torch.stack(outputs, dim=1)
+        return unroll(self.step, x)
 
     def constrain(self) -> None:
         """Scale lateral kernels down, in place, so that no gain is above `max_gain`; training calls it."""
