@@ -55,10 +55,10 @@ def measure_condition(
 
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
-        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
-        `image_contrast` (the mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the
-        highest mean response), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers`
-        reads; and each layer's integral for each sample, `[N]`.
+        `measure` and `value`; the numbers of the whole trial: `samples`, `accuracy`, `accuracy_sem` and `chance` (these
+        three only if labels match the network's classes), `image_contrast` (the mean RMS contrast of the trials' first
+        images), and for each layer `peak/<layer>` (the highest mean response), `rest/<layer>` (the mean of the resting
+        run over the trial) and what `read_numbers` reads; and each layer's integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -116,7 +116,7 @@ def read_numbers(evoked: Evoked, layer: str, dt: float | None) -> dict[str, floa
 
 def score_responses(
     root: xarray.Dataset, readout: Readout, presentation: Presentation
-) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+) -> tuple[npt.NDArray[np.float64] | None, dict[str, Any]]:
     """Read accuracy out of the class scores of a condition.
 
     Args:
@@ -126,10 +126,10 @@ def score_responses(
 
     Returns:
         Accuracy at each step, shape `[T]`; and the numbers `accuracy`, its standard error over trials `accuracy_sem`,
-        `chance` and `samples`.
+        `chance` and `samples`. If labels have nothing to do with the network's classes, `None`, and `samples` alone.
     """
     over_time, numbers = measure_output(root, readout, presentation, only_accuracy=True)
-    return over_time["accuracy"], numbers
+    return over_time.get("accuracy"), numbers
 
 
 def measure_tuning(
@@ -165,8 +165,10 @@ def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
 
     Args:
         table: The tidy table of `measure_tuning`.
-        tuning: The tuning table.
+        tuning: The tuning table; without a column `accuracy` no class was to be named.
     """
+    if "accuracy" not in tuning:
+        return []
     confidence = table[(table["layer"] == OUTPUT) & (table["measure"] == "guess_confidence")]
     is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
     without = tuning.loc[tuning["accuracy"].isna(), "condition"]

@@ -86,7 +86,7 @@ def list_phenomena(tables: Mapping[str, Tables]) -> pd.DataFrame:
 
     Returns:
         The table with `COLUMNS`. A phenomenon whose experiment is missing, or sweeps something else, has one row
-        without a value that says so.
+        without a value that says so. Where labels do not match the network's classes, phenomena of accuracy have none.
     """
     rows: list[Row] = []
     for phenomenon in PHENOMENA:
@@ -175,6 +175,8 @@ def _summation(tables: Tables) -> Rows:
 
 def _long_presentation(tables: Tables) -> Rows:
     """Accuracy at the last step of the longest presentation, and its best at any step of it."""
+    if "accuracy" not in tables.tuning:
+        return
     courses = tables.courses[(tables.courses["layer"] == OUTPUT) & (tables.courses["measure"] == "accuracy")]
     shown = courses[courses["shown"] >= 0]
     longest = shown.groupby("condition")["time"].max().idxmax() if len(shown) else None
@@ -189,6 +191,8 @@ def _long_presentation(tables: Tables) -> Rows:
 
 
 def _masking(tables: Tables) -> Rows:
+    if "accuracy" not in tables.tuning:
+        return
     rows = tables.sorted()
     for name, row in (("shortest", rows.iloc[0]), ("longest", rows.iloc[-1])):
         note = f"after a gap of {row[tables.parameters[0]]:g}; chance is {row['chance']:.3g}"
@@ -196,6 +200,8 @@ def _masking(tables: Tables) -> Rows:
 
 
 def _accuracy(tables: Tables) -> Rows:
+    if "accuracy" not in tables.tuning:
+        return
     highest = tables.sorted().iloc[-1]
     note = f"at contrast {highest[tables.parameters[0]]:g}"
     yield _row(OUTPUT, "accuracy", highest["accuracy"], highest["accuracy_sem"], note)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.experiments.order import OrderedNetwork
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.experiments.store_layout import IMAGE_CONTRAST
@@ -54,7 +55,7 @@ class ShownImages:
 
 
 def describe_trials(
-    images: ShownImages, presentation: Presentation, output_classes: Sequence[int], dt: float | None
+    images: ShownImages, presentation: Presentation, network: OrderedNetwork, dt: float | None
 ) -> Variables:
     """Return the coordinates of a store's root, as xarray takes them.
 
@@ -63,7 +64,7 @@ def describe_trials(
     Args:
         images: The images of the trials.
         presentation: What was shown when, without idle steps.
-        output_classes: The class of each output.
+        network: The network, which knows the class of each output.
         dt: Milliseconds of a step; `None` leaves time in steps.
 
     Returns:
@@ -87,8 +88,11 @@ def describe_trials(
             np.where(presentation.frames < 0, 0.0, presentation.contrasts),
             {"long_name": "multiplier of the image's own contrast, 0 for void", "reference": reference},
         ),
-        "class": ("class", np.asarray(output_classes), {"long_name": "class of each output"}),
+        "class": ("class", np.asarray(network.output_classes), {"long_name": "class of each output"}),
     }
+    if network.own_names is not None:
+        names = np.asarray(network.own_names, dtype=object)
+        coordinates["class_name"] = ("class", names, {"long_name": "name of each output in the network's own classes"})
     by_trial = images.trials if images.trials.shape[1] > 1 else images.trials[:, 0]
     contrast = {"long_name": RMS_CONTRAST, "units": "standardized image", "reference": reference}
     coordinates[IMAGE_CONTRAST] = (("sample", "image")[: by_trial.ndim], np.full(by_trial.shape, np.nan), contrast)

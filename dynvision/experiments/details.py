@@ -19,7 +19,8 @@ class ResponseDetails:
     Attributes:
         samples: Trials.
         n_timesteps: Recorded steps.
-        accuracy: Of the readout, over the whole trial.
+        accuracy: Of the readout, over the whole trial; `None`, like the next two, if labels do not match the network's
+            classes.
         accuracy_over_time: At each recorded step, shape `[T]`.
         chance: The accuracy of guessing.
         readout: The settings of the readout.
@@ -30,9 +31,9 @@ class ResponseDetails:
 
     samples: int
     n_timesteps: int
-    accuracy: float
-    accuracy_over_time: list[float]
-    chance: float
+    accuracy: float | None
+    accuracy_over_time: list[float] | None
+    chance: float | None
     readout: dict[str, Any]
     mean_response: dict[str, list[float]]
     peak_response: dict[str, float]

@@ -26,7 +26,7 @@ from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
-from dynvision.experiments.writing import SweepWriter
+from dynvision.experiments.writing import RANK, SweepWriter
 from dynvision.models.checking import check_network
 from dynvision.models.loading import match_layers, rebuild_network
 from dynvision.stimuli.contrast import rms_contrast
@@ -54,7 +54,8 @@ class SweepRecording:
     def __init__(self, order: SweepOrder) -> None:
         self.order = order
         # Fail now, not after the sweep, if the readout may choose none of the network's outputs.
-        class_mask(order.network.output_classes, order.images.group_classes, order.choices)
+        if order.labels.is_known:
+            class_mask(order.network.output_classes, order.shown_classes, order.choices)
         self.images = self._choose_images()
         self.presentations = [c.presentation.preceded_by(order.idle) for c in order.conditions]
         self.references = plan_references([c.presentation for c in order.conditions])
@@ -76,14 +77,14 @@ class SweepRecording:
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
             self.show(runner, layout, writers)
-        return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive, self.order.dt)
+        order = self.order
+        return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive, order.dt, order.labels.by)
 
     def open_stepper(self) -> NetworkStepper:
         """Load the network and find the layers that are recorded."""
         order, record, run = self.order, self.order.record, self.order.run
         network = rebuild_network(order.network.record, order.network.weights)
-        images = order.images
-        check_network(network, len(order.network.output_classes), images.source.channels, images.resolution)
+        self._check_frames(network)
         layers = match_layers(network, record.layers)
         check_layer_names(layers, order.conditions[0].settings["condition"])
         return NetworkStepper(
@@ -95,6 +96,20 @@ class SweepRecording:
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )
+
+    def _check_frames(self, network: torch.nn.Module) -> None:
+        """Raise if the network does not take the images; say for which images it was made if that is why."""
+        images, made_for = self.order.images, self.order.network.record
+        size, channels = made_for.config["resolution"], made_for.details["channels"]
+        try:
+            check_network(network, len(self.order.network.output_classes), images.source.channels, images.resolution)
+        except ConfigError as error:
+            if (size, channels) == (images.resolution, images.source.channels):
+                raise
+            raise ConfigError(
+                f"{self.order.name}: {error} It was made for images of {channels} channels and {size} pixels "
+                f"({made_for.target})."
+            ) from error
 
     def probe(self, stepper: NetworkStepper) -> Probe:
         """Find out what a step of the network gives."""
@@ -112,7 +127,8 @@ class SweepRecording:
             n_conditions=self.order.n_conditions,
             n_timesteps=n_recorded,
         )
-        return StoreLayout(probe.arrays, n_samples, n_recorded, min(plan.batch_size, n_samples), plan.block_steps)
+        arrays = {name: spec for name, spec in probe.arrays.items() if self.order.labels.is_known or name != RANK}
+        return StoreLayout(arrays, n_samples, n_recorded, min(plan.batch_size, n_samples), plan.block_steps)
 
     def open_runner(self, stepper: NetworkStepper, layout: StoreLayout) -> SweepRunner:
         """Make the runner that shows the sweep."""
@@ -142,6 +158,7 @@ class SweepRecording:
                     target=condition.name,
                     layers=layout.layers,
                     group_classes=order.images.group_classes,
+                    **order.labels.to_attributes(),
                     inputs=order.inputs,
                     subject=order.network.subject,
                     model=order.network.record.config,
@@ -154,9 +171,7 @@ class SweepRecording:
                     "inputs": order.inputs,
                     "making": making,
                 }
-                coordinates = describe_trials(
-                    self.images, condition.presentation, order.network.output_classes, order.dt
-                )
+                coordinates = describe_trials(self.images, condition.presentation, order.network, order.dt)
                 writers.append(
                     StoreWriter(
                         condition.store,
@@ -188,6 +203,7 @@ class SweepRecording:
             workers=order.run.workers,
             is_looked_at_for_long=True,
         )
+        classes = order.labels.classes_of(self.images.labels()) if order.labels.is_known else None
         with progress_bar(layout.n_samples, order.name) as bar:
             for batch, (sequence, _) in enumerate(loader):
                 rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(sequence.images))
@@ -195,7 +211,7 @@ class SweepRecording:
                 if waiting:
                     ids = self.images.ids[rows]
                     contrasts = self._image_contrasts(sequence.images.numpy(), waiting)
-                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting, contrasts)
+                    sweep.begin_batch(batch, ids, None if classes is None else classes[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
                     sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
                 bar.update(len(sequence.images))

@@ -1,10 +1,9 @@
-"""Weights that were trained elsewhere: reading a checkpoint, and finding the class of each output."""
+"""Weights that were trained elsewhere: reading a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
 from dynvision.system.failures import as_unreadable
 
-__all__ = ["load_checkpoint", "match_outputs"]
+__all__ = ["load_checkpoint"]
 
 
 def load_checkpoint(path: Path, network: nn.Module) -> None:
@@ -43,29 +42,6 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
             f"the weights in {path} are not those of {type(network).__name__}: {reason}. Change 'class' and 'args', or "
             "'checkpoint', in config_models.yaml."
         ) from error
-
-
-def match_outputs(
-    outputs: int, group: Sequence[Mapping[str, Any]], dataset: Sequence[Mapping[str, Any]], where: str
-) -> list[dict[str, Any]]:
-    """Return the class of each output: those of the group, or else of the dataset, if they are as many as the outputs.
-
-    Args:
-        outputs: The number of outputs.
-        group: The classes of the group that the network belongs to, in order.
-        dataset: All classes of the dataset, in order.
-        where: The model and dataset, for the message.
-
-    Raises:
-        ConfigError: If neither the group nor the dataset has as many classes.
-    """
-    for classes in (group, dataset):
-        if len(classes) == outputs:
-            return [dict(entry) for entry in classes]
-    raise ConfigError(
-        f"{where}: the network has {outputs} outputs, but the group has {len(group)} classes and the dataset "
-        f"{len(dataset)}. Give it the argument for its number of classes under args in config_models.yaml."
-    )
 
 
 def _read(path: Path) -> dict[str, Tensor]:

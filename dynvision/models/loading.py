@@ -45,13 +45,15 @@ __all__ = [
 ]
 
 
-def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int) -> nn.Module:
+def build_network(
+    model: ModelConfig, *, n_classes: int | None, resolution: int, channels_in: int, seed: int
+) -> nn.Module:
     """Build a network with initial weights that depend on the seed alone.
 
     Args:
         model: The class by import path and its arguments. `n_classes` (or `num_classes`), `resolution` and
             `channels_in` are passed too, if the class takes them and the config does not give them.
-        n_classes: Classes to tell apart.
+        n_classes: Classes to tell apart; `None` leaves the network its own number of outputs.
         resolution: Width of the images in pixels.
         channels_in: Channels of the images.
         seed: Seeds the initial weights; the global generator is left as it was.
@@ -60,7 +62,9 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         ConfigError: If the class cannot be imported, is no network, or does not take the arguments.
     """
     make = _import_builder(model.class_path)
-    known = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
+    known: dict[str, Any] = {"resolution": resolution, "channels_in": channels_in}
+    if n_classes is not None:
+        known |= {"n_classes": n_classes, "num_classes": n_classes}
     parameters: dict[str, Any] = dict(inspect.signature(make).parameters)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if takes_any and model.class_path.startswith("torchvision.models"):
@@ -112,7 +116,7 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
         ModelConfig(
             **{"class": settings["class"], "args": restore_whole_keys(settings["args"], settings.get("whole_keys", ()))}
         ),
-        n_classes=len(record.details["classes"]),
+        n_classes=record.details["n_classes"] if "n_classes" in record.details else len(record.details["classes"]),
         resolution=settings["resolution"],
         channels_in=record.details["channels"],
         seed=settings["seed"],

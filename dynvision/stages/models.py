@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.config.models import IMAGENET
 from dynvision.config.patterns import fill_pattern
 from dynvision.config.transform_checks import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
+from dynvision.models.classes import read_own_classes
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
@@ -100,6 +102,8 @@ class ModelsStage(Stage):
             settings["whole_keys"] = paths
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
+        if model.classes is not None:
+            settings["classes"] = self._describe_classes(name)
         if training is None:
             return settings
         if training.transform is not None:
@@ -129,8 +133,8 @@ class ModelsStage(Stage):
         epochs: set[int] = set()
         for name, experiment in self.config.experiments.items():
             for subject in (self.config.subjects[s] for s in self.config.subjects_of(name)):
-                trained = str(GroupSeed(subject.trained_on, subject.seed))
-                if (subject.model, subject.dataset, trained) == (model, dataset, target.partition):
+                trained = str(GroupSeed(subject.network_group, subject.seed))
+                if (subject.model, subject.network_dataset, trained) == (model, dataset, target.partition):
                     epochs |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
         return sorted(epochs)
 
@@ -139,6 +143,14 @@ class ModelsStage(Stage):
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
+
+    def _describe_classes(self, model: str) -> Any:
+        """Return a network's own classes as settings: a file with the digest of its content."""
+        classes = self.config.models[model].classes
+        if not isinstance(classes, str) or classes == IMAGENET:
+            return classes
+        path = self.paths.root / Path(classes).expanduser()  # An absolute path stays as it is.
+        return {"file": classes, "digest": digest_checkpoint(path)}
 
     def _checkpoint(self, target: Target) -> Path:
         _, model, dataset = target.key
@@ -190,6 +202,8 @@ class ModelsStage(Stage):
             seed=GroupSeed.parse(str(target.partition)).seed,
             checkpoint=None if model.checkpoint is None else self._checkpoint(target),
             epochs=self.epochs_to_keep(target),
+            own_classes=None if model.classes is None else read_own_classes(model.classes, self.paths.root),
+            keeps_its_outputs=model.keeps_its_outputs,
         )
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:

@@ -11,6 +11,7 @@ from dynvision.errors import DamagedFileError
 from dynvision.experiments.details import ResponseDetails
 from dynvision.experiments.journal import JOURNAL
 from dynvision.experiments.order import RecordedSweep
+from dynvision.experiments.readout import LABELS_MATCH
 from dynvision.experiments.store import (
     PENDING,
     RECORD,
@@ -60,6 +61,7 @@ def describe_responses(
     return {
         **details.to_dict(),
         "dt": sweep.dt,
+        LABELS_MATCH: sweep.labels_match,
         "image_contrast": float(writer.image_contrasts.mean()),
         "conditions_together": len(sweep.writers),
         **sweep.making,
@@ -142,8 +144,8 @@ def _read_out(root: xarray.Dataset, readout: Readout, presentation: Presentation
 
     over_time, numbers = score_responses(root, readout, presentation)
     return {
-        "accuracy": numbers["accuracy"],
-        "accuracy_over_time": over_time.tolist(),
-        "chance": numbers["chance"],
+        "accuracy": numbers.get("accuracy"),
+        "accuracy_over_time": None if over_time is None else over_time.tolist(),
+        "chance": numbers.get("chance"),
         "readout": readout.model_dump(mode="json"),
     }

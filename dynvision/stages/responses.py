@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
-from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.config.experiments import Subject
+from dynvision.config.subjects import choose_standardization
+from dynvision.errors import ConfigError, DamagedFileError, unknown_name
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
+from dynvision.experiments.readout import match_labels
 from dynvision.experiments.store import RECORD, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
 from dynvision.records import Record, make_record, read_record
@@ -28,6 +31,8 @@ from dynvision.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from dynvision.data.stores.base import StoredImages
 
 __all__ = ["ResponsesStage"]
 
@@ -54,10 +59,10 @@ class ResponsesStage(Stage):
 
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
-        trained_as = str(GroupSeed(subject.trained_on, subject.seed))
+        trained_as = str(GroupSeed(subject.network_group, subject.seed))
         images = self.stages.of(ProcessedStage).images(subject.dataset, SplitGroup("test", subject.group))
         return [
-            Target((ModelsStage.name, subject.model, subject.dataset), trained_as),
+            Target((ModelsStage.name, subject.model, subject.network_dataset), trained_as),
             images,
         ]
 
@@ -133,7 +138,8 @@ class ResponsesStage(Stage):
     def settings(self, target: Target) -> dict[str, Any]:
         _, experiment_name, subject_name = target.key
         experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
-        statistics = self.config.data.data_statistics.get(subject.dataset)
+        standardization = choose_standardization(self.config, subject)
+        statistics = standardization.statistics if standardization else None
         record = self.config.record(experiment_name, subject_name)
         run = self.config.run(experiment_name, subject_name)
         # The memory budget can change results only if no `batch_size` is set: it sets the batch size then.
@@ -142,9 +148,14 @@ class ResponsesStage(Stage):
         trials = self._trials(target.key)
         images = {"images_of_other_class": list(trials.other_class)} if trials.other_class else {}
         states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
+        # What says nothing new is left out, so that existing responses stay up to date.
+        by = {"standardized_by": standardization.of} if standardization and standardization.of != "dataset" else {}
+        matched = {"match": subject.match} if subject.match is not None else {}
         return {
             **states,
             **images,
+            **by,
+            **matched,
             "presentation": presentation,
             "condition": dict(self.condition(target)),
             "idle": experiment.idle,
@@ -246,7 +257,7 @@ class ResponsesStage(Stage):
             ),
             network=OrderedNetwork(inputs[model], weights, subject.model_dump(mode="json")),
             images=OrderedImages(
-                self.stages.of(ProcessedStage).open_images(images, inputs[images]),
+                self._open_images(images, inputs[images], subject),
                 self.config.data.data_resolution[subject.dataset],
             ),
             inputs=self._versions(targets[0], inputs),
@@ -258,7 +269,28 @@ class ResponsesStage(Stage):
             n_conditions=len(all_conditions(experiment)),
             trials=self._trials(targets[0].key),
             fresh=self.run.fresh,
+            labels=match_labels(subject, inputs[model], inputs[images], "/".join(targets[0].key)),
         )
+
+    def _open_images(self, target: Target, record: Record, subject: Subject) -> StoredImages:
+        """Open the images that a subject is shown, standardized as it says.
+
+        Raises:
+            ConfigError: If the statistics are for another number of channels than the images have.
+        """
+        images = self.stages.of(ProcessedStage).open_images(target, record)
+        chosen = choose_standardization(self.config, subject)
+        if chosen is None or chosen.of == "dataset":
+            return images
+        mean, std = chosen.statistics.mean, chosen.statistics.std
+        if len(mean) != images.channels:
+            whose = f"the model '{subject.model}'" if chosen.of == "network" else f"'{subject.network_dataset}'"
+            raise ConfigError(
+                f"{target} has images of {images.channels} channel(s), but the statistics of {whose}, by which they "
+                f"are standardized, have {len(mean)} means. Give '{subject.dataset}' data_statistics of its own in "
+                "config_data.yaml."
+            )
+        return images.standardized_by((mean, std))
 
     def _record(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
         """Show the stimuli of all targets and write their responses next to their stores."""

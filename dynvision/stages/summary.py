@@ -46,7 +46,7 @@ class SummaryInspection(Inspection):
 
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
-    """The table has an accuracy for every condition, unless all scores are the same or may be other than finite."""
+    """The table has an accuracy for every condition whose labels match the classes, unless scores do not say any."""
     if _is_phenomena(inspection.target):
         rows = inspection.record.details["phenomena"]
         read = sum(row["value"] is not None for row in rows)
@@ -54,7 +54,9 @@ def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     conditions = inspection.stage.conditions(inspection.target)
     rows = inspection.record.details["tuning"]
     settings = [inspection.stage.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
-    without = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    unlabelled = inspection.record.details.get("without_accuracy", [])
+    asked = [row for row in rows if "accuracy" in row and row.get("subject") not in unlabelled]
+    without = [_name_row(row) for row in asked if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
     unanswered = set(inspection.record.details.get("unanswered", ()))
     wrong = [name for name in without if name not in unanswered]
     if any(setting.allow_nonfinite for setting in settings):
@@ -62,6 +64,8 @@ def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     sentence = f"{len(rows)} of {len(conditions)} conditions are in the table"
     if unanswered:
         sentence += f"; in {len(unanswered)} of them all classes have the same score, so there is no accuracy"
+    if len(asked) < len(rows):
+        sentence += f"; in {len(rows) - len(asked)} of them labels do not match the network's classes: no accuracy"
     passed = len(rows) == len(conditions) and not wrong
     return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
 
@@ -255,11 +259,13 @@ class SummaryStage(Stage):
         durations = {inputs[t].details["dt"] for t in subjects.values()}
         dt = durations.pop() if len(durations) == 1 else None
         result = compare_subjects(tunings, fits, experiment.parameters, presentations, dt)
+        unlabelled = [name for name, table in tunings.items() if "accuracy" not in table]
         picture = draw_comparison(result, experiment.parameters)
         shown = [name for name in result.tuning.columns if "/" not in name]
         details = {
             "rows": len(result.tuning),
             "subjects": list(subjects),
+            **({"without_accuracy": unlabelled} if unlabelled else {}),
             "conditions": len(conditions),
             "parameters": experiment.parameters,
             "tuning": _plain_rows(result.tuning[shown]),

@@ -59,7 +59,8 @@ def compare_subjects(
 def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Figure:
     """Draw accuracy, the marks of fitted curves, and each layer's main number, in one colour for each subject.
 
-    With two parameters only accuracy is drawn, in a panel for each level of the second.
+    With two parameters only accuracy is drawn, in a panel for each level of the second; without an accuracy, the last
+    layer instead.
     """
     colors = color_levels(result.tuning[SUBJECT])
     _, _, across = choose_analysis(parameters)
@@ -70,7 +71,8 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         if across is not None:
-            draw_tuned(axes, _at_level(result, across, panel), OUTPUT, "accuracy", colors)
+            layer, measure = (OUTPUT, "accuracy") if result.has_accuracy else (result.layers[-1], result.analysis.main)
+            draw_tuned(axes, _at_level(result, across, panel), layer, measure, colors)
             axes.set_title(tag_level(across, panel, result.has_times_in_ms))
         elif panel in ("layers", "accuracy_mark"):
             _draw_marks_of(axes, result, "layers" if panel == "layers" else "accuracy", colors)
@@ -98,7 +100,7 @@ def _draw_marks_of(
 
 def _panels(result: ExperimentAnalysis) -> list[str]:
     marked = set(result.fits.loc[result.fits["value"].notna(), "parameter"])
-    panels = ["accuracy"]
+    panels = ["accuracy"] if result.has_accuracy else []
     marks: tuple[tuple[Literal["layers", "accuracy"], str], ...] = (("accuracy", "accuracy_mark"), ("layers", "layers"))
     for fitted, name in marks:
         curve = result.analysis.curve_of(fitted)

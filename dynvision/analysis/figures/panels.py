@@ -57,7 +57,7 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
     if not np.isfinite(tuning[column].to_numpy(np.float64)).any():
         axes.text(0.5, 0.6, "no response above rest", transform=axes.transAxes, ha="center", color=GREY, fontsize=8)
     if layer == OUTPUT:
-        for chance in tuning["chance"].unique():
+        for chance in tuning["chance"].dropna().unique():
             axes.axhline(chance, color="0.5", ls=":", lw=1)
         axes.set_ylim(0, 1.04)
         axes.set_ylabel("accuracy")

@@ -34,7 +34,8 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
 
     Points are measured values with the standard error over trials or samples. They are joined by lines if no curve is
     fitted. A triangle at the axis marks the half point of a fitted curve, and a bar its confidence interval. The dotted
-    line is chance. With two parameters there is a curve for each level of the second.
+    line is chance. Without an accuracy its panel is left out. With two parameters there is a curve for each level of
+    the second.
     """
     colors = color_layers(result.layers)
     second = color_levels(result.tuning[result.across], second=True) if result.across else None
@@ -59,7 +60,7 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
 
 def _list_panels(result: ExperimentAnalysis) -> list[tuple[str, str]]:
     """List what the panels show, and of which number or layer."""
-    panels = [("accuracy", OUTPUT)]
+    panels = [("accuracy", OUTPUT)] if result.has_accuracy else []
     panels += [("shared", name) for name in result.analysis.shared]
     curve = result.analysis.curve_of("layers")
     if curve is not None and result.fits["parameter"].eq(curve.mark).any():

@@ -30,9 +30,9 @@ class ExperimentAnalysis:
     Attributes:
         table: All measures: `condition, <parameters>, time, layer, measure, value`. The time is that of a step's end,
             in steps from the onset of the stimulus (`dynvision.stimuli.showings`).
-        tuning: One row for each condition: accuracy; `<number>/<layer>` for each number read from time courses, and
-            `<number>_sem/<layer>`, its standard error over samples; and `response_null/<layer>`, the size of the peak
-            that noise alone would reach.
+        tuning: One row for each condition: accuracy, if there is one; `<number>/<layer>` for each number read from time
+            courses, and `<number>_sem/<layer>`, its standard error over samples; and `response_null/<layer>`, the size
+            of the peak that noise alone would reach.
         fits: One row for each fitted parameter: `layer, measure, [<second parameter>,] parameter, value, low, high, …`.
         courses: The time courses that figures draw: mean response and accuracy, with the time in ms and the frame.
         analysis: How the sweep was analysed.
@@ -56,6 +56,11 @@ class ExperimentAnalysis:
     def layers(self) -> list[str]:
         """The recorded layers, in order."""
         return [name.removeprefix("peak/") for name in self.tuning.columns if name.startswith("peak/")]
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether there is an accuracy: labels match the network's classes."""
+        return "accuracy" in self.tuning
 
     @property
     def has_times_in_ms(self) -> bool:
@@ -113,7 +118,7 @@ def fit_sweep(tuning: pd.DataFrame, analysis: SweepAnalysis, along: str, across:
 def _fitted(tuning: pd.DataFrame, analysis: SweepAnalysis, curve: Curve) -> list[tuple[str, str, str]]:
     """Return what a curve is fitted to: layer, measure, column of the tuning table."""
     if curve.of == "accuracy":
-        return [(OUTPUT, "accuracy", "accuracy")]
+        return [(OUTPUT, "accuracy", "accuracy")] if "accuracy" in tuning else []
     columns = [name for name in tuning.columns if name.partition("/")[0] in (analysis.main, *analysis.also_fitted)]
     return [(name.partition("/")[2], name.partition("/")[0], name) for name in columns]
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
 from dynvision.experiments.reading import open_store
-from dynvision.models.checkpoint import load_checkpoint, match_outputs
+from dynvision.models.checkpoint import load_checkpoint
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -78,14 +78,6 @@ def test_digest_follows_the_file(tmp_path):
     first = digest_checkpoint(path)
     path.write_bytes(b"other")
     assert digest_checkpoint(path) != first
-
-
-def test_outputs_are_the_classes_of_the_group_or_of_the_dataset():
-    group, dataset = [{"index": 7}, {"index": 9}], [{"index": n} for n in range(10)]
-    assert match_outputs(2, group, dataset, "x") == group
-    assert match_outputs(10, group, dataset, "x") == dataset
-    with pytest.raises(ConfigError, match="x: the network has 5 outputs, but the group has 2 classes and the"):
-        match_outputs(5, group, dataset, "x")
 
 
 RESNET = {"class": "torchvision.models:resnet18", "training": None, "record": {"layers": ["layer*", "fc"]}}
