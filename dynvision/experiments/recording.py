@@ -108,7 +108,7 @@ class SweepRecording:
                 raise
             raise ConfigError(
                 f"{self.order.name}: {error} It was made for images of {channels} channels and {size} pixels "
-                f"({made_for.target})."
+                f"({made_for.target}): give the images that are shown this data_resolution, or show them to another."
             ) from error
 
     def probe(self, stepper: NetworkStepper) -> Probe:
