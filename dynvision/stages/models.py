@@ -67,18 +67,24 @@ class ModelsStage(Stage):
     checks = (Check(weights_are_finite, is_hard=True), Check(validation_is_above_chance, is_hard=False))
 
     def keys(self) -> list[tuple[str, ...]]:
-        return [(self.name, model, dataset) for model in self.config.models for dataset in self.config.datasets]
+        return [
+            (self.name, name, dataset)
+            for name, model in self.config.models.items()
+            for dataset in self.config.datasets
+            if model.training is None or not self.config.data.is_stimulus_set(dataset)
+        ]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         _, model, dataset = key
         seeds = self.config.seeds(model, dataset)
-        return [str(GroupSeed(group, seed)) for group in self.config.data.groups(dataset) for seed in seeds]
+        groups = ["all"] if self.config.data.is_stimulus_set(dataset) else list(self.config.data.groups(dataset))
+        return [str(GroupSeed(group, seed)) for group in groups for seed in seeds]
 
     def upstream(self, target: Target) -> list[Target]:
         group = GroupSeed.parse(str(target.partition)).group
         if self.config.models[target.key[1]].training is None:
             # A network that is not trained needs no images, only to know the classes.
-            return [Target((InterimStage.name, target.key[2]), str(SplitGroup("test", group)))]
+            return [Target((InterimStage.name, target.key[2]), str(self.config.data.shown(target.key[2], group)))]
         return [self.stages.of(ProcessedStage).images(target.key[2], SplitGroup("train", group))]
 
     def settings(self, target: Target) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dynvision.errors import DamagedFileError, unknown_name
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
+from dynvision.keys import Condition, GroupSeed, find_level, level_text
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
@@ -55,7 +55,7 @@ class ResponsesStage(Stage):
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
         trained_as = str(GroupSeed(subject.trained_on, subject.seed))
-        images = self.stages.of(ProcessedStage).images(subject.dataset, SplitGroup("test", subject.group))
+        images = self.stages.of(ProcessedStage).images(subject.dataset, self.config.shown(target.key[2]))
         return [
             Target((ModelsStage.name, subject.model, subject.dataset), trained_as),
             images,
@@ -248,6 +248,7 @@ class ResponsesStage(Stage):
             images=OrderedImages(
                 self.stages.of(ProcessedStage).open_images(images, inputs[images]),
                 self.config.data.data_resolution[subject.dataset],
+                self.config.shown(subject_name).parts[0],
             ),
             inputs=self._versions(targets[0], inputs),
             code_version=self.code_version,
