@@ -100,6 +100,8 @@ class ModelsStage(Stage):
             settings["whole_keys"] = paths
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
+        if model.checkpoint_key is not None:
+            settings["checkpoint_key"] = model.checkpoint_key
         if training is None:
             return settings
         if training.transform is not None:
