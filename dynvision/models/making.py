@@ -161,7 +161,7 @@ def _build(order: NetworkOrder) -> nn.Module:
         seed=order.seed,
     )
     if order.checkpoint is not None:
-        load_checkpoint(order.checkpoint, network)
+        load_checkpoint(order.checkpoint, network, order.model.checkpoint_key)
     return network
 
 
