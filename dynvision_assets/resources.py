@@ -101,7 +101,8 @@ def plain_failures(doing: str = "") -> Iterator[None]:
         if interruption.args:
             raise
         raise dg.DagsterExecutionInterruptedError(
-            f"{doing or 'the run'} was stopped; what was finished is kept, nothing is half done. Launch it again to go on."
+            f"{doing or 'the run'} was stopped; what was finished is kept, nothing is half done. "
+            "Launch it again to go on."
         ) from None
     except Exception as error:  # noqa: BLE001  # it is raised again, as a failure
         own = describe_error(error, doing)
