@@ -12,11 +12,13 @@ __all__ = ["Condition", "GroupSeed", "SplitGroup", "find_level", "level_text"]
 
 @dataclass(frozen=True, order=True)
 class SplitGroup:
-    """A class group of one split, written `<split>_<group>`: `train_all`, `test_invertebrates`.
+    """A group of one split, written `<split>_<group>`: `train_all`, `test_invertebrates`.
+
+    A stimulus set has no splits: its groups are written `<group>`.
 
     Attributes:
-        split: `train` or `test`; it holds no `_`.
-        group: The class group.
+        split: `train` or `test`, which hold no `_`; empty for a group of a stimulus set.
+        group: The group.
     """
 
     split: str
@@ -35,7 +37,14 @@ class SplitGroup:
         return cls(split, group)
 
     def __str__(self) -> str:
-        return f"{self.split}_{self.group}"
+        return f"{self.split}_{self.group}" if self.split else self.group
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that its images are kept in: `train` and `val`, or `test`, or `images` of a stimulus set."""
+        if not self.split:
+            return ("images",)
+        return ("train", "val") if self.split == "train" else (self.split,)
 
 
 @dataclass(frozen=True, order=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["RESERVED_PARAMETERS", "STORE_NAMES"]
+__all__ = ["COORDINATES", "RESERVED_PARAMETERS", "STORE_NAMES"]
 
 STORE_NAMES = frozenset(
     {
         *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
-        *("rest", "single", "step", "image_contrast"),
+        *("rest", "single", "step", "image_contrast", "stimulus_id", "filename"),
         *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
     }
 )
@@ -15,6 +15,9 @@ STORE_NAMES = frozenset(
 
 _LAYER_NAMES = frozenset({"unit", "channel", "token", "y", "x", "response", "mean", "std", "feature_std"})
 """Dimensions and variables of a layer in a store."""
+
+COORDINATES = STORE_NAMES | _LAYER_NAMES
+"""Dimensions, coordinates and variables of a store of responses; no column of a stimulus set has such a name."""
 
 _COLUMNS = frozenset(
     {
@@ -42,5 +45,5 @@ _KEYWORDS = frozenset(
 )
 """Keywords of `dynvision_assets.load`, which takes the levels of parameters as keywords, too."""
 
-RESERVED_PARAMETERS = STORE_NAMES | _LAYER_NAMES | _COLUMNS | _KEYWORDS
+RESERVED_PARAMETERS = COORDINATES | _COLUMNS | _KEYWORDS
 """Names that no swept parameter may have."""

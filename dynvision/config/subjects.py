@@ -69,6 +69,12 @@ def check_subject(config: Config, name: str, where: str) -> None:
         groups = config.data.groups(dataset)
         if group not in groups:
             raise unknown_name("class group", group, groups, f"{where}.{key}")
+    if config.data.is_stimulus_set(subject.network_dataset) and config.models[subject.model].training is not None:
+        raise ConfigError(
+            f"{where}: the model '{subject.model}' is trained, and '{subject.network_dataset}' is a stimulus set, on "
+            "which no network is trained. Write trained_on: <dataset>/<group>, the dataset it is trained on; or "
+            "'training: null' for the model in config_models.yaml, if its weights are ready."
+        )
     if choose_standardization(config, subject) is None:
         raise ConfigError(_say_what_is_missing(config, subject, where))
 

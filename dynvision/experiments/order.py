@@ -70,12 +70,14 @@ class OrderedImages:
     """The images of a sweep.
 
     Attributes:
-        source: Opens the part `test` of the shown partition.
+        source: Opens the images of the shown partition.
         resolution: Width and height of an image in pixels.
+        part: Which part of them is shown: `test`, or `images` of a stimulus set.
     """
 
     source: StoredImages
     resolution: int
+    part: str = "test"
 
     @property
     def group_classes(self) -> list[int]:

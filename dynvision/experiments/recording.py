@@ -195,7 +195,7 @@ class SweepRecording:
             writers, names, order.network.output_classes, order.record.allow_nonfinite, self.references.used
         )
         loader = order.images.source.loader(
-            "test",
+            order.images.part,
             layout.batch_size,
             indices=self.images.ids.tolist(),
             images_per_trial=order.trials.n_images,
@@ -231,7 +231,7 @@ class SweepRecording:
         return [*conditions, *(len(self.presentations) + position for position in sorted(used))]
 
     def _choose_images(self) -> ShownImages:
-        table = self.order.images.source.samples("test")
+        table = self.order.images.source.samples(self.order.images.part)
         indices = np.asarray(spread_over_classes(table["label"], self.order.record.samples))
         classes, order = np.asarray(table["label"], dtype=np.int64)[indices], self.order.trials
         try:

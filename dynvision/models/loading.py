@@ -141,15 +141,22 @@ def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor,
 
     Args:
         network: If it has no method `step`, each frame is shown to it anew, without a state.
-        frame: Shape `[B, C, H, W]`.
+        frame: Shape `[B, C, H, W]`. It is shown in the type of the network's weights if that is not float32.
         state: The state after the step before; `None` at the first step.
 
     Returns:
         The output of the network, such as class scores `[B, n_classes]`, and the new state.
     """
+    frame = _in_type_of(network, frame)
     if hasattr(network, "step"):
         return network.step(frame, state)  # type: ignore[operator, no-any-return]
     return network(frame), None
+
+
+def _in_type_of(network: nn.Module, frame: Tensor) -> Tensor:
+    """Return a frame in the type of a network's first real weight; float32 is left to `torch.autocast`."""
+    weight = next((weight for weight in network.parameters() if weight.is_floating_point()), None)
+    return frame if weight is None or weight.dtype == torch.float32 else frame.to(weight.dtype)
 
 
 def match_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:

@@ -188,7 +188,7 @@ def _build(order: NetworkOrder, n_classes: int | None) -> nn.Module:
         seed=order.seed,
     )
     if order.checkpoint is not None:
-        load_checkpoint(order.checkpoint, network)
+        load_checkpoint(order.checkpoint, network, order.model.checkpoint_key)
     return network
 
 

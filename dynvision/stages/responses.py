@@ -17,7 +17,7 @@ from dynvision.experiments.order import OrderedCondition, OrderedImages, Ordered
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.readout import match_labels
 from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
+from dynvision.keys import Condition, GroupSeed, find_level, level_text
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
@@ -60,7 +60,7 @@ class ResponsesStage(Stage):
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
         trained_as = str(GroupSeed(subject.network_group, subject.seed))
-        images = self.stages.of(ProcessedStage).images(subject.dataset, SplitGroup("test", subject.group))
+        images = self.stages.of(ProcessedStage).images(subject.dataset, self.config.shown(target.key[2]))
         return [
             Target((ModelsStage.name, subject.model, subject.network_dataset), trained_as),
             images,
@@ -259,6 +259,7 @@ class ResponsesStage(Stage):
             images=OrderedImages(
                 self._open_images(images, inputs[images], subject),
                 self.config.data.data_resolution[subject.dataset],
+                self.config.shown(subject_name).parts[0],
             ),
             inputs=self._versions(targets[0], inputs),
             code_version=self.code_version,

@@ -88,7 +88,7 @@ class StoredImages(ABC):
 
     Attributes:
         record: The record of the partition.
-        classes: The group's classes: index, name and folder, in the group's order.
+        classes: The group's classes: index, name and folder, in the group's order; none of a stimulus set.
         channels: Channels of the images.
         normalize: Mean and standard deviation of each channel; `None` if the dataset has no statistics.
     """
@@ -100,10 +100,14 @@ class StoredImages(ABC):
 
     @abstractmethod
     def samples(self, part: str) -> dict[str, list[Any]]:
-        """Return a part's table of `source`, `label` (the dataset's own index) and `group_label`."""
+        """Return a part's table of `source`, `label` (the dataset's own index) and `group_label`.
+
+        Of a stimulus set it also has the columns of its table: `filename`, `stimulus_id` and all others. Labels are
+        `NO_CLASS` there, unless a column of the table says them.
+        """
 
     def loader(self, part: str, batch_size: int, n_timesteps: int = 1, **options: Any) -> Any:
-        """Open a part (`train`, `val` or `test`) as lazy stimuli in time; the options are those of `Opening`."""
+        """Open a part (`train`, `val`, `test`, `images`) as lazy stimuli in time, with the options of `Opening`."""
         return self.open_part(part, Opening(batch_size, n_timesteps, **options))
 
     @abstractmethod
@@ -111,7 +115,7 @@ class StoredImages(ABC):
         """Open a part as lazy stimuli in time.
 
         Args:
-            part: `train`, `val` or `test`.
+            part: `train`, `val` or `test`; `images` of a stimulus set.
             opening: How it is opened.
         """
 
@@ -143,7 +147,7 @@ class ImageStore(ABC):
 
         Args:
             dataset: The dataset.
-            partition: `<split>_<group>`.
+            partition: `<split>_<group>`, or `<group>` of a stimulus set.
             record: The record of the partition: processed for a `WrittenStore`, otherwise interim.
         """
 

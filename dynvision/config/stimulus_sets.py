@@ -1,0 +1,75 @@
+"""Schema of `stimulus_sets` in `config_data.yaml`: images without classes, with or without a table about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from dynvision.config.limits import MOST_IMAGES, PlainText
+from dynvision.config.names import Section, repeats
+
+__all__ = ["ClassIndices", "ColumnGroup", "Group", "LabelColumn", "Resolution", "StimulusSet"]
+
+Resolution = Annotated[int, Field(ge=4, le=4096)]
+"""Width and height of an image in pixels."""
+
+ClassIndices = Annotated[list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]], Field(fail_fast=True)]
+
+
+def _as_values(value: object) -> object:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ValueError("the list is empty, so no image would be chosen; list values of the column")
+    for each in values:
+        if not isinstance(each, (str, int, float, bool)):
+            raise ValueError(f"a value of a column is a text, a number, true or false, not a {type(each).__name__}")
+    if twice := repeats([(type(each), each) for each in values]):
+        raise ValueError(f"the value {twice[0][1]} is listed twice")
+    return values
+
+
+Values = Annotated[list[Any], BeforeValidator(_as_values)]
+"""One value, or a list of them."""
+
+
+class ColumnGroup(Section):
+    """A group of a stimulus set: the images whose row has one of the values, in every column that is named."""
+
+    where: dict[PlainText, Values] = Field(min_length=1)
+
+
+def _sort_of_group(value: object) -> str:
+    return "dict[where]" if isinstance(value, (dict, ColumnGroup)) else "list[index]"
+
+
+Group = Annotated[
+    Annotated[ClassIndices, Tag("list[index]")] | Annotated[ColumnGroup, Tag("dict[where]")],
+    Discriminator(_sort_of_group),
+]
+"""A group of a dataset (a list of class indices), or of a stimulus set."""
+
+
+class LabelColumn(Section):
+    """The column that says what an image shows: by the name of its class, or by the network's own output index."""
+
+    column: PlainText
+    by: Literal["name", "index"] = "name"
+
+
+class StimulusSet(Section):
+    """Images that are shown and never trained on; see the guide's page on stimulus sets.
+
+    A relative path starts at the root. Without `folder` and `images`, the images lie in `data/raw/<name>`.
+    """
+
+    resolution: Resolution
+    folder: PlainText | None = Field(None, description="the images, also in folders below it")
+    table: PlainText | None = Field(None, description="CSV or Parquet, a row an image, with a column 'filename'")
+    label: LabelColumn | None = None
+
+    @model_validator(mode="after")
+    def _label_has_a_table(self) -> StimulusSet:
+        if self.label is not None and self.table is None:
+            raise ValueError("'label' names a column of the 'table', and there is none")
+        return self
