@@ -11,7 +11,8 @@ import xarray
 
 from dynvision.analysis.streaming import StepSums, read_blocks
 from dynvision.config.experiments import Readout
-from dynvision.experiments.readout import NO_CLASS, LabelMatch, chance_level, class_mask, predict, reduce_trials
+from dynvision.data.images.samples import NO_CLASS
+from dynvision.experiments.readout import LabelMatch, chance_level, class_mask, predict, reduce_trials
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 

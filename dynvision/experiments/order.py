@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config.recording import RecordConfig, RunConfig
-from dynvision.experiments.readout import NO_CLASS, LabelMatch
+from dynvision.data.images.samples import NO_CLASS
+from dynvision.experiments.readout import LabelMatch
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.models.classes import NUMBERED
 from dynvision.records import Record
@@ -82,7 +83,7 @@ class OrderedImages:
     @property
     def group_classes(self) -> list[int]:
         """The classes that are shown, in the dataset's own order."""
-        return [entry["index"] for entry in self.source.classes]
+        return [entry["index"] for entry in self.source.labels]
 
 
 @dataclass(frozen=True)

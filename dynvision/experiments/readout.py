@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.config.experiments import Subject
+from dynvision.data.images.samples import NO_CLASS
 from dynvision.errors import ConfigError, nearest_name
 from dynvision.records import Record
 
 __all__ = [
     "LABELS_MATCH",
-    "NO_CLASS",
     "LabelMatch",
     "chance_level",
     "class_mask",
@@ -31,9 +31,6 @@ LABELS_MATCH = "labels_match"
 """The attribute of a store that says how labels stand to classes: `index`, `name` or `none`."""
 
 _CLASSES_BY_LABEL = "classes_by_label"
-
-NO_CLASS = -1
-"""The class of a label that no output stands for."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,8 @@ def match_labels(subject: Subject, network: Record, images: Record, where: str) 
     """Find out how the labels of the images that a subject is shown stand to the outputs of its network.
 
     Args:
-        subject: The subject; its `match` decides, if it is given.
+        subject: The subject; its `match` decides, if it is given. Otherwise, what the stimulus set says of its labels
+            does.
         network: The record of its network.
         images: The record of its images.
         where: The subject, for messages.
@@ -88,14 +86,20 @@ def match_labels(subject: Subject, network: Record, images: Record, where: str) 
     Raises:
         ConfigError: If labels and outputs cannot match as the subject says.
     """
-    outputs, labels = network.details["classes"], images.details["classes"]
-    if subject.match == "name":
+    outputs, labels = network.details["classes"], images.details.get("labels", images.details["classes"])
+    by = subject.match or images.details.get("label", {}).get("by")
+    if by in ("name", "index") and not labels:
+        raise ConfigError(
+            f"{where}: 'match: {by}', but nothing says what the images show. Name the column of the stimulus set's "
+            "table that says it under 'label' in config_data.yaml, or leave 'match' out of the subject."
+        )
+    if by == "name":
         return match_by_name(labels, outputs, where)
-    if subject.match == "index":
+    if by == "index":
         _check_indices(labels, outputs, where)
         return LabelMatch("index")
-    is_same = subject.network_dataset == subject.dataset and not network.details.get("own_classes")
-    return LabelMatch("index" if subject.match is None and is_same and labels else "none")
+    is_same = by is None and subject.network_dataset == subject.dataset and not network.details.get("own_classes")
+    return LabelMatch("index" if is_same and labels else "none")
 
 
 def _check_indices(labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], where: str) -> None:

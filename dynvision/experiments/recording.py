@@ -20,7 +20,7 @@ from dynvision.experiments.describing import ShownImages, describe_layers, descr
 from dynvision.experiments.order import RecordedSweep, SweepOrder
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
-from dynvision.experiments.reducing import Reduction, check_layer_names
+from dynvision.experiments.reducing import Reduction, check_columns, check_layer_names
 from dynvision.experiments.references import plan_references, reference_names
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
@@ -87,6 +87,7 @@ class SweepRecording:
         self._check_frames(network)
         layers = match_layers(network, record.layers)
         check_layer_names(layers, order.conditions[0].settings["condition"])
+        check_columns(self.images.columns, order.conditions[0].settings["condition"], layers, order.name)
         return NetworkStepper(
             network,
             layers,

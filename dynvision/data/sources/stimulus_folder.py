@@ -137,7 +137,7 @@ class StimulusFolder(FoundSource):
             if column in (FILENAME, STIMULUS_ID):
                 continue
             taken = f"a parameter of the experiment '{swept[column]}'" if column in swept else ""
-            if column in COORDINATES:
+            if column.lower() in COORDINATES:
                 taken = "a dimension or coordinate of every store of responses"
             if taken:
                 raise DataError(

@@ -89,6 +89,7 @@ class StoredImages(ABC):
     Attributes:
         record: The record of the partition.
         classes: The group's classes: index, name and folder, in the group's order; none of a stimulus set.
+        labels: What the labels stand for: the classes, or the values of a column of a stimulus set.
         channels: Channels of the images.
         normalize: Mean and standard deviation of each channel; `None` if the dataset has no statistics.
     """
@@ -96,6 +97,7 @@ class StoredImages(ABC):
     def __init__(self, record: Record, normalize: Normalization | None) -> None:
         self.record, self.normalize = record, normalize
         self.classes: list[dict[str, Any]] = record.details["classes"]
+        self.labels: list[dict[str, Any]] = record.details.get("labels", self.classes)
         self.channels = int(record.details["channels"])
 
     @abstractmethod

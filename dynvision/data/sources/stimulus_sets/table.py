@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -231,11 +230,19 @@ def _read_parquet(path: Path, content: bytes) -> dict[str, list[Any]]:
 
 
 def _check_names(path: Path, names: Iterable[str]) -> None:
-    counts: Collection[tuple[str, int]] = Counter(name.strip() for name in names).items()
-    for name, count in counts:
+    seen: dict[str, str] = {}
+    for name in map(str.strip, names):
         if not name:
             raise DataError(f"{path}: a column has no name; give it one, or leave it out")
-        if count > 1:
-            raise DataError(f"{path}: two columns are named '{show_text(name)}'; rename one")
-        if not name.isprintable() or "/" in name:
-            raise DataError(f"{path}: the column {name!r} becomes a variable of results; name it without '/'")
+        other = seen.get(name.casefold())
+        if other is not None:
+            alike = (
+                "" if other == name else f" and '{show_text(other)}', which are one file where capitals do not count"
+            )
+            raise DataError(f"{path}: two columns are named '{show_text(name)}'{alike}; rename one")
+        if not name.isprintable() or "/" in name or name.startswith(("__", ".")) or name == "zarr.json":
+            raise DataError(
+                f"{path}: the column '{show_text(name)}' becomes a variable of results, which begins with a letter and "
+                "has no '/'; rename it"
+            )
+        seen[name.casefold()] = name
