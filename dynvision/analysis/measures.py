@@ -27,8 +27,11 @@ from dynvision.stimuli.showings import count_time
 __all__ = [
     "OUTPUT",
     "find_unanswered",
+    "list_layers",
     "measure_condition",
     "measure_tuning",
+    "number_levels",
+    "read_evoked",
     "read_numbers",
     "score_responses",
 ]
@@ -73,22 +76,45 @@ def measure_condition(
         numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
     dt = read_step_duration(root) or presentation.dt
     integrals: dict[str, npt.NDArray[np.float64]] = {}
-    for name, node in tree.children.items():
-        if name in REFERENCES:
-            continue
-        measures, means = measure_layer(node.to_dataset(inherit=False))
-        runs = {run: _read_run(tree, run, name) for run in reference_names(presentation)}
-        rest = runs.pop(REST)
-        single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
-        with np.errstate(invalid="ignore"):
-            known = np.where(np.isfinite(means), means, np.nan)
-        evoked = Evoked(known - rest, Showing.of(presentation), single)
+    for name in list_layers(tree):
+        measures, rest, evoked = read_evoked(tree, name, presentation)
         integrals[name] = evoked.integrals()
         measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
         rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
         numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
         numbers |= read_numbers(evoked, name, dt)
     return pd.concat(rows, ignore_index=True), numbers, integrals
+
+
+def list_layers(tree: xarray.DataTree) -> list[str]:
+    """Return the layers of a store, in order."""
+    return [name for name in tree.children if name not in REFERENCES]
+
+
+def read_evoked(
+    tree: xarray.DataTree, layer: str, presentation: Presentation
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64], Evoked]:
+    """Read the responses of a layer block by block, and compare them with the resting run.
+
+    Args:
+        tree: The condition's store.
+        layer: The layer.
+        presentation: What was shown when, without the idle steps before it.
+
+    Returns:
+        The measures of `measure_layer`; the mean over units of each sample in the resting run, `[N, T]`; and the
+        responses minus that.
+
+    Raises:
+        DamagedFileError: If a resting run is missing.
+    """
+    measures, means = measure_layer(tree.children[layer].to_dataset(inherit=False))
+    runs = {run: _read_run(tree, run, layer) for run in reference_names(presentation)}
+    rest = runs.pop(REST)
+    single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
+    with np.errstate(invalid="ignore"):
+        known = np.where(np.isfinite(means), means, np.nan)
+    return measures, rest, Evoked(known - rest, Showing.of(presentation), single)
 
 
 def read_numbers(evoked: Evoked, layer: str, dt: float | None) -> dict[str, float]:
@@ -147,7 +173,7 @@ def measure_tuning(
         integral for each sample. See `measure_condition`.
     """
     tables, tuning, integrals = [], [], []
-    columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
+    columns = number_levels([condition for condition, _, _ in stores])
     for number, (condition, store, presentation) in enumerate(stores):
         table, numbers, of_layers = measure_condition(store, readout, presentation)
         integrals.append(of_layers)
@@ -158,6 +184,11 @@ def measure_tuning(
         tables.append(table)
         tuning.append({"condition": text, **levels, **numbers})
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), integrals
+
+
+def number_levels(conditions: Sequence[Mapping[str, str]]) -> dict[str, list[Any]]:
+    """Return the level of each parameter in each condition, as a number if all levels of the parameter are numbers."""
+    return {key: _as_numbers([condition[key] for condition in conditions]) for key in conditions[0]}
 
 
 def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:

@@ -111,6 +111,7 @@ class ExperimentConfig(Section):
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
     compare_on: Name | None = Field(None, description="compare only subjects on this dataset, if there are any")
+    group_by: PlainText | None = Field(None, description="a column about the images: responses by its values")
     idle: Steps = Field(0, description="void steps before the trial, which are not recorded")
     readout: Readout = Field(default_factory=lambda: _READOUT)
     record: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")

@@ -75,6 +75,9 @@ def _name_row(row: dict[str, Any]) -> str:
 
 
 _TABLES = ("table", "tuning", "fits", "time_courses")
+GROUPS = "groups"
+"""The table of an experiment with `group_by`."""
+
 _COMPARISON_TABLES = ("table", "fits")
 _PHENOMENA_TABLES = ("table",)
 
@@ -114,7 +117,9 @@ class SummaryStage(Stage):
     def settings(self, target: Target) -> dict[str, Any]:
         if _is_comparison(target) or _is_phenomena(target):
             return {}
-        return {"readout": self.config.experiments[target.key[1]].readout.model_dump(mode="json")}
+        experiment = self.config.experiments[target.key[1]]
+        groups = {} if experiment.group_by is None else {"group_by": experiment.group_by}
+        return {"readout": experiment.readout.model_dump(mode="json"), **groups}
 
     def conditions(self, target: Target) -> list[Target]:
         """Return the responses that a summary is made from, directly or through other summaries."""
@@ -187,7 +192,9 @@ class SummaryStage(Stage):
         """Return the names of a target's tables; the first is the one that `load` gives by default."""
         if _is_phenomena(target):
             return _PHENOMENA_TABLES
-        return _COMPARISON_TABLES if _is_comparison(target) else _TABLES
+        if _is_comparison(target):
+            return _COMPARISON_TABLES
+        return _TABLES if self.config.experiments[target.key[1]].group_by is None else (*_TABLES, GROUPS)
 
     def pictures(self, target: Target) -> list[str]:
         """Return the names of a target's pictures, without their suffix."""
@@ -221,6 +228,7 @@ class SummaryStage(Stage):
 
     def _analyse(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.analysis.figures.summary import draw_figures
+        from dynvision.analysis.groups import measure_groups
         from dynvision.analysis.measures import find_unanswered
         from dynvision.analysis.sweeps.experiment import analyse_experiment
 
@@ -240,9 +248,10 @@ class SummaryStage(Stage):
             "unanswered": find_unanswered(result.table, result.tuning),
             "fits": _plain_rows(result.fits),
         }
-        return self._write(
-            target, inputs, dict(zip(_TABLES, tables, strict=True)), draw_figures(result), details, start
-        )
+        named = dict(zip(_TABLES, tables, strict=True))
+        if experiment.group_by is not None:
+            named[GROUPS] = measure_groups(stores, experiment.group_by, "/".join(target.key[1:]))
+        return self._write(target, inputs, named, draw_figures(result), details, start)
 
     def _compare(self, target: Target, inputs: dict[Target, Record]) -> Record:
         from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison

@@ -293,7 +293,7 @@ def write_set(root: Path, label: dict | None = None) -> Path:
         pixels = np.random.default_rng(number).integers(0, 256, (20, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     (folder / "stimuli.csv").write_text(
-        "filename,category,ball,output\n0.png,a,blue ball,2\n1.png,b,no ball,3\n2.png,a,White_Ball,4\n3.png,b,,0\n"
+        "filename,category,ball,number\n0.png,a,blue ball,2\n1.png,b,no ball,3\n2.png,a,White_Ball,4\n3.png,b,,0\n"
     )
     given = {**SET, "label": label} if label else SET
     edit_yaml(root / "config/config_data.yaml", lambda content: content.update(stimulus_sets={"photos": given}))
@@ -306,7 +306,7 @@ def write_set(root: Path, label: dict | None = None) -> Path:
     [
         (None, "none", None),
         ({"column": "ball", "by": "name"}, "name", [2, -1, 4, -1]),
-        ({"column": "output", "by": "index"}, "index", [2, 3, 4, 0]),
+        ({"column": "number", "by": "index"}, "index", [2, 3, 4, 0]),
     ],
 )
 def test_labels_of_a_stimulus_set_match_as_it_says(tmp_path, label, by, classes):
