@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.measures import OUTPUT
+from dynvision.analysis.measures import OUTPUT, find_responses
 from dynvision.stimuli.names import canonical_argument
 
 __all__ = ["COLUMNS", "PHENOMENA", "Phenomenon", "Tables", "list_phenomena"]
@@ -140,8 +140,7 @@ def _latency(tables: Tables) -> Rows:
     unit = "_ms" if any(name.startswith("latency_ms/") for name in tables.tuning.columns) else ""
     for layer in tables.layers:
         rows = tables.sorted()
-        responds = rows[f"response/{layer}"].abs() > rows[f"response_null/{layer}"].fillna(0)
-        rows = rows[responds & rows[f"latency/{layer}"].notna()]
+        rows = rows[find_responses(rows, layer) & rows[f"latency/{layer}"].notna()]
         if len(rows) < 2:
             yield _row(layer, f"latency{unit}_highest", np.nan, note="fewer than two contrasts have a response")
             continue

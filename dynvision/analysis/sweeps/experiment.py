@@ -20,7 +20,7 @@ from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import find_time_zero
 
-__all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep"]
+__all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep", "list_layers"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,17 @@ class ExperimentAnalysis:
     @property
     def layers(self) -> list[str]:
         """The recorded layers, in order."""
-        return [name.removeprefix("peak/") for name in self.tuning.columns if name.startswith("peak/")]
+        return list_layers(self.tuning)
 
     @property
     def has_times_in_ms(self) -> bool:
         """Whether the durations of the experiment are given in ms."""
         return any(p.dt is not None for p in self.presentations.values())
+
+
+def list_layers(tuning: pd.DataFrame) -> list[str]:
+    """Return the layers of a tuning table, in order."""
+    return [name.removeprefix("peak/") for name in tuning.columns if name.startswith("peak/")]
 
 
 def analyse_experiment(
