@@ -63,6 +63,7 @@ class Phenomenon:
         name: Its name in the table.
         experiment: The name of the experiment.
         parameter: What the experiment sweeps; `None` if it does not matter.
+        needs: The number without which it cannot be read; empty if it needs none.
         read: Reads the rows, without the phenomenon's and the experiment's name, from the tables of the experiment.
     """
 
@@ -70,11 +71,16 @@ class Phenomenon:
     experiment: str
     parameter: str | None
     read: Callable[[Tables], Rows]
+    needs: str = ""
 
-    def fits(self, parameters: tuple[str, ...]) -> bool:
-        """Tell whether an experiment sweeps what the phenomenon is read from."""
-        swept = tuple(canonical_argument(p) for p in parameters)
-        return self.parameter is None or swept == (canonical_argument(self.parameter),)
+    def fits(self, tables: Tables) -> bool:
+        """Tell whether an experiment sweeps what the phenomenon is read from, with levels that are numbers."""
+        if self.parameter is None:
+            return True
+        swept = tuple(canonical_argument(p) for p in tables.parameters)
+        is_number = pd.api.types.is_numeric_dtype(tables.tuning[tables.parameters[0]])
+        has_number = not self.needs or any(name.startswith(f"{self.needs}/") for name in tables.tuning.columns)
+        return swept == (canonical_argument(self.parameter),) and is_number and has_number
 
 
 def list_phenomena(tables: Mapping[str, Tables]) -> pd.DataFrame:
@@ -92,7 +98,7 @@ def list_phenomena(tables: Mapping[str, Tables]) -> pd.DataFrame:
     for phenomenon in PHENOMENA:
         common = {"phenomenon": phenomenon.name, "experiment": phenomenon.experiment}
         shown = tables.get(phenomenon.experiment)
-        if shown is None or not phenomenon.fits(shown.parameters):
+        if shown is None or not phenomenon.fits(shown):
             note = f"not shown: the subject has no experiment '{phenomenon.experiment}'"
             if phenomenon.parameter:
                 note += f" that sweeps {phenomenon.parameter}"
@@ -207,7 +213,7 @@ PHENOMENA: tuple[Phenomenon, ...] = (
     Phenomenon("contrast response", "contrast", "contrast", _contrast_response),
     Phenomenon("onset transient", "contrast", "contrast", _transient),
     Phenomenon("latency falls with contrast", "contrast", "contrast", _latency),
-    Phenomenon("repetition suppression", "interval", "interval", _repetition),
+    Phenomenon("repetition suppression", "interval", "interval", _repetition, needs="recovery"),
     Phenomenon("long presentations", "stability", None, _long_presentation),
     Phenomenon("temporal summation", "duration", "duration", _summation),
     Phenomenon("backward masking", "masking", "gap", _masking),
