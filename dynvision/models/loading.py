@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError, nearest_name
+from dynvision.models.downloads import explain_fetching, make_without_fetching
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
 from dynvision.system.json_values import restore_whole_keys
@@ -45,7 +46,9 @@ __all__ = [
 ]
 
 
-def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int) -> nn.Module:
+def build_network(
+    model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int, fetch: bool = True
+) -> nn.Module:
     """Build a network with initial weights that depend on the seed alone.
 
     Args:
@@ -55,9 +58,11 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         resolution: Width of the images in pixels.
         channels_in: Channels of the images.
         seed: Seeds the initial weights; the global generator is left as it was.
+        fetch: Let the class fetch weights from the network. It need not if all of them are loaded afterwards.
 
     Raises:
         ConfigError: If the class cannot be imported, is no network, or does not take the arguments.
+        MissingError: If it cannot fetch weights.
     """
     make = _import_builder(model.class_path)
     known = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
@@ -69,10 +74,14 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            network = make(**arguments)
+            network = make(**arguments) if fetch else make_without_fetching(make, arguments)
         except DynvisionError:
             raise
-        except _WRONG_ARGUMENTS as error:
+        except Exception as error:
+            if refusal := explain_fetching(model.class_path, error):
+                raise refusal from error
+            if not isinstance(error, _WRONG_ARGUMENTS):
+                raise
             reason = str(error) or type(error).__name__
             raise ConfigError(f"config_models.yaml: {model.class_path} does not take these args: {reason}") from error
     if not isinstance(network, nn.Module):
@@ -116,6 +125,7 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
         resolution=settings["resolution"],
         channels_in=record.details["channels"],
         seed=settings["seed"],
+        fetch=False,
     )
     load_weights(path, network)
     return network.eval()
