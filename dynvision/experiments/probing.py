@@ -17,7 +17,7 @@ from dynvision.experiments.reducing import TRAILING, Reduction, store_name
 from dynvision.experiments.stepping import AVERAGE, NetworkStepper
 from dynvision.experiments.store_layout import SCORES, ArraySpec
 from dynvision.experiments.writing import OUTPUT_ARRAYS
-from dynvision.models.loading import step_network
+from dynvision.models.calling import step_network
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["Probe", "probe_network"]

@@ -16,7 +16,7 @@ from dynvision.data.loading.frames import add_scaled
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.experiments.plan import Branch
 from dynvision.experiments.stepping import AVERAGE, Emit, NetworkStepper
-from dynvision.models.loading import step_network
+from dynvision.models.calling import step_network
 from dynvision.stimuli.noise import sensor_noise
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID

@@ -16,7 +16,7 @@ from dynvision.config.models import TrainingConfig
 from dynvision.data.images.normalization import Normalization, standardize
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError
-from dynvision.models.loading import evaluating, step_network
+from dynvision.models.calling import evaluating, step_network
 from dynvision.models.reproducible import reproducible_kernels
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar
