@@ -89,7 +89,7 @@ def explaining_failures(network: nn.Module, shape: Sequence[int]) -> Iterator[No
 
     Args:
         network: The network that computes in the block.
-        shape: The shape of the frames that it is given.
+        shape: The shape of the frames that it is given; empty for its method `constrain`.
 
     Raises:
         ConfigError: If the block raises; it names the network, the shape and the error.
@@ -102,6 +102,8 @@ def explaining_failures(network: nn.Module, shape: Sequence[int]) -> Iterator[No
         if is_of_machine(error):
             raise
         name, size = type(network).__name__, list(shape)
+        if not size:
+            raise ConfigError(f"the method constrain of {name} fails ({describe_failure(error)}). Mend it.") from error
         what = f"frames of {size[-3]} channels and {size[-1]} pixels" if len(size) > 2 else "frames"
         raise ConfigError(
             f"{name} cannot be shown {what} ({describe_failure(error)}; the shape is {size}). {_advise(network, error)}"
