@@ -61,7 +61,7 @@ def write_values(network: nn.Module, values: Mapping[Key, Any]) -> None:
     """Set buffers and attributes to copies of values that were read."""
     modules = dict(network.named_modules())
     for (name, attribute), value in values.items():
-        kept = modules[name]._buffers if attribute in modules[name]._buffers else vars(modules[name])
+        kept = modules[name]._buffers if attribute in modules[name]._buffers else modules[name].__dict__
         kept[attribute] = _restore(value) if isinstance(value, _Generator) else _copy(value)
 
 
@@ -77,7 +77,7 @@ def preserved(network: nn.Module) -> Iterator[None]:
         write_values(network, {key: before[key] for key in changed if key in before})
         modules = dict(network.named_modules())
         for name, attribute in (key for key in changed if key not in before):
-            vars(modules[name]).pop(attribute, None)
+            modules[name].__dict__.pop(attribute, None)
         for weight in network.parameters():
             weight.grad = gradients.get(weight)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import inspect
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,15 @@ from dynvision.models.outputs import take_scores
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import find_machine_error, text_of
 
-__all__ = ["describe_failure", "evaluating", "explaining_failures", "has_step", "is_of_machine", "step_network"]
+__all__ = [
+    "computing_as_written",
+    "describe_failure",
+    "evaluating",
+    "explaining_failures",
+    "has_step",
+    "is_of_machine",
+    "step_network",
+]
 
 _SIZE_NAMES = ("image_size", "img_size", "input_size")
 """Attributes in which vision transformers keep the size of image that they want."""
@@ -58,7 +67,7 @@ def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor,
 
 def has_step(network: nn.Module) -> bool:
     """Whether a network has a method that can be called as `step(x, state)`; one of another signature is not used."""
-    own = type(network)
+    own: Any = type(network)
     if "step" not in vars(network) and "step" not in network._modules and callable(getattr(own, "step", None)):
         return _takes_two(own)
     step = getattr(network, "step", None)
@@ -69,18 +78,33 @@ def has_step(network: nn.Module) -> bool:
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     """Put a network into evaluation mode while the block runs, then each of its modules back into its own mode.
 
-    Attention is computed in its usual way. PyTorch would compute it in another one in evaluation, which skips hooks
-    and gives other last digits.
+    It computes as it is written, see `computing_as_written`.
     """
     modes = {module: module.training for module in network.modules()}
-    is_fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield network.eval()
+        with computing_as_written():
+            yield network.eval()
     finally:
-        torch.backends.mha.set_fastpath_enabled(is_fast)
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def computing_as_written() -> Iterator[None]:
+    """Let every module be called, so that its hooks see what it returns, whichever layers are recorded.
+
+    In evaluation PyTorch computes attention in one piece, which skips the modules within and gives other last digits,
+    unless one of them has a hook. Compiled functions skip hooks, too.
+    """
+    is_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    # Nothing is compiled where this module was never imported, which takes long.
+    is_compiled = "torch._dynamo" in sys.modules
+    try:
+        with torch.compiler.set_stance("force_eager") if is_compiled else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(is_fast)
 
 
 @contextmanager
@@ -157,11 +181,10 @@ def _advise(network: nn.Module, error: Exception) -> str:
 
 
 @lru_cache(maxsize=64)
-def _takes_two(network: type[nn.Module]) -> bool:
+def _takes_two(network: Any) -> bool:
     # Asked at every step, and slow to find out.
-    step: Any = network.step
     is_bound = isinstance(inspect.getattr_static(network, "step"), staticmethod | classmethod)
-    return _can_be_called(step, 2 if is_bound else 3)
+    return _can_be_called(network.step, 2 if is_bound else 3)
 
 
 def _can_be_called(function: Any, count: int) -> bool:

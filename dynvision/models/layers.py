@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from dynvision.errors import ConfigError, UnknownNameError, nearest_name
 from dynvision.models.outputs import as_plain, find_part, first_tensor, parts_of
 
-__all__ = ["Layer", "LayerOutputs", "check_used", "count_calls", "find_layer", "match_layers", "record_layers"]
+__all__ = [
+    "Layer",
+    "LayerOutputs",
+    "check_used",
+    "count_calls",
+    "explain_unused",
+    "find_layer",
+    "match_layers",
+    "record_layers",
+]
 
 _CALL_AND_PARTS = re.compile(r"(?:#(?P<call>\d+|\*))?(?P<parts>(?:\.[^.#]+)*)")
 
@@ -111,7 +120,11 @@ def count_calls(network: nn.Module, step: Callable[[], object]) -> dict[str, int
     def count(name: str) -> Any:
         return lambda *_: calls.update([name])
 
-    handles = [module.register_forward_hook(count(name)) for name, module in network.named_modules() if name]
+    handles = [
+        module.register_forward_hook(count(name))
+        for name, module in network.named_modules()
+        if name and not isinstance(module, torch.jit.ScriptModule)
+    ]
     try:
         step()
     finally:
@@ -157,9 +170,15 @@ def record_layers(
 
         return keep
 
-    handles = []
+    handles, modules = [], dict(network.named_modules())
     try:
-        handles += [network.get_submodule(name).register_forward_hook(hook(name)) for name in by_module]
+        for name in by_module:
+            if isinstance(modules[name], torch.jit.ScriptModule):
+                raise ConfigError(
+                    f"the layer '{name}' is scripted, so that what it returns cannot be seen. Record a layer around "
+                    "it, or name the class of the network in place of its scripted form."
+                )
+            handles.append(modules[name].register_forward_hook(hook(name)))
         yield outputs
     finally:
         for handle in handles:
@@ -181,7 +200,7 @@ def check_used(network: nn.Module, layers: Sequence[str], outputs: LayerOutputs)
     for layer in (find_layer(network, text) for text in layers):
         count = outputs.calls[layer.module]
         if layer.name not in outputs:
-            raise ConfigError(_say_unused(network, layer, count))
+            raise explain_unused(network, layer.name, count)
         if layer.call is None and count > 1:
             rest = layer.name[len(layer.module) :]
             raise ConfigError(
@@ -191,17 +210,21 @@ def check_used(network: nn.Module, layers: Sequence[str], outputs: LayerOutputs)
             )
 
 
-def _say_unused(network: nn.Module, layer: Layer, count: int) -> str:
-    name = type(network).__name__
+def explain_unused(network: nn.Module, layer_name: str, count: int) -> ConfigError:
+    """Return the error of a layer that gave no output in a step.
+
+    Args:
+        network: The network.
+        layer_name: The layer, as `match_layers` returns it.
+        count: How often its module was called.
+    """
+    name, layer = type(network).__name__, find_layer(network, layer_name)
     if count:
         times = "once" if count == 1 else f"{count} times"
-        return f"the layer '{layer.name}' is not used when {name} makes a step: '{layer.module}' is called {times}"
-    text = f"the layer '{layer.name}' is not used when {name} makes a step; record another"
-    modules = dict(network.named_modules())
-    above = [layer.module[:end] for end, letter in enumerate(layer.module) if letter == "."]
-    if any(isinstance(modules[each], torch.jit.ScriptModule) for each in ("", *above, layer.module)):
-        text += ". It is a part of a scripted module, whose layers cannot be seen from outside: give the class itself"
-    return text
+        return ConfigError(
+            f"the layer '{layer.name}' is not used when {name} makes a step: '{layer.module}' is called {times}"
+        )
+    return ConfigError(f"the layer '{layer.name}' is not used when {name} makes a step; record another")
 
 
 def _take(layer: Layer, output: Any, network: nn.Module) -> Tensor:

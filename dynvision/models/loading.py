@@ -126,7 +126,7 @@ def _digest(network: nn.Module) -> str:
     for name, value in network.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, Tensor):
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["generator_states", "seed_everything", "seed_torch", "seeded"]
+__all__ = ["generator_states", "kept_generators", "seed_everything", "seed_torch", "seeded"]
 
 
 @contextlib.contextmanager
@@ -20,14 +20,26 @@ def seeded(seed: int) -> Iterator[None]:
     Args:
         seed: The seed, from 0.
     """
+    cpu = torch.device("cpu")
+    with kept_generators(cpu):
+        seed_everything(seed, cpu)
+        yield
+
+
+@contextlib.contextmanager
+def kept_generators(device: torch.device) -> Iterator[None]:
+    """Put the global generators back after the block as they were before it.
+
+    Args:
+        device: Its generator is put back, too.
+    """
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        seed_everything(seed, torch.device("cpu"))
-        try:
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def seed_everything(number: int, device: torch.device) -> None:
