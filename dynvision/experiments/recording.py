@@ -27,14 +27,20 @@ from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
-from dynvision.models.checking import check_network
-from dynvision.models.loading import match_layers, rebuild_network
+from dynvision.models.checking import check_layers, check_network
+from dynvision.models.loading import rebuild_network
 from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say
 
 __all__ = ["SweepRecording"]
+
+RANDOM_DRAWS = (
+    "draws random numbers in evaluation: each image is shown by itself, and its draws follow from its place in the "
+    "dataset and the step alone"
+)
+"""What is said, and noted in the store, of such a network."""
 
 
 class SweepRecording:
@@ -60,6 +66,7 @@ class SweepRecording:
         self.references = plan_references([c.presentation for c in order.conditions])
         self.device = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
+        self.draws_random = False
 
     def run(self) -> RecordedSweep:
         """Show every image under every condition; write everything, but put nothing in place.
@@ -72,6 +79,9 @@ class SweepRecording:
         with _torch_threads(self.threads):
             stepper = self.open_stepper()
             probe = self.probe(stepper)
+            self.draws_random = bool(stepper.draws_random)
+            if self.draws_random:
+                say(f"{self.order.name}: {type(stepper.network).__name__} {RANDOM_DRAWS}")
             layout = self.plan(probe)
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
@@ -83,10 +93,11 @@ class SweepRecording:
         order, record, run = self.order, self.order.record, self.order.run
         network = rebuild_network(order.network.record, order.network.weights)
         images = order.images
-        check_network(network, len(order.network.output_classes), images.source.channels, images.resolution)
-        layers = match_layers(network, record.layers)
+        channels, size, steps = images.source.channels, images.resolution, self.presentations[0].n_timesteps
+        found = check_network(network, len(order.network.output_classes), channels, size, steps)
+        layers = check_layers(network, record.layers, channels, size)
         check_layer_names(layers, order.conditions[0].settings["condition"])
-        return NetworkStepper(
+        stepper = NetworkStepper(
             network,
             layers,
             Reduction(record.resolution, record.units, record.unit_seed),
@@ -95,6 +106,8 @@ class SweepRecording:
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )
+        stepper.draws_random = found.draws_random
+        return stepper
 
     def probe(self, stepper: NetworkStepper) -> Probe:
         """Find out what a step of the network gives."""
@@ -232,6 +245,7 @@ class SweepRecording:
             "device": str(self.device),
             "batch_size": layout.batch_size,
             "block_steps": layout.block_steps,
+            **({"random_draws": RANDOM_DRAWS} if self.draws_random else {}),
         }
 
     def _stream(

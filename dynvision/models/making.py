@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from dynvision.config.models import ModelConfig, TrainingConfig
 from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
-from dynvision.models.checking import check_network, count_outputs
+from dynvision.models.checking import check_layers, check_network, check_training, count_outputs
 from dynvision.models.checkpoint import load_checkpoint, match_outputs
-from dynvision.models.loading import build_network, match_layers
+from dynvision.models.loading import build_network
 from dynvision.models.training import train_network
 
 __all__ = ["MadeNetwork", "NetworkOrder", "take_network", "train_order"]
@@ -96,8 +96,9 @@ def train_order(
             f"{order.name}: {order.model.class_path} has no weights to train. Set 'training: null' for this model in "
             "config_models.yaml."
         )
-    check_network(network, len(order.classes), order.channels, order.resolution)
-    match_layers(network, order.model.record.layers)
+    check_network(network, len(order.classes), order.channels, order.resolution, training.n_timesteps)
+    check_training(network, len(order.classes), order.channels, order.resolution)
+    check_layers(network, order.model.record.layers, order.channels, order.resolution)
     weights = {"init": _copy_weights(network)}
 
     def keep(epoch: int) -> None:
@@ -142,7 +143,7 @@ def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> Made
     outputs = count_outputs(network, order.channels, order.resolution)
     classes = match_outputs(outputs, order.classes, all_classes, order.name)
     check_network(network, outputs, order.channels, order.resolution)
-    match_layers(network, order.model.record.layers)
+    check_layers(network, order.model.record.layers, order.channels, order.resolution)
     if order.epochs:
         raise ConfigError(
             f"an experiment asks for an epoch of {order.name}, which is not trained here: change the experiment's "
