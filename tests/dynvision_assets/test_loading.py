@@ -125,6 +125,17 @@ def test_levels_choose_conditions(made_root: Path) -> None:
     assert row["V1"]["mean"].sizes["contrast"] == 3
 
 
+def test_responses_are_grouped_by_every_coordinate_of_the_trials(made_root: Path) -> None:
+    response = dva.load("responses/contrast/rcnn_gratings", root=made_root)["V1"]["mean"]
+    labels = response["label"].values
+    wanted = np.stack([response.values[:, labels == label].mean(axis=1) for label in range(3)], axis=1)
+    np.testing.assert_allclose(response.groupby("label").mean("sample").values, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(response.where(response["label"] == 1, drop=True), response[:, labels == 1])
+    by_source = response.groupby("source").first()
+    assert by_source["source"].values.tolist() == sorted(response["source"].values.tolist())
+    assert response["source"].dtype == object
+
+
 def test_summary_is_a_tidy_table(made_root: Path) -> None:
     table = dva.load("summary/contrast/rcnn_gratings", root=made_root)
     assert {"condition", "contrast", "time", "layer", "measure", "value"} <= set(table.columns)
