@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
+from dynvision.experiments.annotations import complete_layer, describe_variables, name_classes
 from dynvision.experiments.store import RECORD
 from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES
 from dynvision.paths import name_store
@@ -63,18 +65,25 @@ def open_root(folder: Path) -> xarray.Dataset:
 
 
 def combine_conditions(
-    stores: Iterable[tuple[Mapping[str, Any], Path]], levels: Mapping[str, list[Any]]
+    stores: Iterable[tuple[Mapping[str, Any], Path]],
+    levels: Mapping[str, list[Any]],
+    *,
+    class_names: Mapping[int, str] = MappingProxyType({}),
+    parameters: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> xarray.DataTree:
-    """Combine the stores of an experiment along its swept parameters, without reading them.
+    """Combine the stores of an experiment along its swept parameters, without reading their responses.
 
     Args:
         stores: For each condition the level of each parameter, and the store.
         levels: The levels of each parameter, in order; a parameter becomes a dimension.
+        class_names: The name of each class, for stores that do not have them.
+        parameters: The attributes of each parameter: `long_name` and `units`.
 
     Returns:
         One node for each layer, with the dimensions (parameters …, sample, time, …). The values of missing
         conditions are NaN, and so are those at times that a condition does not have, if the conditions differ in their
-        onset.
+        onset. Every layer has the variables `mean` and `std`, see `complete_layer`, and every variable has a
+        `long_name`.
     """
     nodes: dict[str, list[xarray.Dataset]] = {}
     times: list[npt.NDArray[np.int64]] = []
@@ -84,7 +93,7 @@ def combine_conditions(
         time = opened[""]["time"]
         times.append(time.values)
         for name, node in opened.items():
-            dataset = node.assign_coords(time=("time", time.values, {**time.attrs}))
+            dataset = name_classes(node, class_names).assign_coords(time=("time", time.values, {**time.attrs}))
             of_condition = ["shown", "contrast_shown"]
             if "contrast_reference" in condition:  # it is around another grey in each condition
                 of_condition.append(IMAGE_CONTRAST)
@@ -103,7 +112,9 @@ def combine_conditions(
             data_vars="all",
         )
         assert isinstance(whole, xarray.Dataset)
-        combined[f"/{name}"] = whole.reindex(dict(levels))
+        whole = whole.reindex(dict(levels))
+        is_layer = name and name not in REFERENCES
+        combined[f"/{name}"] = describe_variables(complete_layer(whole) if is_layer else whole, name, parameters)
     return xarray.DataTree.from_dict(combined)
 
 

@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
+from dynvision.config.conditions import (
+    all_conditions,
+    condition_text,
+    describe_parameters,
+    parse_condition,
+    presentation_of,
+)
 from dynvision.errors import DamagedFileError, unknown_name
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
@@ -103,14 +109,31 @@ class ResponsesStage(Stage):
         from dynvision.experiments.reading import combine_conditions
 
         existing = [t for t in targets if self.read_record(t) is not None] if allow_missing else list(targets)
-        self.require(existing or targets[:1])
+        records = self.require(existing or targets[:1])
         experiment = self.config.experiments[targets[0].key[1]]
         conditions = {t: experiment.level_values(self.levels(t)) for t in targets}
         levels = {
             name: list(dict.fromkeys(condition[name] for condition in conditions.values()))
             for name in experiment.parameters
         }
-        return combine_conditions([(conditions[t], self.output(t)) for t in existing], levels)
+        return combine_conditions(
+            [(conditions[t], self.output(t)) for t in existing],
+            levels,
+            class_names=self._class_names(existing[0], records[0]),
+            parameters=describe_parameters(experiment),
+        )
+
+    def _class_names(self, target: Target, record: Record) -> dict[int, str]:
+        """Return the names of the classes that responses were made from, for stores that do not have them yet."""
+        names: dict[int, str] = {}
+        for upstream in self.upstream(target):
+            try:
+                made_from = self.stages[upstream.stage].read_record(upstream)
+            except DamagedFileError:
+                continue
+            if made_from is not None and made_from.data_version == record.inputs.get(str(upstream)):
+                names |= {entry["index"]: entry["name"] for entry in made_from.details.get("classes", [])}
+        return names
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
         note = read_note(self.output(target))

@@ -15,7 +15,7 @@ from dynvision.errors import DamagedFileError
 from dynvision.experiments.reading import combine_conditions, open_store
 from dynvision.system.checked_files import CheckedFiles
 from tests.helpers.files import flip_byte
-from tests.helpers.stores import CHANNEL, write_store
+from tests.helpers.stores import CHANNEL, SPATIAL, TOKEN, UNIT, write_store
 
 N, T, C = 6, 4, 3
 LEVELS = [0.1, 0.5, 1.0]
@@ -120,3 +120,64 @@ def test_variables_of_the_same_name_in_two_layers_are_computed_together(tmp_path
         first, second = dask.compute(tree["V1"]["mean"], tree["V2"]["mean"])
         assert (first == 0).all()
         assert (second == 1).all()
+
+
+# Every layer has the same variables
+
+
+def test_mean_and_deviation_of_every_layer_are_there_whatever_was_stored(tmp_path):
+    rng = np.random.default_rng(3)
+    spatial, tokens = rng.random((N, T, C, 2, 4), np.float32), rng.random((N, T, C, 5), np.float32)
+    flat, units, mean = rng.random((N, T, C), np.float32), rng.random((N, T, 7), np.float32), rng.random((N, T, C))
+    layers = {
+        "space": {"response": (SPATIAL, spatial)},
+        "tokens": {"response": (TOKEN, tokens)},
+        "classifier": {"response": (CHANNEL, flat)},
+        "some": {"response": (UNIT, units)},
+        "stored": {"mean": (CHANNEL, mean), "std": (CHANNEL, mean + 1)},
+    }
+    path = write_store(tmp_path / "a.zarr", layers, np.ones((N, T, 3), np.float32), LABELS, [0, 1, 2])
+    tree = combine_conditions([({"contrast": 0.1}, path)], {"contrast": [0.1, 0.5]})
+    wanted = {
+        "space": (spatial.mean((3, 4)), spatial.std((3, 4))),
+        "tokens": (tokens.mean(3), tokens.std(3)),
+        "classifier": (flat, 0 * flat),
+        "some": (units.mean(2), units.std(2)),
+        "stored": (mean, mean + 1),
+    }
+    for layer in tree.attrs["layers"]:
+        for name, values in zip(("mean", "std"), wanted[layer], strict=True):
+            variable = tree[layer][name]
+            assert isinstance(variable.data, dask.array.Array)
+            assert variable.dims[:3] == ("contrast", "sample", "time")
+            np.testing.assert_allclose(variable.sel(contrast=0.1), values, rtol=1e-5, atol=1e-6)
+            assert np.isnan(variable.sel(contrast=0.5)).all()
+    assert "response" not in tree["stored"]
+
+
+# Names and units
+
+
+def test_every_variable_and_coordinate_has_a_long_name_and_a_unit(stores):
+    about = {"contrast": {"long_name": "contrast of the stimulus", "units": "1"}}
+    tree = combine_conditions(stores, {"contrast": LEVELS}, class_names={0: "a", 1: "b", 2: "c"}, parameters=about)
+    for node in tree.subtree:
+        for name, variable in node.to_dataset().variables.items():
+            assert variable.attrs["long_name"], (node.path, name)
+            assert variable.dtype.kind == "O" or variable.attrs["units"] in ("1", "step", "ms"), (node.path, name)
+    assert tree["contrast"].attrs == about["contrast"]
+    assert tree["scores"]["class_name"].values.tolist() == ["a", "b", "c"]
+
+
+def test_classes_have_their_names_in_every_node(tmp_path):
+    both = np.stack([LABELS, SECOND], axis=1)
+    path = write_condition(tmp_path, 0.1, image_labels=both)
+    names = {0: "cat", 1: "dog"}
+    tree = combine_conditions([({"contrast": 0.1}, path)], {"contrast": [0.1]}, class_names=names)
+    assert tree["class_name"].values.tolist() == ["cat", "dog", ""]
+    for node in tree.subtree:
+        assert node["label_name"].values.tolist() == ["cat", "dog", "", "cat", "dog", ""]
+    assert tree["image_label_name"].isel(image=1).values.tolist() == ["dog", "", "cat", "", "cat", "dog"]
+    means = tree["V1"]["response"].groupby("label_name").mean("sample")
+    assert means["label_name"].values.tolist() == ["", "cat", "dog"]
+    assert tree["scores"].swap_dims({"class": "class_name"}).sel(class_name="dog").sizes["sample"] == N
