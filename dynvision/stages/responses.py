@@ -16,11 +16,11 @@ from dynvision.config.conditions import (
     parse_condition,
     presentation_of,
 )
-from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.errors import DamagedFileError
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
+from dynvision.keys import Condition, GroupSeed, SplitGroup, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
@@ -97,13 +97,8 @@ class ResponsesStage(Stage):
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         valid = self.config.experiments[key[1]].levels()
-        wanted = {}
-        for name, value in options.items():
-            level = find_level(value, valid[name])
-            if level is None:
-                raise unknown_name(f"level of '{name}'", level_text(value), valid[name])
-            wanted[name] = level
-        return [t for t in super().select(key) if wanted.items() <= self.levels(t).items()]
+        wanted = {name: find_levels(name, value, valid[name]) for name, value in options.items()}
+        return [t for t in super().select(key) if all(self.levels(t)[n] in chosen for n, chosen in wanted.items())]
 
     def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
         from dynvision.experiments.reading import combine_conditions
