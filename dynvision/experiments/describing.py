@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.experiments.annotations import CLASS_NAMES, label_names
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.experiments.store_layout import IMAGE_CONTRAST
@@ -54,7 +56,11 @@ class ShownImages:
 
 
 def describe_trials(
-    images: ShownImages, presentation: Presentation, output_classes: Sequence[int], dt: float | None
+    images: ShownImages,
+    presentation: Presentation,
+    output_classes: Sequence[int],
+    dt: float | None,
+    class_names: Mapping[int, str] = MappingProxyType({}),
 ) -> Variables:
     """Return the coordinates of a store's root, as xarray takes them.
 
@@ -65,6 +71,7 @@ def describe_trials(
         presentation: What was shown when, without idle steps.
         output_classes: The class of each output.
         dt: Milliseconds of a step; `None` leaves time in steps.
+        class_names: The name of each class, by its index in the dataset's own order.
 
     Returns:
         By name: dimensions, values and attributes.
@@ -90,7 +97,7 @@ def describe_trials(
         "class": ("class", np.asarray(output_classes), {"long_name": "class of each output"}),
     }
     by_trial = images.trials if images.trials.shape[1] > 1 else images.trials[:, 0]
-    contrast = {"long_name": RMS_CONTRAST, "units": "standardized image", "reference": reference}
+    contrast = {"long_name": RMS_CONTRAST, "units": "1", "reference": reference}
     coordinates[IMAGE_CONTRAST] = (("sample", "image")[: by_trial.ndim], np.full(by_trial.shape, np.nan), contrast)
     if images.trials.shape[1] > 1:
         dims = ("sample", "image")
@@ -99,6 +106,10 @@ def describe_trials(
         coordinates["image_source"] = (dims, sources[images.trials])
     if dt is not None:
         coordinates["time_ms"] = ("time", time * float(dt), {"units": "ms", "long_name": TIME})
+    for index, named in CLASS_NAMES.items():
+        if class_names and index in coordinates:
+            dims, indices = coordinates[index][:2]
+            coordinates[named] = (dims, label_names(indices, class_names))
     return coordinates
 
 

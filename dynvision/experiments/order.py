@@ -54,6 +54,11 @@ class OrderedNetwork:
         """The class of each output, in the dataset's own order."""
         return [entry["index"] for entry in self.record.details["classes"]]
 
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of the class of each output, by its index."""
+        return {entry["index"]: entry["name"] for entry in self.record.details["classes"]}
+
 
 @dataclass(frozen=True)
 class OrderedImages:
@@ -73,6 +78,11 @@ class OrderedImages:
     def group_classes(self) -> list[int]:
         """The classes that are shown, in the dataset's own order."""
         return [entry["index"] for entry in self.source.classes]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class that is shown, by its index."""
+        return {entry["index"]: entry["name"] for entry in self.source.classes}
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,11 @@ class SweepOrder:
     n_conditions: int
     trials: OrderedTrials
     fresh: bool = False
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class that is shown or answered, by its index in the dataset's own order."""
+        return self.network.class_names | self.images.class_names
 
     @property
     def dt(self) -> float | None:

@@ -168,7 +168,7 @@ class SweepRecording:
                     "making": making,
                 }
                 coordinates = describe_trials(
-                    self.images, condition.presentation, order.network.output_classes, order.dt
+                    self.images, condition.presentation, order.network.output_classes, order.dt, order.class_names
                 )
                 writers.append(
                     StoreWriter(
