@@ -79,6 +79,8 @@ class RawStage(Stage):
         if list(changed) == ["table"]:
             path = self.config.data.stimulus_sets[target.key[1]].table
             return "the order of the images changed" if path is None else f"the table changed: {path}"
+        if "images" in changed and self.config.data.is_stimulus_set(target.key[1]):
+            return f"the images changed: {self.config.data.stimulus_sets[target.key[1]].images}"
         if list(changed) == ["inputs"]:
             return f"the files that the dataset's class reads changed: {self.source(target.key[1]).inputs}"
         return super().explain_change(target, changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dynvision.config import Config
 from dynvision.data.images.image_table import Rows
@@ -23,7 +23,13 @@ __all__ = ["StimulusFolder"]
 
 
 class StimulusFolder(FoundSource):
-    """The images of a folder and of those below it, in the order of the table or else in natural order."""
+    """The images of a folder and of those below it, in the order of the table or else in natural order.
+
+    Attributes:
+        is_in_order: Whether rows of the table belong to images by their order.
+    """
+
+    is_in_order: ClassVar[bool] = False
 
     def __init__(self, dataset: str, config: Config, paths: Paths) -> None:
         super().__init__(dataset, config, paths)
@@ -117,7 +123,7 @@ class StimulusFolder(FoundSource):
         where = f"{self.config.folder / 'config_data.yaml'}: stimulus_sets.{self.dataset}"
         table = read_stimulus_table(path, f"{where}.table")
         self._refuse_reserved(table)
-        columns = table.match(folder, tree.paths)
+        columns = table.match(folder, tree.paths, self.is_in_order)
         label = self.given.label
         if label is not None:
             if label.column not in columns:
