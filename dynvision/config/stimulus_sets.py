@@ -88,6 +88,9 @@ class StimulusSet(Section):
     A relative path starts at the root. Without `folder` and `images`, the images lie in `data/raw/<name>`. `images` is
     a zip or tar of image files, or an array of all images (`.npy` or Zarr), from which `data/raw/<name>/images` is
     written.
+
+    With `frames` a stimulus has several images, which a program shows one after the other (`which: next`): those of a
+    folder, or of a video file, whose frames are written to `data/raw/<name>/images`. The table has a row a stimulus.
     """
 
     resolution: Resolution
@@ -95,6 +98,9 @@ class StimulusSet(Section):
     images: PlainText | None = Field(None, description="instead of a folder: an archive, or an array of images")
     table: PlainText | None = Field(None, description="CSV or Parquet, a row an image, with a column 'filename'")
     label: LabelColumn | None = None
+    frames: Literal["folders", "movies"] | None = Field(
+        None, description="a stimulus is a folder of frames in natural order, or a video file, and not one image"
+    )
 
     @model_validator(mode="after")
     def _label_has_a_table(self) -> StimulusSet:
@@ -116,4 +122,8 @@ class StimulusSet(Section):
     def _images_lie_in_one_place(self) -> StimulusSet:
         if self.folder is not None and self.images is not None:
             raise ValueError("the images are in a 'folder' or in one file ('images'), not both")
+        if self.frames == "movies" and self.folder is None:
+            raise ValueError("'frames: movies' needs the 'folder' of the video files")
+        if self.frames is not None and self.images is not None and find_sort(self.images) == "array":
+            raise ValueError("an array has no folders of frames; leave 'frames' out, or give the frames as files")
         return self

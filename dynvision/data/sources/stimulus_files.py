@@ -1,4 +1,4 @@
-"""Stimulus sets that come in one file: an archive of images, or an array."""
+"""Stimulus sets whose images are written from other files: an archive of images, an array, or videos."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dynvision.data.sources.folders.class_folders import Export
 from dynvision.data.sources.stimulus_folder import StimulusFolder
 from dynvision.data.sources.stimulus_sets.arrays import ArrayImages
 from dynvision.data.sources.stimulus_sets.listing import list_tree
+from dynvision.data.sources.stimulus_sets.movies import VIDEO_SUFFIXES, Movie, list_videos
 from dynvision.data.sources.unpacking import Limits, unpack_archive
 from dynvision.data.sources.watched_files import WatchedFiles
 from dynvision.errors import DataError, MissingError
@@ -31,7 +32,7 @@ from dynvision.system.files import (
 )
 from dynvision.system.progress import say
 
-__all__ = ["StimulusArchive", "StimulusArray", "StimulusFile", "find_stimuli"]
+__all__ = ["StimulusArchive", "StimulusArray", "StimulusFile", "StimulusMovies", "find_stimuli"]
 
 _LIMITS = Limits(n_bytes=1 << 38, n_members=10_000_000)
 """What an archive of stimuli may hold: 256 GiB."""
@@ -84,20 +85,21 @@ class StimulusFile(StimulusFolder):
         if not self.path.exists():
             noted = self._read_note().get("digest")
             if noted is None or not self.folder("all").is_dir():
-                key = f"stimulus_sets.{self.dataset}.images"
+                key = f"stimulus_sets.{self.dataset}.{'images' if self.given.folder is None else 'folder'}"
                 where = self.config.folder / "config_data.yaml"
                 raise MissingError(f"{self.path} does not exist. It holds the images of {where}: {key}.")
             return str(noted)
-        cache = self.paths.raw(self.dataset) / ".images.files.json"
-        top = self._top()
-        watched = (
-            WatchedFiles(top, None, (), cache) if top.is_dir() else WatchedFiles(top.parent, [top.name], (), cache)
-        )
-        return str(watched.digest())
+        cache, top = self.paths.raw(self.dataset) / ".images.files.json", self._top()
+        folder, files = (top, self._watched()) if top.is_dir() else (top.parent, [top.name])
+        return str(WatchedFiles(folder, files, (), cache).digest())
 
     def _top(self) -> Path:
-        """The file or store that is watched."""
+        """The file, store or folder that is watched."""
         return self.path
+
+    def _watched(self) -> list[str] | None:
+        """Return the files that count if there is a folder of them; `None` for all."""
+        return None
 
     def _note(self) -> Path:
         return self.paths.raw(self.dataset) / ".images.json"
@@ -155,10 +157,7 @@ class StimulusArray(StimulusFile):
         images = ArrayImages.open(self.path, self.bit_depth)
         level = self.config.data.png_compress_level
         export_images(images, [""], folder, len(images), f"raw/{self.dataset}:all", compress_level=level)
-        (only,) = folder.iterdir()
-        for image in only.iterdir():
-            image.rename(folder / image.name)
-        only.rmdir()
+        _take_out(folder)
 
     def _top(self) -> Path:
         """The whole store, if the array is in a Zarr store."""
@@ -166,8 +165,46 @@ class StimulusArray(StimulusFile):
         return next((path for path in reversed(inside) if path.suffix.lower() == ZARR), self.path)
 
 
+class StimulusMovies(StimulusFile):
+    """A folder of video files: the frames of each are a stimulus."""
+
+    def __init__(self, dataset: str, config: Config, paths: Paths) -> None:
+        super().__init__(dataset, config, paths)
+        self.path = paths.root / Path(str(self.given.folder)).expanduser()
+
+    def write(self, folder: Path) -> None:
+        """Write the frames of each video as PNG files to a folder of its name."""
+        videos = list_videos(self.path)
+        if not videos:
+            raise DataError(
+                f"{self.path} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}), nor does a folder in it"
+            )
+        for video in videos:
+            self._export(Movie(self.path / video), folder / video, video)
+
+    def _export(self, movie: Movie, folder: Path, name: str) -> None:
+        level = self.config.data.png_compress_level
+        folder.mkdir(parents=True)
+        export_images(movie, [""], folder, len(movie), f"raw/{self.dataset}:all, {name}", compress_level=level)
+        _take_out(folder)
+
+    def _watched(self) -> list[str] | None:
+        """Return the video files."""
+        return list_videos(self.path)
+
+
+def _take_out(folder: Path) -> None:
+    """Move the images of the only class folder up into the folder that it is in."""
+    (only,) = (path for path in folder.iterdir() if path.is_dir())
+    for image in only.iterdir():
+        image.rename(folder / image.name)
+    only.rmdir()
+
+
 def find_stimuli(given: StimulusSet) -> type[StimulusFolder]:
     """Return the source of a stimulus set."""
+    if given.frames == "movies":
+        return StimulusMovies
     if given.images is None:
         return StimulusFolder
     return StimulusArchive if find_sort(given.images) == "archive" else StimulusArray

@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
+from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
 from dynvision.data.sources.stimulus_sets.columns import read_texts, read_values
 from dynvision.errors import DataError, MissingError, nearest_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import as_unreadable
 from dynvision.system.files import read_file
 
-__all__ = ["StimulusTable", "describe_without_table", "read_stimulus_table"]
+__all__ = ["StimulusTable", "describe_without_table", "list_frames", "read_stimulus_table"]
 
 _FILENAMES = (FILENAME, "image_file_name")
 """Names of the column of file names; the second is that of BrainIO."""
@@ -168,6 +168,23 @@ def name_stimuli(filenames: Sequence[str]) -> list[str]:
     """Name each image: by its file without the suffix if these are different, otherwise by its path."""
     stems = [PurePosixPath(name).stem for name in filenames]
     return stems if len(set(stems)) == len(stems) else list(filenames)
+
+
+def list_frames(columns: Mapping[str, Sequence[Any]], frames: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
+    """Turn a table of stimuli into one of their frames.
+
+    Args:
+        columns: The table; `filename` is the folder of the frames.
+        frames: The paths of the frames in each folder, in order.
+
+    Returns:
+        The same columns with a row for each frame, its own `filename`, and its place in the stimulus as `frame`.
+    """
+    rows = [(row, place) for row, name in enumerate(columns[FILENAME]) for place in range(len(frames[name]))]
+    expanded = {name: [values[row] for row, _ in rows] for name, values in columns.items()}
+    expanded[FILENAME] = [frames[columns[FILENAME][row]][place] for row, place in rows]
+    places = [place for _, place in rows]
+    return {FILENAME: expanded.pop(FILENAME), STIMULUS_ID: expanded.pop(STIMULUS_ID), FRAME: places, **expanded}
 
 
 def read_stimulus_table(path: Path, where: str) -> StimulusTable:
