@@ -8,7 +8,18 @@ STORE_NAMES = frozenset(
     {
         *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
         *("rest", "single", "step", "image_contrast", "stimulus_id", "filename"),
-        *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
+        *(
+            "class",
+            "sample",
+            "time",
+            "time_ms",
+            "image",
+            "image_label",
+            "image_group_label",
+            "image_source",
+            "image_stimulus_id",
+            "output",
+        ),
     }
 )
 """Names that a store of responses and its tables use themselves. A layer of such a name is stored as `<name>_`."""

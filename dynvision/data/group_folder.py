@@ -24,8 +24,8 @@ class GroupFolder(VisionDataset):
     """The images of a class group; an item is (image, label).
 
     An image has the pixels that a `.beton` file and a network get, at its own size: see `decode_image`. Labels are
-    class indices in the dataset's own order. Those of a stimulus set are the network's output indices, if a column of
-    its table says them, and otherwise `NO_CLASS` (-1).
+    class indices in the dataset's own order. Those of a stimulus set are what the `label` column of its table says (an
+    index, or the place of a name among all names), and without one `NO_CLASS` (-1).
 
     Args:
         folder: `data/interim/<dataset>/<split>_<group>`, or `…/<group>` of a stimulus set.

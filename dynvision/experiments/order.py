@@ -77,7 +77,7 @@ class OrderedImages:
     @property
     def group_classes(self) -> list[int]:
         """The classes that are shown, in the dataset's own order."""
-        return [entry["index"] for entry in self.source.classes]
+        return [entry["index"] for entry in self.source.labels]
 
     @property
     def class_names(self) -> dict[int, str]:

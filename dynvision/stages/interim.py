@@ -18,7 +18,15 @@ from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
 from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
-from dynvision.stages.links import choose_stimuli, destinations, list_links, make_links, name_links, read_links
+from dynvision.stages.links import (
+    choose_stimuli,
+    destinations,
+    list_labels,
+    list_links,
+    make_links,
+    name_links,
+    read_links,
+)
 from dynvision.stages.raw import SPLITS, RawStage
 from dynvision.system.files import make_directory, write_json
 from dynvision.targets import Target
@@ -173,21 +181,24 @@ class InterimStage(Stage):
         (upstream,) = self.upstream(target)
         raw, stage = inputs[upstream].details, self.stages.of(RawStage)
         images, stimuli = stage.read_images(upstream, inputs[upstream]), stage.read_stimuli(upstream, inputs[upstream])
-        folder = make_directory(self.output(target))
+        folder, settings = make_directory(self.output(target)), self.settings(target)
+        labels: dict[str, Any] = {}
         if stimuli is None:
             chosen = self._choose_classes(target, raw)
             self._check_counts(self.paths.root / raw["source"], chosen, upstream)  # An absolute source stays as it is.
             links, count = {c["folder"]: c["folder"] for c in chosen}, sum(c["count"] for c in chosen)
             images = {c["folder"]: images.get(c["folder"], []) for c in chosen}
         else:
-            chosen, stimuli = [], self._choose_stimuli(target, stimuli)
+            chosen, whole = [], stimuli
+            stimuli = self._choose_stimuli(target, whole)
+            if "label" in settings:
+                labels = {"label": settings["label"], "labels": list_labels(whole, stimuli, settings["label"])}
             links, count = name_links(stimuli[FILENAME]), len(stimuli[FILENAME])
             images = _keep_images(images, stimuli[FILENAME])
         make_links(folder, destinations(self.paths.root, folder, raw["source"], links))
         files = write_table(folder / "folder.link", images)
         if stimuli is not None:
             files |= write_stimuli(folder / "folder.link", stimuli)
-        settings = self.settings(target)
         record = make_record(
             target,
             code_version=self.code_version,
@@ -200,8 +211,8 @@ class InterimStage(Stage):
                 "source": raw["source"],
                 "images": count,
                 "channels": raw["channels"],
-                **({"label": settings["label"]} if "label" in settings else {}),
-                **({"bit_depth": raw["bit_depth"]} if "bit_depth" in raw else {}),
+                **labels,
+                **{name: raw[name] for name in ("bit_depth", "frames") if name in raw},
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": chosen,
             },

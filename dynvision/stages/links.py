@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +12,16 @@ from dynvision.data.images.stimulus_table import FILENAME, Columns, read_stimuli
 from dynvision.errors import DataError, unknown_name
 from dynvision.records import Record
 
-__all__ = ["LINK_FILES", "choose_stimuli", "destinations", "list_links", "make_links", "name_links", "read_links"]
+__all__ = [
+    "LINK_FILES",
+    "choose_stimuli",
+    "destinations",
+    "list_labels",
+    "list_links",
+    "make_links",
+    "name_links",
+    "read_links",
+]
 
 LINK_FILES = ("folder.link", "folder.images.parquet", "folder.stimuli.parquet")
 """What the folder of a group holds besides links."""
@@ -69,6 +79,28 @@ def choose_stimuli(columns: Columns, where: dict[str, list[Any]], key: str) -> l
     if not chosen:
         raise DataError(f"{key}.where: no image has all of these values, so that the group is empty")
     return chosen
+
+
+def list_labels(columns: Columns, chosen: Columns, label: dict[str, str]) -> list[dict[str, Any]]:
+    """List what the labels of a group of a stimulus set stand for.
+
+    Args:
+        columns: The table of the whole set.
+        chosen: The rows of the group.
+        label: The column, and whether it holds names or indices.
+
+    Returns:
+        For each label in the group its `index`, `name` and `count`. Names are numbered in alphabetical order, the same
+        in all groups; an empty name is no label.
+    """
+    column, by_name = label["column"], label["by"] == "name"
+    values = sorted({value for value in columns[column] if value != ""})
+    index_of = {value: index if by_name else value for index, value in enumerate(values)}
+    counts = Counter(value for value in chosen[column] if value != "")
+    return [
+        {"index": index_of[value], "name": str(value), "folder": str(value), "count": counts[value]}
+        for value in sorted(counts)
+    ]
 
 
 def destinations(root: Path, folder: Path, source: str, links: dict[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dynvision.data.images.stimulus_table import FILENAME, Columns, read_stimuli
 from dynvision.errors import DataError
 from dynvision.records import Record
 
-__all__ = ["NO_CLASS", "Sample", "list_samples", "tabulate_samples"]
+__all__ = ["NO_CLASS", "Sample", "list_samples", "read_labels", "tabulate_samples"]
 
 NO_CLASS = -1
 """The label of an image whose class is not known, as of stimulus sets."""
@@ -79,13 +79,30 @@ def tabulate_samples(samples: Sequence[Sample]) -> dict[str, list[Any]]:
     }
 
 
+def read_labels(details: Mapping[str, Any]) -> tuple[str | None, dict[Any, int]]:
+    """Return the column that says the labels of a stimulus set, and the label of each of its values.
+
+    Args:
+        details: Those of an interim or processed record.
+
+    Returns:
+        The column; `None` if there is none. The index that each name stands for, or each index itself.
+    """
+    label = details.get("label")
+    if label is None:
+        return None, {}
+    by_name = label["by"] == "name"
+    return label["column"], {entry["name" if by_name else "index"]: entry["index"] for entry in details["labels"]}
+
+
 def _list_stimuli(stimuli: Columns, rows: Rows, record: Record, root: Path) -> list[Sample]:
-    source, given = Path(record.details["source"]), record.details.get("label") or {}
+    source = Path(record.details["source"])
+    column, indices = read_labels(record.details)
     digests = {str(PurePosixPath(folder, row.name)): row.xxh3 for folder, group in rows.items() for row in group}
     samples = []
     for position, name in enumerate(stimuli[FILENAME]):
-        row = {column: values[position] for column, values in stimuli.items()}
-        label = int(row[given["column"]]) if given.get("by") == "index" else NO_CLASS
+        row = {key: values[position] for key, values in stimuli.items()}
+        label = NO_CLASS if column is None else indices.get(row[column], NO_CLASS)
         samples.append(Sample((source / name).as_posix(), label, label, digests[name], row))
     lost = next((s.source for s in samples if not (root / s.source).is_file()), None)
     if lost is not None:
