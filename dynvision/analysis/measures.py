@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray
 
-from dynvision.analysis.courses import NUMBERS, Showing
+from dynvision.analysis.courses import NUMBERS, Showing, find_extreme
 from dynvision.analysis.evoked import Evoked
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
@@ -26,6 +26,7 @@ from dynvision.stimuli.showings import count_time
 
 __all__ = [
     "OUTPUT",
+    "find_responses",
     "find_unanswered",
     "list_layers",
     "measure_condition",
@@ -60,8 +61,9 @@ def measure_condition(
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
         `measure` and `value`; the numbers of the whole trial: `samples`, `accuracy`, `accuracy_sem` and `chance` (these
         three only if labels match the network's classes), `image_contrast` (the mean RMS contrast of the trials' first
-        images), and for each layer `peak/<layer>` (the highest mean response), `rest/<layer>` (the mean of the resting
-        run over the trial) and what `read_numbers` reads; and each layer's integral for each sample, `[N]`.
+        images), and for each layer `peak/<layer>` (the highest mean response, or the lowest one of a suppressed layer),
+        `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers` reads; and each layer's
+        integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -81,7 +83,8 @@ def measure_condition(
         integrals[name] = evoked.integrals()
         measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
         rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
-        numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
+        numbers[f"peak/{name}"] = find_extreme(measures["mean"], measures["rest"], evoked.showing)
+        numbers[f"rest/{name}"] = float(rest.mean())
         numbers |= read_numbers(evoked, name, dt)
     return pd.concat(rows, ignore_index=True), numbers, integrals
 
@@ -204,6 +207,21 @@ def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
     is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
     without = tuning.loc[tuning["accuracy"].isna(), "condition"]
     return [str(condition) for condition in without if is_finite.get(condition, False)]
+
+
+def find_responses(tuning: pd.DataFrame, layer: str) -> pd.Series:
+    """Tell in which conditions a layer responds: the peak is further from 0 than noise alone would reach.
+
+    Args:
+        tuning: The tuning table of `measure_tuning`.
+        layer: The layer.
+
+    Returns:
+        A truth value for each row. Where the null is not known, any response counts.
+    """
+    null = tuning[f"response_null/{layer}"].fillna(0)
+    responds: pd.Series = tuning[f"response/{layer}"].abs() > null
+    return responds
 
 
 def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:

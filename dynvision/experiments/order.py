@@ -58,12 +58,10 @@ class OrderedNetwork:
         return [entry["index"] for entry in self.record.details["classes"]]
 
     @property
-    def own_names(self) -> list[str] | None:
-        """The names of the outputs, if the network has named classes of its own."""
+    def class_names(self) -> dict[int, str]:
+        """The name of the class of each output, by its index; none if the outputs are only numbered."""
         details = self.record.details
-        if not details.get("own_classes") or details["classes_from"] == NUMBERED:
-            return None
-        return [str(entry["name"]) for entry in details["classes"]]
+        return {} if details.get("classes_from") == NUMBERED else {e["index"]: e["name"] for e in details["classes"]}
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,11 @@ class OrderedImages:
     def group_classes(self) -> list[int]:
         """The classes that are shown, in the dataset's own order."""
         return [entry["index"] for entry in self.source.labels]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class that is shown, by its index."""
+        return {entry["index"]: entry["name"] for entry in self.source.labels}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 
 from dynvision.data.images.splits import spread_over_classes
-from dynvision.data.loading.trials import choose_trials
+from dynvision.data.images.stimulus_table import FRAME, STIMULUS_ID
+from dynvision.data.loading.trials import choose_frames, choose_trials
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
@@ -27,14 +28,21 @@ from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import RANK, SweepWriter
-from dynvision.models.checking import check_network
-from dynvision.models.loading import match_layers, rebuild_network
+from dynvision.models.checking import check_layers, check_network
+from dynvision.models.loading import rebuild_network
+from dynvision.models.states import Examination
 from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say
 
 __all__ = ["SweepRecording"]
+
+RANDOM_DRAWS = (
+    "draws random numbers in evaluation: each image is shown by itself, and its draws follow from its place in the "
+    "dataset and the step alone"
+)
+"""What is said, and noted in the store, of such a network."""
 
 
 class SweepRecording:
@@ -61,6 +69,7 @@ class SweepRecording:
         self.references = plan_references([c.presentation for c in order.conditions])
         self.device = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
+        self.draws_random = False
 
     def run(self) -> RecordedSweep:
         """Show every image under every condition; write everything, but put nothing in place.
@@ -73,6 +82,9 @@ class SweepRecording:
         with _torch_threads(self.threads):
             stepper = self.open_stepper()
             probe = self.probe(stepper)
+            self.draws_random = bool(stepper.draws_random)
+            if self.draws_random:
+                say(f"{self.order.name}: {type(stepper.network).__name__} {RANDOM_DRAWS}")
             layout = self.plan(probe)
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
@@ -84,11 +96,12 @@ class SweepRecording:
         """Load the network and find the layers that are recorded."""
         order, record, run = self.order, self.order.record, self.order.run
         network = rebuild_network(order.network.record, order.network.weights)
-        self._check_frames(network)
-        layers = match_layers(network, record.layers)
+        channels, size = order.images.source.channels, order.images.resolution
+        found = self._check_frames(network, channels, size)
+        layers = check_layers(network, record.layers, channels, size)
         check_layer_names(layers, order.conditions[0].settings["condition"])
         check_columns(self.images.columns, order.conditions[0].settings["condition"], layers, order.name)
-        return NetworkStepper(
+        stepper = NetworkStepper(
             network,
             layers,
             Reduction(record.resolution, record.units, record.unit_seed),
@@ -97,18 +110,20 @@ class SweepRecording:
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )
+        stepper.draws_random = found.draws_random
+        return stepper
 
-    def _check_frames(self, network: torch.nn.Module) -> None:
+    def _check_frames(self, network: torch.nn.Module, channels: int, size: int) -> Examination:
         """Raise if the network does not take the images; say for which images it was made if that is why."""
-        images, made_for = self.order.images, self.order.network.record
-        size, channels = made_for.config["resolution"], made_for.details["channels"]
+        made_for, steps = self.order.network.record, self.presentations[0].n_timesteps
+        own_channels, own_size = made_for.details["channels"], made_for.config["resolution"]
         try:
-            check_network(network, len(self.order.network.output_classes), images.source.channels, images.resolution)
+            return check_network(network, len(self.order.network.output_classes), channels, size, steps)
         except ConfigError as error:
-            if (size, channels) == (images.resolution, images.source.channels):
+            if (own_channels, own_size) == (channels, size):
                 raise
             raise ConfigError(
-                f"{self.order.name}: {error} It was made for images of {channels} channels and {size} pixels "
+                f"{self.order.name}: {error} It was made for images of {own_channels} channels and {own_size} pixels "
                 f"({made_for.target}): give the images that are shown this data_resolution, or show them to another."
             ) from error
 
@@ -172,7 +187,14 @@ class SweepRecording:
                     "inputs": order.inputs,
                     "making": making,
                 }
-                coordinates = describe_trials(self.images, condition.presentation, order.network, order.dt)
+                coordinates = describe_trials(
+                    self.images,
+                    condition.presentation,
+                    order.network.output_classes,
+                    order.dt,
+                    order.network.class_names,
+                    order.images.class_names,
+                )
                 writers.append(
                     StoreWriter(
                         condition.store,
@@ -195,27 +217,18 @@ class SweepRecording:
         sweep = SweepWriter(
             writers, names, order.network.output_classes, order.record.allow_nonfinite, self.references.used
         )
-        loader = order.images.source.loader(
-            order.images.part,
-            layout.batch_size,
-            indices=self.images.ids.tolist(),
-            images_per_trial=order.trials.n_images,
-            other_class=order.trials.other_class,
-            workers=order.run.workers,
-            is_looked_at_for_long=True,
-        )
         classes = order.labels.classes_of(self.images.labels()) if order.labels.is_known else None
         with progress_bar(layout.n_samples, order.name) as bar:
-            for batch, (sequence, _) in enumerate(loader):
-                rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(sequence.images))
+            for batch, images in enumerate(self._open_images(layout.batch_size)):
+                rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(images))
                 waiting = [number for number, count in enumerate(done) if batch >= count]
                 if waiting:
                     ids = self.images.ids[rows]
-                    contrasts = self._image_contrasts(sequence.images.numpy(), waiting)
+                    contrasts = self._image_contrasts(images.numpy(), waiting)
                     sweep.begin_batch(batch, ids, None if classes is None else classes[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
-                    sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
-                bar.update(len(sequence.images))
+                    sweep.end_batch(self._stream(runner, images, ids, sweep, chosen))
+                bar.update(len(images))
             sweep.flush()
 
     def _image_contrasts(
@@ -233,6 +246,8 @@ class SweepRecording:
 
     def _choose_images(self) -> ShownImages:
         table = self.order.images.source.samples(self.order.images.part)
+        if self.order.images.source.has_frames:
+            return self._choose_frames(table)
         indices = np.asarray(spread_over_classes(table["label"], self.order.record.samples))
         classes, order = np.asarray(table["label"], dtype=np.int64)[indices], self.order.trials
         try:
@@ -240,6 +255,37 @@ class SweepRecording:
         except ValueError as error:
             raise ConfigError(f"{self.order.name}: {error}") from error
         return ShownImages(table, indices[trials])
+
+    def _choose_frames(self, table: Mapping[str, Sequence[Any]]) -> ShownImages:
+        if self.order.trials.other_class:
+            raise ConfigError(
+                f"{self.order.name}: a trial shows the frames of one stimulus, and none of another class ('which: "
+                "other' in the program). Write 'which: next'."
+            )
+        count, n_images = self.order.record.samples, self.order.trials.n_images
+        try:
+            trials = choose_frames(table[STIMULUS_ID], table[FRAME], n_images, table["label"], count)
+        except ConfigError as error:
+            raise ConfigError(f"{self.order.name}: {error}") from error
+        return ShownImages(table, trials)
+
+    def _open_images(self, batch_size: int) -> Iterator[torch.Tensor]:
+        """Yield the images of each batch of trials: `[B, C, H, W]`, or `[B, K, C, H, W]` for several a trial."""
+        order, source = self.order, self.order.images.source
+        settings = {"workers": order.run.workers, "is_looked_at_for_long": True}
+        if source.has_frames:
+            yield from source.frames(order.images.part, self.images.trials, batch_size, **settings)
+            return
+        loader = source.loader(
+            order.images.part,
+            batch_size,
+            indices=self.images.ids.tolist(),
+            images_per_trial=order.trials.n_images,
+            other_class=order.trials.other_class,
+            **settings,
+        )
+        for sequence, _ in loader:
+            yield sequence.images
 
     def _making(self, layout: StoreLayout) -> dict[str, Any]:
         """What the numbers follow from besides the settings."""
@@ -249,6 +295,7 @@ class SweepRecording:
             "device": str(self.device),
             "batch_size": layout.batch_size,
             "block_steps": layout.block_steps,
+            **({"random_draws": RANDOM_DRAWS} if self.draws_random else {}),
         }
 
     def _stream(

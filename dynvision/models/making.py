@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from dynvision.config.models import ModelConfig, TrainingConfig
 from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
-from dynvision.models.checking import check_network, count_outputs
+from dynvision.models.checking import check_layers, check_network, check_training, count_outputs
 from dynvision.models.checkpoint import load_checkpoint
 from dynvision.models.classes import name_outputs
-from dynvision.models.loading import build_network, match_layers
+from dynvision.models.loading import build_network
 from dynvision.models.training import train_network
 
 __all__ = ["MadeNetwork", "NetworkOrder", "take_network", "train_order"]
@@ -102,8 +102,9 @@ def train_order(
             f"{order.name}: {order.model.class_path} has no weights to train. Set 'training: null' for this model in "
             "config_models.yaml."
         )
-    check_network(network, len(order.classes), order.channels, order.resolution)
-    match_layers(network, order.model.record.layers)
+    check_network(network, len(order.classes), order.channels, order.resolution, training.n_timesteps)
+    check_training(network, len(order.classes), order.channels, order.resolution)
+    check_layers(network, order.model.record.layers, order.channels, order.resolution)
     weights = {"init": _copy_weights(network)}
 
     def keep(epoch: int) -> None:
@@ -148,7 +149,7 @@ def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> Made
     outputs = count_outputs(network, order.channels, order.resolution)
     classes = name_outputs(outputs, order.own_classes, order.classes, all_classes, order.name)
     check_network(network, outputs, order.channels, order.resolution)
-    match_layers(network, order.model.record.layers)
+    check_layers(network, order.model.record.layers, order.channels, order.resolution)
     if order.epochs:
         raise ConfigError(
             f"an experiment asks for an epoch of {order.name}, which is not trained here: change the experiment's "
@@ -186,6 +187,7 @@ def _build(order: NetworkOrder, n_classes: int | None) -> nn.Module:
         resolution=order.resolution,
         channels_in=order.channels,
         seed=order.seed,
+        fetch=order.checkpoint is None,
     )
     if order.checkpoint is not None:
         load_checkpoint(order.checkpoint, network, order.model.checkpoint_key)

@@ -212,7 +212,7 @@ class InterimStage(Stage):
                 "images": count,
                 "channels": raw["channels"],
                 **labels,
-                **({"bit_depth": raw["bit_depth"]} if "bit_depth" in raw else {}),
+                **{name: raw[name] for name in ("bit_depth", "frames") if name in raw},
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": chosen,
             },

@@ -223,7 +223,11 @@ class ProcessedStage(Stage):
                 "parts": written,
                 "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
                 "channels": link.details["channels"],
-                **{name: link.details[name] for name in ("bit_depth", "label", "labels") if name in link.details},
+                **{
+                    name: link.details[name]
+                    for name in ("bit_depth", "frames", "label", "labels")
+                    if name in link.details
+                },
                 "resolution": self.config.data.data_resolution[target.key[1]],
             },
         )

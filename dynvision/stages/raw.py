@@ -79,6 +79,9 @@ class RawStage(Stage):
         if list(changed) == ["table"]:
             path = self.config.data.stimulus_sets[target.key[1]].table
             return "the order of the images changed" if path is None else f"the table changed: {path}"
+        if "images" in changed and self.config.data.is_stimulus_set(target.key[1]):
+            given = self.config.data.stimulus_sets[target.key[1]]
+            return f"the images changed: {given.images or given.folder}"
         if list(changed) == ["inputs"]:
             return f"the files that the dataset's class reads changed: {self.source(target.key[1]).inputs}"
         return super().explain_change(target, changed)
@@ -302,7 +305,7 @@ class RawStage(Stage):
 
     def _record(self, target: Target, export: Export, start: float, manifest: Path) -> Record:
         """Write the manifest and the table of images."""
-        files = write_table(manifest, export.rows)
+        files, settings = write_table(manifest, export.rows), self.settings(target)
         if export.stimuli is not None:
             files |= write_stimuli(manifest, export.stimuli)
         # Images that were found are not opened, so their shape is unknown.
@@ -312,7 +315,7 @@ class RawStage(Stage):
         record = make_record(
             target,
             code_version=self.code_version,
-            config=self.settings(target),
+            config=settings,
             inputs={},
             content=export.digest,
             files=files,
@@ -322,6 +325,7 @@ class RawStage(Stage):
                 "bytes": export.n_bytes,
                 "channels": channels,
                 **self.source(target.key[1]).details,
+                **({"frames": True} if "frames" in settings else {}),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
                 "group_order": self._group_order(target, export),

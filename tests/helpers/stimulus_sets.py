@@ -78,3 +78,24 @@ def state(root: Path, target: str) -> tuple[str, str]:
     (found,) = parse_target(workspace, target)
     status = workspace.status(Target(found.key, found.partition))
     return status.state, status.reason
+
+
+def write_frames(folder: Path, counts: dict[str, int]) -> None:
+    """Write frames of one brightness each, which tells stimulus and frame: 40 × stimulus + frame."""
+    for number, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for frame in range(count):
+            pixels = np.full((16, 16, 3), 40 * number + frame, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"frame{frame}.png")
+
+
+def write_movie(path: Path, brightness: list[int]) -> None:
+    """Write a video of grey frames, without loss."""
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 10, (32, 32))
+    assert writer.isOpened()
+    for level in brightness:
+        writer.write(np.full((32, 32, 3), level, np.uint8))
+    writer.release()

@@ -14,13 +14,16 @@ from dynvision.records import Record
 from dynvision.system.file_digests import FileDigest, digest_bytes
 from dynvision.system.files import write_bytes
 
-__all__ = ["FILENAME", "STIMULUS_ID", "Columns", "read_stimuli", "stimuli_name", "take_rows", "write_stimuli"]
+__all__ = ["FILENAME", "FRAME", "STIMULUS_ID", "Columns", "read_stimuli", "stimuli_name", "take_rows", "write_stimuli"]
 
 FILENAME = "filename"
 """The column of an image's path below the folder of the set."""
 
 STIMULUS_ID = "stimulus_id"
 """The column of what an image is called, which no two share."""
+
+FRAME = "frame"
+"""The column of an image's place in a stimulus of several frames, from 0."""
 
 Columns = Mapping[str, Sequence[Any]]
 """The columns of a table by name, all of one length; `FILENAME` and `STIMULUS_ID` are among them."""

@@ -12,7 +12,7 @@ from dynvision.data import sources
 from dynvision.data.sources.base import ExportedSource, FoundSource
 from dynvision.data.sources.class_path import ImportedClass
 from dynvision.data.sources.found_folders import FoundFolders
-from dynvision.data.sources.stimulus_folder import StimulusFolder
+from dynvision.data.sources.stimulus_files import find_stimuli
 from dynvision.paths import Paths
 
 __all__ = ["find_source", "named_sources"]
@@ -44,9 +44,9 @@ def named_sources() -> dict[str, type[ExportedSource]]:
     return by_name
 
 
-def _source_class(dataset: str, data: DataConfig) -> type[ExportedSource] | type[FoundFolders] | type[StimulusFolder]:
+def _source_class(dataset: str, data: DataConfig) -> type[ExportedSource] | type[FoundSource]:
     if data.is_stimulus_set(dataset):
-        return StimulusFolder
+        return find_stimuli(data.stimulus_sets[dataset])
     if dataset in data.mounts():
         return FoundFolders
     given = data.data_sources.get(dataset)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dynvision.config import Config
 from dynvision.data.images.image_table import Rows
-from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID, Columns
+from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID, Columns
 from dynvision.data.sources.base import FoundSource
 from dynvision.data.sources.folders.class_folders import Export
 from dynvision.data.sources.folders.folder_scan import FolderScan, read_folders, remember_scans, scan_folders
-from dynvision.data.sources.stimulus_sets.listing import ImageTree, list_tree
-from dynvision.data.sources.stimulus_sets.table import StimulusTable, describe_without_table, read_stimulus_table
+from dynvision.data.sources.stimulus_sets.listing import ImageTree, list_tree, sort_naturally
+from dynvision.data.sources.stimulus_sets.table import (
+    StimulusTable,
+    describe_without_table,
+    list_frames,
+    read_stimulus_table,
+)
 from dynvision.errors import ConfigError, DataError, MissingError, unknown_name
 from dynvision.paths import Paths
 from dynvision.reserved_names import COORDINATES
@@ -23,7 +30,13 @@ __all__ = ["StimulusFolder"]
 
 
 class StimulusFolder(FoundSource):
-    """The images of a folder and of those below it, in the order of the table or else in natural order."""
+    """The images of a folder and of those below it, in the order of the table or else in natural order.
+
+    Attributes:
+        is_in_order: Whether rows of the table belong to images by their order.
+    """
+
+    is_in_order: ClassVar[bool] = False
 
     def __init__(self, dataset: str, config: Config, paths: Paths) -> None:
         super().__init__(dataset, config, paths)
@@ -41,6 +54,7 @@ class StimulusFolder(FoundSource):
             "source": self.paths.relative(self.folder(split)),
             "files": scanned.digest,
             "table": digest_json({name: list(values) for name, values in (scanned.stimuli or {}).items()}),
+            **({} if self.given.frames is None else {"frames": self.given.frames}),
             **self.details,
         }
 
@@ -72,9 +86,12 @@ class StimulusFolder(FoundSource):
 
     def notes(self, split: str) -> list[str]:
         """Say how many images there are, and what is known about them."""
-        columns = list(self.scan(split).stimuli or {})
-        about = f"with the columns {', '.join(columns)}" if self.given.table else "without a table"
-        return [f"{self.scan(split).count} images {about}"]
+        stimuli = self.scan(split).stimuli or {}
+        about = f"with the columns {', '.join(stimuli)}" if self.given.table else "without a table"
+        if self.given.frames is None:
+            return [f"{self.scan(split).count} images {about}"]
+        counts = Counter(stimuli[STIMULUS_ID]).values()
+        return [f"{len(counts)} stimuli of {min(counts)} to {max(counts)} frames {about}"]
 
     def group_order(self, split: str) -> list[int]:
         """Return nothing, as there are no classes."""
@@ -111,13 +128,30 @@ class StimulusFolder(FoundSource):
         return tree
 
     def _describe(self, folder: Path, tree: ImageTree) -> Columns:
+        frames = self._list_frames(folder, tree)
+        stimuli = tree.paths if frames is None else sort_naturally(frames)
+        columns = self._describe_stimuli(folder, stimuli)
+        return columns if frames is None else list_frames(columns, frames)
+
+    def _list_frames(self, folder: Path, tree: ImageTree) -> dict[str, list[str]] | None:
+        """Return the frames of each stimulus; `None` if each is one image."""
+        if self.given.frames is None:
+            return None
+        if "" in tree.images:
+            raise DataError(
+                f"{folder / tree.images[''][0]} lies in no folder: with 'frames: {self.given.frames}' each stimulus is "
+                "a folder of frames. Move it into one, or leave 'frames' out if each image is a stimulus."
+            )
+        return {name: [f"{name}/{frame}" for frame in sort_naturally(names)] for name, names in tree.images.items()}
+
+    def _describe_stimuli(self, folder: Path, stimuli: Sequence[str]) -> Columns:
         path = self.table_path
         if path is None:
-            return describe_without_table(tree.paths)
+            return describe_without_table(stimuli)
         where = f"{self.config.folder / 'config_data.yaml'}: stimulus_sets.{self.dataset}"
         table = read_stimulus_table(path, f"{where}.table")
         self._refuse_reserved(table)
-        columns = table.match(folder, tree.paths)
+        columns = table.match(folder, stimuli, self.is_in_order)
         label = self.given.label
         if label is not None:
             if label.column not in columns:
@@ -137,7 +171,7 @@ class StimulusFolder(FoundSource):
             if column in (FILENAME, STIMULUS_ID):
                 continue
             taken = f"a parameter of the experiment '{swept[column]}'" if column in swept else ""
-            if column.lower() in COORDINATES:
+            if column.lower() in COORDINATES or (column.lower() == FRAME and self.given.frames):
                 taken = "a dimension or coordinate of every store of responses"
             if taken:
                 raise DataError(

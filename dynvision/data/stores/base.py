@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,10 @@ from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
     from dynvision.data.images.normalization import Normalization
 
 __all__ = ["FinishRecord", "ImageStore", "Opening", "StoredImages", "WrittenStore"]
@@ -90,6 +94,7 @@ class StoredImages(ABC):
         record: The record of the partition.
         classes: The group's classes: index, name and folder, in the group's order; none of a stimulus set.
         labels: What the labels stand for: the classes, or the values of a column of a stimulus set.
+        has_frames: Whether the images are frames of stimuli; `frame` of `samples` is then the place in the stimulus.
         channels: Channels of the images.
         normalize: Mean and standard deviation of each channel; `None` if the dataset has no statistics.
     """
@@ -98,6 +103,7 @@ class StoredImages(ABC):
         self.record, self.normalize = record, normalize
         self.classes: list[dict[str, Any]] = record.details["classes"]
         self.labels: list[dict[str, Any]] = record.details.get("labels", self.classes)
+        self.has_frames = bool(record.details.get("frames"))
         self.channels = int(record.details["channels"])
 
     @abstractmethod
@@ -111,6 +117,22 @@ class StoredImages(ABC):
     def loader(self, part: str, batch_size: int, n_timesteps: int = 1, **options: Any) -> Any:
         """Open a part (`train`, `val`, `test`, `images`) as lazy stimuli in time, with the options of `Opening`."""
         return self.open_part(part, Opening(batch_size, n_timesteps, **options))
+
+    def frames(self, part: str, trials: npt.NDArray[np.int64], batch_size: int, **options: Any) -> Iterator[Tensor]:
+        """Yield the images of trials whose samples are given, batch after batch.
+
+        Args:
+            part: The part.
+            trials: Which samples each trial shows, shape `[N, K]`.
+            batch_size: Trials a batch.
+            options: Those of `Opening`.
+
+        Yields:
+            Images `[B, C, H, W]`, or `[B, K, C, H, W]` if a trial shows several.
+        """
+        per_trial = trials.shape[1]
+        for sequence, _ in self.loader(part, batch_size * per_trial, indices=trials.reshape(-1).tolist(), **options):
+            yield sequence.images if per_trial == 1 else sequence.images.unflatten(0, (-1, per_trial))
 
     @abstractmethod
     def open_part(self, part: str, opening: Opening) -> Any:

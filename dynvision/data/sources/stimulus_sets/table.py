@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
+from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
 from dynvision.data.sources.stimulus_sets.columns import read_texts, read_values
 from dynvision.errors import DataError, MissingError, nearest_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import as_unreadable
 from dynvision.system.files import read_file
 
-__all__ = ["StimulusTable", "describe_without_table", "read_stimulus_table"]
+__all__ = ["StimulusTable", "describe_without_table", "list_frames", "read_stimulus_table"]
 
 _FILENAMES = (FILENAME, "image_file_name")
 """Names of the column of file names; the second is that of BrainIO."""
@@ -39,12 +39,15 @@ class StimulusTable:
     columns: dict[str, list[Any]]
     first: int
 
-    def match(self, folder: Path, images: Sequence[str]) -> dict[str, list[Any]]:
+    def match(self, folder: Path, images: Sequence[str], in_order: bool = False) -> dict[str, list[Any]]:
         """Match the rows with the images of a folder.
+
+        A table without file names may name its images by `stimulus_id`, which is then a file's name without its suffix.
 
         Args:
             folder: The folder, for messages.
             images: The paths of its images.
+            in_order: Row k is image k, whatever else the table says.
 
         Returns:
             The columns: `filename`, as it is on the disk; `stimulus_id`; and all others.
@@ -52,7 +55,7 @@ class StimulusTable:
         Raises:
             DataError: If a row has no image, an image has no row, or a name is there twice; names row and file.
         """
-        names = self._filenames()
+        names = self._number(folder, images) if in_order else self._filenames(images)
         on_disk = {unicodedata.normalize("NFC", name): name for name in images}
         similar = {name.casefold(): name for name in on_disk}
         matched: list[str] = []
@@ -71,8 +74,26 @@ class StimulusTable:
         others = {name: values for name, values in self.columns.items() if name not in (*_FILENAMES, STIMULUS_ID)}
         return {FILENAME: matched, STIMULUS_ID: self._identifiers(matched), **others}
 
-    def _filenames(self) -> list[str]:
+    def _number(self, folder: Path, images: Sequence[str]) -> list[str]:
+        count = max(map(len, self.columns.values()))
+        if count != len(images):
+            raise DataError(
+                f"{self.path} has {count} rows, and {folder} {len(images)} images; a table about an array has a row "
+                "for each image, in its order"
+            )
+        return list(images)
+
+    def _name_by_identifier(self, images: Sequence[str]) -> list[str]:
+        """Return the image of each row by `stimulus_id`; where there is none, the identifier itself."""
+        by_stem = {PurePosixPath(image).stem: image for image in reversed(images)}
+        by_name = {PurePosixPath(image).name: image for image in reversed(images)}
+        texts = [str(value) for value in self.columns[STIMULUS_ID]]
+        return [by_name.get(text) or by_stem.get(text) or text for text in texts]
+
+    def _filenames(self, images: Sequence[str]) -> list[str]:
         column = next((name for name in _FILENAMES if name in self.columns), None)
+        if column is None and STIMULUS_ID in self.columns:
+            return self._name_by_identifier(images)
         if column is None:
             raise DataError(
                 f"{self.path}: no column is named 'filename', which names the image of each row. "
@@ -91,7 +112,7 @@ class StimulusTable:
                 wrong = "leads out of the folder of the images with '..'"
                 raise DataError(f"{self._row(number)}: '{show_text(name)}' {wrong}")
             names.append(str(PurePosixPath(name)))
-        return names
+        return _below_common_folder(names, images)
 
     def _identifiers(self, filenames: Sequence[str]) -> list[Any]:
         if STIMULUS_ID not in self.columns:
@@ -126,6 +147,18 @@ class StimulusTable:
         return f"{self.path}, row {number + self.first}"
 
 
+def _below_common_folder(names: list[str], images: Sequence[str]) -> list[str]:
+    """Return names with the folder in front that all images lie in, if none is an image without it.
+
+    Archives often hold one folder with everything in it, which tables leave out.
+    """
+    tops = {image.partition("/")[0] if "/" in image else "" for image in images}
+    if len(tops) != 1 or "" in tops or set(names) & set(images):
+        return names
+    (top,) = tops
+    return [f"{top}/{name}" for name in names] if {f"{top}/{name}" for name in names} & set(images) else names
+
+
 def describe_without_table(images: Sequence[str]) -> dict[str, list[Any]]:
     """Return the columns of images without a table: `filename` and `stimulus_id`."""
     return {FILENAME: list(images), STIMULUS_ID: name_stimuli(images)}
@@ -135,6 +168,23 @@ def name_stimuli(filenames: Sequence[str]) -> list[str]:
     """Name each image: by its file without the suffix if these are different, otherwise by its path."""
     stems = [PurePosixPath(name).stem for name in filenames]
     return stems if len(set(stems)) == len(stems) else list(filenames)
+
+
+def list_frames(columns: Mapping[str, Sequence[Any]], frames: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
+    """Turn a table of stimuli into one of their frames.
+
+    Args:
+        columns: The table; `filename` is the folder of the frames.
+        frames: The paths of the frames in each folder, in order.
+
+    Returns:
+        The same columns with a row for each frame, its own `filename`, and its place in the stimulus as `frame`.
+    """
+    rows = [(row, place) for row, name in enumerate(columns[FILENAME]) for place in range(len(frames[name]))]
+    expanded = {name: [values[row] for row, _ in rows] for name, values in columns.items()}
+    expanded[FILENAME] = [frames[columns[FILENAME][row]][place] for row, place in rows]
+    places = [place for _, place in rows]
+    return {FILENAME: expanded.pop(FILENAME), STIMULUS_ID: expanded.pop(STIMULUS_ID), FRAME: places, **expanded}
 
 
 def read_stimulus_table(path: Path, where: str) -> StimulusTable:
