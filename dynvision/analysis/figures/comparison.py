@@ -54,7 +54,7 @@ def compare_subjects(
     tuning, fitted = (t[[SUBJECT, *(c for c in t.columns if c != SUBJECT)]] for t in (tuning, fitted))
     layers = _merge_orders([list_layers(table) for table in tunings.values()])
     tuning = tuning[
-        sorted(tuning.columns, key=lambda name: layers.index(name.partition("/")[2]) if "/" in name else -1)
+        sorted(tuning.columns, key=lambda name: layers.index(str(name).partition("/")[2]) if "/" in str(name) else -1)
     ]
     empty = pd.DataFrame()
     return ExperimentAnalysis(empty, tuning, fitted, empty, analysis, along, SUBJECT, dt, presentations)
