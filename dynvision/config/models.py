@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from dynvision.config.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range
-from dynvision.config.names import ImportPath, Name, Section
+from dynvision.config.names import ImportPath, Name, Section, repeats
 from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
 
-__all__ = ["ModelConfig", "TrainingConfig"]
+__all__ = ["IMAGE_FOLDER", "ModelConfig", "TrainingConfig"]
 
+IMAGE_FOLDER = "imagefolder"
+"""The order of classes by the names of their folders as text, which torchvision's `ImageFolder` has."""
+
+Index = Annotated[int, Field(strict=True, ge=0)]
 
 _RECORD, _RUN = RecordConfig(), RunConfig()  # pydantic would copy a default value for each model
 
@@ -61,13 +65,15 @@ class ModelConfig(Section):
     With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or what
     `torch.save` wrote without code); it may contain `{dataset}`, `{group}` and `{seed}` if there is one file for each.
     `checkpoint_key` says which of several weights in a file are meant. A checkpoint is not trained further unless
-    `training` is given too.
+    `training` is given too. `class_order` says which class each output stands for, if that is not the dataset's order:
+    `imagefolder` (folders sorted as text: 0, 1, 10, 2), a file with one class a line, or a list of classes.
     """
 
     class_path: ImportPath = Field(alias="class")
     args: PlainSettings = Field(default_factory=dict)
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
     checkpoint_key: KeyText | None = Field(None, description="what their names in the file begin with")
+    class_order: PlainText | list[Index | PlainText] | None = Field(None, description="the class of each output")
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     record: RecordConfig = Field(default_factory=lambda: _RECORD)
     run: RunConfig = Field(default_factory=lambda: _RUN)
@@ -78,6 +84,23 @@ class ModelConfig(Section):
         if isinstance(values, dict) and values.get("checkpoint") is not None:
             return {"training": None, **values}
         return values
+
+    @field_validator("class_order")
+    @classmethod
+    def _order_is_one(cls, order: str | list[int | str] | None) -> str | list[int | str] | None:
+        if isinstance(order, list) and (twice := repeats([str(name) for name in order])):
+            raise ValueError(f"'{twice[0]}' is listed twice; name each class once")
+        is_word = isinstance(order, str) and order.lower() == IMAGE_FOLDER
+        return IMAGE_FOLDER if is_word else order or None
+
+    @model_validator(mode="after")
+    def _order_is_of_ready_networks(self) -> ModelConfig:
+        if self.class_order is not None and self.training is not None:
+            raise ValueError(
+                "'class_order' is for a network that is not trained here (training: null); one that is trained here "
+                "has its classes in the dataset's order"
+            )
+        return self
 
     @model_validator(mode="after")
     def _key_has_a_checkpoint(self) -> ModelConfig:

@@ -14,6 +14,7 @@ from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
 from dynvision.models.checking import check_network, count_outputs
 from dynvision.models.checkpoint import load_checkpoint, match_outputs
+from dynvision.models.class_order import order_classes
 from dynvision.models.loading import build_network, match_layers
 from dynvision.models.training import train_network
 
@@ -36,6 +37,7 @@ class NetworkOrder:
         seed: Seeds the initial weights and the training.
         checkpoint: The weights to begin with; `None` keeps the initial ones.
         epochs: The epochs after which the weights are kept, in ascending order.
+        class_order: The order of the classes in the outputs of a network that is not trained here; see `order_classes`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class NetworkOrder:
     seed: int
     checkpoint: Path | None
     epochs: Sequence[int]
+    class_order: str | Sequence[int | str] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> Made
     network = _build(order)
     outputs = count_outputs(network, order.channels, order.resolution)
     classes = match_outputs(outputs, order.classes, all_classes, order.name)
+    classes = order_classes(classes, order.class_order, order.name)
     check_network(network, outputs, order.channels, order.resolution)
     match_layers(network, order.model.record.layers)
     if order.epochs:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.config.models import IMAGE_FOLDER
 from dynvision.config.patterns import fill_pattern
 from dynvision.config.transform_checks import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
@@ -101,6 +102,8 @@ class ModelsStage(Stage):
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
         if model.checkpoint_key is not None:
             settings["checkpoint_key"] = model.checkpoint_key
+        if model.class_order is not None:
+            settings["class_order"] = self._describe_order(model.class_order)
         if training is None:
             return settings
         if training.transform is not None:
@@ -149,6 +152,12 @@ class ModelsStage(Stage):
         path = fill_pattern(pattern, {"dataset": dataset, "group": group, "seed": seed})
         return self.paths.root / Path(path).expanduser()  # An absolute path stays as it is.
 
+    def _describe_order(self, order: str | list[int | str]) -> str | list[int | str]:
+        """Return what an order of classes is known by: itself, or the digest of its file."""
+        if isinstance(order, str) and order != IMAGE_FOLDER:
+            return digest_checkpoint(self.paths.root / Path(order).expanduser())
+        return order
+
     def select(self, key: tuple[str, ...], group: str = "all", seed: int = 0, **options: Any) -> list[Target]:
         return [Target(key, self.parse(key, str(GroupSeed(group, seed))))]
 
@@ -179,6 +188,7 @@ class ModelsStage(Stage):
 
     def _order(self, target: Target, record: Record) -> NetworkOrder:
         """Say which network is wanted, given the record of the images or classes that it is made for."""
+        from dynvision.models.class_order import read_class_order
         from dynvision.models.making import NetworkOrder
 
         model = self.config.models[target.key[1]]
@@ -191,6 +201,7 @@ class ModelsStage(Stage):
             seed=GroupSeed.parse(str(target.partition)).seed,
             checkpoint=None if model.checkpoint is None else self._checkpoint(target),
             epochs=self.epochs_to_keep(target),
+            class_order=None if model.class_order is None else read_class_order(model.class_order, self.paths.root),
         )
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
