@@ -243,6 +243,7 @@ class ModelsStage(Stage):
         import torch
 
         from dynvision.models.loading import save_weights
+        from dynvision.models.weights.filling import fill_network
 
         (upstream,) = self.upstream(target)
         record = make_record(
@@ -264,7 +265,7 @@ class ModelsStage(Stage):
         temporary = temporary_sibling(folder)
         try:
             for name, weights in made.weights.items():
-                made.network.load_state_dict(weights)
+                fill_network(made.network, weights)
                 save_weights(temporary / f"{name}.safetensors", made.network, record.to_dict())
             files = digest_files(temporary, sorted(f"{name}.safetensors" for name in made.weights))
             record = dataclasses.replace(record, files=files)
