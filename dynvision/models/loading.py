@@ -21,6 +21,7 @@ from dynvision.models.calling import describe_failure, evaluating, is_of_machine
 from dynvision.models.downloads import explain_fetching, make_without_fetching
 from dynvision.models.layers import match_layers, record_layers
 from dynvision.models.seeding import seeded
+from dynvision.models.weights.filling import fill_network
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
 from dynvision.system.json_values import restore_whole_keys
@@ -221,7 +222,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
     if not path.is_file():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     try:
-        network.load_state_dict(load_file(path))
+        fill_network(network, load_file(path))
     except (SafetensorError, RuntimeError) as error:
         raise DamagedFileError(
             f"{path} does not fit the network or is damaged ({error}). Rebuild it with --force."
