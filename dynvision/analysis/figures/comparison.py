@@ -53,9 +53,8 @@ def compare_subjects(
     )
     tuning, fitted = (t[[SUBJECT, *(c for c in t.columns if c != SUBJECT)]] for t in (tuning, fitted))
     layers = _merge_orders([list_layers(table) for table in tunings.values()])
-    tuning = tuning[
-        sorted(tuning.columns, key=lambda name: layers.index(str(name).partition("/")[2]) if "/" in str(name) else -1)
-    ]
+    places = {layer: place for place, layer in enumerate(layers)}
+    tuning = tuning[sorted(tuning.columns, key=lambda name: places.get(str(name).partition("/")[2], -1))]
     empty = pd.DataFrame()
     return ExperimentAnalysis(empty, tuning, fitted, empty, analysis, along, SUBJECT, dt, presentations)
 
