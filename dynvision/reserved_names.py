@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-__all__ = ["RESERVED_PARAMETERS", "STORE_NAMES"]
+__all__ = ["COORDINATES", "RESERVED_PARAMETERS", "STORE_NAMES"]
 
 STORE_NAMES = frozenset(
     {
         *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
-        *("rest", "single", "step", "image_contrast"),
-        *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
+        *("rest", "single", "step", "image_contrast", "stimulus_id", "filename"),
+        *(
+            "class",
+            "sample",
+            "time",
+            "time_ms",
+            "image",
+            "image_label",
+            "image_group_label",
+            "image_source",
+            "image_stimulus_id",
+            "output",
+        ),
     }
 )
 """Names that a store of responses and its tables use themselves. A layer of such a name is stored as `<name>_`."""
 
 _LAYER_NAMES = frozenset({"unit", "channel", "token", "y", "x", "response", "mean", "std", "feature_std"})
 """Dimensions and variables of a layer in a store."""
+
+COORDINATES = STORE_NAMES | _LAYER_NAMES
+"""Dimensions, coordinates and variables of a store of responses; no column of a stimulus set has such a name."""
 
 _COLUMNS = frozenset(
     {
@@ -42,5 +56,5 @@ _KEYWORDS = frozenset(
 )
 """Keywords of `dynvision_assets.load`, which takes the levels of parameters as keywords, too."""
 
-RESERVED_PARAMETERS = STORE_NAMES | _LAYER_NAMES | _COLUMNS | _KEYWORDS
+RESERVED_PARAMETERS = COORDINATES | _COLUMNS | _KEYWORDS
 """Names that no swept parameter may have."""

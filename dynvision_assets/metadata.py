@@ -54,7 +54,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
         metadata["training_loss"] = details["loss"][-1]
     for layer, value in details.get("peak_response", {}).items():
         metadata[f"peak_response_{layer}"] = value
-    if "classes" in details:
+    if details.get("classes"):
         metadata["classes"] = _table(details["classes"])
     if "tuning" in details:
         metadata["tuning_table"] = _table(details["tuning"])

@@ -31,6 +31,14 @@ class Measured:
     value: float
     sem: float = float("nan")
 
+    def raised_to(self, power: float) -> Measured:
+        """Return a power of the number; NaN if that is not real."""
+        if power == 1:
+            return self
+        if self.value <= 0:
+            return Measured(float("nan"))
+        return Measured(self.value**power, abs(power) * self.value ** (power - 1) * self.sem)
+
 
 @dataclass(frozen=True)
 class Evoked:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray
 
-from dynvision.analysis.courses import NUMBERS, Showing
+from dynvision.analysis.courses import NUMBERS, Showing, find_extreme
 from dynvision.analysis.evoked import Evoked
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
@@ -26,6 +26,7 @@ from dynvision.stimuli.showings import count_time
 
 __all__ = [
     "OUTPUT",
+    "find_responses",
     "find_unanswered",
     "measure_condition",
     "measure_tuning",
@@ -57,8 +58,8 @@ def measure_condition(
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
         `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
         `image_contrast` (the mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the
-        highest mean response), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers`
-        reads; and each layer's integral for each sample, `[N]`.
+        highest mean response, or the lowest one of a suppressed layer), `rest/<layer>` (the mean of the resting run
+        over the trial) and what `read_numbers` reads; and each layer's integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -82,11 +83,13 @@ def measure_condition(
         single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
         with np.errstate(invalid="ignore"):
             known = np.where(np.isfinite(means), means, np.nan)
-        evoked = Evoked(known - rest, Showing.of(presentation), single)
+        showing = Showing.of(presentation)
+        evoked = Evoked(known - rest, showing, single)
         integrals[name] = evoked.integrals()
         measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
         rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
-        numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
+        numbers[f"peak/{name}"] = find_extreme(measures["mean"], measures["rest"], showing)
+        numbers[f"rest/{name}"] = float(rest.mean())
         numbers |= read_numbers(evoked, name, dt)
     return pd.concat(rows, ignore_index=True), numbers, integrals
 
@@ -171,6 +174,21 @@ def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
     is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
     without = tuning.loc[tuning["accuracy"].isna(), "condition"]
     return [str(condition) for condition in without if is_finite.get(condition, False)]
+
+
+def find_responses(tuning: pd.DataFrame, layer: str) -> pd.Series:
+    """Tell in which conditions a layer responds: the peak is further from 0 than noise alone would reach.
+
+    Args:
+        tuning: The tuning table of `measure_tuning`.
+        layer: The layer.
+
+    Returns:
+        A truth value for each row. Where the null is not known, any response counts.
+    """
+    null = tuning[f"response_null/{layer}"].fillna(0)
+    responds: pd.Series = tuning[f"response/{layer}"].abs() > null
+    return responds
 
 
 def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:

@@ -86,6 +86,8 @@ def _check_training(config: Config, name: str, model: ModelConfig) -> None:
     where = f"{config.folder / 'config_models.yaml'}: models.{name}.training"
     for dataset in model.training.datasets:
         _check("dataset", dataset, config.data.data_resolution, f"{where}.datasets")
+        if config.data.is_stimulus_set(dataset):
+            raise ConfigError(f"{where}.datasets: '{dataset}' is a stimulus set, on which no network is trained")
     presets = {model.training.transform, *(model.training.for_dataset(d).transform for d in model.training.datasets)}
     for preset in presets - {None}:
         _check("transform preset", str(preset), config.data.transform_presets, f"{where}.transform")
@@ -177,7 +179,15 @@ def _check_groups(config: Config, subjects: Iterable[str], where: str) -> None:
     """Raise if a subject is shown one class only, where a trial needs two."""
     for name in subjects:
         subject = config.subjects[name]
-        if len(config.data.data_groups.get(subject.dataset, {}).get(subject.group, (0, 1))) < 2:
+        stimuli = config.data.stimulus_sets.get(subject.dataset)
+        if stimuli is not None and stimuli.label is None:
+            raise ConfigError(
+                f"{where}.data_args: a trial shows an image of another class ('which: other'), and the images of the "
+                f"stimulus set '{subject.dataset}' (subject '{name}') have none. Name other subjects, write "
+                "'which: next', or say which column of its table is the 'label'."
+            )
+        classes = config.data.groups(subject.dataset).get(subject.group)
+        if classes is not None and len(classes) < 2:
             raise ConfigError(
                 f"{where}.data_args: a trial shows an image of another class ('which: other'), and the subject "
                 f"'{name}' is shown the group '{subject.group}' of one class. Name other subjects, or write "

@@ -9,7 +9,9 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from dynvision.config.limits import MOST_IMAGES, PlainSettings, PlainText, Range, Seed
 from dynvision.config.names import ImportPath, LongName, Name, Section
+from dynvision.config.stimulus_sets import ColumnGroup, Group, Resolution, StimulusSet
 from dynvision.config.transform_calls import TransformText
+from dynvision.keys import SplitGroup
 
 __all__ = [
     "DataConfig",
@@ -21,8 +23,6 @@ __all__ = [
 CHECKSUM = r"^[0-9a-f]{32}$"
 OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 
-
-ClassIndices = Annotated[list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]], Field(fail_fast=True)]
 
 Checksum = Annotated[str, StringConstraints(pattern=CHECKSUM)]
 
@@ -127,7 +127,7 @@ class GratingsConfig(Section):
 
 
 class DataConfig(Section):
-    """Everything in `config_data.yaml`. A dataset exists when `data_resolution` names it."""
+    """Everything in `config_data.yaml`. A dataset exists when `data_resolution` or `stimulus_sets` names it."""
 
     use_ffcv: bool = True
     image_store: Name | None = Field(None, description="a module of dynvision.data.stores; by default use_ffcv decides")
@@ -149,7 +149,8 @@ class DataConfig(Section):
         0, ge=0, le=MOST_IMAGES, description="unreadable images that may be left out of a partition"
     )
     png_compress_level: int = Field(6, ge=0, le=9, description="of exported images; 0 is fast and large")
-    data_resolution: dict[Name, Annotated[int, Field(ge=4, le=4096)]]
+    data_resolution: dict[Name, Resolution] = Field(default_factory=dict)
+    stimulus_sets: dict[Name, StimulusSet] = Field(default_factory=dict)
     data_statistics: dict[Name, Statistics] = Field(default_factory=dict)
     max_shared_images: dict[Name, Annotated[float, Field(ge=0, le=1)]] = Field(
         default_factory=dict, description="the share of a split's images that another split may hold; 0.01 by default"
@@ -157,16 +158,51 @@ class DataConfig(Section):
     bit_depth: dict[Name, Annotated[int, Field(ge=8, le=16)]] = Field(
         default_factory=dict, description="of a dataset's images that are kept in more than 8 bits, as 12 of a camera"
     )
-    data_groups: dict[Name, dict[Name, ClassIndices]] = Field(default_factory=dict)
+    data_groups: dict[Name, dict[Name, Group]] = Field(default_factory=dict)
     data_sources: dict[Name, DataSource] = Field(default_factory=dict)
     mounted_datasets: list[Name] | dict[Name, PlainText] = Field(default_factory=list)
     class_index_files: dict[Name, PlainText] = Field(default_factory=dict)
     transform_presets: dict[LongName, list[TransformText]] = Field(default_factory=dict)
     gratings: GratingsConfig = GratingsConfig()
 
+    @model_validator(mode="after")
+    def _sets_are_datasets(self) -> DataConfig:
+        """Give the stimulus sets a resolution where datasets have theirs."""
+        if not self.data_resolution and not self.stimulus_sets:
+            raise ValueError("there are no images: name a dataset under 'data_resolution', or give 'stimulus_sets'")
+        if twice := [name for name in self.stimulus_sets if name in self.data_resolution]:
+            raise ValueError(
+                f"'{twice[0]}' is in 'stimulus_sets' and in 'data_resolution'; leave it out of 'data_resolution'"
+            )
+        sizes = {name: stimuli.resolution for name, stimuli in self.stimulus_sets.items()}
+        self.__dict__["data_resolution"] = {**self.data_resolution, **sizes}
+        return self
+
+    def is_stimulus_set(self, dataset: str) -> bool:
+        """Whether a dataset is a stimulus set: images without splits and classes."""
+        return dataset in self.stimulus_sets
+
     def groups(self, dataset: str) -> dict[str, list[int] | None]:
-        """Return the groups of a dataset by name. `all`, which means every class, comes first and is `None`."""
-        return {"all": None, **self.data_groups.get(dataset, {})}
+        """Return the groups of a dataset by name, each with its classes.
+
+        `all`, which means every class, comes first and is `None`, and so are the groups of a stimulus set, which are
+        chosen by `column_group`.
+        """
+        named = self.data_groups.get(dataset, {})
+        return {"all": None, **{name: group if isinstance(group, list) else None for name, group in named.items()}}
+
+    def column_group(self, dataset: str, group: str) -> ColumnGroup | None:
+        """Return which images a group of a stimulus set consists of; `None` if all of them."""
+        chosen = self.data_groups.get(dataset, {}).get(group)
+        return chosen if isinstance(chosen, ColumnGroup) else None
+
+    def parse_partition(self, dataset: str, text: str) -> SplitGroup:
+        """Read a partition of interim or processed: `<split>_<group>`, of a stimulus set `<group>`."""
+        return SplitGroup("", text) if self.is_stimulus_set(dataset) else SplitGroup.parse(text)
+
+    def shown(self, dataset: str, group: str) -> SplitGroup:
+        """Return the images that a subject is shown: those of the split `test`, or of a whole stimulus set."""
+        return SplitGroup("" if self.is_stimulus_set(dataset) else "test", group)
 
     @property
     def store_name(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dynvision.config.data import DataConfig, DataSource
 from dynvision.config.names import repeats
+from dynvision.config.stimulus_sets import ColumnGroup, StimulusSet
 from dynvision.errors import ConfigError
 
 __all__ = ["KNOWN_DATASETS", "KnownDataset", "check_datasets", "count_classes"]
@@ -66,6 +67,7 @@ def check_datasets(data: DataConfig, file: Path) -> None:
                 f"{file}: data_statistics.{dataset}: {len(statistics.mean)} means for images of "
                 f"{known.channels} channels"
             )
+    _check_sets(data, file)
     highest, resolution = data.gratings.spatial_frequency[1], data.data_resolution.get("gratings")
     if resolution is not None and highest > resolution / 2:
         raise ConfigError(
@@ -76,9 +78,22 @@ def check_datasets(data: DataConfig, file: Path) -> None:
         if dataset in KNOWN_DATASETS and dataset not in data.mounts():
             raise ConfigError(f"{file}: bit_depth.{dataset}: the images of '{dataset}' have 8 bits; leave it out")
     for dataset, groups in data.data_groups.items():
-        for group, classes in groups.items():
+        for group, chosen in groups.items():
             where = f"{file}: data_groups.{dataset}.{group}"
-            _check_group(where, dataset, group, classes, count_classes(data, dataset))
+            if group == "all":
+                raise ConfigError(
+                    f"{where}: 'all' always means every {'image' if data.is_stimulus_set(dataset) else 'class'}; "
+                    "choose another name"
+                )
+            if data.is_stimulus_set(dataset):
+                _check_column_group(where, data.stimulus_sets[dataset], chosen)
+            elif isinstance(chosen, ColumnGroup):
+                raise ConfigError(
+                    f"{where}: 'where' chooses images of a stimulus set by its table, and '{dataset}' is none. List "
+                    "class indices."
+                )
+            else:
+                _check_group(where, dataset, chosen, count_classes(data, dataset))
 
 
 def _check_source(where: str, data: DataConfig, dataset: str, source: DataSource) -> None:
@@ -101,9 +116,39 @@ def _check_source(where: str, data: DataConfig, dataset: str, source: DataSource
         raise ConfigError(f"{where}: a source of your own needs its checksum: add 'md5'")
 
 
-def _check_group(where: str, dataset: str, group: str, classes: list[int], count: int | None) -> None:
-    if group == "all":
-        raise ConfigError(f"{where}: 'all' always means every class; choose another name")
+_NOT_OF_SETS = ("data_sources", "class_index_files", "max_shared_images")
+"""Keys that are about splits and classes, or about other places of images."""
+
+
+def _check_sets(data: DataConfig, file: Path) -> None:
+    """Raise if a stimulus set has the name of another dataset, or a setting that only those have."""
+    for name in data.stimulus_sets:
+        where = f"{file}: stimulus_sets.{name}"
+        if name in KNOWN_DATASETS:
+            raise ConfigError(f"{where}: '{name}' is a dataset of this project; give the stimulus set another name")
+        if name in data.mounts():
+            raise ConfigError(f"{where}: leave '{name}' out of mounted_datasets, and name its folder here as 'folder'")
+        for key in _NOT_OF_SETS:
+            if name in getattr(data, key):
+                raise ConfigError(
+                    f"{file}: {key}.{name}: '{name}' is a stimulus set, which has neither splits nor class folders. "
+                    "Leave it out."
+                )
+
+
+def _check_column_group(where: str, stimuli: StimulusSet, chosen: ColumnGroup | list[int]) -> None:
+    if isinstance(chosen, list):
+        raise ConfigError(
+            f"{where}: a stimulus set has no class indices. Choose its images by a column of its table: "
+            "{where: {<column>: <value>}}."
+        )
+    if stimuli.table is None:
+        raise ConfigError(
+            f"{where}: 'where' chooses images by a column of a table. Name the table of the stimulus set."
+        )
+
+
+def _check_group(where: str, dataset: str, classes: list[int], count: int | None) -> None:
     if not classes:
         raise ConfigError(f"{where}: the group is empty; list class indices")
     if repeated := repeats(classes):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from dynvision.config.limits import Amplitude, BatchSize, PlainSettings, PlainText, Range
+from dynvision.config.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range
 from dynvision.config.names import ImportPath, Name, Section
 from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
@@ -58,14 +58,16 @@ class TrainingConfig(Section):
 class ModelConfig(Section):
     """A network: its class by import path, the class's arguments, and its training or existing weights.
 
-    With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or a state
-    dict that `torch.load(weights_only=True)` reads); it may contain `{dataset}`, `{group}` and `{seed}` if there is one
-    file for each. A checkpoint is not trained further unless `training` is given too.
+    With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or what
+    `torch.save` wrote without code); it may contain `{dataset}`, `{group}` and `{seed}` if there is one file for each.
+    `checkpoint_key` says which of several weights in a file are meant. A checkpoint is not trained further unless
+    `training` is given too.
     """
 
     class_path: ImportPath = Field(alias="class")
     args: PlainSettings = Field(default_factory=dict)
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
+    checkpoint_key: KeyText | None = Field(None, description="what their names in the file begin with")
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     record: RecordConfig = Field(default_factory=lambda: _RECORD)
     run: RunConfig = Field(default_factory=lambda: _RUN)
@@ -76,6 +78,12 @@ class ModelConfig(Section):
         if isinstance(values, dict) and values.get("checkpoint") is not None:
             return {"training": None, **values}
         return values
+
+    @model_validator(mode="after")
+    def _key_has_a_checkpoint(self) -> ModelConfig:
+        if self.checkpoint_key is not None and self.checkpoint is None:
+            raise ValueError("'checkpoint_key' says which weights of a 'checkpoint' are meant, and there is none")
+        return self
 
     @field_validator("checkpoint")
     @classmethod

@@ -17,6 +17,7 @@ from dynvision.config.problems import first_problem
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.snapshot import Snapshot
 from dynvision.errors import ConfigError, unknown_name
+from dynvision.keys import SplitGroup
 
 __all__ = ["Config", "ExperimentsFile", "ModelsFile"]
 
@@ -49,12 +50,17 @@ class Config(Section):
 
     @property
     def datasets(self) -> list[str]:
-        """The names of the datasets, in the order of `data_resolution`."""
+        """The names of the datasets, in the order of `data_resolution`; stimulus sets come last."""
         return list(self.data.data_resolution)
 
     def class_count(self, dataset: str) -> int | None:
         """Return how many classes a dataset has; `None` if only its images say so."""
         return count_classes(self.data, dataset)
+
+    def shown(self, subject: str) -> SplitGroup:
+        """Return the images that a subject is shown."""
+        chosen = self.subjects[subject]
+        return self.data.shown(chosen.dataset, chosen.group)
 
     def subjects_of(self, experiment: str) -> list[str]:
         """Return the names of the subjects that take part in an experiment."""

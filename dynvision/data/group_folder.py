@@ -24,10 +24,11 @@ class GroupFolder(VisionDataset):
     """The images of a class group; an item is (image, label).
 
     An image has the pixels that a `.beton` file and a network get, at its own size: see `decode_image`. Labels are
-    class indices in the dataset's own order.
+    class indices in the dataset's own order. Those of a stimulus set are what the `label` column of its table says (an
+    index, or the place of a name among all names), and without one `NO_CLASS` (-1).
 
     Args:
-        folder: `data/interim/<dataset>/<split>_<group>`.
+        folder: `data/interim/<dataset>/<split>_<group>`, or `…/<group>` of a stimulus set.
         paths: The paths of the root.
         transform: Applied to each image (PIL, RGB or grey).
         target_transform: Applied to each label.
@@ -40,6 +41,7 @@ class GroupFolder(VisionDataset):
         group_targets: The labels within the group.
         classes: The names of the group's classes. Two of the same name are told apart: `crane (n02012849)`.
         class_to_idx: The index of each name in the dataset's own order, the same in every split.
+        stimuli: The table of a stimulus set, a list for each column; empty for other datasets.
         channels: 3, or 1 for a dataset of one channel.
         bit_depth: The bits of images that have more than 8; `None` if the configuration does not say.
 
@@ -68,6 +70,8 @@ class GroupFolder(VisionDataset):
         self.samples = [(str(paths.root / s.source), s.label) for s in listed]
         self.targets = [s.label for s in listed]
         self.group_targets = [s.group_label for s in listed]
+        columns = list(listed[0].stimulus) if listed else []
+        self.stimuli: dict[str, list[Any]] = {name: [s.stimulus[name] for s in listed] for name in columns}
         # Records written before, and dataset classes, may give two classes one name.
         names = name_apart({entry["folder"]: entry["name"] for entry in record.details["classes"]})
         self.classes = [names[entry["folder"]] for entry in record.details["classes"]]

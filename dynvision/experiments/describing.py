@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.data.images.samples import NO_CLASS
+from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
+from dynvision.experiments.annotations import CLASS_NAMES, label_names
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.experiments.store_layout import IMAGE_CONTRAST
@@ -19,6 +23,8 @@ from dynvision.stimuli.showings import count_time
 __all__ = ["ShownImages", "describe_layers", "describe_making", "describe_trials"]
 
 Variables = dict[str, tuple[Any, ...]]
+
+_LABELS = ("label", "group_label")
 
 TIME = "end of the step, from the onset of the stimulus (where nothing is shown, from the end of the intro)"
 """What the coordinates of time are; see `dynvision.stimuli.showings`."""
@@ -36,7 +42,8 @@ class ShownImages:
     """The images of the trials.
 
     Attributes:
-        table: `source`, `label` (the dataset's own index) and `group_label` of every sample of the partition.
+        table: `source`, `label` (the dataset's own index) and `group_label` of every sample of the partition, and the
+            columns of a stimulus set.
         trials: Which samples each trial shows, shape `[N, K]`; the first one names the trial.
     """
 
@@ -48,13 +55,27 @@ class ShownImages:
         """The sample that names each trial, shape `[N]`."""
         return self.trials[:, 0]
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a stimulus set; none of other datasets."""
+        return [name for name in self.table if name not in _LABELS and name != "source"]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether anything says what the images show; of a stimulus set, a column of its table may."""
+        return not self.columns or any(label != NO_CLASS for label in self.table["label"])
+
     def labels(self, image: int = 0) -> npt.NDArray[np.int64]:
         """The class of an image of each trial, shape `[N]`, in the dataset's own order."""
         return np.asarray(self.table["label"], dtype=np.int64)[self.trials[:, image]]
 
 
 def describe_trials(
-    images: ShownImages, presentation: Presentation, output_classes: Sequence[int], dt: float | None
+    images: ShownImages,
+    presentation: Presentation,
+    output_classes: Sequence[int],
+    dt: float | None,
+    class_names: Mapping[int, str] = MappingProxyType({}),
 ) -> Variables:
     """Return the coordinates of a store's root, as xarray takes them.
 
@@ -65,6 +86,7 @@ def describe_trials(
         presentation: What was shown when, without idle steps.
         output_classes: The class of each output.
         dt: Milliseconds of a step; `None` leaves time in steps.
+        class_names: The name of each class, by its index in the dataset's own order.
 
     Returns:
         By name: dimensions, values and attributes.
@@ -90,16 +112,44 @@ def describe_trials(
         "class": ("class", np.asarray(output_classes), {"long_name": "class of each output"}),
     }
     by_trial = images.trials if images.trials.shape[1] > 1 else images.trials[:, 0]
-    contrast = {"long_name": RMS_CONTRAST, "units": "standardized image", "reference": reference}
+    contrast = {"long_name": RMS_CONTRAST, "units": "1", "reference": reference}
+    coordinates |= _describe_stimuli(images)
     coordinates[IMAGE_CONTRAST] = (("sample", "image")[: by_trial.ndim], np.full(by_trial.shape, np.nan), contrast)
     if images.trials.shape[1] > 1:
         dims = ("sample", "image")
         coordinates["image_label"] = (dims, np.asarray(images.table["label"])[images.trials], own_index)
         coordinates["image_group_label"] = (dims, groups[images.trials], {"long_name": "class index in the group"})
         coordinates["image_source"] = (dims, sources[images.trials])
+        if images.columns:
+            coordinates["image_stimulus_id"] = (dims, _as_array(images.table[STIMULUS_ID])[images.trials])
     if dt is not None:
         coordinates["time_ms"] = ("time", time * float(dt), {"units": "ms", "long_name": TIME})
+    for index, named in CLASS_NAMES.items():
+        if class_names and index in coordinates:
+            dims, indices = coordinates[index][:2]
+            coordinates[named] = (dims, label_names(indices, class_names))
+    if not images.has_labels:
+        for name in ("label", "group_label", "label_name", "image_label", "image_group_label", "image_label_name"):
+            coordinates.pop(name, None)
     return coordinates
+
+
+def _describe_stimuli(images: ShownImages) -> Variables:
+    """Return a coordinate for each column of a stimulus set."""
+    said = {FILENAME: "image file, below the folder of the stimulus set", STIMULUS_ID: "what the stimulus is called"}
+    described: Variables = {}
+    for name in images.columns:
+        values = _as_array(images.table[name])[images.ids]
+        described[name] = ("sample", values, {"long_name": said.get(name, f"column '{name}' of the table of stimuli")})
+    if images.columns:
+        place = {"long_name": "place in images.beton or the interim folder"}
+        described["sample"] = ("sample", images.ids, place)
+    return described
+
+
+def _as_array(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return a column as whole numbers, numbers, Booleans or texts."""
+    return np.asarray(values, dtype=object if isinstance(values[0], str) else None)
 
 
 def describe_layers(probe: Probe, reduction: Reduction) -> dict[str, Variables]:

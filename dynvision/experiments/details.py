@@ -24,7 +24,7 @@ class ResponseDetails:
         chance: The accuracy of guessing.
         readout: The settings of the readout.
         mean_response: For each layer the mean over units and trials at each recorded step, shape `[T]`.
-        peak_response: For each layer the highest of these.
+        peak_response: For each layer the highest of these, or the lowest one of a suppressed layer.
         resting_response: For each layer the mean over the same trial with nothing shown.
     """
 

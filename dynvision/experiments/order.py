@@ -54,23 +54,35 @@ class OrderedNetwork:
         """The class of each output, in the dataset's own order."""
         return [entry["index"] for entry in self.record.details["classes"]]
 
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of the class of each output, by its index."""
+        return {entry["index"]: entry["name"] for entry in self.record.details["classes"]}
+
 
 @dataclass(frozen=True)
 class OrderedImages:
     """The images of a sweep.
 
     Attributes:
-        source: Opens the part `test` of the shown partition.
+        source: Opens the images of the shown partition.
         resolution: Width and height of an image in pixels.
+        part: Which part of them is shown: `test`, or `images` of a stimulus set.
     """
 
     source: StoredImages
     resolution: int
+    part: str = "test"
 
     @property
     def group_classes(self) -> list[int]:
         """The classes that are shown, in the dataset's own order."""
-        return [entry["index"] for entry in self.source.classes]
+        return [entry["index"] for entry in self.source.labels]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class that is shown, by its index."""
+        return {entry["index"]: entry["name"] for entry in self.source.classes}
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,11 @@ class SweepOrder:
     n_conditions: int
     trials: OrderedTrials
     fresh: bool = False
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class that is shown or answered, by its index in the dataset's own order."""
+        return self.network.class_names | self.images.class_names
 
     @property
     def dt(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import numpy.typing as npt
 import torch
 
 from dynvision.data.images.splits import spread_over_classes
-from dynvision.data.loading.trials import choose_trials
+from dynvision.data.images.stimulus_table import FRAME, STIMULUS_ID
+from dynvision.data.loading.trials import choose_frames, choose_trials
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
 from dynvision.experiments.order import RecordedSweep, SweepOrder
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
-from dynvision.experiments.reducing import Reduction, check_layer_names
+from dynvision.experiments.reducing import Reduction, check_columns, check_layer_names
 from dynvision.experiments.references import plan_references, reference_names
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
@@ -97,6 +98,7 @@ class SweepRecording:
         found = check_network(network, len(order.network.output_classes), channels, size, steps)
         layers = check_layers(network, record.layers, channels, size)
         check_layer_names(layers, order.conditions[0].settings["condition"])
+        check_columns(self.images.columns, order.conditions[0].settings["condition"], layers, order.name)
         stepper = NetworkStepper(
             network,
             layers,
@@ -168,7 +170,7 @@ class SweepRecording:
                     "making": making,
                 }
                 coordinates = describe_trials(
-                    self.images, condition.presentation, order.network.output_classes, order.dt
+                    self.images, condition.presentation, order.network.output_classes, order.dt, order.class_names
                 )
                 writers.append(
                     StoreWriter(
@@ -192,26 +194,17 @@ class SweepRecording:
         sweep = SweepWriter(
             writers, names, order.network.output_classes, order.record.allow_nonfinite, self.references.used
         )
-        loader = order.images.source.loader(
-            "test",
-            layout.batch_size,
-            indices=self.images.ids.tolist(),
-            images_per_trial=order.trials.n_images,
-            other_class=order.trials.other_class,
-            workers=order.run.workers,
-            is_looked_at_for_long=True,
-        )
         with progress_bar(layout.n_samples, order.name) as bar:
-            for batch, (sequence, _) in enumerate(loader):
-                rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(sequence.images))
+            for batch, images in enumerate(self._open_images(layout.batch_size)):
+                rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(images))
                 waiting = [number for number, count in enumerate(done) if batch >= count]
                 if waiting:
                     ids = self.images.ids[rows]
-                    contrasts = self._image_contrasts(sequence.images.numpy(), waiting)
+                    contrasts = self._image_contrasts(images.numpy(), waiting)
                     sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
-                    sweep.end_batch(self._stream(runner, sequence.images, ids, sweep, chosen))
-                bar.update(len(sequence.images))
+                    sweep.end_batch(self._stream(runner, images, ids, sweep, chosen))
+                bar.update(len(images))
             sweep.flush()
 
     def _image_contrasts(
@@ -228,7 +221,9 @@ class SweepRecording:
         return [*conditions, *(len(self.presentations) + position for position in sorted(used))]
 
     def _choose_images(self) -> ShownImages:
-        table = self.order.images.source.samples("test")
+        table = self.order.images.source.samples(self.order.images.part)
+        if self.order.images.source.has_frames:
+            return self._choose_frames(table)
         indices = np.asarray(spread_over_classes(table["label"], self.order.record.samples))
         classes, order = np.asarray(table["label"], dtype=np.int64)[indices], self.order.trials
         try:
@@ -236,6 +231,37 @@ class SweepRecording:
         except ValueError as error:
             raise ConfigError(f"{self.order.name}: {error}") from error
         return ShownImages(table, indices[trials])
+
+    def _choose_frames(self, table: Mapping[str, Sequence[Any]]) -> ShownImages:
+        if self.order.trials.other_class:
+            raise ConfigError(
+                f"{self.order.name}: a trial shows the frames of one stimulus, and none of another class ('which: "
+                "other' in the program). Write 'which: next'."
+            )
+        count, n_images = self.order.record.samples, self.order.trials.n_images
+        try:
+            trials = choose_frames(table[STIMULUS_ID], table[FRAME], n_images, table["label"], count)
+        except ConfigError as error:
+            raise ConfigError(f"{self.order.name}: {error}") from error
+        return ShownImages(table, trials)
+
+    def _open_images(self, batch_size: int) -> Iterator[torch.Tensor]:
+        """Yield the images of each batch of trials: `[B, C, H, W]`, or `[B, K, C, H, W]` for several a trial."""
+        order, source = self.order, self.order.images.source
+        settings = {"workers": order.run.workers, "is_looked_at_for_long": True}
+        if source.has_frames:
+            yield from source.frames(order.images.part, self.images.trials, batch_size, **settings)
+            return
+        loader = source.loader(
+            order.images.part,
+            batch_size,
+            indices=self.images.ids.tolist(),
+            images_per_trial=order.trials.n_images,
+            other_class=order.trials.other_class,
+            **settings,
+        )
+        for sequence, _ in loader:
+            yield sequence.images
 
     def _making(self, layout: StoreLayout) -> dict[str, Any]:
         """What the numbers follow from besides the settings."""

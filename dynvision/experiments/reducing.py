@@ -15,7 +15,7 @@ from torch import Tensor
 from dynvision.errors import ConfigError
 from dynvision.reserved_names import STORE_NAMES
 
-__all__ = ["TRAILING", "Reduction", "check_layer_names", "choose_units", "store_name"]
+__all__ = ["TRAILING", "Reduction", "check_columns", "check_layer_names", "choose_units", "store_name"]
 
 
 @dataclass
@@ -140,6 +140,30 @@ def check_layer_names(layers: Sequence[str], parameters: Iterable[str]) -> None:
                 f"record.layers: '{layer}' is also the name of a swept parameter. Give the parameter another name."
             )
         stored[name.casefold()] = layer
+
+
+def check_columns(columns: Iterable[str], parameters: Iterable[str], layers: Sequence[str], where: str) -> None:
+    """Check that a store can keep the columns of a stimulus set apart from swept parameters and layers.
+
+    Args:
+        columns: The columns.
+        parameters: The names of the swept parameters.
+        layers: The names of the recorded layers.
+        where: What is recorded, for messages.
+
+    Raises:
+        ConfigError: If a column has the name of another part of the store.
+    """
+    taken = {
+        **dict.fromkeys((store_name(layer) for layer in layers), "a recorded layer"),
+        **dict.fromkeys(parameters, "a swept parameter"),
+    }
+    for column in columns:
+        if column in taken:
+            raise ConfigError(
+                f"{where}: the column '{column}' of the table of stimuli has the name of {taken[column]}. Rename it in "
+                f"the table, as in '{column}_shown'."
+            )
 
 
 def choose_units(layer: str, count: int, wanted: int, seed: int) -> npt.NDArray[np.int64]:

@@ -39,7 +39,7 @@ def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor,
 
     Args:
         network: If it has no method `step(x, state)`, each frame is shown to it anew, without a state.
-        frame: Shape `[B, C, H, W]`.
+        frame: Shape `[B, C, H, W]`. It is shown in the type of the network's weights if that is not float32.
         state: The state after the step before; `None` at the first step.
 
     Returns:
@@ -49,6 +49,7 @@ def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor,
         ConfigError: If the network fails, or returns anything but scores (from `step`: scores and a state).
     """
     name = type(network).__name__
+    frame = _in_type_of(network, frame)
     with explaining_failures(network, frame.shape):
         if not has_step(network):
             result = network(frame)
@@ -63,6 +64,12 @@ def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor,
         )
     output, following = result
     return take_scores(output, name), following
+
+
+def _in_type_of(network: nn.Module, frame: Tensor) -> Tensor:
+    """Return a frame in the type of a network's first real weight; float32 is left to `torch.autocast`."""
+    weight = next((weight for weight in network.parameters() if weight.is_floating_point()), None)
+    return frame if weight is None or weight.dtype == torch.float32 else frame.to(weight.dtype)
 
 
 def has_step(network: nn.Module) -> bool:

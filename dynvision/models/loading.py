@@ -18,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError
 from dynvision.models.calling import describe_failure, evaluating, is_of_machine, step_network
+from dynvision.models.downloads import explain_fetching, make_without_fetching
 from dynvision.models.layers import match_layers, record_layers
 from dynvision.models.seeding import seeded
 from dynvision.records import Record
@@ -36,7 +37,9 @@ __all__ = [
 ]
 
 
-def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int) -> nn.Module:
+def build_network(
+    model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int, fetch: bool = True
+) -> nn.Module:
     """Build a network with initial weights that depend on the seed alone.
 
     The network is shown a blank frame once, so that layers that are made at the first frame, such as `nn.LazyLinear`,
@@ -49,14 +52,16 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
         resolution: Width of the images in pixels.
         channels_in: Channels of the images.
         seed: Seeds the generators of torch, NumPy and Python; they are left as they were.
+        fetch: Let the class fetch weights from the network. It need not if all of them are loaded afterwards.
 
     Raises:
         ConfigError: If the class cannot be imported, is no network, does not take the arguments or the frames, or
             draws its weights from another generator.
+        MissingError: If it cannot fetch weights.
     """
     known = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
-    first = _digest(_build(model, known, seed))
-    network = _build(model, known, seed)
+    first = _digest(_build(model, known, seed, fetch=fetch))
+    network = _build(model, known, seed, fetch=fetch)
     if _digest(network) != first:
         raise ConfigError(
             f"config_models.yaml: {model.class_path} has other weights when it is built again with the same seed. Draw "
@@ -65,8 +70,8 @@ def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channe
     return network
 
 
-def _build(model: ModelConfig, known: Mapping[str, Any], seed: int) -> nn.Module:
-    """Build a network once, and show it a blank frame."""
+def _build(model: ModelConfig, known: Mapping[str, Any], seed: int, *, fetch: bool = True) -> nn.Module:
+    """Build a network once, and show it a blank frame; `fetch` lets the class fetch weights from the network."""
     make = _import_builder(model.class_path)
     parameters: dict[str, Any] = dict(inspect.signature(make).parameters)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -75,10 +80,12 @@ def _build(model: ModelConfig, known: Mapping[str, Any], seed: int) -> nn.Module
     arguments = {**{name: value for name, value in known.items() if name in parameters}, **copy.deepcopy(model.args)}
     with seeded(seed):
         try:
-            network = make(**arguments)
+            network = make(**arguments) if fetch else make_without_fetching(make, arguments)
         except DynvisionError:
             raise
         except Exception as error:
+            if refusal := explain_fetching(model.class_path, error):
+                raise refusal from error
             if is_of_machine(error) and not isinstance(error, MemoryError | RuntimeError):
                 raise
             raise ConfigError(
@@ -176,6 +183,7 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
             "channels_in": record.details["channels"],
         },
         settings["seed"],
+        fetch=False,
     )
     load_weights(path, network)
     return network.eval()

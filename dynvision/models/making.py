@@ -160,9 +160,10 @@ def _build(order: NetworkOrder) -> nn.Module:
         resolution=order.resolution,
         channels_in=order.channels,
         seed=order.seed,
+        fetch=order.checkpoint is None,
     )
     if order.checkpoint is not None:
-        load_checkpoint(order.checkpoint, network)
+        load_checkpoint(order.checkpoint, network, order.model.checkpoint_key)
     return network
 
 

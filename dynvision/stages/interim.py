@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
-from dynvision.data.images.image_table import write_table
+from dynvision.data.images.image_table import ImageRow, Rows, write_table
 from dynvision.data.images.reading import read_bytes
 from dynvision.data.images.samples import list_samples
+from dynvision.data.images.stimulus_table import FILENAME, Columns, take_rows, write_stimuli
 from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
-from dynvision.stages.contact_sheets import draw_classes
+from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
+from dynvision.stages.links import (
+    choose_stimuli,
+    destinations,
+    list_labels,
+    list_links,
+    make_links,
+    name_links,
+    read_links,
+)
 from dynvision.stages.raw import SPLITS, RawStage
 from dynvision.system.files import make_directory, write_json
 from dynvision.targets import Target
@@ -29,30 +38,50 @@ __all__ = ["InterimStage"]
 
 
 def every_link_resolves(inspection: Inspection) -> CheckResult:
-    """Every class of the group is a link to a folder, and there are no other links."""
+    """Every class of the group, or every image of a stimulus set, is a link, and there are no other links."""
     folder = inspection.folder
-    wanted = {c["folder"] for c in inspection.record.details["classes"]}
-    broken = sorted(name for name in wanted if not (folder / name).is_dir())
+    wanted = list_links(folder, inspection.record).keys()
+    noun = "a folder" if inspection.record.details["classes"] else "an image"
+    is_whole = Path.is_dir if inspection.record.details["classes"] else Path.is_file
+    broken = sorted(name for name in wanted if not is_whole(folder / name))
     extra = sorted(p.name for p in folder.iterdir() if p.is_symlink() and p.name not in wanted)
-    sentence = f"{len(wanted) - len(broken)} of {len(wanted)} links lead to a folder, {len(extra)} do not belong"
+    sentence = f"{len(wanted) - len(broken)} of {len(wanted)} links lead to {noun}, {len(extra)} do not belong"
     return CheckResult("every_link_resolves", not broken + extra, sentence, {"links": len(wanted)}, broken + extra)
 
 
 def linked_images_are_those_that_were_counted(inspection: Inspection) -> CheckResult:
     """Every link leads to as many images as its class was counted with."""
+    if not inspection.record.details["classes"]:
+        total, count = inspection.record.details["images"], len(list_images(inspection.folder))
+        wrong = [] if count == total else [f"{count} of {total} images"]
+        sentence = f"{count} links, one for each image"
+        return CheckResult("linked_images_are_those_that_were_counted", not wrong, sentence, {"images": count}, wrong)
     counts, wrong = count_images_again(inspection.folder, inspection.record)
     total = sum(counts.values())
     sentence = f"{total} images behind {len(counts)} links"
     return CheckResult("linked_images_are_those_that_were_counted", not wrong, sentence, {"images": total}, wrong)
 
 
-def select_group(stage: Stage, key: tuple[str, ...], split: str = "train", group: str = "all") -> list[Target]:
-    """Return the target of a split and group; both have the defaults that are used if only one of them is given."""
-    return [Target(key, stage.parse(key, str(SplitGroup(split, group))))]
+def select_group(stage: Stage, key: tuple[str, ...], **options: Any) -> list[Target]:
+    """Return the targets of a split and group: all if none is given; `train` and `all` if only one of them is.
+
+    A stimulus set has no splits, and its group is `all` if none is given.
+    """
+    if stage.config.data.is_stimulus_set(key[1]):
+        return [Target(key, stage.parse(key, str(options.get("group", "all"))))]
+    if not options:
+        return [Target(key, partition) for partition in stage.partitions(key)]
+    chosen = SplitGroup(options.get("split", "train"), options.get("group", "all"))
+    return [Target(key, stage.parse(key, str(chosen)))]
+
+
+def group_selectors(stage: Stage, key: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keywords that choose a partition: `split` and `group`, or `group` of a stimulus set."""
+    return ("group",) if stage.config.data.is_stimulus_set(key[1]) else stage.selectors
 
 
 class InterimStage(Stage):
-    """`interim/<dataset>`, partitions `<split>_<group>`."""
+    """`interim/<dataset>`, partitions `<split>_<group>`, or `<group>` of a stimulus set."""
 
     name = folder = "interim"
     code_version = "1"
@@ -64,16 +93,31 @@ class InterimStage(Stage):
         return [("interim", dataset) for dataset in self.config.datasets]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
-        return [str(SplitGroup(split, group)) for split in SPLITS for group in self.config.data.groups(key[1])]
+        data = self.config.data
+        splits = ("",) if data.is_stimulus_set(key[1]) else SPLITS
+        return [str(SplitGroup(split, group)) for split in splits for group in data.groups(key[1])]
+
+    def split_group(self, target: Target) -> SplitGroup:
+        """Return the split and group that a target of interim or processed is."""
+        return self.config.data.parse_partition(target.key[1], str(target.partition))
 
     def upstream(self, target: Target) -> list[Target]:
-        return [Target((RawStage.name, target.key[1]), SplitGroup.parse(str(target.partition)).split)]
+        return [Target((RawStage.name, target.key[1]), self.split_group(target).split or "all")]
 
     def settings(self, target: Target) -> dict[str, Any]:
-        group = SplitGroup.parse(str(target.partition)).group
-        return {"classes": self.config.data.groups(target.key[1])[group]}
+        data, dataset, group = self.config.data, target.key[1], self.split_group(target).group
+        if not data.is_stimulus_set(dataset):
+            return {"classes": data.groups(dataset)[group]}
+        chosen, label = data.column_group(dataset, group), data.stimulus_sets[dataset].label
+        settings: dict[str, Any] = {"where": None if chosen is None else chosen.where}
+        return settings if label is None else settings | {"label": label.model_dump(mode="json")}
 
     def describe(self, key: tuple[str, ...]) -> str:
+        if self.config.data.is_stimulus_set(key[1]):
+            return (
+                f"Groups of the stimulus set {key[1]} as links to its images: `data/interim/{key[1]}/<group>`, with "
+                "`folder.link` saying what is linked."
+            )
         return (
             f"Class groups of {key[1]} as links to its raw class folders: "
             f"`data/interim/{key[1]}/<split>_<group>/<class>`, with `folder.link` saying what is linked."
@@ -85,15 +129,14 @@ class InterimStage(Stage):
     def check_files(self, target: Target, record: Record, *, afresh: bool = False) -> None:
         super().check_files(target, record, afresh=afresh)
         folder = self.output(target)
-        names = [entry["folder"] for entry in record.details["classes"]]
-        existing = _read_links(folder)
-        for name, destination in self._destinations(folder, record.details["source"], names).items():
+        existing, links = read_links(folder), list_links(folder, record)
+        for name, destination in destinations(self.paths.root, folder, record.details["source"], links).items():
             if existing.get(name) != destination:
                 leads = f"leads to {existing[name]}" if name in existing else "is missing"
                 raise DamagedFileError(
                     f"the link {folder / name} {leads}, where {destination} was linked. {rebuild_advice(target)}"
                 )
-        if extra := sorted(existing.keys() - set(names)):
+        if extra := sorted(existing.keys() - links.keys()):
             raise DamagedFileError(f"the link {folder / extra[0]} was added later. {rebuild_advice(target)}")
 
     def record_files(self, target: Target) -> list[Path]:
@@ -103,7 +146,10 @@ class InterimStage(Stage):
         return [self._build(target, inputs) for target in targets]
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
-        return select_group(self, key, **options) if options else super().select(key)
+        return select_group(self, key, **options)
+
+    def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return group_selectors(self, key)
 
     def load(self, targets: Sequence[Target], **options: Any) -> Any:
         from dynvision.data.group_folder import GroupFolder
@@ -116,11 +162,16 @@ class InterimStage(Stage):
         folder = self.output(target)
         for sample in list_samples(folder, record, self.paths.root):
             read_bytes(self.paths.root / sample.source, sample.xxh3)
-        sentence = f"{len(record.details['classes'])} links lead to {record.details['images']} images"
+        links = list_links(folder, record)
+        sentence = f"{len(links)} links lead to {record.details['images']} images"
         return ReadBack("", sentence)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        return {"contact_sheet": draw_classes(self.output(target), record, str(target))}
+        folder = self.output(target)
+        if not record.details["classes"]:
+            images = [folder / name for name in list_links(folder, record)]
+            return {"contact_sheet": draw_stimuli(images, record, str(target))}
+        return {"contact_sheet": draw_classes(folder, record, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         return None  # Links take no space of their own.
@@ -128,27 +179,40 @@ class InterimStage(Stage):
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
-        raw = inputs[upstream].details
-        chosen = self._choose_classes(target, raw)
-        source = self.paths.root / raw["source"]  # An absolute source stays as it is.
-        self._check_counts(source, chosen, upstream)
-        folder = make_directory(self.output(target))
-        self._link(folder, source, self._destinations(folder, raw["source"], [c["folder"] for c in chosen]))
-        images = self.stages.of(RawStage).read_images(upstream, inputs[upstream])
-        files = write_table(folder / "folder.link", {c["folder"]: images.get(c["folder"], []) for c in chosen})
+        raw, stage = inputs[upstream].details, self.stages.of(RawStage)
+        images, stimuli = stage.read_images(upstream, inputs[upstream]), stage.read_stimuli(upstream, inputs[upstream])
+        folder, settings = make_directory(self.output(target)), self.settings(target)
+        labels: dict[str, Any] = {}
+        if stimuli is None:
+            chosen = self._choose_classes(target, raw)
+            self._check_counts(self.paths.root / raw["source"], chosen, upstream)  # An absolute source stays as it is.
+            links, count = {c["folder"]: c["folder"] for c in chosen}, sum(c["count"] for c in chosen)
+            images = {c["folder"]: images.get(c["folder"], []) for c in chosen}
+        else:
+            chosen, whole = [], stimuli
+            stimuli = self._choose_stimuli(target, whole)
+            if "label" in settings:
+                labels = {"label": settings["label"], "labels": list_labels(whole, stimuli, settings["label"])}
+            links, count = name_links(stimuli[FILENAME]), len(stimuli[FILENAME])
+            images = _keep_images(images, stimuli[FILENAME])
+        make_links(folder, destinations(self.paths.root, folder, raw["source"], links))
+        files = write_table(folder / "folder.link", images)
+        if stimuli is not None:
+            files |= write_stimuli(folder / "folder.link", stimuli)
         record = make_record(
             target,
             code_version=self.code_version,
-            config=self.settings(target),
+            config=settings,
             inputs={str(upstream): inputs[upstream].data_version},
             content="",
             files=files,
             details={
-                "group": SplitGroup.parse(str(target.partition)).group,
+                "group": self.split_group(target).group,
                 "source": raw["source"],
-                "images": sum(c["count"] for c in chosen),
+                "images": count,
                 "channels": raw["channels"],
-                **({"bit_depth": raw["bit_depth"]} if "bit_depth" in raw else {}),
+                **labels,
+                **{name: raw[name] for name in ("bit_depth", "frames") if name in raw},
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": chosen,
             },
@@ -172,6 +236,14 @@ class InterimStage(Stage):
                     f"Make it again: dynvision make --force {upstream}"
                 )
 
+    def _choose_stimuli(self, target: Target, stimuli: Columns) -> dict[str, list[Any]]:
+        """Return the rows of a group of a stimulus set."""
+        where = self.settings(target)["where"]
+        if where is None:
+            return {name: list(values) for name, values in stimuli.items()}
+        key = f"{self.config.folder / 'config_data.yaml'}: data_groups.{target.key[1]}.{target.partition}"
+        return take_rows(stimuli, choose_stimuli(stimuli, where, key))
+
     def _choose_classes(self, target: Target, raw: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the classes of a group in its order, each with its label within the group, the same in all splits."""
         wanted = self.settings(target)["classes"]
@@ -181,49 +253,18 @@ class InterimStage(Stage):
             return [{**by_index[index], "group_index": label} for index, label in labels.items() if index in by_index]
         outside = [index for index in wanted if index not in by_index]
         if outside:
-            group = SplitGroup.parse(str(target.partition)).group
+            group = self.split_group(target).group
             raise ConfigError(
                 f"{self.config.folder / 'config_data.yaml'}: data_groups.{target.key[1]}.{group}: class index "
                 f"{outside[0]} is outside '{target.key[1]}', whose classes are {min(by_index)} to {max(by_index)}"
             )
         return [{**by_index[index], "group_index": label} for label, index in enumerate(wanted)]
 
-    def _destinations(self, folder: Path, source: str, classes: list[str]) -> dict[str, str]:
-        """Return where the link of each class leads: relative inside the root, so that it can be moved."""
-        path = self.paths.root / source
-        inside = self.paths.root in path.parents
-        return {
-            name: os.path.relpath(path / name, folder) if inside else str((path / name).absolute()) for name in classes
-        }
 
-    def _link(self, folder: Path, source: Path, wanted: dict[str, str]) -> None:
-        """Make the folder hold exactly these links. Anything else in it is an error."""
-        for entry in list(os.scandir(folder)):
-            if entry.name[0] == "." or entry.name.startswith(("folder.link", "folder.images.parquet")):
-                continue
-            if not entry.is_symlink():
-                raise DataError(
-                    f"{entry.path} is in the way: it is not a link of this project. Move it elsewhere; "
-                    "nothing of yours is deleted."
-                )
-        existing = _read_links(folder)
-        if existing == wanted:
-            return
-        # Delete the record first: from here on the folder is not what it says.
-        (folder / "folder.link").unlink(missing_ok=True)
-        for name, destination in existing.items():
-            if wanted.get(name) != destination:
-                os.unlink(folder / name)
-        for name, destination in wanted.items():
-            link = folder / name
-            if not link.is_symlink():
-                link.symlink_to(destination)
-            if not link.is_dir():
-                raise DataError(f"{link} leads nowhere: {source / name} is not a folder. Rebuild the raw stage.")
-
-
-def _read_links(folder: Path) -> dict[str, str]:
-    """Return where each link in a folder leads; none if there is no such folder."""
-    if not folder.is_dir():
-        return {}
-    return {entry.name: os.readlink(entry.path) for entry in os.scandir(folder) if entry.is_symlink()}
+def _keep_images(rows: Rows, paths: Sequence[str]) -> dict[str, list[ImageRow]]:
+    """Return the rows of some images of a stimulus set."""
+    wanted = set(paths)
+    kept = {
+        folder: [r for r in group if str(PurePosixPath(folder, r.name)) in wanted] for folder, group in rows.items()
+    }
+    return {folder: group for folder, group in kept.items() if group}

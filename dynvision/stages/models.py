@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dynvision.config.patterns import fill_pattern
 from dynvision.config.transform_checks import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
-from dynvision.models.weights_header import digest_checkpoint
+from dynvision.models.weights_header import digest_checkpoint, read_arrays
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
@@ -39,9 +39,8 @@ __all__ = ["ModelsStage", "digest_weights"]
 def weights_are_finite(inspection: Inspection) -> CheckResult:
     """Every weight of the trained network is a finite number."""
     import numpy as np
-    from safetensors.numpy import load_file
 
-    weights = load_file(inspection.folder / "trained.safetensors")
+    weights = read_arrays(inspection.folder / "trained.safetensors")
     wrong = [name for name, value in weights.items() if not np.isfinite(value).all()]
     count = sum(value.size for value in weights.values())
     return CheckResult("weights_are_finite", not wrong, f"{count} weights", {"weights": count}, wrong)
@@ -67,18 +66,24 @@ class ModelsStage(Stage):
     checks = (Check(weights_are_finite, is_hard=True), Check(validation_is_above_chance, is_hard=False))
 
     def keys(self) -> list[tuple[str, ...]]:
-        return [(self.name, model, dataset) for model in self.config.models for dataset in self.config.datasets]
+        return [
+            (self.name, name, dataset)
+            for name, model in self.config.models.items()
+            for dataset in self.config.datasets
+            if model.training is None or not self.config.data.is_stimulus_set(dataset)
+        ]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
         _, model, dataset = key
         seeds = self.config.seeds(model, dataset)
-        return [str(GroupSeed(group, seed)) for group in self.config.data.groups(dataset) for seed in seeds]
+        groups = ["all"] if self.config.data.is_stimulus_set(dataset) else list(self.config.data.groups(dataset))
+        return [str(GroupSeed(group, seed)) for group in groups for seed in seeds]
 
     def upstream(self, target: Target) -> list[Target]:
         group = GroupSeed.parse(str(target.partition)).group
         if self.config.models[target.key[1]].training is None:
             # A network that is not trained needs no images, only to know the classes.
-            return [Target((InterimStage.name, target.key[2]), str(SplitGroup("test", group)))]
+            return [Target((InterimStage.name, target.key[2]), str(self.config.data.shown(target.key[2], group)))]
         return [self.stages.of(ProcessedStage).images(target.key[2], SplitGroup("train", group))]
 
     def settings(self, target: Target) -> dict[str, Any]:
@@ -100,6 +105,8 @@ class ModelsStage(Stage):
             settings["whole_keys"] = paths
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
+        if model.checkpoint_key is not None:
+            settings["checkpoint_key"] = model.checkpoint_key
         if training is None:
             return settings
         if training.transform is not None:
@@ -114,8 +121,8 @@ class ModelsStage(Stage):
         size = self.config.data.data_resolution[key[2]]
         return (
             f"The network {code_span(self.config.models[key[1]].class_path)} trained on {key[2]}: "
-            "`init.safetensors` and `trained.safetensors`, float32, with the configuration in their headers. Takes a "
-            f"frame `[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
+            "`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes a frame "
+            f"`[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
         )
 
     def read_record(self, target: Target) -> Record | None:
@@ -267,17 +274,18 @@ class ModelsStage(Stage):
 def _read_first_kernels(path: Path) -> Any:
     """Read the kernels of the first convolution, `[C_out, C_in, k, k]`; else the first matrix, as one kernel."""
     import numpy as np
-    from safetensors.numpy import load_file
 
-    arrays = [value for value in load_file(path).values() if value.ndim in (2, 4)]
+    arrays = [value for value in read_arrays(path).values() if value.ndim in (2, 4)]
     kernels = next((value for value in arrays if value.ndim == 4), None)
     return kernels if kernels is not None else arrays[0][None, None] if arrays else np.zeros((1, 1, 1, 1))
 
 
 def digest_weights(weights: dict[str, Any]) -> str:
-    """Digest the names and values of weights."""
+    """Digest the names and values of weights, by their bytes: NumPy does not have all types."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]

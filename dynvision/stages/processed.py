@@ -19,8 +19,9 @@ from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
-from dynvision.stages.contact_sheets import draw_classes
-from dynvision.stages.interim import InterimStage, select_group
+from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
+from dynvision.stages.interim import InterimStage, group_selectors, select_group
+from dynvision.stages.links import list_links
 from dynvision.stages.raw import RawStage
 from dynvision.system.files import digest_json
 from dynvision.targets import Target
@@ -28,12 +29,7 @@ from dynvision.targets import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ProcessedStage", "file_names"]
-
-
-def file_names(split: str) -> tuple[str, ...]:
-    """Return the names of a split's files: `train` and `val`, or `test`."""
-    return ("train", "val") if split == "train" else ("test",)
+__all__ = ["ProcessedStage"]
 
 
 class ProcessedInspection(Inspection):
@@ -57,7 +53,7 @@ def betons_match_their_sidecars(inspection: ProcessedInspection) -> CheckResult:
 
 
 class ProcessedStage(Stage):
-    """`processed/<dataset>`, partitions `<split>_<group>`; there are none if the store of images writes no files."""
+    """`processed/<dataset>`, the partitions of interim; there are none if the store of images writes no files."""
 
     name = folder = "processed"
     code_version = "1"
@@ -107,6 +103,11 @@ class ProcessedStage(Stage):
 
     def describe(self, key: tuple[str, ...]) -> str:
         size = self.config.data.data_resolution[key[1]]
+        if self.config.data.is_stimulus_set(key[1]):
+            return (
+                f"The images of the stimulus set {key[1]} at {size} × {size} pixels as an FFCV file, `images.beton`, "
+                "with a sidecar that traces every sample to its image and its row in the table."
+            )
         return (
             f"Images of {key[1]} at {size} × {size} pixels as FFCV files: "
             "`train.beton` and `val.beton` (a seeded split with every class in both) or `test.beton`, each with a "
@@ -117,8 +118,8 @@ class ProcessedStage(Stage):
         return [self.output(target), *self.files(target)]
 
     def parts(self, target: Target) -> tuple[str, ...]:
-        """Return the parts of a target: `train` and `val`, or `test`."""
-        return file_names(SplitGroup.parse(str(target.partition)).split)
+        """Return the parts of a target; see `SplitGroup.parts`."""
+        return self.stages.of(InterimStage).split_group(target).parts
 
     def files(self, target: Target) -> list[Path]:
         """Return the paths of a target's files, one for each part."""
@@ -141,7 +142,10 @@ class ProcessedStage(Stage):
         return [self._build(target, inputs) for target in targets]
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
-        return select_group(self, key, **options) if options else super().select(key)
+        return select_group(self, key, **options)
+
+    def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return group_selectors(self, key)
 
     def load(self, targets: Sequence[Target], file: str | None = None, **options: Any) -> Any:
         target, _ = self.require_one(targets)
@@ -163,7 +167,11 @@ class ProcessedStage(Stage):
         return ProcessedInspection(self, target, record)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        folder = self.stages.of(InterimStage).output(self.upstream(target)[0])
+        interim, (upstream,) = self.stages.of(InterimStage), self.upstream(target)
+        folder, link = interim.output(upstream), interim.read_record(upstream)
+        if not record.details["classes"] and link is not None:
+            images = [folder / name for name in list_links(folder, link)]
+            return {"contact_sheet": draw_stimuli(images, record, str(target))}
         return {"contact_sheet": draw_classes(folder, record, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
@@ -215,7 +223,11 @@ class ProcessedStage(Stage):
                 "parts": written,
                 "classes": [{**c, "count": c["count"] - lost[c["index"]]} for c in link.details["classes"]],
                 "channels": link.details["channels"],
-                **({"bit_depth": link.details["bit_depth"]} if "bit_depth" in link.details else {}),
+                **{
+                    name: link.details[name]
+                    for name in ("bit_depth", "frames", "label", "labels")
+                    if name in link.details
+                },
                 "resolution": self.config.data.data_resolution[target.key[1]],
             },
         )

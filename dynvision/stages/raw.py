@@ -1,4 +1,4 @@
-"""Raw: the images of a dataset as class folders, one partition for each split."""
+"""Raw: the images of a dataset as class folders, one partition for each split; those of a stimulus set as they lie."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from dynvision.config import Config
 from dynvision.data.images.image_table import ImageRow, digest_rows, read_table, table_name, write_table
-from dynvision.data.sources.base import ExportedSource
+from dynvision.data.images.stimulus_table import FILENAME, read_stimuli, write_stimuli
+from dynvision.data.sources.base import ExportedSource, FoundSource
 from dynvision.data.sources.exporting import export_images, find_foreign_files, open_export
 from dynvision.data.sources.folders.class_folders import Export
 from dynvision.data.sources.folders.folder_scan import compare_folders, remember_scans, scan_folders
-from dynvision.data.sources.found_folders import FoundFolders
 from dynvision.data.sources.registry import find_source
 from dynvision.errors import DamagedFileError, DataError, DynvisionError
 from dynvision.paths import Paths
 from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage, Stages
-from dynvision.stages.contact_sheets import draw_classes
+from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
 from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
+from dynvision.system.escaping import code_span
 from dynvision.system.files import make_directory, replace_directory, write_json
 from dynvision.system.progress import say
 from dynvision.targets import Target
@@ -36,7 +37,7 @@ SPLITS = ("train", "test")
 
 
 class RawStage(Stage):
-    """`raw/<dataset>`, partitions `train` and `test`."""
+    """`raw/<dataset>`, partitions `train` and `test`; of a stimulus set, the partition `all`."""
 
     name = folder = "raw"
     code_version = "1"
@@ -46,18 +47,22 @@ class RawStage(Stage):
 
     def __init__(self, config: Config, paths: Paths, stages: Stages) -> None:
         super().__init__(config, paths, stages)
-        self._sources: dict[str, ExportedSource | FoundFolders] = {}
+        self._sources: dict[str, ExportedSource | FoundSource] = {}
 
     def keys(self) -> list[tuple[str, ...]]:
         return [("raw", dataset) for dataset in self.config.datasets]
 
     def partitions(self, key: tuple[str, ...]) -> list[str | None]:
-        return list(SPLITS)
+        return list(self.splits(key[1]))
+
+    def splits(self, dataset: str) -> tuple[str, ...]:
+        """Return the splits of a dataset; a stimulus set has one part, `all`."""
+        return ("all",) if self.config.data.is_stimulus_set(dataset) else SPLITS
 
     def upstream(self, target: Target) -> list[Target]:
         return []
 
-    def source(self, dataset: str) -> ExportedSource | FoundFolders:
+    def source(self, dataset: str) -> ExportedSource | FoundSource:
         """Return the source of a dataset."""
         if dataset not in self._sources:
             self._sources[dataset] = find_source(dataset, self.config, self.paths)
@@ -68,7 +73,15 @@ class RawStage(Stage):
 
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:
         if not self.is_exported(target.key[1]) and list(changed) == ["files"]:
+            if self.config.data.is_stimulus_set(target.key[1]):
+                return f"images in {self.output(target)} changed, or their sizes or times did"
             return f"images or classes in {self.output(target)} changed, or their sizes or times did"
+        if list(changed) == ["table"]:
+            path = self.config.data.stimulus_sets[target.key[1]].table
+            return "the order of the images changed" if path is None else f"the table changed: {path}"
+        if "images" in changed and self.config.data.is_stimulus_set(target.key[1]):
+            given = self.config.data.stimulus_sets[target.key[1]]
+            return f"the images changed: {given.images or given.folder}"
         if list(changed) == ["inputs"]:
             return f"the files that the dataset's class reads changed: {self.source(target.key[1]).inputs}"
         return super().explain_change(target, changed)
@@ -77,17 +90,23 @@ class RawStage(Stage):
         if not self.output(target).is_dir():
             return None
         source = self.source(target.key[1])
-        if isinstance(source, FoundFolders):
+        if isinstance(source, FoundSource):
             return source.scan(str(target.partition)).stamp
         files = self.settings(target).get("inputs")
         return None if files is None else str(files)
 
     def describe(self, key: tuple[str, ...]) -> str:
+        if self.config.data.is_stimulus_set(key[1]):
+            folder = self.paths.relative(self.source(key[1]).folder("all"))
+            return f"The images of the stimulus set {key[1]} in {code_span(folder)}, and the table about them."
         return (
             f"Images of {key[1]} as 8-bit files in one folder a class: "
             f"`data/raw/{key[1]}/<split>/<class>/<n>.png`. A folder's name is "
             "the class index in the dataset's own order."
         ) + (f" Watched for changes: {inputs}." if (inputs := self.source(key[1]).inputs) else "")
+
+    def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return () if self.config.data.is_stimulus_set(key[1]) else self.selectors
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         return [Target(key, self.parse(key, options["split"]))] if options else super().select(key)
@@ -103,7 +122,7 @@ class RawStage(Stage):
         files = record.check_files(self._manifest(target).parent)
         files.check_all(afresh=afresh)
         source = self.source(target.key[1])
-        if isinstance(source, FoundFolders) and not afresh:
+        if isinstance(source, FoundSource) and not afresh:
             return  # `settings` compares sizes and times, and the next build the contents.
         folder, cache = self.output(target), self._cache(target)
         if "contents" not in record.details:
@@ -130,6 +149,14 @@ class RawStage(Stage):
         name = table_name(manifest)
         return read_table(record.check_files(manifest.parent).read(name), manifest.with_name(name))
 
+    def read_stimuli(self, target: Target, record: Record) -> dict[str, list[Any]] | None:
+        """Read the table of a stimulus set; `None` for other datasets.
+
+        Raises:
+            DamagedFileError: If the table is not as written.
+        """
+        return read_stimuli(record, self._manifest(target).parent)
+
     def read_back(self, target: Target, record: Record) -> ReadBack:
         if not self.is_exported(target.key[1]):
             sentence = f"{record.details['images']} images, byte for byte"
@@ -141,7 +168,10 @@ class RawStage(Stage):
         return RawInspection(self, target, record)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        return {"contact_sheet": draw_classes(self.output(target), record, str(target))}
+        stimuli, folder = self.read_stimuli(target, record), self.output(target)
+        if stimuli is not None:
+            return {"contact_sheet": draw_stimuli([folder / p for p in stimuli[FILENAME]], record, str(target))}
+        return {"contact_sheet": draw_classes(folder, record, str(target))}
 
     def output(self, target: Target) -> Path:
         return self.source_folder(target.key[1], str(target.partition))
@@ -174,11 +204,11 @@ class RawStage(Stage):
 
     def _build(self, target: Target) -> Record:
         source = self.source(target.key[1])
-        if isinstance(source, FoundFolders):
+        if isinstance(source, FoundSource):
             return self._observe(target, source)
         return self._export(target, source)
 
-    def _observe(self, target: Target, source: FoundFolders) -> Record:
+    def _observe(self, target: Target, source: FoundSource) -> Record:
         start = time.perf_counter()
         manifest = self._manifest(target)
         make_directory(manifest.parent)
@@ -189,7 +219,7 @@ class RawStage(Stage):
 
     def _group_order(self, target: Target, export: Export) -> list[int]:
         source = self.source(target.key[1])
-        if isinstance(source, FoundFolders):
+        if isinstance(source, FoundSource):
             return source.group_order(str(target.partition))
         return [c.index for c in export.classes]
 
@@ -254,7 +284,7 @@ class RawStage(Stage):
             DataError: If an image was changed in place, which only a look at each image can tell.
         """
         source = self.source(target.key[1])
-        if not isinstance(source, FoundFolders):
+        if not isinstance(source, FoundSource):
             return ""
         split = str(target.partition)
         export = source.scan_every_image(split)
@@ -275,8 +305,9 @@ class RawStage(Stage):
 
     def _record(self, target: Target, export: Export, start: float, manifest: Path) -> Record:
         """Write the manifest and the table of images."""
-        files = write_table(manifest, export.rows)
-        count = sum(c.count for c in export.classes)
+        files, settings = write_table(manifest, export.rows), self.settings(target)
+        if export.stimuli is not None:
+            files |= write_stimuli(manifest, export.stimuli)
         # Images that were found are not opened, so their shape is unknown.
         channels = self.source(target.key[1]).channels
         if export.shape is not None:
@@ -284,16 +315,17 @@ class RawStage(Stage):
         record = make_record(
             target,
             code_version=self.code_version,
-            config=self.settings(target),
+            config=settings,
             inputs={},
             content=export.digest,
             files=files,
             details={
                 "source": self.paths.relative(self.output(target)),
-                "images": count,
+                "images": export.count,
                 "bytes": export.n_bytes,
                 "channels": channels,
                 **self.source(target.key[1]).details,
+                **({"frames": True} if "frames" in settings else {}),
                 "seconds": round(time.perf_counter() - start, 3),
                 "classes": [c.to_dict() for c in export.classes],
                 "group_order": self._group_order(target, export),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from dynvision.data.images.files import list_images
 from dynvision.data.images.image_table import ImageRow
 from dynvision.data.images.reading import decode_image, read_image
 from dynvision.data.images.shared import SharedImages, find_shared_images
+from dynvision.data.images.stimulus_table import FILENAME
 from dynvision.errors import DamagedFileError
 from dynvision.records import Record
 from dynvision.stages.checks import Check, CheckResult, Inspected, Inspection, count_images_again
@@ -66,6 +68,10 @@ class RawInspected(Inspected, Protocol):
         """Read the table of a split's images by class folder."""
         ...
 
+    def read_stimuli(self, target: Target, record: Record) -> dict[str, list[Any]] | None:
+        """Read the table of a stimulus set; `None` for other datasets."""
+        ...
+
 
 class RawInspection(Inspection):
     """A look at the images of a split; the sample of images is decoded once for all checks that need it."""
@@ -92,37 +98,52 @@ class RawInspection(Inspection):
         """Images taken evenly from all classes, decoded."""
         details = self.record.details
         size = self.stage.config.data.data_resolution[self.target.key[1]]
-        each = max(1, _SAMPLE // len(details["classes"]))
         bad: list[str] = []
         total, squares = np.zeros(details["channels"]), np.zeros(details["channels"])
         pixels = count = 0
-        for entry in details["classes"]:
-            names = list_images(self.folder / entry["folder"])
-            for name in names[:: max(1, len(names) // each)][:each]:
-                count += 1
-                try:
-                    path = self.folder / entry["folder"] / name
-                    image = read_image(path, details["channels"], size, details.get("bit_depth")) / 255.0
-                except (OSError, ValueError) as error:
-                    bad.append(f"{entry['folder']}/{name}: {error}")
-                    continue
-                total, squares = total + image.sum(axis=(0, 1)), squares + (image**2).sum(axis=(0, 1))
-                pixels += size * size
+        for name in self._choose_images():
+            count += 1
+            try:
+                image = read_image(self.folder / name, details["channels"], size, details.get("bit_depth")) / 255.0
+            except (OSError, ValueError) as error:
+                bad.append(f"{name}: {error}")
+                continue
+            total, squares = total + image.sum(axis=(0, 1)), squares + (image**2).sum(axis=(0, 1))
+            pixels += size * size
         mean = total / max(pixels, 1)
         std = np.sqrt(np.maximum(squares / max(pixels, 1) - mean**2, 0))
         return ImageSample(count, mean.tolist(), std.tolist(), bad)
 
+    def _choose_images(self) -> Iterator[str]:
+        """Yield the paths of images taken evenly from all classes, or from a stimulus set."""
+        classes = self.record.details["classes"]
+        if not classes:
+            stimuli = self.stage.read_stimuli(self.target, self.record) or {}
+            yield from _take_evenly(stimuli.get(FILENAME, []), _SAMPLE)
+        for entry in classes:
+            names = list_images(self.folder / entry["folder"])
+            for name in _take_evenly(names, max(1, _SAMPLE // len(classes))):
+                yield f"{entry['folder']}/{name}"
+
 
 def class_counts_match_the_manifest(inspection: RawInspection) -> CheckResult:
-    """Every class folder holds the images that the manifest counts."""
+    """Every class folder, or the folder of a stimulus set, holds the images that the manifest counts."""
+    name = "class_counts_match_the_manifest"
+    if not inspection.record.details["classes"]:
+        stimuli = inspection.stage.read_stimuli(inspection.target, inspection.record) or {}
+        lost = [path for path in stimuli.get(FILENAME, []) if not (inspection.folder / path).is_file()]
+        total = inspection.record.details["images"]
+        return CheckResult(name, not lost, f"{total - len(lost)} of {total} images", {"images": total}, lost)
     counts, wrong = count_images_again(inspection.folder, inspection.record)
     total = sum(counts.values())
     sentence = f"{total} images in {len(counts)} class folders"
-    return CheckResult("class_counts_match_the_manifest", not wrong, sentence, {"images": total}, wrong)
+    return CheckResult(name, not wrong, sentence, {"images": total}, wrong)
 
 
 def classes_are_balanced(inspection: RawInspection) -> CheckResult:
     """No class has more than ten times the images of another."""
+    if not inspection.record.details["classes"]:
+        return CheckResult("classes_are_balanced", True, "the images have no classes")
     counts = {f"{c['index']} {c['name']}": c["count"] for c in inspection.record.details["classes"]}
     least, most = min(counts.values()), max(counts.values())
     rare = [f"{name}: {count}" for name, count in counts.items() if most > 10 * count]
@@ -131,14 +152,15 @@ def classes_are_balanced(inspection: RawInspection) -> CheckResult:
 
 
 def every_file_is_an_image(inspection: RawInspection) -> CheckResult:
-    """Class folders hold nothing but images; all other files are ignored."""
+    """The folders hold nothing but images; all other files are ignored."""
     ignored: dict[str, list[Any]] = inspection.record.details.get("ignored", {})
     count = sum(number for number, _ in ignored.values())
     others = [
         f"{folder}/{example}" + (f" and {number - 1} more" if number > 1 else "")
         for folder, (number, example) in ignored.items()
     ]
-    sentence = f"{count} entries of {len(ignored)} class folders are no images and are left out"
+    noun = "class folders" if inspection.record.details["classes"] else "folders"
+    sentence = f"{count} entries of {len(ignored)} {noun} are no images and are left out"
     return CheckResult("every_file_is_an_image", not count, sentence, {"left_out": count}, others)
 
 
@@ -151,7 +173,10 @@ def a_sample_of_images_can_be_decoded(inspection: RawInspection) -> CheckResult:
 
 
 def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult:
-    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale."""
+    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale.
+
+    Those of a stimulus set are not compared: they may be those of the images that the network was trained on.
+    """
     name = "statistics_are_those_of_the_images"
     given = inspection.stage.config.data.data_statistics.get(inspection.target.key[1])
     if given is None or inspection.target.partition != "train":
@@ -214,6 +239,10 @@ RAW_CHECKS = (
     Check(a_sample_of_images_can_be_decoded, is_hard=False),
     Check(statistics_are_those_of_the_images, is_hard=False),
 )
+
+
+def _take_evenly(names: Sequence[str], count: int) -> Sequence[str]:
+    return names[:: max(1, len(names) // count)][:count]
 
 
 def _read_if_whole(stage: RawInspected, target: Target) -> dict[str, list[ImageRow]] | None:

@@ -9,12 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
-from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.config.conditions import (
+    all_conditions,
+    condition_text,
+    describe_parameters,
+    parse_condition,
+    presentation_of,
+)
+from dynvision.errors import DamagedFileError
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, SplitGroup, find_level, level_text
+from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
@@ -55,7 +61,7 @@ class ResponsesStage(Stage):
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
         trained_as = str(GroupSeed(subject.trained_on, subject.seed))
-        images = self.stages.of(ProcessedStage).images(subject.dataset, SplitGroup("test", subject.group))
+        images = self.stages.of(ProcessedStage).images(subject.dataset, self.config.shown(target.key[2]))
         return [
             Target((ModelsStage.name, subject.model, subject.dataset), trained_as),
             images,
@@ -91,26 +97,38 @@ class ResponsesStage(Stage):
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         valid = self.config.experiments[key[1]].levels()
-        wanted = {}
-        for name, value in options.items():
-            level = find_level(value, valid[name])
-            if level is None:
-                raise unknown_name(f"level of '{name}'", level_text(value), valid[name])
-            wanted[name] = level
-        return [t for t in super().select(key) if wanted.items() <= self.levels(t).items()]
+        wanted = {name: find_levels(name, value, valid[name]) for name, value in options.items()}
+        return [t for t in super().select(key) if all(self.levels(t)[n] in chosen for n, chosen in wanted.items())]
 
     def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
         from dynvision.experiments.reading import combine_conditions
 
         existing = [t for t in targets if self.read_record(t) is not None] if allow_missing else list(targets)
-        self.require(existing or targets[:1])
+        records = self.require(existing or targets[:1])
         experiment = self.config.experiments[targets[0].key[1]]
         conditions = {t: experiment.level_values(self.levels(t)) for t in targets}
         levels = {
             name: list(dict.fromkeys(condition[name] for condition in conditions.values()))
             for name in experiment.parameters
         }
-        return combine_conditions([(conditions[t], self.output(t)) for t in existing], levels)
+        return combine_conditions(
+            [(conditions[t], self.output(t)) for t in existing],
+            levels,
+            class_names=self._class_names(existing[0], records[0]),
+            parameters=describe_parameters(experiment),
+        )
+
+    def _class_names(self, target: Target, record: Record) -> dict[int, str]:
+        """Return the names of the classes that responses were made from, for stores that do not have them yet."""
+        names: dict[int, str] = {}
+        for upstream in self.upstream(target):
+            try:
+                made_from = self.stages[upstream.stage].read_record(upstream)
+            except DamagedFileError:
+                continue
+            if made_from is not None and made_from.data_version == record.inputs.get(str(upstream)):
+                names |= {entry["index"]: entry["name"] for entry in made_from.details.get("classes", [])}
+        return names
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
         note = read_note(self.output(target))
@@ -248,6 +266,7 @@ class ResponsesStage(Stage):
             images=OrderedImages(
                 self.stages.of(ProcessedStage).open_images(images, inputs[images]),
                 self.config.data.data_resolution[subject.dataset],
+                self.config.shown(subject_name).parts[0],
             ),
             inputs=self._versions(targets[0], inputs),
             code_version=self.code_version,

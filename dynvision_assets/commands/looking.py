@@ -205,6 +205,9 @@ def _describe(workspace: Workspace, target: Target, samples: bool) -> dict[str, 
     return content
 
 
+_OF_EVERY_SAMPLE = ("label", "group_label", "source")
+
+
 def _show(workspace: Workspace, target: Target, samples: bool) -> None:
     """Print the state of a target, its record, and what its files say about themselves."""
     state = workspace.status(target)
@@ -221,10 +224,11 @@ def _show(workspace: Workspace, target: Target, samples: bool) -> None:
     for name, description in workspace.stage(target).describe_files(target, samples).items():
         _print_yaml({name: description["file"]})
         if samples:
-            click.echo("  sample\tlabel\tgroup_label\tsource")
-            columns = (description["samples"][column] for column in ("label", "group_label", "source"))
-            for index, row in enumerate(zip(*columns, strict=True)):
-                click.echo("  " + "\t".join(map(str, (index, *row))))
+            table = description["samples"]
+            names = ["label", "group_label", "source", *(name for name in table if name not in _OF_EVERY_SAMPLE)]
+            click.echo("  " + "\t".join(["sample", *map(show_text, names)]))
+            for index, row in enumerate(zip(*(table[name] for name in names), strict=True)):
+                click.echo("  " + "\t".join(map(show_text, (index, *row))))
 
 
 def _print_yaml(content: dict[str, Any], **style: Any) -> None:

@@ -87,7 +87,7 @@ def draw_condition(
     presentation: Presentation | None = None,
     dt: float | None = None,
 ) -> Figure:
-    """Draw one condition: each layer's mean response relative to its maximum, and the accuracy.
+    """Draw one condition: each layer's mean response relative to its largest size, and the accuracy.
 
     Args:
         mean_response: For each layer the mean at each step, T values.
@@ -105,8 +105,9 @@ def draw_condition(
     time = count_time(presentation) * scale
     for name, values in mean_response.items():
         course = np.asarray(values, dtype=np.float64)
-        left.plot(time, course / max(np.abs(course).max(), 1e-12), label=escape_mathtext(name, _LONGEST), lw=1.4)
-    left.set(xlabel=label_time(dt), ylabel="mean response / its maximum")
+        largest = np.abs(course[np.isfinite(course)]).max(initial=1e-12)
+        left.plot(time, course / largest, label=escape_mathtext(name, _LONGEST), lw=1.4)
+    left.set(xlabel=label_time(dt), ylabel="mean response / its largest size")
     left.legend(fontsize=7, frameon=False)
     right.plot(time, np.asarray(accuracy, dtype=np.float64), color="tab:blue", lw=1.4)
     right.set(xlabel=label_time(dt), ylabel="accuracy", ylim=(0, 1.02))

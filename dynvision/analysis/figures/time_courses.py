@@ -88,7 +88,8 @@ def draw_course_panel(
         axes.set_ylim(0, 1.0)
     draw_showings(strip, shown, [colors[v] for v in conditions[result.along]], scale)
     zeros = [find_time_zero(presentation) for presentation in shown]
-    axes.set_xlim(-max(zeros) * scale, (shown[0].n_timesteps - min(zeros)) * scale)
+    ends = [presentation.n_timesteps - zero for presentation, zero in zip(shown, zeros, strict=True)]
+    axes.set_xlim(-max(zeros) * scale, max(ends) * scale)
     strip.tick_params(labelbottom=is_bottom)
     if is_bottom:
         strip.set_xlabel(label_time(result.dt))

@@ -1,4 +1,4 @@
-"""The table of samples of a `.beton` file: source, label and group label of each image, in the order of the file."""
+"""The table of samples of a `.beton` file, in its order: source, label, group label, the row of a stimulus set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def write_table(path: Path, samples: dict[str, list[Any]]) -> dict[str, Any]:
 
     Args:
         path: The `.beton` file.
-        samples: The columns `source` (text), `label` and `group_label` (whole numbers), of equal length.
+        samples: The columns `source` (text), `label` and `group_label` (whole numbers), and those of a stimulus set,
+            of equal length.
 
     Returns:
         The `bytes` and the `sha256` of the table, by which `read_table` recognizes it.
@@ -32,9 +33,8 @@ def write_table(path: Path, samples: dict[str, list[Any]]) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {
-        name: pa.array(column, pa.string() if name == "source" else pa.int64()) for name, column in samples.items()
-    }
+    types = {"source": pa.string(), "label": pa.int64(), "group_label": pa.int64()}
+    columns = {name: pa.array(column, types.get(name)) for name, column in samples.items()}
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), buffer)
     content = buffer.getvalue().to_pybytes()

@@ -17,7 +17,7 @@ from dynvision.data.betons.sample_table import table_path, write_table
 from dynvision.data.betons.sidecars import remember_verified, seal_sidecar, sidecar_path
 from dynvision.data.betons.spec import LEAST_SHARE, WRITE_MODES, BetonFile, require_ffcv
 from dynvision.data.betons.watchdog import run_writer
-from dynvision.data.images.samples import Sample
+from dynvision.data.images.samples import Sample, tabulate_samples
 from dynvision.errors import DamagedFileError, DataError, DynvisionError, unknown_name
 from dynvision.system.files import (
     check_free_space,
@@ -159,9 +159,5 @@ def _sidecar(file: BetonFile, fact: dict[str, Any], temporary: Path, record: dic
             "bad_images": fact["left_out"],
             "write_seconds": round(fact["seconds"], 3),
         },
-        "samples": {
-            "source": [s.source for s in samples],
-            "label": [s.label for s in samples],
-            "group_label": [s.group_label for s in samples],
-        },
+        "samples": tabulate_samples(samples),
     }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.data.images.splits import spread_over_classes
 from dynvision.errors import ConfigError, check_number
 
-__all__ = ["choose_trials", "count_images"]
+__all__ = ["choose_frames", "choose_trials", "count_images"]
 
 
 def count_images(images_per_trial: int | None, shown: int) -> int:
@@ -82,6 +83,40 @@ def choose_trials(
         for number in range(constrained[0], n_images):
             _resolve_conflicts(trials, number, classes, number in constrained, np.random.default_rng([seed, number]))
     return trials
+
+
+def choose_frames(
+    stimuli: Sequence[Any], frames: Sequence[int], n_images: int, labels: Sequence[int], count: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Choose the images of trials that each show the frames of one stimulus, in order, from its first.
+
+    Args:
+        stimuli: The stimulus that each sample is a frame of, shape `[N]`.
+        frames: Its place in the stimulus, from 0, shape `[N]`.
+        n_images: K, how many frames a trial shows.
+        labels: The label of each sample, shape `[N]`.
+        count: How many stimuli are shown, evenly over the labels; by default all.
+
+    Returns:
+        Shape `[stimuli, K]`: which sample each image is, in the order of the stimuli.
+
+    Raises:
+        ConfigError: If a stimulus has fewer frames.
+    """
+    places: dict[Any, dict[int, int]] = {}
+    for sample, (stimulus, frame) in enumerate(zip(stimuli, frames, strict=True)):
+        places.setdefault(stimulus, {})[frame] = sample
+    trials = []
+    for stimulus, samples in places.items():
+        missing = next((number for number in range(n_images) if number not in samples), None)
+        if missing is not None:
+            raise ConfigError(
+                f"a trial shows {n_images} frames, and the stimulus '{stimulus}' has {len(samples)}, without number "
+                f"{missing} (counted from 0). Show fewer frames, or leave the stimulus out of the group."
+            )
+        trials.append([samples[number] for number in range(n_images)])
+    chosen = spread_over_classes([labels[trial[0]] for trial in trials], count)
+    return np.asarray(trials, dtype=np.int64)[chosen]
 
 
 def _resolve_conflicts(

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from dynvision.config import Config
 from dynvision.config.datasets import KNOWN_DATASETS
+from dynvision.data.images.image_table import Rows
+from dynvision.data.sources.folders.class_folders import Export
 from dynvision.data.sources.folders.class_index import read_class_index
 from dynvision.paths import Paths
 
-__all__ = ["ExportedSource", "Images", "Source"]
+__all__ = ["ExportedSource", "FoundSource", "Images", "Source"]
 
 
 class Images(Protocol):
@@ -93,6 +95,49 @@ class Source(ABC):
         snapshot = self.config.snapshot
         text = snapshot.class_indexes.get(self.dataset) if snapshot is not None else None
         return read_class_index(self.paths.root / Path(given).expanduser(), where, text)
+
+
+class FoundSource(Source):
+    """A source whose images this project finds, and does not write."""
+
+    def cache(self, split: str) -> Path:
+        """Return the file that remembers the folders of a split."""
+        return self.paths.raw(self.dataset) / f".{split}.scan.json"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The bit depth, if the configuration states it."""
+        return {} if self.bit_depth is None else {"bit_depth": self.bit_depth}
+
+    @abstractmethod
+    def scan(self, split: str) -> Export:
+        """Look at the images of a split, without opening one; later calls return the same result.
+
+        Raises:
+            DataError: If the folder has no images, or its layout is not understood.
+            MissingError: If the folder does not exist.
+        """
+
+    @abstractmethod
+    def read(self, split: str, known: Rows) -> Export:
+        """Read every image of a split that may have changed since it was read.
+
+        Args:
+            split: The split.
+            known: The images of an earlier table.
+        """
+
+    @abstractmethod
+    def scan_every_image(self, split: str) -> Export:
+        """Look at every image of a split, however many there are."""
+
+    @abstractmethod
+    def notes(self, split: str) -> list[str]:
+        """Say what a person should know about the images of a split, in sentences."""
+
+    @abstractmethod
+    def group_order(self, split: str) -> list[int]:
+        """Return the indices of all classes in the order of their labels within the group `all`, in every split."""
 
 
 class ExportedSource(Source):

@@ -7,7 +7,7 @@ from typing import Any
 
 from dynvision.config import Config
 from dynvision.data.images.image_table import Rows
-from dynvision.data.sources.base import Source
+from dynvision.data.sources.base import FoundSource
 from dynvision.data.sources.folders.class_folders import Export, scan_class_folders
 from dynvision.data.sources.folders.class_order import order_classes
 from dynvision.data.sources.folders.split_folders import SPLIT_NAMES, SplitFolders
@@ -17,7 +17,7 @@ from dynvision.paths import Paths
 __all__ = ["FoundFolders"]
 
 
-class FoundFolders(Source):
+class FoundFolders(FoundSource):
     """Class folders below `data/raw/<dataset>`, `data/external/<dataset>`, or the folder that is mounted."""
 
     def __init__(self, dataset: str, config: Config, paths: Paths) -> None:
@@ -37,11 +37,6 @@ class FoundFolders(Source):
             "files": self.scan(split).digest,
             **self.details,
         }
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """The bit depth, if the configuration states it."""
-        return {} if self.bit_depth is None else {"bit_depth": self.bit_depth}
 
     def folder(self, split: str) -> Path:
         """Return the folder of a split, or the one where it should be; see `SplitFolders`."""
@@ -85,10 +80,6 @@ class FoundFolders(Source):
     def class_order(self, split: str) -> tuple[dict[int, tuple[str, str]] | None, list[Path]]:
         """Return what gives the classes their indices: the class index, and the folders of the other splits."""
         return self.class_index(), [self.folder(other) for other in SPLIT_NAMES if other != split]
-
-    def cache(self, split: str) -> Path:
-        """Return the file that remembers the class folders of a split."""
-        return self.paths.raw(self.dataset) / f".{split}.scan.json"
 
     def _scan(self, split: str, *, every_image: bool = False, known: Rows | None = None) -> Export:
         self._split_folders().check(split)

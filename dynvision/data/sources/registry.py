@@ -9,19 +9,21 @@ from functools import cache
 from dynvision.config import Config
 from dynvision.config.data import DataConfig
 from dynvision.data import sources
-from dynvision.data.sources.base import ExportedSource
+from dynvision.data.sources.base import ExportedSource, FoundSource
 from dynvision.data.sources.class_path import ImportedClass
 from dynvision.data.sources.found_folders import FoundFolders
+from dynvision.data.sources.stimulus_files import find_stimuli
 from dynvision.paths import Paths
 
 __all__ = ["find_source", "named_sources"]
 
 
-def find_source(dataset: str, config: Config, paths: Paths) -> ExportedSource | FoundFolders:
+def find_source(dataset: str, config: Config, paths: Paths) -> ExportedSource | FoundSource:
     """Make the source of a dataset.
 
-    A mounted dataset is found where it is mounted. Otherwise the images come from the class that `data_sources` names,
-    or from the source that names the dataset itself. All other datasets are folders of the user's own.
+    A stimulus set is found in its folder, and a mounted dataset where it is mounted. Otherwise the images come from the
+    class that `data_sources` names, or from the source that names the dataset itself. All other datasets are folders of
+    the user's own.
 
     Args:
         dataset: The name of the dataset.
@@ -42,7 +44,9 @@ def named_sources() -> dict[str, type[ExportedSource]]:
     return by_name
 
 
-def _source_class(dataset: str, data: DataConfig) -> type[ExportedSource] | type[FoundFolders]:
+def _source_class(dataset: str, data: DataConfig) -> type[ExportedSource] | type[FoundSource]:
+    if data.is_stimulus_set(dataset):
+        return find_stimuli(data.stimulus_sets[dataset])
     if dataset in data.mounts():
         return FoundFolders
     given = data.data_sources.get(dataset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,10 @@ from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
     from dynvision.data.images.normalization import Normalization
 
 __all__ = ["FinishRecord", "ImageStore", "Opening", "StoredImages", "WrittenStore"]
@@ -87,7 +91,9 @@ class StoredImages(ABC):
 
     Attributes:
         record: The record of the partition.
-        classes: The group's classes: index, name and folder, in the group's order.
+        classes: The group's classes: index, name and folder, in the group's order; none of a stimulus set.
+        labels: What the labels stand for: the classes, or the values of a column of a stimulus set.
+        has_frames: Whether the images are frames of stimuli; `frame` of `samples` is then the place in the stimulus.
         channels: Channels of the images.
         normalize: Mean and standard deviation of each channel; `None` if the dataset has no statistics.
     """
@@ -95,22 +101,44 @@ class StoredImages(ABC):
     def __init__(self, record: Record, normalize: Normalization | None) -> None:
         self.record, self.normalize = record, normalize
         self.classes: list[dict[str, Any]] = record.details["classes"]
+        self.labels: list[dict[str, Any]] = record.details.get("labels", self.classes)
+        self.has_frames = bool(record.details.get("frames"))
         self.channels = int(record.details["channels"])
 
     @abstractmethod
     def samples(self, part: str) -> dict[str, list[Any]]:
-        """Return a part's table of `source`, `label` (the dataset's own index) and `group_label`."""
+        """Return a part's table of `source`, `label` (the dataset's own index) and `group_label`.
+
+        Of a stimulus set it also has the columns of its table: `filename`, `stimulus_id` and all others. Labels are
+        `NO_CLASS` there, unless a column of the table says them.
+        """
 
     def loader(self, part: str, batch_size: int, n_timesteps: int = 1, **options: Any) -> Any:
-        """Open a part (`train`, `val` or `test`) as lazy stimuli in time; the options are those of `Opening`."""
+        """Open a part (`train`, `val`, `test`, `images`) as lazy stimuli in time, with the options of `Opening`."""
         return self.open_part(part, Opening(batch_size, n_timesteps, **options))
+
+    def frames(self, part: str, trials: npt.NDArray[np.int64], batch_size: int, **options: Any) -> Iterator[Tensor]:
+        """Yield the images of trials whose samples are given, batch after batch.
+
+        Args:
+            part: The part.
+            trials: Which samples each trial shows, shape `[N, K]`.
+            batch_size: Trials a batch.
+            options: Those of `Opening`.
+
+        Yields:
+            Images `[B, C, H, W]`, or `[B, K, C, H, W]` if a trial shows several.
+        """
+        per_trial = trials.shape[1]
+        for sequence, _ in self.loader(part, batch_size * per_trial, indices=trials.reshape(-1).tolist(), **options):
+            yield sequence.images if per_trial == 1 else sequence.images.unflatten(0, (-1, per_trial))
 
     @abstractmethod
     def open_part(self, part: str, opening: Opening) -> Any:
         """Open a part as lazy stimuli in time.
 
         Args:
-            part: `train`, `val` or `test`.
+            part: `train`, `val` or `test`; `images` of a stimulus set.
             opening: How it is opened.
         """
 
@@ -136,7 +164,7 @@ class ImageStore(ABC):
 
         Args:
             dataset: The dataset.
-            partition: `<split>_<group>`.
+            partition: `<split>_<group>`, or `<group>` of a stimulus set.
             record: The record of the partition: processed for a `WrittenStore`, otherwise interim.
         """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config import Config
-from dynvision.data.images.samples import Sample, list_samples
+from dynvision.data.images.samples import Sample, list_samples, tabulate_samples
 from dynvision.data.images.splits import stratified_split
 from dynvision.data.stores.base import ImageStore, Opening, StoredImages
 from dynvision.errors import DataError
@@ -56,12 +56,7 @@ class FileImages(StoredImages):
 
     def samples(self, part: str) -> dict[str, list[Any]]:
         """See `StoredImages.samples`."""
-        listed = self._list(part)
-        return {
-            "source": [s.source for s in listed],
-            "label": [s.label for s in listed],
-            "group_label": [s.group_label for s in listed],
-        }
+        return tabulate_samples(self._list(part))
 
     def open_part(self, part: str, opening: Opening) -> Any:
         """See `StoredImages.open_part`; `workers` are processes, none by default."""
@@ -86,7 +81,7 @@ class FileImages(StoredImages):
 
     def _list(self, part: str) -> list[Sample]:
         """List the samples of a part, in order."""
-        if part == "test":
+        if part not in ("train", "val"):
             return self._listed
         labels = [s.label for s in self._listed]
         train, val = stratified_split(labels, self.data.train_ratio, self.data.split_seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.data.images.image_table import ImageRow, Rows
+from dynvision.data.images.stimulus_table import FILENAME, Columns
 from dynvision.data.sources.folders.class_index import name_apart
 from dynvision.data.sources.folders.class_names import join_names
 from dynvision.data.sources.folders.class_order import order_classes
@@ -43,16 +44,17 @@ class ClassFolder:
 
 @dataclass(frozen=True)
 class Export:
-    """The class folders of one split.
+    """The class folders of one split, or the images of a stimulus set.
 
     Attributes:
-        classes: The classes, by index.
+        classes: The classes, by index; none of a stimulus set.
         digest: Of all pixels and labels if this project wrote the images; otherwise of their names and contents.
         n_bytes: The size of all images.
         shape: The shape of an image; `None` if none was opened.
         ignored: For each class folder with files that are not images: how many there are, and the name of one.
         rows: The images of each class folder, if they were read.
         stamp: Of found images, a digest of their names, sizes, times and inodes.
+        stimuli: The table of a stimulus set; `None` of other datasets.
     """
 
     classes: list[ClassFolder]
@@ -62,6 +64,12 @@ class Export:
     ignored: dict[str, tuple[int, str]] = field(default_factory=dict)
     rows: dict[str, list[ImageRow]] = field(default_factory=dict)
     stamp: str = ""
+    stimuli: Columns | None = None
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return sum(c.count for c in self.classes) if self.stimuli is None else len(self.stimuli[FILENAME])
 
 
 def scan_class_folders(
