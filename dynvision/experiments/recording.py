@@ -24,7 +24,7 @@ from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction, check_columns, check_layer_names
 from dynvision.experiments.references import plan_references, reference_names
 from dynvision.experiments.showing import SweepRunner
-from dynvision.experiments.stepping import NetworkStepper
+from dynvision.experiments.stepping import RANDOM_DRAWS, NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
@@ -36,12 +36,6 @@ from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say
 
 __all__ = ["SweepRecording"]
-
-RANDOM_DRAWS = (
-    "draws random numbers in evaluation: each image is shown by itself, and its draws follow from its place in the "
-    "dataset and the step alone"
-)
-"""What is said, and noted in the store, of such a network."""
 
 
 class SweepRecording:

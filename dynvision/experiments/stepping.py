@@ -18,10 +18,16 @@ from dynvision.models.layers import LayerOutputs, explain_unused, find_layer, re
 from dynvision.models.reproducible import reproducible_kernels
 from dynvision.models.seeding import generator_states, seed_everything
 
-__all__ = ["AVERAGE", "Arrays", "Emit", "NetworkStepper"]
+__all__ = ["AVERAGE", "RANDOM_DRAWS", "Arrays", "Emit", "NetworkStepper"]
 
 AVERAGE = "average "
 """Prefix of the names of averages: `average V1` is the mean over the units of V1, `[B]` at one step."""
+
+RANDOM_DRAWS = (
+    "draws random numbers in evaluation: each image is shown by itself, and its draws follow from its place in the "
+    "dataset and the step alone"
+)
+"""What is said, and noted in the store, of such a network."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 

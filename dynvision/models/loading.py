@@ -60,9 +60,10 @@ def build_network(
         MissingError: If it cannot fetch weights.
     """
     known = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
-    first = _digest(_build(model, known, seed, fetch=fetch))
+    # Where all weights are loaded afterwards, it does not matter what they are drawn from.
+    first = _digest(_build(model, known, seed)) if fetch else None
     network = _build(model, known, seed, fetch=fetch)
-    if _digest(network) != first:
+    if first is not None and _digest(network) != first:
         raise ConfigError(
             f"config_models.yaml: {model.class_path} has other weights when it is built again with the same seed. Draw "
             "them from the global generators of torch, NumPy or Python, which are seeded before, and from nothing else."
