@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -60,14 +60,18 @@ class ModelConfig(Section):
 
     With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or what
     `torch.save` wrote without code); it may contain `{dataset}`, `{group}` and `{seed}` if there is one file for each.
-    `checkpoint_key` says which of several weights in a file are meant. A checkpoint is not trained further unless
-    `training` is given too.
+    `time_axis` is that of a network that takes a whole sequence of frames at once: 0 for `[T, B, C, H, W]`, 1 for
+    `[B, T, C, H, W]`. `checkpoint_key` says which of several weights in a file are meant. A checkpoint is not trained
+    further unless `training` is given too.
     """
 
     class_path: ImportPath = Field(alias="class")
     args: PlainSettings = Field(default_factory=dict)
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
     checkpoint_key: KeyText | None = Field(None, description="what their names in the file begin with")
+    time_axis: Literal[0, 1] | None = Field(
+        None, description="where the steps are, if the network takes a whole sequence at once"
+    )
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     record: RecordConfig = Field(default_factory=lambda: _RECORD)
     run: RunConfig = Field(default_factory=lambda: _RUN)

@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError
-from dynvision.models.calling import describe_failure, evaluating, is_of_machine, step_network
+from dynvision.models.calling import describe_failure, evaluating, is_of_machine, set_time_axis, step_network
 from dynvision.models.downloads import explain_fetching, make_without_fetching
 from dynvision.models.layers import match_layers, record_layers
 from dynvision.models.seeding import seeded
@@ -94,7 +94,7 @@ def _build(model: ModelConfig, known: Mapping[str, Any], seed: int, *, fetch: bo
             ) from error
         if not isinstance(network, nn.Module):
             raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
-        network = use_originals(network)
+        network = set_time_axis(use_originals(network), model.time_axis)
         frame = torch.zeros(1, known["channels_in"], known["resolution"], known["resolution"])
         _show_first(network, frame)
     return network
@@ -176,7 +176,7 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
     args = restore_whole_keys(settings["args"], settings.get("whole_keys", ()))
     n_classes = len(record.details["classes"])
     network = _build(
-        ModelConfig(**{"class": settings["class"], "args": args}),
+        ModelConfig(**{"class": settings["class"], "args": args, "time_axis": settings.get("time_axis")}),
         {
             "n_classes": n_classes,
             "num_classes": n_classes,

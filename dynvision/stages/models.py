@@ -103,6 +103,8 @@ class ModelsStage(Stage):
         }
         if paths := whole_key_paths(model.args):
             settings["whole_keys"] = paths
+        if model.time_axis is not None:
+            settings["time_axis"] = model.time_axis
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
         if model.checkpoint_key is not None:
