@@ -24,7 +24,7 @@ from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction, check_columns, check_layer_names
 from dynvision.experiments.references import plan_references, reference_names
 from dynvision.experiments.showing import SweepRunner
-from dynvision.experiments.stepping import RANDOM_DRAWS, NetworkStepper
+from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import SweepWriter
@@ -61,7 +61,7 @@ class SweepRecording:
         self.references = plan_references([c.presentation for c in order.conditions])
         self.device = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
-        self.draws_random = False
+        self.remarks: dict[str, str] = {}
 
     def run(self) -> RecordedSweep:
         """Show every image under every condition; write everything, but put nothing in place.
@@ -74,9 +74,9 @@ class SweepRecording:
         with _torch_threads(self.threads):
             stepper = self.open_stepper()
             probe = self.probe(stepper)
-            self.draws_random = bool(stepper.draws_random)
-            if self.draws_random:
-                say(f"{self.order.name}: {type(stepper.network).__name__} {RANDOM_DRAWS}")
+            self.remarks = stepper.remarks()
+            for remark in self.remarks.values():
+                say(f"{self.order.name}: {type(stepper.network).__name__} {remark}")
             layout = self.plan(probe)
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
@@ -102,7 +102,7 @@ class SweepRecording:
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )
-        stepper.draws_random = found.draws_random
+        stepper.draws_random, stepper.mixes_images = found.draws_random, found.mixes_images
         return stepper
 
     def probe(self, stepper: NetworkStepper) -> Probe:
@@ -265,7 +265,7 @@ class SweepRecording:
             "device": str(self.device),
             "batch_size": layout.batch_size,
             "block_steps": layout.block_steps,
-            **({"random_draws": RANDOM_DRAWS} if self.draws_random else {}),
+            **self.remarks,
         }
 
     def _stream(

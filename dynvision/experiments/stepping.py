@@ -20,7 +20,7 @@ from dynvision.models.reproducible import reproducible_kernels
 from dynvision.models.seeding import generator_states, seed_everything
 from dynvision.models.sequences import SequenceAxes, find_axes
 
-__all__ = ["AVERAGE", "RANDOM_DRAWS", "Arrays", "Emit", "NetworkStepper"]
+__all__ = ["AVERAGE", "MIXED_IMAGES", "RANDOM_DRAWS", "Arrays", "Emit", "NetworkStepper"]
 
 AVERAGE = "average "
 """Prefix of the names of averages: `average V1` is the mean over the units of V1, `[B]` at one step."""
@@ -30,6 +30,11 @@ RANDOM_DRAWS = (
     "dataset and the step alone"
 )
 """What is said, and noted in the store, of such a network."""
+
+MIXED_IMAGES = (
+    "gives an image other scores if other images are shown with it (batch statistics): each image is shown by itself"
+)
+"""The same of a network whose outputs depend on the batch."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -53,6 +58,8 @@ class NetworkStepper:
         draws_random: Whether the network draws random numbers in evaluation. Then each image is computed by itself,
             with a seed of its own, so that its responses do not depend on the batch. `None` is found out at the first
             step.
+        mixes_images: Whether an image has another output if others are shown with it. Then, too, each is shown by
+            itself.
         image_axes: The axis of the images in each layer's output; without an entry, it is found by its length.
         n_images: How many images the latest step had.
         time_axis: Where the steps are, for a network that takes a whole sequence at once; see `show_whole`.
@@ -74,6 +81,7 @@ class NetworkStepper:
         self.network = network.to(self.device)
         self.layers, self.reduction = list(layers), reduction
         self.draws_random: bool | None = None
+        self.mixes_images = False
         self.image_axes: dict[str, int] = {}
         self.n_images = 1
         self.time_axis = time_axis_of(network)
@@ -110,7 +118,7 @@ class NetworkStepper:
         Returns:
             The scores, shape `[B, classes]`, and the state.
         """
-        if self.draws_random:
+        if self.draws_random or self.mixes_images:
             return self._step_each(frame, state, outputs, ids, t)
         if self.draws_random is None:
             first, before = frame.clone(), generator_states(self.device)
@@ -142,7 +150,8 @@ class NetworkStepper:
         if not self._sequence_axes:
             self._sequence_axes = self._find_sequence_axes(frames[0, :1], outputs)
         before = generator_states(self.device)
-        scores, kept = self._show_each(frames, outputs, ids) if self.draws_random else self._show(frames, outputs)
+        is_single = self.draws_random or self.mixes_images
+        scores, kept = self._show_each(frames, outputs, ids) if is_single else self._show(frames, outputs)
         if self.draws_random is None:
             self.draws_random = generator_states(self.device) != before
             if self.draws_random:
@@ -235,6 +244,11 @@ class NetworkStepper:
                 "has no axis of the images; record another"
             )
         return output.movedim(axis, 0)
+
+    def remarks(self) -> dict[str, str]:
+        """Return what has to be said about the network, by the name of an attribute of the stores."""
+        known = {"random_draws": (self.draws_random, RANDOM_DRAWS), "mixed_images": (self.mixes_images, MIXED_IMAGES)}
+        return {name: text for name, (is_so, text) in known.items() if is_so}
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which the network computes."""

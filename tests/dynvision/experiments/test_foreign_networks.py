@@ -251,3 +251,13 @@ def test_names_that_differ_in_case_only_are_one_sentence():
         check_layer_names(["V1", "IT", "v1"], [])
     with pytest.raises(ConfigError, match="'a/b' and 'a_b' would both be stored as 'a_b'"):
         check_layer_names(["a/b", "a_b"], [])
+
+
+def test_a_network_that_mixes_images_is_shown_each_by_itself(images):
+    norm = nn.BatchNorm2d(3, track_running_stats=False)
+    stepper = NetworkStepper(nn.Sequential(norm, nn.Flatten(), nn.Linear(192, 4)).eval(), ["0"], Reduction("unit"))
+    stepper.mixes_images = True
+    runner = SweepRunner(stepper, SHOWN)
+    whole, part = show_batch(runner, images, np.arange(5)), show_batch(runner, images[2:4], np.array([2, 3]))
+    np.testing.assert_array_equal(part.scores, whole.scores[:, 2:4])
+    assert list(stepper.remarks()) == ["mixed_images"]
