@@ -153,7 +153,8 @@ def _step_twice(
             frames = frame.expand(n_timesteps, *frame.shape).clone()
             with stepper.record() as outputs:
                 scores, kept = next(stepper.show_whole(frames, outputs, [0], keep))
-                return stepper.name_arrays(kept, scores), shapes, sum(sizes), 0
+                # What layers return is copied for all steps, before it is reduced step by step.
+                return stepper.name_arrays(kept, scores), shapes, 2 * sum(sizes), 0
         with stepper.record(keep) as outputs:
             scores, state = _step(stepper, frame)
             evoked = stepper.name_arrays(outputs, scores)
