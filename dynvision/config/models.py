@@ -92,6 +92,9 @@ class ModelConfig(Section):
 
     A network that is not trained here may bring classes of its own (`classes`: `imagenet`, a file with a name a line,
     or a list), and say how its images were standardized in its training (`statistics`: `imagenet`, or mean and std).
+
+    `time_axis` is that of a network that takes a whole sequence of frames at once: 0 for `[T, B, C, H, W]`, 1 for
+    `[B, T, C, H, W]`.
     """
 
     class_path: ImportPath = Field(alias="class")
@@ -99,6 +102,9 @@ class ModelConfig(Section):
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
     checkpoint_key: KeyText | None = Field(None, description="what their names in the file begin with")
     class_order: PlainText | list[Index | PlainText] | None = Field(None, description="the class of each output")
+    time_axis: Literal[0, 1] | None = Field(
+        None, description="where the steps are, if the network takes a whole sequence at once"
+    )
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     classes: PlainText | ClassNames | None = Field(None, description="the network's own")
     statistics: Statistics | Literal["imagenet"] | None = Field(None, description="of the images of its own training")

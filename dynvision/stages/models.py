@@ -86,6 +86,8 @@ class ModelsStage(Stage):
         }
         if paths := whole_key_paths(model.args):
             settings["whole_keys"] = paths
+        if model.time_axis is not None:
+            settings["time_axis"] = model.time_axis
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
         if model.checkpoint_key is not None:
@@ -105,11 +107,14 @@ class ModelsStage(Stage):
         return settings
 
     def describe(self, key: tuple[str, ...]) -> str:
-        size = self.config.data.data_resolution[key[2]]
+        size, model = self.config.data.data_resolution[key[2]], self.config.models[key[1]]
+        first = {None: "batch", 0: "steps, batch", 1: "batch, steps"}[model.time_axis]
+        takes = "a frame" if model.time_axis is None else "a sequence"
         return (
-            f"The network {code_span(self.config.models[key[1]].class_path)} trained on {key[2]}: "
-            "`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes a frame "
-            f"`[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
+            f"The network {code_span(model.class_path)} trained on {key[2]}: "
+            f"`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes {takes} "
+            f"`[{first}, channels, {size}, {size}]`{' a step' if model.time_axis is None else ''} and gives scores "
+            f"`[{first}, classes]`."
         )
 
     def read_record(self, target: Target) -> Record | None:
