@@ -7,7 +7,7 @@ __all__ = ["RESERVED_PARAMETERS", "STORE_NAMES"]
 STORE_NAMES = frozenset(
     {
         *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
-        *("rest", "single", "step", "image_contrast"),
+        *("rest", "single", "step", "image_contrast", "class_name", "label_name", "image_label_name"),
         *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source", "output"),
     }
 )
@@ -34,13 +34,18 @@ _KEYWORDS = frozenset(
         "file",
         "table",
         "allow_missing",
+        "format",
+        "layers",
+        "overwrite",
+        "path",
+        "per_condition",
         "root",
         "self",
         "key",
         "targets",
     }
 )
-"""Keywords of `dynvision_assets.load`, which takes the levels of parameters as keywords, too."""
+"""Keywords of `dynvision_assets.load` and `export`, which take the levels of parameters as keywords, too."""
 
 RESERVED_PARAMETERS = STORE_NAMES | _LAYER_NAMES | _COLUMNS | _KEYWORDS
 """Names that no swept parameter may have."""

@@ -68,6 +68,7 @@ class Stage(ABC):
         watches_files: Whether some of its targets are files that may change without this project.
         selectors: The keywords of `load` and `path` that choose a partition, the same for all keys.
         load_options: The other keywords of `load`.
+        is_exported: Whether its targets can be exported; see `export`.
         checks: The checks of a finished target.
         run: How the present run computes.
     """
@@ -83,6 +84,7 @@ class Stage(ABC):
     watches_files: ClassVar[bool] = False
     selectors: ClassVar[tuple[str, ...]] = ()
     load_options: ClassVar[tuple[str, ...]] = ()
+    is_exported: ClassVar[bool] = False
     checks: ClassVar[tuple[Check, ...]] = ()
     run: RunSettings = RunSettings()
 
@@ -286,6 +288,33 @@ class Stage(ABC):
             MissingError: If one has not been made; names the command.
             DamagedFileError: If a file is not the one that was written.
         """
+
+    def export(
+        self,
+        targets: Sequence[Target],
+        form: str,
+        path: Path,
+        *,
+        layers: Sequence[str] = (),
+        overwrite: bool = False,
+        allow_missing: bool = False,
+    ) -> Path:
+        """Write what targets hold to one file for other programs.
+
+        Args:
+            targets: The targets, of one key.
+            form: The format, one of `dynvision.exports.formats.SUFFIXES`.
+            path: The file.
+            layers: The layers; without any, all of them.
+            overwrite: Replace also a file that is no export of these targets.
+            allow_missing: Export the targets that exist.
+
+        Raises:
+            ConfigError: If the stage has nothing to export, or another file is in the way.
+            MissingError: If a target has not been made; names the command.
+            MachineError: If the file cannot be written.
+        """
+        raise ConfigError(f"{'/'.join(targets[0].key)} is not exported: only responses are. `load` gives it in Python.")
 
     @abstractmethod
     def read_back(self, target: Target, record: Record) -> ReadBack:
