@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import unknown_name
-from dynvision.exports.formats import SUFFIXES
+from dynvision.exports.formats import SUFFIXES, check_format
 from dynvision.system.error_log import machine_errors
 from dynvision.system.files import digest_json
 from dynvision.targets import Target
@@ -93,9 +92,7 @@ def export_from(
         per_condition: Write one file for each target.
         options: The other options of `Stage.export`.
     """
-    if form not in SUFFIXES:
-        raise unknown_name("format", form, SUFFIXES)
-    stage, suffix = workspace.stage(chosen[0]), SUFFIXES[form]
+    stage, suffix = workspace.stage(chosen[0]), SUFFIXES[check_format(form)]
     base = workspace.paths.data.joinpath("exports", *chosen[0].key[1:])
     if per_condition:
         folder = base if path is None else Path(path)

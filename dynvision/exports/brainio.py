@@ -11,7 +11,8 @@ import xarray
 
 from dynvision.experiments.annotations import attributes_of
 from dynvision.experiments.reading import read_step_duration
-from dynvision.exports.files import ExportFile, check_room, store_attributes, store_texts
+from dynvision.exports.files import ExportFile, check_room
+from dynvision.exports.values import store_attributes, store_texts
 
 __all__ = ["ASSEMBLY", "describe_presentations", "write_assembly"]
 

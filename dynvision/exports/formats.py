@@ -12,7 +12,7 @@ from dynvision.exports.files import EXPORTED_FROM, written_whole
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["SUFFIXES", "choose_layers", "write_export"]
+__all__ = ["SUFFIXES", "check_format", "choose_layers", "write_export"]
 
 SUFFIXES: Mapping[str, str] = {"netcdf": ".nc", "brainio": ".brainio.nc"}
 """The formats, and how the names of their files end."""

@@ -9,7 +9,8 @@ import dask
 import xarray
 from dask.callbacks import Callback
 
-from dynvision.exports.files import ExportFile, check_room, store_attributes, store_texts
+from dynvision.exports.files import ExportFile, check_room
+from dynvision.exports.values import store_attributes, store_texts
 
 __all__ = ["write_netcdf"]
 
@@ -35,7 +36,8 @@ def write_netcdf(tree: xarray.DataTree, file: ExportFile, attributes: Mapping[st
     plain = [v for group, node in nodes.items() for name, v in node.data_vars.items() if name not in encoding[group]]
     check_room(file.path, sum(variable.nbytes for variable in plain))
     # Threads would each hold a chunk while one of them writes. After a failure there is no next chunk.
-    with dask.config.set(scheduler="synchronous"), Callback(pretask=lambda *_: file.check()):
+    stopping = Callback(pretask=lambda *_: file.check())  # type: ignore[no-untyped-call]
+    with dask.config.set(scheduler="synchronous"), stopping:
         xarray.DataTree.from_dict(nodes).to_netcdf(
             file, engine="h5netcdf", encoding=encoding, write_inherited_coords=True
         )

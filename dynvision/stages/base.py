@@ -22,6 +22,7 @@ from dynvision.stages.run_settings import RunSettings
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
 __all__ = ["UNCHECKED", "ReadBack", "Stage", "Stages"]
@@ -68,7 +69,6 @@ class Stage(ABC):
         watches_files: Whether some of its targets are files that may change without this project.
         selectors: The keywords of `load` and `path` that choose a partition, the same for all keys.
         load_options: The other keywords of `load`.
-        is_exported: Whether its targets can be exported; see `export`.
         checks: The checks of a finished target.
         run: How the present run computes.
     """
@@ -84,7 +84,6 @@ class Stage(ABC):
     watches_files: ClassVar[bool] = False
     selectors: ClassVar[tuple[str, ...]] = ()
     load_options: ClassVar[tuple[str, ...]] = ()
-    is_exported: ClassVar[bool] = False
     checks: ClassVar[tuple[Check, ...]] = ()
     run: RunSettings = RunSettings()
 
@@ -288,6 +287,20 @@ class Stage(ABC):
             MissingError: If one has not been made; names the command.
             DamagedFileError: If a file is not the one that was written.
         """
+
+    def shown_images(self, target: Target, responses: xarray.Dataset) -> xarray.DataArray:
+        """Open the images that were shown to record responses; see `open_shown_images`.
+
+        Args:
+            target: What the responses are.
+            responses: The root of the responses, or a selection of its samples.
+
+        Raises:
+            ConfigError: If nothing was shown to make such a target.
+            MissingError: If the images are not there any more; names the command.
+            DamagedFileError: If they are not the ones that were shown.
+        """
+        raise ConfigError(f"no images were shown to make {target}; only responses have images")
 
     def export(
         self,

@@ -27,6 +27,7 @@ class ResponseResults:
         levels: The levels of each parameter, in order.
         class_names: The name of each class, for stores that do not have them.
         parameters: The attributes of each parameter: `long_name` and `units`.
+        root: The folder that contains `data/`.
     """
 
     name: str
@@ -35,12 +36,19 @@ class ResponseResults:
     levels: Mapping[str, list[Any]]
     class_names: Mapping[int, str]
     parameters: Mapping[str, Mapping[str, str]]
+    root: Path
 
     def open(self) -> xarray.DataTree:
-        """Open them as one lazy tree; see `combine_conditions`."""
+        """Open them as one lazy tree; see `combine_conditions`.
+
+        The attribute `target` says what they are; the encoding says in which root they lie.
+        """
         from dynvision.experiments.reading import combine_conditions
 
-        return combine_conditions(self.stores, self.levels, class_names=self.class_names, parameters=self.parameters)
+        tree = combine_conditions(self.stores, self.levels, class_names=self.class_names, parameters=self.parameters)
+        tree.attrs["target"] = self.name
+        tree.encoding["root"] = str(self.root)
+        return tree
 
     def export(self, form: str, path: Path, *, layers: Sequence[str] = (), overwrite: bool = False) -> Path:
         """Write them to a file; see `write_export`.

@@ -28,12 +28,14 @@ from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.response_results import ResponseResults
 from dynvision.stages.run_settings import RunSettings
+from dynvision.stages.shown_images import open_shown_images
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
 __all__ = ["ResponsesStage"]
@@ -48,7 +50,6 @@ class ResponsesStage(Stage):
     builds_many = True
     shares_inputs = True
     load_options = ("allow_missing",)
-    is_exported = True
 
     def keys(self) -> list[tuple[str, ...]]:
         experiments = self.config.experiments
@@ -117,6 +118,20 @@ class ResponsesStage(Stage):
     ) -> Path:
         return self.results(targets, allow_missing).export(form, path, layers=layers, overwrite=overwrite)
 
+    def shown_images(self, target: Target, responses: xarray.Dataset) -> xarray.DataArray:
+        _, images = self.upstream(target)
+        stage = self.stages[images.stage]
+        (record,) = stage.require([images])
+        inputs = json.loads(responses.attrs["inputs"])
+        if inputs.get(str(images)) != record.data_version:
+            raise DamagedFileError(
+                f"{images} was made again since the responses were recorded, or they were recorded with other images. "
+                f"Make them again: dynvision make {'/'.join(target.key)}"
+            )
+        stage.check_files(images, record)
+        source = self.stages.of(ProcessedStage).open_images(images, record)
+        return open_shown_images(source, self.config.data.data_resolution[images.key[1]], responses, str(images))
+
     def results(self, targets: Sequence[Target], allow_missing: bool = False) -> ResponseResults:
         """Return the responses of conditions, to be opened or exported.
 
@@ -140,6 +155,7 @@ class ResponsesStage(Stage):
             levels,
             self._class_names(existing[0], records[0]),
             describe_parameters(experiment),
+            self.paths.root,
         )
 
     def _class_names(self, target: Target, record: Record) -> dict[int, str]:
