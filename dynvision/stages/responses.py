@@ -135,7 +135,9 @@ class ResponsesStage(Stage):
             )
         stage.check_files(images, record)
         source = self.stages.of(ProcessedStage).open_images(images, record)
-        return open_shown_images(source, self.config.data.data_resolution[images.key[1]], responses, str(images))
+        part = self.config.shown(target.key[2]).parts[0]
+        size = self.config.data.data_resolution[images.key[1]]
+        return open_shown_images(source, part, size, responses, str(images))
 
     def results(self, targets: Sequence[Target], allow_missing: bool = False) -> ResponseResults:
         """Return the responses of conditions, to be opened or exported.

@@ -19,11 +19,14 @@ _BLOCK = 64
 """Trials whose images are read at once."""
 
 
-def open_shown_images(source: StoredImages, resolution: int, root: xarray.Dataset, name: str) -> xarray.DataArray:
+def open_shown_images(
+    source: StoredImages, part: str, resolution: int, root: xarray.Dataset, name: str
+) -> xarray.DataArray:
     """Open the images of trials, lazily.
 
     Args:
         source: The images of the partition that was shown.
+        part: The part of them that was shown: `test`, or `images` of a stimulus set.
         resolution: Width and height of an image in pixels.
         root: The root of the responses, or a selection of its samples.
         name: The target of the images, for messages.
@@ -41,13 +44,13 @@ def open_shown_images(source: StoredImages, resolution: int, root: xarray.Datase
 
     several = "image_source" in root.variables
     files = np.atleast_1d(root["image_source" if several else "source"].values)
-    indices = _find_samples(files, source.samples("test")["source"], name)
+    indices = _find_samples(files, source.samples(part)["source"], name)
     shape = (source.channels, resolution, resolution)
     blocks = []
     for start in range(0, len(indices), _BLOCK):
-        part = indices[start : start + _BLOCK]
-        read = delayed(_read, pure=False)(source, part)
-        block = dask.array.from_delayed(read, (*part.shape, *shape), np.float32)  # type: ignore[no-untyped-call]
+        places = indices[start : start + _BLOCK]
+        read = delayed(_read, pure=False)(source, part, places)
+        block = dask.array.from_delayed(read, (*places.shape, *shape), np.float32)  # type: ignore[no-untyped-call]
         blocks.append(block)
     dims = (*(("sample", "image") if several else ("sample",)), "channel", "y", "x")
     coordinates = {
@@ -72,9 +75,9 @@ def _find_samples(files: npt.NDArray[Any], table: list[str], name: str) -> npt.N
     return np.array(found, dtype=np.int64).reshape(files.shape)
 
 
-def _read(source: StoredImages, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _read(source: StoredImages, part: str, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Read images by their places in the partition, which may be named several times and in any order."""
     once, places = np.unique(indices, return_inverse=True)
-    loader = source.loader("test", len(once), indices=once.tolist(), normalized=False, is_looked_at_for_long=True)
+    loader = source.loader(part, len(once), indices=once.tolist(), normalized=False, is_looked_at_for_long=True)
     images = np.concatenate([sequence.images.numpy() for sequence, _ in loader])
     return images[places.reshape(indices.shape)].astype(np.float32, copy=False)

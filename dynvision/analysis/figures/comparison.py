@@ -10,13 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dynvision.analysis.figures.panels import draw_marks, draw_tuned
-from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, name_layer, styled, tag_level
 from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, list_layers
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["SUBJECT", "compare_subjects", "draw_comparison"]
 
@@ -83,7 +82,7 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
         else:
             layer = OUTPUT if panel == "accuracy" else panel.removeprefix("layer/")
             draw_tuned(axes, result, layer, "accuracy" if layer == OUTPUT else result.analysis.main, colors)
-            axes.set_title("accuracy" if layer == OUTPUT else escape_mathtext(layer))
+            axes.set_title("accuracy" if layer == OUTPUT else name_layer(layer))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     draw_level_legend(figure, SUBJECT, colors, result.has_times_in_ms)
