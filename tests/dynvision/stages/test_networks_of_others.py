@@ -351,7 +351,7 @@ def test_responses_to_a_stimulus_set_show_their_images_and_no_layer_has_classes(
     assert shown["category"].values.tolist() == ["a", "b", "a", "b"]
     photo = Image.open(root / "photos/2.png")
     np.testing.assert_allclose(shown.values[2].mean(axis=(1, 2)), np.asarray(photo).mean(axis=(0, 1)) / 255, atol=0.05)
-    assert "class" not in responses["relu"].dims
+    assert "class_name" not in responses["relu"].coords
 
 
 def test_numbered_outputs_have_no_names_of_the_datasets_classes(shown):
