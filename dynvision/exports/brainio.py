@@ -158,11 +158,14 @@ def _describe_bins(root: xarray.Dataset) -> tuple[Columns, str]:
 
 
 def _choose_block(variable: xarray.DataArray) -> tuple[int, int]:
-    """Return how many samples and steps are read at once: as many as a stored chunk has, or more steps."""
+    """Return how many samples and steps are read at once: as many as a stored chunk has, more steps, more samples."""
     chunks = variable.variable.chunksizes
     rows, steps = (int(chunks[name][0]) if name in chunks else variable.sizes[name] for name in ("sample", "time"))
-    step_bytes = 4 * rows * _count(variable)
-    return rows, min(variable.sizes["time"], steps * max(1, _BLOCK_BYTES // max(1, steps * step_bytes)))
+    row_bytes = 4 * _count(variable)
+    steps = min(variable.sizes["time"], steps * max(1, _BLOCK_BYTES // max(1, steps * rows * row_bytes)))
+    if steps == variable.sizes["time"]:
+        rows *= max(1, _BLOCK_BYTES // max(1, steps * rows * row_bytes))
+    return rows, steps
 
 
 def _choose_chunks(shape: Sequence[int], steps: Sequence[int]) -> tuple[int, int, int]:
