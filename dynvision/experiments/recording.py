@@ -235,7 +235,7 @@ class SweepRecording:
     def _open_images(self, batch_size: int) -> Iterator[torch.Tensor]:
         """Yield the images of each batch of trials: `[B, C, H, W]`, or `[B, K, C, H, W]` for several a trial."""
         order, source = self.order, self.order.images.source
-        settings = {"workers": order.run.workers, "is_looked_at_for_long": True}
+        settings: dict[str, Any] = {"workers": order.run.workers, "is_looked_at_for_long": True}
         if source.has_frames:
             yield from source.frames(order.images.part, self.images.trials, batch_size, **settings)
             return
