@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dynvision.errors import UnknownNameError
+from dynvision.errors import ConfigError, UnknownNameError, unknown_name
 
-__all__ = ["Condition", "GroupSeed", "SplitGroup", "find_level", "level_text"]
+__all__ = ["Condition", "GroupSeed", "SplitGroup", "find_level", "find_levels", "level_text"]
+
+ROUNDING = 6e-8
+"""How much a number changes, relative to itself, if it is stored as float32."""
 
 
 @dataclass(frozen=True, order=True)
@@ -129,6 +133,8 @@ class Condition(Mapping[str, str]):
 def find_level(value: object, levels: Iterable[str]) -> str | None:
     """Return the level that a value names, also if it is a number that is written otherwise (`1`, `0.50`, `1e-1`).
 
+    The same text comes first, then the nearest number, if it is the same but for the rounding of a float32.
+
     Args:
         value: What a user gave.
         levels: The levels as partitions have them.
@@ -137,10 +143,64 @@ def find_level(value: object, levels: Iterable[str]) -> str | None:
         One of the levels; `None` if there is no such level.
     """
     text, valid = level_text(value), list(levels)
-    if text in valid:
-        return text
     number = _read_number(text)
-    return None if number is None else next((level for level in valid if _read_number(level) == number), None)
+    if text in valid or number is None:
+        return text if text in valid else None
+    distances = {level: abs(other - number) for level in valid if (other := _read_number(level)) is not None}
+    nearest = min(distances, key=lambda level: distances[level], default=None)
+    return nearest if nearest is not None and distances[nearest] <= ROUNDING * abs(number) else None
+
+
+def find_levels(parameter: str, value: object, levels: Sequence[str]) -> list[str]:
+    """Return the levels that a value, several values or a range name, in the order of the levels.
+
+    Args:
+        parameter: The parameter, for the message of an error.
+        value: One value; several of them, as a list or an array; or `slice(first, last)` of numbers, with both ends.
+        levels: The levels as partitions have them.
+
+    Raises:
+        UnknownNameError: If there is no such level; the message names the nearest.
+        ConfigError: If nothing is chosen, or a range is none of numbers.
+    """
+    if isinstance(value, slice):
+        return _find_range(parameter, value, levels)
+    chosen = set()
+    for one in _each(value):
+        level = find_level(one, levels)
+        if level is None:
+            raise unknown_name(f"level of '{parameter}'", level_text(one), levels)
+        chosen.add(level)
+    if not chosen:
+        raise ConfigError(f"no level of '{parameter}' is given. Levels: {', '.join(levels)}")
+    return [level for level in levels if level in chosen]
+
+
+def _each(value: object) -> Iterator[object]:
+    """Yield the values of a list or an array, or the only one; numbers of an array become Python's own."""
+    if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0:
+        for one in value:
+            yield from _each(one)
+    else:
+        yield value.item() if hasattr(value, "item") else value
+
+
+def _find_range(parameter: str, value: slice, levels: Sequence[str]) -> list[str]:
+    ends = [None if end is None else _read_number(level_text(end)) for end in (value.start, value.stop)]
+    numbers = [_read_number(level) for level in levels]
+    is_range = value.step is None and ends.count(None) == [value.start, value.stop].count(None)
+    if not is_range or None in numbers:
+        raise ConfigError(
+            f"{parameter}={value!r}: a range is slice(first, last) of two numbers, and its levels are numbers. "
+            f"Levels: {', '.join(levels)}"
+        )
+    low, high = (-math.inf if ends[0] is None else ends[0]), (math.inf if ends[1] is None else ends[1])
+    chosen = [
+        level for level, number in zip(levels, numbers, strict=True) if number is not None and low <= number <= high
+    ]
+    if not chosen:
+        raise ConfigError(f"no level of '{parameter}' lies from {low:g} to {high:g}. Levels: {', '.join(levels)}")
+    return chosen
 
 
 def _read_number(text: str) -> float | None:

@@ -10,6 +10,7 @@ STORE_NAMES = frozenset(
         *("rest", "single", "step", "image_contrast", "stimulus_id", "filename"),
         *(
             "class",
+            "class_name",
             "sample",
             "time",
             "time_ms",

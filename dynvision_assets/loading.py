@@ -100,7 +100,8 @@ def load(
         allow_missing: Load the conditions that exist, with NaN for the others, instead of raising.
         root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
             above the current folder.
-        levels: The level of each swept parameter, to choose conditions of responses: `contrast=0.5`.
+        levels: The level of each swept parameter, to choose conditions of responses: `contrast=0.5`; several of them,
+            `contrast=[0.1, 0.5]`; or a range of numbers with both ends, `contrast=slice(0.1, 0.5)`.
 
     Returns:
         See the table.

@@ -43,7 +43,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     metadata: dict[str, Any] = {
         "path": dg.MetadataValue.path(str(workspace.stage(target).output(target))),
         "partition": str(target.partition or "all conditions"),
-        **{name: details[name] for name in (*_NUMBERS, *_NUMBERS_OF_A_RUN) if name in details},
+        **{name: details[name] for name in (*_NUMBERS, *_NUMBERS_OF_A_RUN) if details.get(name) is not None},
     }
     if "images" in details and details.get("seconds"):
         metadata["images_per_second"] = round(details["images"] / details["seconds"], 1)

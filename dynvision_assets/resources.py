@@ -91,11 +91,19 @@ def plain_failures(doing: str = "") -> Iterator[None]:
     Raises:
         dagster.Failure: If there was an error; its text is the description, and the error is its cause. The traceback
             of one that was not expected is in the log file that the sentence names.
+        dagster.DagsterExecutionInterruptedError: If the run was stopped, with a sentence that says so.
     """
     try:
         yield
     except (dg.Failure, dg.RetryRequested):
         raise
+    except dg.DagsterExecutionInterruptedError as interruption:
+        if interruption.args:
+            raise
+        raise dg.DagsterExecutionInterruptedError(
+            f"{doing or 'the run'} was stopped; what was finished is kept, nothing is half done. "
+            "Launch it again to go on."
+        ) from None
     except Exception as error:  # noqa: BLE001  # it is raised again, as a failure
         own = describe_error(error, doing)
         if own is not error:

@@ -13,7 +13,7 @@ from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import find_onsets
 from dynvision.stimuli.timeline import find_late_steps
 
-__all__ = ["NUMBERS", "Course", "Number", "Showing"]
+__all__ = ["NUMBERS", "Course", "Number", "Showing", "find_extreme"]
 
 Values = npt.NDArray[np.float64]
 
@@ -175,15 +175,14 @@ class Course:
     def recovery_integral(self) -> Values:
         """Return the recovery by integrals: ``Σ_t [R_pair(t) − R_single(t)] / Σ_t R_single(t)``.
 
-        The first sum is from the second onset to the trial's end, the second one over as many steps from the first
-        onset. NaN if there is no second showing or no response to the first.
+        The first sum is from the second onset to the next one or to the trial's end, the second one over as many steps
+        from the first onset. NaN if there is no second showing or no response to the first.
         """
         if self.single is None or len(self.showing.onsets) < 2:
             return self._nothing()
-        first, second = self.showing.onsets[:2]
-        added = (self.values - self.single)[..., second:].sum(axis=-1)
-        steps = self.values.shape[-1] - second
-        alone = self.single[..., first : first + steps].sum(axis=-1)
+        added = self._second(self.values - self.single)
+        first, steps = self.showing.onsets[0], added.shape[-1]
+        added, alone = added.sum(axis=-1), self.single[..., first : first + steps].sum(axis=-1)
         return np.where(self._responds, added / _nonzero(alone), np.nan)
 
     @cached_property
@@ -225,6 +224,24 @@ class Course:
 
     def _nothing(self) -> Values:
         return np.full(self.values.shape[:-1], np.nan)
+
+
+def find_extreme(mean: Values, rest: Values, showing: Showing) -> float:
+    """Return the highest mean response of a layer, or the lowest one of a layer that is suppressed.
+
+    A layer is suppressed if its evoked response is furthest from 0 where it is negative. Its highest value is then that
+    before the stimulus, whatever is shown.
+
+    Args:
+        mean: The mean response at each step, shape `[T]`.
+        rest: That of the resting run, shape `[T]`.
+        showing: When images are shown.
+
+    Returns:
+        The extreme; NaN if a value is NaN.
+    """
+    is_suppressed = bool(Course(mean - rest, showing).peak() < 0)
+    return float(mean.min() if is_suppressed else mean.max())
 
 
 def _at(values: Values, index: npt.NDArray[np.intp]) -> Values:

@@ -31,6 +31,14 @@ class Measured:
     value: float
     sem: float = float("nan")
 
+    def raised_to(self, power: float) -> Measured:
+        """Return a power of the number; NaN if that is not real."""
+        if power == 1:
+            return self
+        if self.value <= 0:
+            return Measured(float("nan"))
+        return Measured(self.value**power, abs(power) * self.value ** (power - 1) * self.sem)
+
 
 @dataclass(frozen=True)
 class Evoked:
@@ -67,8 +75,13 @@ class Evoked:
             else:
                 sem = _jackknife(number.read(left_out)) if left_out else float("nan")
             numbers[name] = Measured(value, sem)
-        numbers["response"] = Measured(numbers["response"].value, self._error_of_peak(mean))
+        numbers["response"] = self.measure_peak()
         return numbers
+
+    def measure_peak(self) -> Measured:
+        """Read the peak of the mean over samples, the number `response`; see `measure`."""
+        mean = self._course()
+        return Measured(float(NUMBERS["response"].read(mean)), self._error_of_peak(mean))
 
     def null_of_peak(self) -> float:
         """Return the size that the largest of so many noisy steps reaches without a response, at the 95 % level.

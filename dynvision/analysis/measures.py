@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray
 
-from dynvision.analysis.courses import NUMBERS, Showing
+from dynvision.analysis.courses import NUMBERS, Showing, find_extreme
 from dynvision.analysis.evoked import Evoked
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
@@ -26,9 +26,13 @@ from dynvision.stimuli.showings import count_time
 
 __all__ = [
     "OUTPUT",
+    "find_responses",
     "find_unanswered",
+    "list_layers",
     "measure_condition",
     "measure_tuning",
+    "number_levels",
+    "read_evoked",
     "read_numbers",
     "score_responses",
 ]
@@ -55,10 +59,11 @@ def measure_condition(
 
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
-        `measure` and `value`; the numbers of the whole trial: `accuracy`, `accuracy_sem`, `chance`, `samples`,
-        `image_contrast` (the mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the
-        highest mean response), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers`
-        reads; and each layer's integral for each sample, `[N]`.
+        `measure` and `value`; the numbers of the whole trial: `samples`, `accuracy`, `accuracy_sem` and `chance` (these
+        three only if labels match the network's classes), `image_contrast` (the mean RMS contrast of the trials' first
+        images), and for each layer `peak/<layer>` (the highest mean response, or the lowest one of a suppressed layer),
+        `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers` reads; and each layer's
+        integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.
@@ -73,22 +78,46 @@ def measure_condition(
         numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
     dt = read_step_duration(root) or presentation.dt
     integrals: dict[str, npt.NDArray[np.float64]] = {}
-    for name, node in tree.children.items():
-        if name in REFERENCES:
-            continue
-        measures, means = measure_layer(node.to_dataset(inherit=False))
-        runs = {run: _read_run(tree, run, name) for run in reference_names(presentation)}
-        rest = runs.pop(REST)
-        single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
-        with np.errstate(invalid="ignore"):
-            known = np.where(np.isfinite(means), means, np.nan)
-        evoked = Evoked(known - rest, Showing.of(presentation), single)
+    for name in list_layers(tree):
+        measures, rest, evoked = read_evoked(tree, name, presentation)
         integrals[name] = evoked.integrals()
         measures |= {"rest": rest.mean(axis=0), "evoked": evoked.mean, "evoked_sem": evoked.sem}
         rows += [_rows(time, name, measure, values) for measure, values in measures.items()]
-        numbers |= {f"peak/{name}": float(measures["mean"].max()), f"rest/{name}": float(rest.mean())}
+        numbers[f"peak/{name}"] = find_extreme(measures["mean"], measures["rest"], evoked.showing)
+        numbers[f"rest/{name}"] = float(rest.mean())
         numbers |= read_numbers(evoked, name, dt)
     return pd.concat(rows, ignore_index=True), numbers, integrals
+
+
+def list_layers(tree: xarray.DataTree) -> list[str]:
+    """Return the layers of a store, in order."""
+    return [name for name in tree.children if name not in REFERENCES]
+
+
+def read_evoked(
+    tree: xarray.DataTree, layer: str, presentation: Presentation
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64], Evoked]:
+    """Read the responses of a layer block by block, and compare them with the resting run.
+
+    Args:
+        tree: The condition's store.
+        layer: The layer.
+        presentation: What was shown when, without the idle steps before it.
+
+    Returns:
+        The measures of `measure_layer`; the mean over units of each sample in the resting run, `[N, T]`; and the
+        responses minus that.
+
+    Raises:
+        DamagedFileError: If a resting run is missing.
+    """
+    measures, means = measure_layer(tree.children[layer].to_dataset(inherit=False))
+    runs = {run: _read_run(tree, run, layer) for run in reference_names(presentation)}
+    rest = runs.pop(REST)
+    single = {run: values - rest for run, values in runs.items()}.get(SINGLE)
+    with np.errstate(invalid="ignore"):
+        known = np.where(np.isfinite(means), means, np.nan)
+    return measures, rest, Evoked(known - rest, Showing.of(presentation), single)
 
 
 def read_numbers(evoked: Evoked, layer: str, dt: float | None) -> dict[str, float]:
@@ -116,7 +145,7 @@ def read_numbers(evoked: Evoked, layer: str, dt: float | None) -> dict[str, floa
 
 def score_responses(
     root: xarray.Dataset, readout: Readout, presentation: Presentation
-) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+) -> tuple[npt.NDArray[np.float64] | None, dict[str, Any]]:
     """Read accuracy out of the class scores of a condition.
 
     Args:
@@ -126,10 +155,10 @@ def score_responses(
 
     Returns:
         Accuracy at each step, shape `[T]`; and the numbers `accuracy`, its standard error over trials `accuracy_sem`,
-        `chance` and `samples`.
+        `chance` and `samples`. If labels have nothing to do with the network's classes, `None`, and `samples` alone.
     """
     over_time, numbers = measure_output(root, readout, presentation, only_accuracy=True)
-    return over_time["accuracy"], numbers
+    return over_time.get("accuracy"), numbers
 
 
 def measure_tuning(
@@ -147,7 +176,7 @@ def measure_tuning(
         integral for each sample. See `measure_condition`.
     """
     tables, tuning, integrals = [], [], []
-    columns = {key: _as_numbers([condition[key] for condition, _, _ in stores]) for key in stores[0][0]}
+    columns = number_levels([condition for condition, _, _ in stores])
     for number, (condition, store, presentation) in enumerate(stores):
         table, numbers, of_layers = measure_condition(store, readout, presentation)
         integrals.append(of_layers)
@@ -160,17 +189,39 @@ def measure_tuning(
     return pd.concat(tables, ignore_index=True), pd.DataFrame(tuning), integrals
 
 
+def number_levels(conditions: Sequence[Mapping[str, str]]) -> dict[str, list[Any]]:
+    """Return the level of each parameter in each condition, as a number if all levels of the parameter are numbers."""
+    return {key: _as_numbers([condition[key] for condition in conditions]) for key in conditions[0]}
+
+
 def find_unanswered(table: pd.DataFrame, tuning: pd.DataFrame) -> list[str]:
     """Return the conditions in which the network names no class: their accuracy is NaN although all scores are finite.
 
     Args:
         table: The tidy table of `measure_tuning`.
-        tuning: The tuning table.
+        tuning: The tuning table; without a column `accuracy` no class was to be named.
     """
+    if "accuracy" not in tuning:
+        return []
     confidence = table[(table["layer"] == OUTPUT) & (table["measure"] == "guess_confidence")]
     is_finite = confidence["value"].notna().groupby(confidence["condition"]).all()
     without = tuning.loc[tuning["accuracy"].isna(), "condition"]
     return [str(condition) for condition in without if is_finite.get(condition, False)]
+
+
+def find_responses(tuning: pd.DataFrame, layer: str) -> pd.Series:
+    """Tell in which conditions a layer responds: the peak is further from 0 than noise alone would reach.
+
+    Args:
+        tuning: The tuning table of `measure_tuning`.
+        layer: The layer.
+
+    Returns:
+        A truth value for each row. Where the null is not known, any response counts.
+    """
+    null = tuning[f"response_null/{layer}"].fillna(0)
+    responds: pd.Series = tuning[f"response/{layer}"].abs() > null
+    return responds
 
 
 def _read_run(tree: xarray.DataTree, run: str, layer: str) -> npt.NDArray[np.float64]:

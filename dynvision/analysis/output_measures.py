@@ -11,7 +11,8 @@ import xarray
 
 from dynvision.analysis.streaming import StepSums, read_blocks
 from dynvision.config.experiments import Readout
-from dynvision.experiments.readout import chance_level, class_mask, predict, reduce_trials
+from dynvision.data.images.samples import NO_CLASS
+from dynvision.experiments.readout import LabelMatch, chance_level, class_mask, predict, reduce_trials
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
 
@@ -54,9 +55,13 @@ def measure_output(
 
     Returns:
         The measures, each of shape `[T]`, from 0 to 1; and the numbers of the whole trial: `accuracy`, its standard
-        error over trials `accuracy_sem`, `chance` and `samples`.
+        error over trials `accuracy_sem`, `chance` and `samples`. If labels have nothing to do with the network's
+        classes, only `guess_confidence` among all outputs, and `samples`.
     """
-    trials = _Trials.read(root, readout)
+    match = LabelMatch.from_attributes(root.attrs)
+    if not match.is_known:
+        return {} if only_accuracy else _measure_guesses(root), {"samples": root.sizes["sample"]}
+    trials = _Trials.read(root, readout, match)
     frames = presentation.frames
     first = int(frames[frames != VOID][0]) if (frames != VOID).any() else 0
     window = presentation.window(readout.window, readout.image)
@@ -86,6 +91,18 @@ def measure_output(
     return measures, trials.summarize(np.full_like(accuracy, np.nan) if counted.all() else accuracy)
 
 
+def _measure_guesses(root: xarray.Dataset) -> dict[str, Values]:
+    """Return the mean over trials of the highest probability at each step, among all outputs."""
+    sums = StepSums(root.sizes["time"])
+    with np.errstate(invalid="ignore", over="ignore"):
+        for part, block in read_blocks(root, ["scores"]):
+            scores = block["scores"]
+            highest = 1 / np.exp(scores - scores.max(axis=2, keepdims=True)).sum(axis=2)
+            known = np.isfinite(scores).all(axis=2)
+            sums.add(part, {"guess_confidence": np.where(known, highest, np.nan)})
+    return sums.means()
+
+
 @dataclass(frozen=True)
 class _Trials:
     """The correct answers of all trials.
@@ -103,14 +120,16 @@ class _Trials:
     choices: npt.NDArray[np.bool_]
 
     @classmethod
-    def read(cls, root: xarray.Dataset, readout: Readout) -> _Trials:
-        labels = root["label"].values
+    def read(cls, root: xarray.Dataset, readout: Readout, match: LabelMatch) -> _Trials:
+        labels = match.classes_of(root["label"].values)
         image_labels = labels[:, None]
         if "image_label" in root:
-            image_labels = root["image_label"].values
+            image_labels = match.classes_of(root["image_label"].values)
             labels = image_labels[:, readout.image]
         classes = root["class"].values.tolist()
-        return cls(labels, image_labels, classes, class_mask(classes, root.attrs["group_classes"], readout.choices))
+        group = match.classes_of(root.attrs["group_classes"])
+        mask = class_mask(classes, group[group != NO_CLASS].tolist(), readout.choices)
+        return cls(labels, image_labels, classes, mask)
 
     def name(self, scores: Values, rows: slice) -> dict[str, Values]:
         """Return whether some trials are correct, their class among the highest, and undecided: each `[B, T]`.

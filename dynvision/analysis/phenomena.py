@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dynvision.analysis.measures import OUTPUT
+from dynvision.analysis.measures import OUTPUT, find_responses
 from dynvision.stimuli.names import canonical_argument
 
 __all__ = ["COLUMNS", "PHENOMENA", "Phenomenon", "Tables", "list_phenomena"]
@@ -63,6 +63,7 @@ class Phenomenon:
         name: Its name in the table.
         experiment: The name of the experiment.
         parameter: What the experiment sweeps; `None` if it does not matter.
+        needs: The number without which it cannot be read; empty if it needs none.
         read: Reads the rows, without the phenomenon's and the experiment's name, from the tables of the experiment.
     """
 
@@ -70,11 +71,16 @@ class Phenomenon:
     experiment: str
     parameter: str | None
     read: Callable[[Tables], Rows]
+    needs: str = ""
 
-    def fits(self, parameters: tuple[str, ...]) -> bool:
-        """Tell whether an experiment sweeps what the phenomenon is read from."""
-        swept = tuple(canonical_argument(p) for p in parameters)
-        return self.parameter is None or swept == (canonical_argument(self.parameter),)
+    def fits(self, tables: Tables) -> bool:
+        """Tell whether an experiment sweeps what the phenomenon is read from, with levels that are numbers."""
+        if self.parameter is None:
+            return True
+        swept = tuple(canonical_argument(p) for p in tables.parameters)
+        is_number = pd.api.types.is_numeric_dtype(tables.tuning[tables.parameters[0]])
+        has_number = not self.needs or any(name.startswith(f"{self.needs}/") for name in tables.tuning.columns)
+        return swept == (canonical_argument(self.parameter),) and is_number and has_number
 
 
 def list_phenomena(tables: Mapping[str, Tables]) -> pd.DataFrame:
@@ -86,13 +92,13 @@ def list_phenomena(tables: Mapping[str, Tables]) -> pd.DataFrame:
 
     Returns:
         The table with `COLUMNS`. A phenomenon whose experiment is missing, or sweeps something else, has one row
-        without a value that says so.
+        without a value that says so. Where labels do not match the network's classes, phenomena of accuracy have none.
     """
     rows: list[Row] = []
     for phenomenon in PHENOMENA:
         common = {"phenomenon": phenomenon.name, "experiment": phenomenon.experiment}
         shown = tables.get(phenomenon.experiment)
-        if shown is None or not phenomenon.fits(shown.parameters):
+        if shown is None or not phenomenon.fits(shown):
             note = f"not shown: the subject has no experiment '{phenomenon.experiment}'"
             if phenomenon.parameter:
                 note += f" that sweeps {phenomenon.parameter}"
@@ -140,8 +146,7 @@ def _latency(tables: Tables) -> Rows:
     unit = "_ms" if any(name.startswith("latency_ms/") for name in tables.tuning.columns) else ""
     for layer in tables.layers:
         rows = tables.sorted()
-        responds = rows[f"response/{layer}"].abs() > rows[f"response_null/{layer}"].fillna(0)
-        rows = rows[responds & rows[f"latency/{layer}"].notna()]
+        rows = rows[find_responses(rows, layer) & rows[f"latency/{layer}"].notna()]
         if len(rows) < 2:
             yield _row(layer, f"latency{unit}_highest", np.nan, note="fewer than two contrasts have a response")
             continue
@@ -175,6 +180,8 @@ def _summation(tables: Tables) -> Rows:
 
 def _long_presentation(tables: Tables) -> Rows:
     """Accuracy at the last step of the longest presentation, and its best at any step of it."""
+    if "accuracy" not in tables.tuning:
+        return
     courses = tables.courses[(tables.courses["layer"] == OUTPUT) & (tables.courses["measure"] == "accuracy")]
     shown = courses[courses["shown"] >= 0]
     longest = shown.groupby("condition")["time"].max().idxmax() if len(shown) else None
@@ -189,6 +196,8 @@ def _long_presentation(tables: Tables) -> Rows:
 
 
 def _masking(tables: Tables) -> Rows:
+    if "accuracy" not in tables.tuning:
+        return
     rows = tables.sorted()
     for name, row in (("shortest", rows.iloc[0]), ("longest", rows.iloc[-1])):
         note = f"after a gap of {row[tables.parameters[0]]:g}; chance is {row['chance']:.3g}"
@@ -196,6 +205,8 @@ def _masking(tables: Tables) -> Rows:
 
 
 def _accuracy(tables: Tables) -> Rows:
+    if "accuracy" not in tables.tuning:
+        return
     highest = tables.sorted().iloc[-1]
     note = f"at contrast {highest[tables.parameters[0]]:g}"
     yield _row(OUTPUT, "accuracy", highest["accuracy"], highest["accuracy_sem"], note)
@@ -208,7 +219,7 @@ PHENOMENA: tuple[Phenomenon, ...] = (
     Phenomenon("contrast response", "contrast", "contrast", _contrast_response),
     Phenomenon("onset transient", "contrast", "contrast", _transient),
     Phenomenon("latency falls with contrast", "contrast", "contrast", _latency),
-    Phenomenon("repetition suppression", "interval", "interval", _repetition),
+    Phenomenon("repetition suppression", "interval", "interval", _repetition, needs="recovery"),
     Phenomenon("long presentations", "stability", None, _long_presentation),
     Phenomenon("temporal summation", "duration", "duration", _summation),
     Phenomenon("backward masking", "masking", "gap", _masking),

@@ -13,6 +13,7 @@ from dynvision.config.models import ModelConfig
 from dynvision.config.names import check_distinct, dagster_name, repeats
 from dynvision.config.networks import check_arguments, step_length
 from dynvision.config.schema import Config
+from dynvision.config.subjects import check_subject
 from dynvision.errors import ConfigError, unknown_name
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 
@@ -39,7 +40,8 @@ def check_config(config: Config) -> None:
             raise ConfigError(f"{config.folder / 'config_models.yaml'}: models.{name}.args: {error}") from error
         _check_training(config, name, model)
     check_meaning(config)
-    _check_subjects(config)
+    for name in config.subjects:
+        check_subject(config, name, f"{config.folder / 'config_experiments.yaml'}: subjects.{name}")
     known: dict[str, _Lengths] = {}
     for name, experiment in config.experiments.items():
         where = f"{config.folder / 'config_experiments.yaml'}: experiment_config.{name}"
@@ -93,29 +95,12 @@ def _check_training(config: Config, name: str, model: ModelConfig) -> None:
         _check("transform preset", str(preset), config.data.transform_presets, f"{where}.transform")
 
 
-def _check_subjects(config: Config) -> None:
-    for name, subject in config.subjects.items():
-        where = f"{config.folder / 'config_experiments.yaml'}: subjects.{name}"
-        _check("model", subject.model, config.models, f"{where}.model")
-        _check("dataset", subject.dataset, config.data.data_resolution, f"{where}.dataset")
-        groups = config.data.data_groups.get(subject.dataset, {})
-        for key in ("trained_on", "group"):
-            group = getattr(subject, key)
-            if group != "all":
-                _check("class group", group, groups, f"{where}.{key}", ["all", *groups])
-        if subject.dataset not in config.data.data_statistics:
-            raise ConfigError(
-                f"{where}.dataset: '{subject.dataset}' has no data_statistics in config_data.yaml. A subject needs "
-                "the mean and std of its images: contrast fades towards the mean grey."
-            )
-
-
 def _check_epoch(config: Config, experiment: ExperimentConfig, subject: str, where: str) -> None:
     """Raise if the network is never trained as long as the experiment wants it."""
     _, marked, epoch = experiment.status.partition("trained-epoch=")
     if not marked:
         return
-    network, dataset = config.subjects[subject].model, config.subjects[subject].dataset
+    network, dataset = config.subjects[subject].model, config.subjects[subject].network_dataset
     training = config.models[network].training
     epochs = training.for_dataset(dataset).epochs if training is not None else 0
     if int(epoch) > epochs:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError, unknown_name
 from dynvision.keys import Condition, find_level
-from dynvision.stimuli.names import make_presentation
+from dynvision.stimuli.names import canonical_argument, make_presentation
 from dynvision.stimuli.presentation import Presentation
 
-__all__ = ["all_conditions", "condition_text", "parse_condition", "presentation_of"]
+__all__ = ["all_conditions", "condition_text", "describe_parameters", "parse_condition", "presentation_of"]
+
+_DURATIONS = frozenset({"n_timesteps", "stimulus_duration", "intro_duration", "interval_duration"})
+"""Settings of a presentation that are durations: in steps, or in ms if `dt` is set."""
 
 
 def all_conditions(experiment: ExperimentConfig) -> list[Condition]:
@@ -76,3 +80,32 @@ def presentation_of(
     if subject is not None:
         arguments = {"sensor_noise": subject.sensor_noise, **arguments}
     return make_presentation(experiment.data_loader, **arguments)
+
+
+def describe_parameters(experiment: ExperimentConfig) -> dict[str, dict[str, str]]:
+    """Return the long name and the unit of each swept parameter, as attributes of a coordinate.
+
+    Durations are in steps, or in ms if `dt` is set; `dt` itself is in ms; other numbers have no dimension.
+    """
+    in_ms = any(canonical_argument(name) == "dt" for name in experiment.data_args)
+    durations = _DURATIONS | set(_find_durations(experiment.data_args.get("program")))
+    described = {}
+    for name in experiment.parameters:
+        full = canonical_argument(name)
+        is_duration = full in durations or name in durations
+        unit = "ms" if full == "dt" or (is_duration and in_ms) else "step" if is_duration else "1"
+        described[name] = {"long_name": f"swept parameter: {full.replace('_', ' ')}", "units": unit}
+    return described
+
+
+def _find_durations(program: Any) -> Iterator[str]:
+    """Yield the placeholders in a program that stand for durations: those of `void` and `image`."""
+    if isinstance(program, Mapping):
+        for key, value in program.items():
+            if key in ("void", "image") and isinstance(value, str) and value.startswith("$"):
+                yield value[1:]
+            else:
+                yield from _find_durations(value)
+    elif isinstance(program, list):
+        for entry in program:
+            yield from _find_durations(entry)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from dynvision.config.limits import MOST_LEVELS, MOST_STEPS, Amplitude, Pair, PlainSettings, PlainText, Seed, Steps
-from dynvision.config.names import LONGEST_NAME, Name, Section, repeats
+from dynvision.config.names import LONGEST_NAME, Name, Section, check_name, repeats
 from dynvision.config.recording import RecordConfig, RunConfig
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
@@ -25,19 +25,50 @@ __all__ = [
 ]
 
 
+def _check_trained_on(value: object) -> str:
+    """Check a group, or `<dataset>/<group>`."""
+    parts = value.split("/") if isinstance(value, str) else [value]
+    if len(parts) > 2:
+        raise ValueError(f"'{show_text(str(value), 80)}' is neither a group nor <dataset>/<group>")
+    return "/".join(check_name(part) for part in parts)
+
+
+TrainedOn = Annotated[str, BeforeValidator(_check_trained_on)]
+
+
 class Subject(Section):
     """A network, and the images that it is shown.
 
-    With `only_named: true` it takes part in those experiments alone that name it, and not where `subjects` is `all`.
+    `trained_on` is the group that the network is trained on; `<dataset>/<group>` if it is trained on another dataset
+    than the one that it is shown. With `only_named: true` it takes part in those experiments alone that name it, and
+    not where `subjects` is `all`.
+
+    `match` says how labels stand to the network's outputs: `index` (label k is output k), `name` (a class and an output
+    have the same name) or `none`. By default they match by index where the outputs are the shown dataset's classes.
+    `standardize` says by whose mean and deviation images are standardized: those of the shown `dataset`, or those of
+    the `network`'s own training. By default the dataset's, if it has any.
     """
 
     model: Name
     dataset: Name
-    trained_on: Name = "all"
+    trained_on: TrainedOn = "all"
     group: Name = "all"
     seed: Seed = 0
     sensor_noise: Amplitude = Field(0.0, description="of presentations that set none of their own")
+    match: Literal["index", "name", "none"] | None = Field(None, description="how labels stand to outputs")
+    standardize: Literal["dataset", "network"] | None = Field(None, description="by whose mean and std")
     only_named: bool = Field(False, description="leave it out where an experiment shows all subjects")
+
+    @property
+    def network_dataset(self) -> str:
+        """The dataset that the network belongs to: the one that it is trained on."""
+        dataset, slash, _ = self.trained_on.partition("/")
+        return dataset if slash else self.dataset
+
+    @property
+    def network_group(self) -> str:
+        """The group of that dataset that the network is trained on."""
+        return self.trained_on.rpartition("/")[2]
 
 
 class Readout(Section):
@@ -80,6 +111,7 @@ class ExperimentConfig(Section):
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
     compare_on: Name | None = Field(None, description="compare only subjects on this dataset, if there are any")
+    group_by: PlainText | None = Field(None, description="a column about the images: responses by its values")
     idle: Steps = Field(0, description="void steps before the trial, which are not recorded")
     readout: Readout = Field(default_factory=lambda: _READOUT)
     record: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")

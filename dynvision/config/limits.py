@@ -17,6 +17,7 @@ __all__ = [
     "Amplitude",
     "BatchSize",
     "Count",
+    "KeyText",
     "Pair",
     "PlainSettings",
     "PlainText",
@@ -61,6 +62,9 @@ Pair = Annotated[tuple[int, int], BeforeValidator(_as_tuple)]
 
 PlainText = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TEXT)]
 """A path, an address or a pattern."""
+
+KeyText = Annotated[str, StringConstraints(max_length=_LONGEST_TEXT)]
+"""Keys with dots between them; none at all is the whole of what has the keys."""
 
 
 def _check_plain(settings: dict[str, Any]) -> dict[str, Any]:

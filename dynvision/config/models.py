@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from dynvision.config.limits import Amplitude, BatchSize, PlainSettings, PlainText, Range
-from dynvision.config.names import ImportPath, Name, Section
+from dynvision.config.data import Statistics
+from dynvision.config.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range
+from dynvision.config.names import ImportPath, Name, Section, repeats
 from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
 
-__all__ = ["ModelConfig", "TrainingConfig"]
+__all__ = ["IMAGENET", "IMAGENET_STATISTICS", "ModelConfig", "TrainingConfig"]
 
+IMAGENET = "imagenet"
+"""The word for ImageNet's 1,000 classes, and for the mean and deviation of its images."""
+
+IMAGENET_STATISTICS = Statistics(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+"""Mean and deviation that the transforms of torchvision's weights for ImageNet use."""
+
+_OTHER_STATISTICS = {
+    "efficientnet_v2_l": Statistics(mean=[0.5] * 3, std=[0.5] * 3),
+    "IMAGENET1K_FEATURES": Statistics(mean=[0.48235, 0.45882, 0.40784], std=[0.00392156862745098] * 3),  # of vgg16
+}
+"""The statistics of those of torchvision's networks, and of their weights, that have others than ImageNet's."""
+
+_FRAMES_OF_VIDEO = ("torchvision.models.video", "torchvision.models.optical_flow")
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+ClassNames = list[Annotated[PlainText, BeforeValidator(_as_text)]]
 
 _RECORD, _RUN = RecordConfig(), RunConfig()  # pydantic would copy a default value for each model
 
@@ -58,15 +79,22 @@ class TrainingConfig(Section):
 class ModelConfig(Section):
     """A network: its class by import path, the class's arguments, and its training or existing weights.
 
-    With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or a state
-    dict that `torch.load(weights_only=True)` reads); it may contain `{dataset}`, `{group}` and `{seed}` if there is one
-    file for each. A checkpoint is not trained further unless `training` is given too.
+    With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or what
+    `torch.save` wrote without code); it may contain `{dataset}`, `{group}` and `{seed}` if there is one file for each.
+    `checkpoint_key` says which of several weights in a file are meant. A checkpoint is not trained further unless
+    `training` is given too.
+
+    A network that is not trained here may bring classes of its own (`classes`: `imagenet`, a file with a name a line,
+    or a list), and say how its images were standardized in its training (`statistics`: `imagenet`, or mean and std).
     """
 
     class_path: ImportPath = Field(alias="class")
     args: PlainSettings = Field(default_factory=dict)
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
+    checkpoint_key: KeyText | None = Field(None, description="what their names in the file begin with")
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
+    classes: PlainText | ClassNames | None = Field(None, description="the network's own")
+    statistics: Statistics | Literal["imagenet"] | None = Field(None, description="of the images of its own training")
     record: RecordConfig = Field(default_factory=lambda: _RECORD)
     run: RunConfig = Field(default_factory=lambda: _RUN)
 
@@ -77,9 +105,58 @@ class ModelConfig(Section):
             return {"training": None, **values}
         return values
 
+    @model_validator(mode="after")
+    def _key_has_a_checkpoint(self) -> ModelConfig:
+        if self.checkpoint_key is not None and self.checkpoint is None:
+            raise ValueError("'checkpoint_key' says which weights of a 'checkpoint' are meant, and there is none")
+        return self
+
     @field_validator("checkpoint")
     @classmethod
     def _placeholders_are_known(cls, checkpoint: str | None) -> str | None:
         if checkpoint is not None:
             check_placeholders(checkpoint, ("dataset", "group", "seed"))
         return checkpoint
+
+    @field_validator("classes")
+    @classmethod
+    def _names_differ(cls, classes: str | list[str] | None) -> str | list[str] | None:
+        if classes == []:
+            raise ValueError("an empty list names no class; leave it out, and the outputs are numbered")
+        if isinstance(classes, list) and (twice := repeats(classes)):
+            raise ValueError(f"'{twice[0]}' is listed twice; give each class a name of its own")
+        return classes
+
+    @model_validator(mode="after")
+    def _own_settings_are_of_ready_networks(self) -> ModelConfig:
+        given = next((name for name in ("classes", "statistics") if getattr(self, name) is not None), None)
+        if given is not None and self.training is not None:
+            source = "the classes" if given == "classes" else "data_statistics"
+            raise ValueError(
+                f"'{given}' is for a network that is not trained here (training: null); one that is trained here has "
+                f"{source} of the dataset that it is trained on"
+            )
+        return self
+
+    @property
+    def is_from_torchvision(self) -> bool:
+        """Whether the class or function is one of torchvision's for single images."""
+        module = self.class_path.partition(":")[0]
+        return f"{module}.".startswith("torchvision.models.") and not module.startswith(_FRAMES_OF_VIDEO)
+
+    @property
+    def own_statistics(self) -> Statistics | None:
+        """Mean and deviation of the images of the network's own training; `None` if nothing says them."""
+        if self.statistics is not None:
+            return self.statistics if isinstance(self.statistics, Statistics) else IMAGENET_STATISTICS
+        if self.training is not None or not self.is_from_torchvision:
+            return None
+        weights = str(self.args.get("weights")).rpartition(".")[2]  # written with or without the name of its class
+        names = (weights, self.class_path.partition(":")[2])
+        return next((_OTHER_STATISTICS[name] for name in names if name in _OTHER_STATISTICS), IMAGENET_STATISTICS)
+
+    @property
+    def keeps_its_outputs(self) -> bool:
+        """Whether the network brings its own outputs, so that it is not told a dataset's number of classes."""
+        ready = self.is_from_torchvision and any(self.args.get(name) for name in ("weights", "pretrained"))
+        return self.training is None and (self.classes is not None or ready)

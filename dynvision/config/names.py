@@ -19,6 +19,7 @@ __all__ = [
     "Name",
     "Section",
     "check_distinct",
+    "check_name",
     "dagster_name",
     "repeats",
 ]
@@ -33,7 +34,16 @@ LONGEST_NAME = 63
 _LONGEST_PRESET = 127
 
 
-def _check_name(value: object, longest: int = LONGEST_NAME) -> str:
+def check_name(value: object, longest: int = LONGEST_NAME) -> str:
+    """Return a name as text.
+
+    Args:
+        value: What YAML read: a text, or a number that is meant as one.
+        longest: How many characters it may have.
+
+    Raises:
+        ValueError: If it could not be the name of a folder; the message says why.
+    """
     if value is None or isinstance(value, bool):
         raise ValueError(
             f"YAML reads a name here as {value}, not as text: put quotes around it, as in 'null' or 'true'"
@@ -52,10 +62,10 @@ def _check_name(value: object, longest: int = LONGEST_NAME) -> str:
 
 
 def _check_long_name(value: object) -> str:
-    return _check_name(value, _LONGEST_PRESET)
+    return check_name(value, _LONGEST_PRESET)
 
 
-Name = Annotated[str, BeforeValidator(_check_name)]
+Name = Annotated[str, BeforeValidator(check_name)]
 """A name that becomes a folder and a tag in Dagster, and so must not lead out of the data root."""
 
 LongName = Annotated[str, BeforeValidator(_check_long_name)]

@@ -79,7 +79,7 @@ class Config(Section):
 
     def seeds(self, model: str, dataset: str) -> list[int]:
         """Return the seeds with which a model is trained on a dataset: 0, and those of the subjects."""
-        used = {s.seed for s in self.subjects.values() if (s.model, s.dataset) == (model, dataset)}
+        used = {s.seed for s in self.subjects.values() if (s.model, s.network_dataset) == (model, dataset)}
         return sorted(used | {0})
 
     def record(self, experiment: str, subject: str) -> RecordConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from dynvision.data.images.samples import NO_CLASS
 from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
+from dynvision.experiments.annotations import CLASS_NAMES, name_labels
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
 from dynvision.experiments.store_layout import IMAGE_CONTRAST
@@ -69,7 +71,12 @@ class ShownImages:
 
 
 def describe_trials(
-    images: ShownImages, presentation: Presentation, output_classes: Sequence[int], dt: float | None
+    images: ShownImages,
+    presentation: Presentation,
+    output_classes: Sequence[int],
+    dt: float | None,
+    class_names: Mapping[int, str] = MappingProxyType({}),
+    label_names: Mapping[int, str] = MappingProxyType({}),
 ) -> Variables:
     """Return the coordinates of a store's root, as xarray takes them.
 
@@ -80,6 +87,8 @@ def describe_trials(
         presentation: What was shown when, without idle steps.
         output_classes: The class of each output.
         dt: Milliseconds of a step; `None` leaves time in steps.
+        class_names: The name of the class of each output, by its index.
+        label_names: The name of each class that is shown, by its index in the dataset's own order.
 
     Returns:
         By name: dimensions, values and attributes.
@@ -105,7 +114,7 @@ def describe_trials(
         "class": ("class", np.asarray(output_classes), {"long_name": "class of each output"}),
     }
     by_trial = images.trials if images.trials.shape[1] > 1 else images.trials[:, 0]
-    contrast = {"long_name": RMS_CONTRAST, "units": "standardized image", "reference": reference}
+    contrast = {"long_name": RMS_CONTRAST, "units": "1", "reference": reference}
     coordinates |= _describe_stimuli(images)
     coordinates[IMAGE_CONTRAST] = (("sample", "image")[: by_trial.ndim], np.full(by_trial.shape, np.nan), contrast)
     if images.trials.shape[1] > 1:
@@ -117,7 +126,15 @@ def describe_trials(
             coordinates["image_stimulus_id"] = (dims, _as_array(images.table[STIMULUS_ID])[images.trials])
     if dt is not None:
         coordinates["time_ms"] = ("time", time * float(dt), {"units": "ms", "long_name": TIME})
-    return coordinates if images.has_labels else {n: v for n, v in coordinates.items() if not n.endswith("label")}
+    for index, named in CLASS_NAMES.items():
+        names = class_names if index == "class" else label_names
+        if names and index in coordinates:
+            dims, indices = coordinates[index][:2]
+            coordinates[named] = (dims, name_labels(indices, names))
+    if not images.has_labels:
+        for name in ("label", "group_label", "label_name", "image_label", "image_group_label", "image_label_name"):
+            coordinates.pop(name, None)
+    return coordinates
 
 
 def _describe_stimuli(images: ShownImages) -> Variables:

@@ -19,20 +19,21 @@ class ResponseDetails:
     Attributes:
         samples: Trials.
         n_timesteps: Recorded steps.
-        accuracy: Of the readout, over the whole trial.
+        accuracy: Of the readout, over the whole trial; `None`, like the next two, if labels do not match the network's
+            classes.
         accuracy_over_time: At each recorded step, shape `[T]`.
         chance: The accuracy of guessing.
         readout: The settings of the readout.
         mean_response: For each layer the mean over units and trials at each recorded step, shape `[T]`.
-        peak_response: For each layer the highest of these.
+        peak_response: For each layer the highest of these, or the lowest one of a suppressed layer.
         resting_response: For each layer the mean over the same trial with nothing shown.
     """
 
     samples: int
     n_timesteps: int
-    accuracy: float
-    accuracy_over_time: list[float]
-    chance: float
+    accuracy: float | None
+    accuracy_over_time: list[float] | None
+    chance: float | None
     readout: dict[str, Any]
     mean_response: dict[str, list[float]]
     peak_response: dict[str, float]

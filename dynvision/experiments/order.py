@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.data.images.samples import NO_CLASS
+from dynvision.experiments.readout import LabelMatch
 from dynvision.experiments.store_writer import StoreWriter
+from dynvision.models.classes import NUMBERED
 from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation
 
@@ -51,8 +54,14 @@ class OrderedNetwork:
 
     @property
     def output_classes(self) -> list[int]:
-        """The class of each output, in the dataset's own order."""
+        """The class of each output, in the order of the dataset that the network was trained on, or in its own."""
         return [entry["index"] for entry in self.record.details["classes"]]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of the class of each output, by its index; none if the outputs are only numbered."""
+        details = self.record.details
+        return {} if details.get("classes_from") == NUMBERED else {e["index"]: e["name"] for e in details["classes"]}
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,11 @@ class OrderedImages:
     def group_classes(self) -> list[int]:
         """The classes that are shown, in the dataset's own order."""
         return [entry["index"] for entry in self.source.labels]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """The name of each class that is shown, by its index."""
+        return {entry["index"]: entry["name"] for entry in self.source.labels}
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,7 @@ class SweepOrder:
         n_conditions: Conditions of the whole experiment, whichever of them are recorded.
         trials: The images of a trial, whichever conditions are recorded.
         fresh: Take nothing over from an interrupted run.
+        labels: How the labels of the images stand to the classes of the network.
     """
 
     name: str
@@ -128,6 +143,12 @@ class SweepOrder:
     n_conditions: int
     trials: OrderedTrials
     fresh: bool = False
+    labels: LabelMatch = field(default_factory=LabelMatch)
+
+    @property
+    def shown_classes(self) -> list[int]:
+        """The classes of the network that the classes that are shown stand for."""
+        return [c for c in self.labels.classes_of(self.images.group_classes).tolist() if c != NO_CLASS]
 
     @property
     def dt(self) -> float | None:
@@ -145,9 +166,11 @@ class RecordedSweep:
         making: What the numbers follow from besides the settings: threads, torch, device, sizes of batches and blocks.
         steps_naive: Steps of a trial if each condition were shown by itself.
         dt: Milliseconds of a step, or `None`.
+        labels_match: How labels stand to the network's classes; see `LabelMatch`.
     """
 
     writers: tuple[StoreWriter, ...]
     making: Mapping[str, Any]
     steps_naive: int
     dt: float | None = None
+    labels_match: str = "index"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,10 @@ from dynvision.experiments.reducing import TRAILING, Reduction, store_name
 from dynvision.experiments.stepping import AVERAGE, NetworkStepper
 from dynvision.experiments.store_layout import SCORES, ArraySpec
 from dynvision.experiments.writing import OUTPUT_ARRAYS
-from dynvision.models.loading import step_network
+from dynvision.models.calling import step_network
+from dynvision.models.layers import check_used, record_layers
+from dynvision.models.seeding import generator_states, kept_generators
+from dynvision.models.states import copy_state
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["Probe", "probe_network"]
@@ -48,7 +51,7 @@ def probe_network(
     images_per_trial: int,
     dtype: str,
 ) -> Probe:
-    """Step a network through a blank frame.
+    """Step a network through a blank frame, and tell the stepper what was found out about the network.
 
     Args:
         stepper: The network and what is recorded of it.
@@ -62,7 +65,9 @@ def probe_network(
     """
     frame = torch.zeros(1, *image_shape, dtype=stepper.frames, device=stepper.device)
     is_noisy = any(noise is not None for show in presentations for noise in show.noises)
-    evoked, shapes, activations, state = _step_twice(stepper, frame, presentations[0].n_timesteps)
+    with torch.inference_mode(), kept_generators(stepper.device), stepper.precision():
+        stepper.image_axes = _find_image_axes(stepper, frame)
+        evoked, shapes, activations, state = _step_twice(stepper, frame, presentations[0].n_timesteps)
     arrays = _describe_arrays(stepper.reduction, evoked, shapes, dtype)
     footprint = Footprint(
         # Noise in images is drawn in double precision, complex where phases are scrambled, and some of it is kept.
@@ -76,13 +81,52 @@ def probe_network(
 
 def count_bytes(value: Any) -> int:
     """Count the bytes of all tensors in a value."""
-    if isinstance(value, Tensor):
-        return value.nbytes
-    if isinstance(value, dict):
-        return sum(count_bytes(inner) for inner in value.values())
-    if isinstance(value, (list, tuple)):
-        return sum(count_bytes(inner) for inner in value)
-    return count_bytes(vars(value)) if hasattr(value, "__dict__") else 0
+    size, pending, seen = 0, [value], set()
+    while pending:
+        inner = pending.pop()
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        if isinstance(inner, Tensor):
+            size += inner.nbytes
+        elif isinstance(inner, dict):
+            pending += inner.values()
+        elif isinstance(inner, (list, tuple, deque)):
+            pending += inner
+        elif hasattr(inner, "__dict__") and not isinstance(inner, type):
+            pending.append(vars(inner))
+    return size
+
+
+def _find_image_axes(stepper: NetworkStepper, frame: Tensor) -> dict[str, int]:
+    """Return the axis of each layer's output that grows with the number of images.
+
+    Raises:
+        ConfigError: If a layer has none, or more than one.
+    """
+    shapes: dict[int, dict[str, tuple[int, ...]]] = {}
+    for count in (2, 3):
+        found: dict[str, tuple[int, ...]] = {}
+
+        def keep(layer: str, output: Tensor, found: dict[str, tuple[int, ...]] = found) -> dict[str, Tensor]:
+            found[layer] = tuple(output.shape)
+            return {}
+
+        with record_layers(stepper.network, stepper.layers, keep) as outputs:
+            _step(stepper, frame.expand(count, *frame.shape[1:]).clone())
+        check_used(stepper.network, stepper.layers, outputs)
+        shapes[count] = found
+    axes: dict[str, int] = {}
+    for layer, of_two in shapes[2].items():
+        of_three = shapes[3][layer]
+        growing = [axis for axis, (two, three) in enumerate(zip(of_two, of_three, strict=False)) if two != three]
+        if len(of_two) != len(of_three) or [(of_two[axis], of_three[axis]) for axis in growing] != [(2, 3)]:
+            raise ConfigError(
+                f"the layer '{layer}' gives outputs of shape {list(of_two)} for 2 images and {list(of_three)} for 3, "
+                "which have no axis of the images; record another"
+            )
+        axes[layer] = growing[0]
+    return axes
 
 
 def _step_twice(
@@ -93,51 +137,43 @@ def _step_twice(
     shapes: dict[str, tuple[int, ...]] = {}
 
     def keep(layer: str, output: Tensor) -> dict[str, Tensor]:
-        if layer in shapes:
-            raise ConfigError(
-                f"the layer '{layer}' is used more than once when {type(stepper.network).__name__} makes a step, so "
-                "that it has no one response; record a layer before or after it"
-            )
         shapes[layer] = _channels_first(output)
         return stepper.reduction(layer, output)
 
     handles = [
         module.register_forward_hook(lambda _, __, output: sizes.append(count_bytes(output)))
         for module in stepper.network.modules()
-        if not list(module.children())
+        if not list(module.children()) and not isinstance(module, torch.jit.ScriptModule)
     ]
+    before, stepper.n_images = generator_states(stepper.device), len(frame)
     try:
-        with torch.inference_mode(), stepper.record(keep) as outputs, stepper.precision():
+        with stepper.record(keep) as outputs:
             scores, state = _step(stepper, frame)
             evoked = stepper.name_arrays(outputs, scores)
         # A second step, to see whether the state grows; its outputs count too, as a margin.
-        state_bytes = _count_state(stepper, frame, state, n_timesteps)
+        _, following = step_network(stepper.network, frame, copy_state(state))
     finally:
         for handle in handles:
             handle.remove()
-    return evoked, shapes, sum(sizes), state_bytes
+    stepper.draws_random = bool(stepper.draws_random) or generator_states(stepper.device) != before
+    first, second = count_bytes(state), count_bytes(following)
+    # If the state grows in one step, it grows in every step.
+    return evoked, shapes, sum(sizes), first + max(0, second - first) * n_timesteps
 
 
 def _step(stepper: NetworkStepper, frame: Tensor) -> tuple[Tensor, Any]:
     try:
-        return step_network(stepper.network, frame, None)
-    except RuntimeError as error:
-        if "type" not in str(error):
-            raise
+        return step_network(stepper.network, frame.clone(), None)
+    except ConfigError as error:
         weights = {str(p.dtype).removeprefix("torch.") for p in stepper.network.parameters()}
+        frames = str(stepper.frames).removeprefix("torch.")
+        if weights <= {frames} or "type" not in str(error.__cause__):
+            raise
         raise ConfigError(
-            f"frames of {str(stepper.frames).removeprefix('torch.')} do not suit {type(stepper.network).__name__}, "
-            f"whose weights are {', '.join(sorted(weights))} ({error}). Set 'mixed_precision: true', or 'dtype' to the "
-            "type of the weights, under 'run' in config_models.yaml."
+            f"frames of {frames} do not suit {type(stepper.network).__name__}, whose weights are "
+            f"{', '.join(sorted(weights))} ({error.__cause__}). Set 'mixed_precision: true', or 'dtype' to the type of "
+            "the weights, under 'run' in config_models.yaml."
         ) from error
-
-
-def _count_state(stepper: NetworkStepper, frame: Tensor, state: Any, n_timesteps: int) -> int:
-    """Count the bytes of a network's state at the end of a trial; if it grows in one step, it grows in every step."""
-    with torch.inference_mode(), stepper.precision():
-        _, following = step_network(stepper.network, frame, copy.deepcopy(state))
-    first, second = count_bytes(state), count_bytes(following)
-    return first + max(0, second - first) * n_timesteps
 
 
 def _describe_arrays(

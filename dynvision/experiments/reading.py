@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,17 @@ import numpy.typing as npt
 import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
+from dynvision.experiments.annotations import complete_layer, describe_variables, name_classes
 from dynvision.experiments.store import RECORD
 from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES
 from dynvision.paths import name_store
 from dynvision.records import Record, read_record
+from dynvision.system.checked_files import CheckedFiles
 
 __all__ = ["combine_conditions", "open_root", "open_store", "read_step_duration", "read_store_record"]
+
+KnownCoordinates = dict[tuple[Any, ...], xarray.Variable]
+"""Coordinates that were read, by their names and the digests of their files."""
 
 
 def read_store_record(path: Path) -> Record:
@@ -36,10 +42,11 @@ def read_store_record(path: Path) -> Record:
 
 
 def open_store(path: Path) -> xarray.DataTree:
-    """Open the responses of one condition, lazily: the root and one node for each layer.
+    """Open the responses of one condition: the root and one node for each layer.
 
-    The node `rest` has the mean of each layer, by its name, in the same trial with nothing shown, and `single` that
-    with the first showing alone, if the condition shows several.
+    Coordinates are in memory, so that responses can be grouped and masked by them; everything else is lazy. The node
+    `rest` has the mean of each layer, by its name, in the same trial with nothing shown, and `single` that with the
+    first showing alone, if the condition shows several.
 
     Each file is compared with its digest in the record before it is read, also when values are computed later.
 
@@ -47,28 +54,7 @@ def open_store(path: Path) -> xarray.DataTree:
         MissingError: If there is no store.
         DamagedFileError: If it is incomplete, or a file is missing or not as written.
     """
-    from dynvision.experiments.recorded_store import RecordedStore
-
-    store = RecordedStore(read_store_record(path).check_files(path))
-    with warnings.catch_warnings():
-        # pending.json lies in the store on purpose and is no Zarr object.
-        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
-        tree = xarray.open_datatree(store, engine="zarr", chunks={}, consolidated=True)  # type: ignore[arg-type]
-    root = tree.to_dataset()
-    coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
-    # Sums over half-precision values overflow: read float32, whatever is stored.
-    layers = {
-        name: _widen(tree.children[name].to_dataset(inherit=False)).assign_coords(coordinates)
-        for name in root.attrs["layers"]
-    }
-    of_condition = ("shown", "contrast_shown")
-    common = {name: values for name, values in coordinates.items() if name not in of_condition}
-    layers |= {
-        name: tree.children[name].to_dataset(inherit=False).assign_coords(common)
-        for name in REFERENCES
-        if name in tree.children
-    }
-    return xarray.DataTree.from_dict({"/": root, **{f"/{name}": layer for name, layer in layers.items()}})
+    return xarray.DataTree.from_dict({f"/{name}": node for name, node in _open_nodes(path, {}).items()})
 
 
 def open_root(folder: Path) -> xarray.Dataset:
@@ -79,27 +65,35 @@ def open_root(folder: Path) -> xarray.Dataset:
 
 
 def combine_conditions(
-    stores: Iterable[tuple[Mapping[str, Any], Path]], levels: Mapping[str, list[Any]]
+    stores: Iterable[tuple[Mapping[str, Any], Path]],
+    levels: Mapping[str, list[Any]],
+    *,
+    class_names: Mapping[int, str] = MappingProxyType({}),
+    parameters: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> xarray.DataTree:
-    """Combine the stores of an experiment along its swept parameters, without reading them.
+    """Combine the stores of an experiment along its swept parameters, without reading their responses.
 
     Args:
         stores: For each condition the level of each parameter, and the store.
         levels: The levels of each parameter, in order; a parameter becomes a dimension.
+        class_names: The name of each class, for stores that do not have them.
+        parameters: The attributes of each parameter: `long_name` and `units`.
 
     Returns:
         One node for each layer, with the dimensions (parameters …, sample, time, …). The values of missing
         conditions are NaN, and so are those at times that a condition does not have, if the conditions differ in their
-        onset.
+        onset. Every layer has the variables `mean` and `std`, see `complete_layer`, and every variable has a
+        `long_name`.
     """
     nodes: dict[str, list[xarray.Dataset]] = {}
     times: list[npt.NDArray[np.int64]] = []
+    known: KnownCoordinates = {}
     for condition, path in stores:
-        tree = open_store(path)
-        time = tree.to_dataset()["time"].values
-        times.append(time)
-        for name, node in (("", tree), *tree.children.items()):
-            dataset = node.to_dataset(inherit=False).assign_coords(time=("time", time, {**node["time"].attrs}))
+        opened = _open_nodes(path, known)
+        time = opened[""]["time"]
+        times.append(time.values)
+        for name, node in opened.items():
+            dataset = name_classes(node, class_names).assign_coords(time=("time", time.values, {**time.attrs}))
             of_condition = ["shown", "contrast_shown"]
             if "contrast_reference" in condition:  # it is around another grey in each condition
                 of_condition.append(IMAGE_CONTRAST)
@@ -118,7 +112,9 @@ def combine_conditions(
             data_vars="all",
         )
         assert isinstance(whole, xarray.Dataset)
-        combined[f"/{name}"] = whole.reindex(dict(levels))
+        whole = whole.reindex(dict(levels))
+        is_layer = name and name not in REFERENCES
+        combined[f"/{name}"] = describe_variables(complete_layer(whole) if is_layer else whole, name, parameters)
     return xarray.DataTree.from_dict(combined)
 
 
@@ -147,6 +143,61 @@ def _align_time(datasets: list[xarray.Dataset], whole: npt.NDArray[np.int64], ke
             moved = moved.assign_coords(time_ms=("time", whole * dt, dataset["time_ms"].attrs))
         aligned.append(moved)
     return aligned
+
+
+def _open_nodes(path: Path, known: KnownCoordinates) -> dict[str, xarray.Dataset]:
+    """Open the nodes of a store by name, see `open_store`; the root has no name.
+
+    Args:
+        path: The store.
+        known: The coordinates of stores that were opened before. One whose files have the same digests is not read
+            again, and those that are read are added.
+    """
+    from dynvision.experiments.recorded_store import RecordedStore
+
+    files = read_store_record(path).check_files(path)
+    store = RecordedStore(files)
+    with warnings.catch_warnings():
+        # pending.json lies in the store on purpose and is no Zarr object.
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+        # Not `open_groups`: it gives variables of the same name in two groups the same values (xarray 2026.9).
+        tree = xarray.open_datatree(store, engine="zarr", chunks={}, consolidated=True)  # type: ignore[arg-type]
+    root = _load_coordinates(tree.to_dataset(), "", files, known)
+    nodes = {
+        name: _load_coordinates(node.to_dataset(inherit=False), f"{name}/", files, known)
+        for name, node in tree.children.items()
+    }
+    coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
+    # Sums over half-precision values overflow: read float32, whatever is stored.
+    layers = {name: _widen(nodes[name]).assign_coords(coordinates) for name in root.attrs["layers"]}
+    of_condition = ("shown", "contrast_shown")
+    common = {name: values for name, values in coordinates.items() if name not in of_condition}
+    layers |= {name: nodes[name].assign_coords(common) for name in REFERENCES if name in nodes}
+    return {"": root, **layers}
+
+
+def _load_coordinates(
+    dataset: xarray.Dataset, group: str, files: CheckedFiles, known: KnownCoordinates
+) -> xarray.Dataset:
+    """Read the coordinates of a group into memory; texts become Python's own, which every library knows.
+
+    Args:
+        dataset: The group.
+        group: The beginning of its files' names.
+        files: The files of the store.
+        known: The coordinates that were read before.
+    """
+    coordinates = {}
+    for name in dataset.coords:
+        if name in dataset.indexes:
+            continue  # xarray has read it already.
+        folder = f"{group}{name}/"
+        key = (str(name), *(digest for file, digest in files.digests.items() if file.startswith(folder)))
+        if key not in known:
+            variable = dataset[name].variable.compute(scheduler="synchronous")
+            known[key] = variable if variable.dtype.kind != "T" else variable.astype(object)
+        coordinates[name] = known[key]
+    return dataset.assign_coords(coordinates)
 
 
 def _widen(dataset: xarray.Dataset) -> xarray.Dataset:

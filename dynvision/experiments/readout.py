@@ -1,15 +1,156 @@
-"""Readout: from class scores over time to one accuracy."""
+"""Readout: from labels and class scores over time to one accuracy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.errors import ConfigError
+from dynvision.config.experiments import Subject
+from dynvision.data.images.samples import NO_CLASS
+from dynvision.errors import ConfigError, nearest_name
+from dynvision.records import Record
 
-__all__ = ["chance_level", "class_mask", "predict", "reduce_trials"]
+__all__ = [
+    "LABELS_MATCH",
+    "LabelMatch",
+    "chance_level",
+    "class_mask",
+    "match_by_name",
+    "match_labels",
+    "predict",
+    "reduce_trials",
+]
+
+LABELS_MATCH = "labels_match"
+"""The attribute of a store that says how labels stand to classes: `index`, `name` or `none`."""
+
+_CLASSES_BY_LABEL = "classes_by_label"
+
+
+@dataclass(frozen=True)
+class LabelMatch:
+    """How the labels of the images that are shown stand to the classes of the network's outputs.
+
+    Attributes:
+        by: `index` (a label is the class of that number), `name` (they have the same name) or `none` (nothing says that
+            they have to do with each other, so there is no accuracy and no rank).
+        classes: For `name`, the class of each label that has one.
+    """
+
+    by: str = "index"
+    classes: Mapping[int, int] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether labels have to do with classes."""
+        return self.by != "none"
+
+    def classes_of(self, labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the class of each label, of any shape; `NO_CLASS` where there is none."""
+        values = np.asarray(labels, dtype=np.int64)
+        if self.classes is None:
+            return values
+        known, positions = np.unique(values, return_inverse=True)
+        classes = np.array([self.classes.get(int(label), NO_CLASS) for label in known], dtype=np.int64)
+        return classes[positions].reshape(values.shape)
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Return the attributes of a store from which `from_attributes` reads the same."""
+        by_label = {} if self.classes is None else {_CLASSES_BY_LABEL: {str(k): v for k, v in self.classes.items()}}
+        return {LABELS_MATCH: self.by, **by_label}
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[Any, Any]) -> LabelMatch:
+        """Read it from the attributes of a store; one that says nothing has labels that match by index."""
+        by_label = attributes.get(_CLASSES_BY_LABEL)
+        classes = None if by_label is None else {int(k): int(v) for k, v in json.loads(by_label).items()}
+        return cls(str(attributes.get(LABELS_MATCH, "index")), classes)
+
+
+def match_labels(subject: Subject, network: Record, images: Record, where: str) -> LabelMatch:
+    """Find out how the labels of the images that a subject is shown stand to the outputs of its network.
+
+    Args:
+        subject: The subject; its `match` decides, if it is given. Otherwise, what the stimulus set says of its labels
+            does.
+        network: The record of its network.
+        images: The record of its images.
+        where: The subject, for messages.
+
+    Raises:
+        ConfigError: If labels and outputs cannot match as the subject says.
+    """
+    outputs, labels = network.details["classes"], images.details.get("labels", images.details["classes"])
+    by = subject.match or images.details.get("label", {}).get("by")
+    if by in ("name", "index") and not labels:
+        raise ConfigError(
+            f"{where}: 'match: {by}', but nothing says what the images show. Name the column of the stimulus set's "
+            "table that says it under 'label' in config_data.yaml, or leave 'match' out of the subject."
+        )
+    if by == "name":
+        return match_by_name(labels, outputs, where)
+    if by == "index":
+        _check_indices(labels, outputs, where)
+        return LabelMatch("index")
+    is_same = by is None and subject.network_dataset == subject.dataset and not network.details.get("own_classes")
+    return LabelMatch("index" if is_same and labels else "none")
+
+
+def _check_indices(labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], where: str) -> None:
+    known = {int(entry["index"]) for entry in outputs}
+    if not any(int(entry["index"]) in known for entry in labels):
+        raise ConfigError(
+            f"{where}: 'match: index', but no class that is shown has the index of an output. Leave 'match' out of the "
+            "subject, or write 'match: name' if the names are the same."
+        )
+
+
+def match_by_name(labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], where: str) -> LabelMatch:
+    """Match the classes of images with those of a network by their names, or by the names of their folders.
+
+    Capital letters, and `_` for a space, make no difference.
+
+    Args:
+        labels: The classes that are shown: `index`, `name` and `folder`.
+        outputs: The classes of the network.
+        where: The subject, for messages.
+
+    Raises:
+        ConfigError: If no class that is shown is one of the network's, or one is several of them.
+    """
+    by_name: dict[str, set[int]] = {}
+    for entry in outputs:
+        for name in {_plain(str(entry["name"])), _plain(str(entry["folder"]))}:
+            by_name.setdefault(name, set()).add(int(entry["index"]))
+    classes: dict[int, int] = {}
+    for entry in labels:
+        names = [_plain(str(entry[key])) for key in ("name", "folder") if key in entry]
+        candidates = next((by_name[name] for name in names if name in by_name), set())
+        if len(candidates) > 1:
+            numbers = " and ".join(map(str, sorted(candidates)))
+            raise ConfigError(
+                f"{where}: the class '{entry['name']}' has the name of the network's outputs {numbers}. Give them "
+                "different names, in the network's 'classes'."
+            )
+        if candidates:
+            classes[int(entry["index"])] = next(iter(candidates))
+    if not classes:
+        first = str(labels[0]["name"]) if labels else ""
+        raise ConfigError(
+            f"{where}: 'match: name', but no class that is shown has the name of an output, '{first}' for example. "
+            f"{nearest_name(first, [str(entry['name']) for entry in outputs])}"
+        )
+    return LabelMatch("name", classes)
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())
 
 
 def class_mask(output_classes: Sequence[int], group: Sequence[int], choices: str) -> npt.NDArray[np.bool_]:

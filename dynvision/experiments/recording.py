@@ -27,15 +27,22 @@ from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
-from dynvision.experiments.writing import SweepWriter
-from dynvision.models.checking import check_network
-from dynvision.models.loading import match_layers, rebuild_network
+from dynvision.experiments.writing import RANK, SweepWriter
+from dynvision.models.checking import check_layers, check_network
+from dynvision.models.loading import rebuild_network
+from dynvision.models.states import Examination
 from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar, say
 
 __all__ = ["SweepRecording"]
+
+RANDOM_DRAWS = (
+    "draws random numbers in evaluation: each image is shown by itself, and its draws follow from its place in the "
+    "dataset and the step alone"
+)
+"""What is said, and noted in the store, of such a network."""
 
 
 class SweepRecording:
@@ -55,12 +62,14 @@ class SweepRecording:
     def __init__(self, order: SweepOrder) -> None:
         self.order = order
         # Fail now, not after the sweep, if the readout may choose none of the network's outputs.
-        class_mask(order.network.output_classes, order.images.group_classes, order.choices)
+        if order.labels.is_known:
+            class_mask(order.network.output_classes, order.shown_classes, order.choices)
         self.images = self._choose_images()
         self.presentations = [c.presentation.preceded_by(order.idle) for c in order.conditions]
         self.references = plan_references([c.presentation for c in order.conditions])
         self.device = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
+        self.draws_random = False
 
     def run(self) -> RecordedSweep:
         """Show every image under every condition; write everything, but put nothing in place.
@@ -73,22 +82,26 @@ class SweepRecording:
         with _torch_threads(self.threads):
             stepper = self.open_stepper()
             probe = self.probe(stepper)
+            self.draws_random = bool(stepper.draws_random)
+            if self.draws_random:
+                say(f"{self.order.name}: {type(stepper.network).__name__} {RANDOM_DRAWS}")
             layout = self.plan(probe)
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
             self.show(runner, layout, writers)
-        return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive, self.order.dt)
+        order = self.order
+        return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive, order.dt, order.labels.by)
 
     def open_stepper(self) -> NetworkStepper:
         """Load the network and find the layers that are recorded."""
         order, record, run = self.order, self.order.record, self.order.run
         network = rebuild_network(order.network.record, order.network.weights)
-        images = order.images
-        check_network(network, len(order.network.output_classes), images.source.channels, images.resolution)
-        layers = match_layers(network, record.layers)
+        channels, size = order.images.source.channels, order.images.resolution
+        found = self._check_frames(network, channels, size)
+        layers = check_layers(network, record.layers, channels, size)
         check_layer_names(layers, order.conditions[0].settings["condition"])
         check_columns(self.images.columns, order.conditions[0].settings["condition"], layers, order.name)
-        return NetworkStepper(
+        stepper = NetworkStepper(
             network,
             layers,
             Reduction(record.resolution, record.units, record.unit_seed),
@@ -97,6 +110,22 @@ class SweepRecording:
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )
+        stepper.draws_random = found.draws_random
+        return stepper
+
+    def _check_frames(self, network: torch.nn.Module, channels: int, size: int) -> Examination:
+        """Raise if the network does not take the images; say for which images it was made if that is why."""
+        made_for, steps = self.order.network.record, self.presentations[0].n_timesteps
+        own_channels, own_size = made_for.details["channels"], made_for.config["resolution"]
+        try:
+            return check_network(network, len(self.order.network.output_classes), channels, size, steps)
+        except ConfigError as error:
+            if (own_channels, own_size) == (channels, size):
+                raise
+            raise ConfigError(
+                f"{self.order.name}: {error} It was made for images of {own_channels} channels and {own_size} pixels "
+                f"({made_for.target}): give the images that are shown this data_resolution, or show them to another."
+            ) from error
 
     def probe(self, stepper: NetworkStepper) -> Probe:
         """Find out what a step of the network gives."""
@@ -114,7 +143,8 @@ class SweepRecording:
             n_conditions=self.order.n_conditions,
             n_timesteps=n_recorded,
         )
-        return StoreLayout(probe.arrays, n_samples, n_recorded, min(plan.batch_size, n_samples), plan.block_steps)
+        arrays = {name: spec for name, spec in probe.arrays.items() if self.order.labels.is_known or name != RANK}
+        return StoreLayout(arrays, n_samples, n_recorded, min(plan.batch_size, n_samples), plan.block_steps)
 
     def open_runner(self, stepper: NetworkStepper, layout: StoreLayout) -> SweepRunner:
         """Make the runner that shows the sweep."""
@@ -144,6 +174,7 @@ class SweepRecording:
                     target=condition.name,
                     layers=layout.layers,
                     group_classes=order.images.group_classes,
+                    **order.labels.to_attributes(),
                     inputs=order.inputs,
                     subject=order.network.subject,
                     model=order.network.record.config,
@@ -157,7 +188,12 @@ class SweepRecording:
                     "making": making,
                 }
                 coordinates = describe_trials(
-                    self.images, condition.presentation, order.network.output_classes, order.dt
+                    self.images,
+                    condition.presentation,
+                    order.network.output_classes,
+                    order.dt,
+                    order.network.class_names,
+                    order.images.class_names,
                 )
                 writers.append(
                     StoreWriter(
@@ -181,6 +217,7 @@ class SweepRecording:
         sweep = SweepWriter(
             writers, names, order.network.output_classes, order.record.allow_nonfinite, self.references.used
         )
+        classes = order.labels.classes_of(self.images.labels()) if order.labels.is_known else None
         with progress_bar(layout.n_samples, order.name) as bar:
             for batch, images in enumerate(self._open_images(layout.batch_size)):
                 rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(images))
@@ -188,7 +225,7 @@ class SweepRecording:
                 if waiting:
                     ids = self.images.ids[rows]
                     contrasts = self._image_contrasts(images.numpy(), waiting)
-                    sweep.begin_batch(batch, ids, self.images.labels()[rows], waiting, contrasts)
+                    sweep.begin_batch(batch, ids, None if classes is None else classes[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
                     sweep.end_batch(self._stream(runner, images, ids, sweep, chosen))
                 bar.update(len(images))
@@ -258,6 +295,7 @@ class SweepRecording:
             "device": str(self.device),
             "batch_size": layout.batch_size,
             "block_steps": layout.block_steps,
+            **({"random_draws": RANDOM_DRAWS} if self.draws_random else {}),
         }
 
     def _stream(

@@ -96,10 +96,20 @@ TRAILING: Mapping[int, tuple[str, ...]] = {0: (), 1: ("channel",), 2: ("channel"
 """The names of the dimensions that follow `sample` and `time`, by their number."""
 
 
+_LONGEST_FOLDER, _LONGEST_NAME = 255, 200
+"""Bytes of the name of a folder, and those that are left of a layer's name that is longer."""
+
+
 def store_name(layer: str) -> str:
-    """Return the name of a layer in stores and tables: its own, with `_` for `/`, and `_` after a reserved name."""
+    """Return the name of a layer in stores and tables: its own, with `_` for `/`, and `_` after a reserved name.
+
+    A name that is longer than the name of a folder may be is cut, and ends in `~` and a checksum of the whole.
+    """
     name = layer.replace("/", "_")
-    return f"{name}_" if name in STORE_NAMES else name
+    if len(name.encode()) > _LONGEST_FOLDER:
+        start = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        return f"{start}~{zlib.crc32(name.encode()):08x}"
+    return f"{name}_" if name in STORE_NAMES or name.startswith("__") or name == "zarr.json" else name
 
 
 def check_layer_names(layers: Sequence[str], parameters: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dynvision.experiments.plan import plan_sweep
 from dynvision.experiments.stepping import Emit, NetworkStepper
 from dynvision.experiments.walking import Blocks, Walk
+from dynvision.models.seeding import kept_generators
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["SweepRunner"]
@@ -102,10 +103,9 @@ class SweepRunner:
         walk = Walk(
             stepper, shown, self.blocks, images.to(stepper.device, stepper.frames), ids, emit, self.n_conditions
         )
-        devices = [stepper.device] if stepper.device.type == "cuda" else []
         with (
             torch.inference_mode(),
-            torch.random.fork_rng(devices=devices),
+            kept_generators(stepper.device),
             stepper.record() as outputs,
             stepper.precision(),
         ):

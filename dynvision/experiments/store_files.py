@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from dynvision.experiments.annotations import attributes_of
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
 
 __all__ = ["create_array", "fill_variable", "open_array", "write_variables"]
@@ -62,7 +63,7 @@ def create_array(path: Path, layout: StoreLayout, spec: ArraySpec) -> None:
         "codecs": codecs,
         "fill_value": "NaN" if spec.dtype.startswith("float") else -1,
         "dimension_names": ["sample", "time", *spec.dims],
-        "attributes": {"long_name": spec.about} if spec.about else {},
+        "attributes": {"units": "1", **attributes_of(path.name, {"long_name": spec.about} if spec.about else {})},
     }
     store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata, "create": True}
     tensorstore.open(store, context=_context()).result()
@@ -87,6 +88,8 @@ def write_variables(folder: Path, variables: Mapping[str, tuple[Any, ...]], attr
     import zarr.codecs
 
     dataset = xarray.Dataset(coords=dict(variables), attrs=dict(attributes))
+    for name, variable in dataset.variables.items():
+        variable.attrs = attributes_of(str(name), variable.attrs)
     # With checksums in the store a flipped byte in a label is an error when it is read, not another number.
     checked = {"compressors": (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec())}
     encoding = {str(name): checked for name in dataset.variables}

@@ -71,8 +71,8 @@ class StoreLayout:
     def compared_with(self, runs: Sequence[str]) -> StoreLayout:
         """Return the layout with an array `<run>/<layer>` for each layer of some runs of `REFERENCES`."""
         kept = {name: spec for name, spec in self.arrays.items() if name.partition("/")[0] not in REFERENCES}
-        means = ArraySpec((), (), is_packed=False)
-        compared = {f"{run}/{layer}": means for run in runs for layer in self.layers}
+        means = {run: ArraySpec((), (), about=REFERENCES[run], is_packed=False) for run in runs}
+        compared = {f"{run}/{layer}": means[run] for run in runs for layer in self.layers}
         return dataclasses.replace(self, arrays={**kept, **compared})
 
     @property

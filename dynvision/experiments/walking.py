@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,9 @@ from dynvision.data.loading.frames import add_scaled
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.experiments.plan import Branch
 from dynvision.experiments.stepping import AVERAGE, Emit, NetworkStepper
-from dynvision.models.loading import step_network
+from dynvision.models.layers import LayerOutputs
+from dynvision.models.seeding import seed_torch as _seed
+from dynvision.models.states import copy_state
 from dynvision.stimuli.noise import sensor_noise
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.segments import VOID
@@ -81,7 +82,7 @@ class Walk:
         self.noise_bytes = 0
         self.unfinished: dict[int, dict[str, Tensor]] = {}
 
-    def run(self, plan: Branch, outputs: dict[str, dict[str, Tensor]]) -> None:
+    def run(self, plan: Branch, outputs: LayerOutputs) -> None:
         """Walk through the tree.
 
         Args:
@@ -92,7 +93,7 @@ class Walk:
         while self.pending:
             branch, state, is_last = self.pending.pop()
             # A network may change its state in place; the other branches of a fork must not see that.
-            state = self._advance(branch, state if is_last else _copy_state(state), outputs)
+            state = self._advance(branch, state if is_last else copy_state(state), outputs)
             if not branch.children:
                 self.sequences.pop(branch.shown_by, None)
             *before, last = branch.children or (None,)
@@ -100,15 +101,15 @@ class Walk:
                 self.pending.append((last, state, True))
                 self.pending += [(child, state, False) for child in reversed(before) if child is not None]
 
-    def _advance(self, branch: Branch, state: Any, outputs: dict[str, dict[str, Tensor]]) -> Any:
+    def _advance(self, branch: Branch, state: Any, outputs: LayerOutputs) -> Any:
         shown, stepper, idle = branch.shown_by, self.stepper, self.blocks.idle
         if shown not in self.sequences:
             self.sequences[shown] = StimulusSequence(self.images, self.presentations[shown], self.ids)
         for t in range(branch.start, branch.stop):
-            outputs.clear()
-            # A network's own random draws are the same in every condition: for each batch and step.
+            # A network's own random draws are the same in every condition.
             _seed((int(self.ids[0]) << 24) + t, stepper.device)
-            scores, state = step_network(stepper.network, self._render(self.sequences[shown], t), state)
+            frame = self._render(self.sequences[shown], t)
+            scores, state = stepper.step(frame, state, outputs, self.ids.tolist(), t)
             self.steps += 1
             if t >= idle:
                 self._keep(branch, t - idle, stepper.name_arrays(outputs, scores))
@@ -171,28 +172,3 @@ class Walk:
             )
             for name, value in evoked.items()
         }
-
-
-def _seed(number: int, device: torch.device) -> None:
-    """Seed the generators that a network draws from.
-
-    `torch.manual_seed` also keeps a traceback for accelerators that were never used, at every call. That takes longer
-    than a small layer, and the tracebacks stay in memory.
-    """
-    torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        torch.cuda.default_generators[index].manual_seed(number)
-    elif device.type == "mps":
-        torch.mps.manual_seed(number)
-
-
-def _copy_state(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return state.clone()
-    if isinstance(state, dict):
-        return {key: _copy_state(value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        copied = [_copy_state(value) for value in state]
-        return type(state)(*copied) if hasattr(state, "_fields") else type(state)(copied)
-    return copy.deepcopy(state)

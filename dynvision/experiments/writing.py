@@ -17,12 +17,15 @@ from dynvision.experiments.store import digest_block
 from dynvision.experiments.store_layout import REFERENCES, SCORES, ArraySpec
 from dynvision.experiments.store_writer import StoreWriter
 
-__all__ = ["OUTPUT_ARRAYS", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
+__all__ = ["OUTPUT_ARRAYS", "RANK", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
+
+RANK = "rank"
+"""The array that only a network whose classes match the labels has."""
 
 OUTPUT_ARRAYS: dict[str, ArraySpec] = {
     "predicted": ArraySpec((), (), "int32", "class of the highest score; -2 where a score is not finite"),
     "confidence": ArraySpec((), (), "float32", "softmax probability of the highest score, among all outputs", False),
-    "rank": ArraySpec(
+    RANK: ArraySpec(
         (),
         (),
         "int32",
@@ -69,13 +72,14 @@ class SweepWriter:
         self._ended: deque[tuple[int, dict[int, BatchEntry]]] = deque()
         self._waiting: deque[tuple[int, int, Any]] = deque()
         self._in_flight = 0
-        self._batch, self._ids, self._labels = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._batch, self._ids = 0, np.zeros(0, np.int64)
+        self._labels: npt.NDArray[np.int64] | None = None
 
     def begin_batch(
         self,
         batch: int,
         ids: npt.NDArray[np.int64],
-        labels: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64] | None,
         shown: Sequence[int] | None = None,
         image_contrasts: Mapping[int, npt.NDArray[np.float64]] | None = None,
     ) -> None:
@@ -84,7 +88,8 @@ class SweepWriter:
         Args:
             batch: Its number.
             ids: Which sample each trial is, shape `[B]`, for messages.
-            labels: The class of each trial, shape `[B]`, in the dataset's own order.
+            labels: The class of each trial, shape `[B]`, in the order of `output_classes`; `None` if labels have
+                nothing to do with these.
             shown: The conditions that are written; by default all.
             image_contrasts: For each condition the RMS contrast of the images, shape `[B]`, or `[B, K]` for several a
                 trial.
@@ -204,13 +209,13 @@ class _Block:
 
 
 def describe_output(
-    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], output_classes: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64] | None, output_classes: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
     """Read prediction, confidence and rank from the scores at each step, among all outputs.
 
     Args:
         scores: Shape `[B, T, outputs]`; they are taken as logits.
-        labels: The class of each trial, shape `[B]`.
+        labels: The class of each trial, shape `[B]`; `None` leaves out `rank`.
         output_classes: The class of each output, shape `[outputs]`.
 
     Returns:
@@ -222,11 +227,13 @@ def describe_output(
     best, known = scores.argmax(axis=2), np.isfinite(scores).all(axis=2)
     with np.errstate(invalid="ignore", over="ignore"):
         confidence = 1 / np.exp(scores - scores.max(axis=2, keepdims=True)).sum(axis=2)
-    return {
+    described: dict[str, npt.NDArray[Any]] = {
         "predicted": np.where(known, output_classes[best], UNKNOWN).astype(np.int32),
         "confidence": np.where(known, confidence, np.nan).astype(np.float32),
-        "rank": np.where(known, rank_outputs(scores, labels, output_classes), UNKNOWN).astype(np.int32),
     }
+    if labels is not None:
+        described[RANK] = np.where(known, rank_outputs(scores, labels, output_classes), UNKNOWN).astype(np.int32)
+    return described
 
 
 def rank_outputs(

@@ -1,104 +1,126 @@
-"""Weights that were trained elsewhere: reading a checkpoint, and finding the class of each output."""
+"""Weights that were trained elsewhere: reading a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dynvision.errors import ConfigError, DamagedFileError, MissingError
-from dynvision.system.failures import as_unreadable
+from dynvision.errors import ConfigError, DamagedFileError, unknown_name
+from dynvision.models.weights.explaining import describe_misfit, join_first, list_readings
+from dynvision.models.weights.files import find_unknown, read_weights
+from dynvision.models.weights.fitting import Reading, find_best, find_fitting, same_weights
+from dynvision.models.weights.formats import SAVE_AGAIN
+from dynvision.models.weights.naming import Entry, list_entries, split_key
 
-__all__ = ["load_checkpoint", "match_outputs"]
+__all__ = ["load_checkpoint"]
 
 
-def load_checkpoint(path: Path, network: nn.Module) -> None:
-    """Load a checkpoint into a network: safetensors, or a state dict that `torch.load(weights_only=True)` reads.
+def load_checkpoint(path: Path, network: nn.Module, key: str | None = None) -> None:
+    """Load weights that were trained elsewhere into a network.
 
-    The state dict may be stored under the key `state_dict`, and its names may share a prefix such as `module.` or
-    `model.`.
+    The file is safetensors or what `torch.save` wrote, whatever its name ends in. The tensors are looked for wherever
+    they are: under keys such as `state_dict` or `model`, with names that begin with `module.`, `_orig_mod.` or
+    anything else, next to other modules and settings. The one reading counts under which every name and shape fits the
+    network. `num_batches_tracked` may be absent, of tied weights one name is enough, and every type of real numbers is
+    taken into the network's own.
 
     Args:
-        path: The file. One that ends in `.safetensors` is read as such, any other with torch.
+        path: The file.
         network: Its weights are replaced.
+        key: What the full names of the tensors begin with, such as `ema_model` or `state_dict.teacher`, if several
+            readings fit; an empty text for names as they stand.
 
     Raises:
         MissingError: If the file does not exist.
-        DamagedFileError: If the file cannot be read, or contains more than tensors.
-        ConfigError: If the weights do not fit the network; the message names the first that differ.
+        DamagedFileError: If the file cannot be read without running code, or holds no tensors.
+        ConfigError: If the weights do not fit the network (the message names what differs), if several readings fit,
+            or if a weight is not a finite number.
     """
-    if not path.is_file():
-        raise MissingError(
-            f"the checkpoint {path} does not exist. Put it there, or change 'checkpoint' in config_models.yaml."
-        )
-    weights = _strip_prefix(_read(path), network.state_dict())
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split()).rstrip(". ")
+    if not network.state_dict():
         raise ConfigError(
-            f"the weights in {path} are not those of {type(network).__name__}: {reason}. Change 'class' and 'args', or "
-            "'checkpoint', in config_models.yaml."
-        ) from error
+            f"{type(network).__name__} has no weights, but {path} is to be loaded: remove 'checkpoint' from "
+            "config_models.yaml."
+        )
+    content = read_weights(path)
+    entries, as_code = list_entries(content), find_unknown(content)
+    if not entries:
+        raise _refuse_code(path, as_code)
+    entries = _under_key(entries, key, path)
+    weights = _choose(find_fitting(entries, network), key, path)
+    if weights is None:
+        best = find_best(entries, network)
+        weights = _convert(best, network)
+    if weights is None and as_code:
+        raise _refuse_code(path, as_code)
+    if weights is None:
+        raise ConfigError(
+            f"the weights in {path} are not those of {type(network).__name__}: {describe_misfit(best, network)}. "
+            "Change 'class' and 'args', or 'checkpoint', in config_models.yaml."
+        )
+    _check_finite(weights, network, path)
+    network.load_state_dict(weights, strict=False)
 
 
-def match_outputs(
-    outputs: int, group: Sequence[Mapping[str, Any]], dataset: Sequence[Mapping[str, Any]], where: str
-) -> list[dict[str, Any]]:
-    """Return the class of each output: those of the group, or else of the dataset, if they are as many as the outputs.
-
-    Args:
-        outputs: The number of outputs.
-        group: The classes of the group that the network belongs to, in order.
-        dataset: All classes of the dataset, in order.
-        where: The model and dataset, for the message.
-
-    Raises:
-        ConfigError: If neither the group nor the dataset has as many classes.
-    """
-    for classes in (group, dataset):
-        if len(classes) == outputs:
-            return [dict(entry) for entry in classes]
-    raise ConfigError(
-        f"{where}: the network has {outputs} outputs, but the group has {len(group)} classes and the dataset "
-        f"{len(dataset)}. Give it the argument for its number of classes under args in config_models.yaml."
-    )
+def _refuse_code(path: Path, as_code: str) -> DamagedFileError:
+    reason = f", but {as_code}, and it is not safe to run code from a pickle" if as_code else ""
+    return DamagedFileError(f"the checkpoint {path} holds no state dict that fits{reason}. Instead, {SAVE_AGAIN}.")
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _under_key(entries: list[Entry], key: str | None, path: Path) -> list[Entry]:
+    """Return the entries whose names begin with the key that the configuration gives."""
+    if not key:
+        return entries
+    parts = split_key(key)
+    chosen = [entry for entry in entries if entry.path[: len(parts)] == parts]
+    if not chosen:
+        above = dict.fromkeys(".".join(e.path[:n]) for e in entries for n in range(1, len(e.path)))
+        raise unknown_name("checkpoint_key", key, above, f"config_models.yaml: {path}")
+    return chosen
 
+
+def _choose(readings: list[Reading], key: str | None, path: Path) -> dict[str, Tensor] | None:
+    """Return the weights of the one reading that fits, if any does; several are one if their numbers are the same."""
+    if key is not None:
+        readings = [reading for reading in readings if reading.prefix == split_key(key)] or readings
+    different: list[Reading] = []
+    for reading in readings:
+        if not any(same_weights(reading, other) for other in different):
+            different.append(reading)
+    if len(different) > 1:
+        raise ConfigError(
+            f"the checkpoint {path} holds several sets of weights that fit, and they differ. Say which is meant with "
+            f"'checkpoint_key' next to 'checkpoint' in config_models.yaml: {list_readings(different)}."
+        )
+    return different[0].values if different else None
+
+
+def _convert(reading: Reading, network: nn.Module) -> dict[str, Tensor] | None:
+    """Return the weights of a reading that a network's own code can read, which may know older names of its modules."""
+    if not reading.values or not reading.missing or not reading.unexpected or reading.unlike:
+        return None
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        text = f"the checkpoint {path} cannot be read: {error}"
-        raise as_unreadable(error, text) or DamagedFileError(text) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
-        raise DamagedFileError(f"the checkpoint {path} cannot be read: {error}") from error
-    except Exception as error:
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise DamagedFileError(
-            f"the checkpoint {path} holds more than tensors, and it is not safe to run code from a pickle: save "
-            "network.state_dict(), or safetensors, and name that file"
-        ) from error
-    weights = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise DamagedFileError(f"the checkpoint {path} holds no state dict, or more than one")
-    return weights
+        trial = copy.deepcopy(network)
+        trial.load_state_dict({**reading.values, **reading.unexpected})
+    except Exception:  # noqa: BLE001  # it is code of a user's; what does not fit is said in any case
+        return None
+    return trial.state_dict()
 
 
-def _strip_prefix(weights: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if set(weights) == set(wanted):
-        return weights
-    prefixes = {name.partition(".")[0] for name in weights}
-    if len(prefixes) != 1:
-        return weights
-    shorter = {name.partition(".")[2]: value for name, value in weights.items()}
-    return shorter if set(shorter) == set(wanted) else weights
+def _check_finite(weights: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
+    """Raise if a weight is no finite number in the type that the network has, and the network's own is."""
+    own, wrong = network.state_dict(), []
+    for name, value in weights.items():
+        is_lazy = nn.parameter.is_lazy(own[name])
+        cast = value if is_lazy or not value.is_floating_point() else value.to(own[name].dtype)
+        finite = cast.isfinite()
+        if not finite.all() and (is_lazy or not torch.equal(finite, own[name].isfinite())):
+            wrong.append(name)
+    if wrong:
+        raise ConfigError(
+            f"the checkpoint {path} holds weights that are no finite numbers (NaN or infinite): {join_first(wrong)}. "
+            "Name another file under 'checkpoint' in config_models.yaml."
+        )

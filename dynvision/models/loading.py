@@ -1,37 +1,29 @@
-"""Building networks from import paths, keeping their weights as safetensors, and stepping them through time."""
+"""Building networks from import paths, and keeping their weights as safetensors."""
 
 from __future__ import annotations
 
 import copy
-import fnmatch
+import hashlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from dynvision.config.models import ModelConfig
-from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError, nearest_name
+from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError
+from dynvision.models.calling import describe_failure, evaluating, is_of_machine, step_network
+from dynvision.models.downloads import explain_fetching, make_without_fetching
+from dynvision.models.layers import match_layers, record_layers
+from dynvision.models.seeding import seeded
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
 from dynvision.system.json_values import restore_whole_keys
-
-_WRONG_ARGUMENTS = (
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-)
-"""What the constructor of a network may raise because of its arguments."""
 
 __all__ = [
     "build_network",
@@ -45,48 +37,126 @@ __all__ = [
 ]
 
 
-def build_network(model: ModelConfig, *, n_classes: int, resolution: int, channels_in: int, seed: int) -> nn.Module:
+def build_network(
+    model: ModelConfig, *, n_classes: int | None, resolution: int, channels_in: int, seed: int, fetch: bool = True
+) -> nn.Module:
     """Build a network with initial weights that depend on the seed alone.
+
+    The network is shown a blank frame once, so that layers that are made at the first frame, such as `nn.LazyLinear`,
+    draw their weights under the seed, too.
 
     Args:
         model: The class by import path and its arguments. `n_classes` (or `num_classes`), `resolution` and
             `channels_in` are passed too, if the class takes them and the config does not give them.
-        n_classes: Classes to tell apart.
+        n_classes: Classes to tell apart; `None` leaves the network its own number of outputs.
         resolution: Width of the images in pixels.
         channels_in: Channels of the images.
-        seed: Seeds the initial weights; the global generator is left as it was.
+        seed: Seeds the generators of torch, NumPy and Python; they are left as they were.
+        fetch: Let the class fetch weights from the network. It need not if all of them are loaded afterwards.
 
     Raises:
-        ConfigError: If the class cannot be imported, is no network, or does not take the arguments.
+        ConfigError: If the class cannot be imported, is no network, does not take the arguments or the frames, or
+            draws its weights from another generator.
+        MissingError: If it cannot fetch weights.
     """
+    known = _known_arguments(n_classes, resolution, channels_in)
+    first = _digest(_build(model, known, seed, fetch=fetch))
+    network = _build(model, known, seed, fetch=fetch)
+    if _digest(network) != first:
+        raise ConfigError(
+            f"config_models.yaml: {model.class_path} has other weights when it is built again with the same seed. Draw "
+            "them from the global generators of torch, NumPy or Python, which are seeded before, and from nothing else."
+        )
+    return network
+
+
+def _known_arguments(n_classes: int | None, resolution: int, channels_in: int) -> dict[str, Any]:
+    """Return what a class is told if it takes it."""
+    known: dict[str, Any] = {"resolution": resolution, "channels_in": channels_in}
+    return known if n_classes is None else known | {"n_classes": n_classes, "num_classes": n_classes}
+
+
+def _build(model: ModelConfig, known: Mapping[str, Any], seed: int, *, fetch: bool = True) -> nn.Module:
+    """Build a network once, and show it a blank frame; `fetch` lets the class fetch weights from the network."""
     make = _import_builder(model.class_path)
-    known = {"n_classes": n_classes, "num_classes": n_classes, "resolution": resolution, "channels_in": channels_in}
     parameters: dict[str, Any] = dict(inspect.signature(make).parameters)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if takes_any and model.class_path.startswith("torchvision.models"):
         parameters = {**parameters, "num_classes": None}  # torchvision's functions pass it on to the network
     arguments = {**{name: value for name, value in known.items() if name in parameters}, **copy.deepcopy(model.args)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         try:
-            network = make(**arguments)
+            network = make(**arguments) if fetch else make_without_fetching(make, arguments)
         except DynvisionError:
             raise
-        except _WRONG_ARGUMENTS as error:
-            reason = str(error) or type(error).__name__
-            raise ConfigError(f"config_models.yaml: {model.class_path} does not take these args: {reason}") from error
-    if not isinstance(network, nn.Module):
-        raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
+        except Exception as error:
+            if refusal := explain_fetching(model.class_path, error):
+                raise refusal from error
+            if is_of_machine(error) and not isinstance(error, MemoryError | RuntimeError):
+                raise
+            raise ConfigError(
+                f"config_models.yaml: {model.class_path} does not take these args: {describe_failure(error)}"
+            ) from error
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
+        network = use_originals(network)
+        frame = torch.zeros(1, known["channels_in"], known["resolution"], known["resolution"])
+        _show_first(network, frame)
     return network
+
+
+@torch.no_grad()
+def _show_first(network: nn.Module, frame: Tensor) -> None:
+    """Show a network its first frame, at which lazy layers are made."""
+    with evaluating(network):
+        step_network(network, frame, None)
+    lazy = [name for name, value in [*network.named_parameters(), *network.named_buffers()] if is_lazy(value)]
+    if lazy:
+        raise ConfigError(
+            f"{type(network).__name__} does not use '{lazy[0]}' when it is shown a frame, so that the shape of these "
+            "weights stays unknown. Remove that layer, or give it its size."
+        )
+
+
+def use_originals(network: nn.Module) -> nn.Module:
+    """Return a network in which no module is compiled: what is compiled skips the hooks that record layers.
+
+    The names of layers and weights are those of the network without `torch.compile`.
+    """
+    original: nn.Module = getattr(network, "_orig_mod", network)
+    for module in original.modules():
+        if module._compiled_call_impl is not None:
+            module._compiled_call_impl = None
+        for name, child in module.named_children():
+            if (inner := getattr(child, "_orig_mod", child)) is not child:
+                setattr(module, name, use_originals(inner))
+    return original
+
+
+def _digest(network: nn.Module) -> str:
+    """Digest all weights and buffers of a network."""
+    digest = hashlib.blake2b()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        if isinstance(value, Tensor):
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _import_builder(path: str) -> Callable[..., Any]:
     """Import a class of networks, or a function that makes one, from `module:Name`."""
     try:
         builder = pkgutil.resolve_name(path)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"config_models.yaml: the class '{path}' cannot be imported ({error}). Write it as module:Class."
+        ) from error
+    except Exception as error:
+        if is_of_machine(error):
+            raise
+        raise ConfigError(
+            f"config_models.yaml: the module of '{path}' fails when it is imported ({describe_failure(error)}). Mend "
+            "it, or name another."
         ) from error
     if not (inspect.isclass(builder) and issubclass(builder, nn.Module)) and not inspect.isfunction(builder):
         raise ConfigError(f"config_models.yaml: {path} is no torch.nn.Module, nor a function that makes one")
@@ -108,105 +178,16 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
         DamagedFileError: If the file is missing, damaged or belongs to another training.
     """
     path, settings = record.check_files(weights.parent).check(weights.name), record.config
-    network = build_network(
-        ModelConfig(
-            **{"class": settings["class"], "args": restore_whole_keys(settings["args"], settings.get("whole_keys", ()))}
-        ),
-        n_classes=len(record.details["classes"]),
-        resolution=settings["resolution"],
-        channels_in=record.details["channels"],
-        seed=settings["seed"],
+    args, details = restore_whole_keys(settings["args"], settings.get("whole_keys", ())), record.details
+    n_classes = details["n_classes"] if "n_classes" in details else len(details["classes"])
+    network = _build(
+        ModelConfig(**{"class": settings["class"], "args": args}),
+        _known_arguments(n_classes, settings["resolution"], details["channels"]),
+        settings["seed"],
+        fetch=False,
     )
     load_weights(path, network)
     return network.eval()
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Put a network into evaluation mode while the block runs, then each of its modules back into its own mode."""
-    modes = {module: module.training for module in network.modules()}
-    try:
-        yield network.eval()
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """Advance a network by one time step.
-
-    Args:
-        network: If it has no method `step`, each frame is shown to it anew, without a state.
-        frame: Shape `[B, C, H, W]`.
-        state: The state after the step before; `None` at the first step.
-
-    Returns:
-        The output of the network, such as class scores `[B, n_classes]`, and the new state.
-    """
-    if hasattr(network, "step"):
-        return network.step(frame, state)  # type: ignore[operator, no-any-return]
-    return network(frame), None
-
-
-def match_layers(network: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Return the names of the layers that match names or globs, in the order of the network.
-
-    Args:
-        network: The network.
-        patterns: Names or globs. A `*` stays within one level: `V*` does not match `V1.lateral`.
-
-    Raises:
-        UnknownNameError: If a pattern matches no layer; the message names the nearest one.
-    """
-    names = [name for name, _ in network.named_modules() if name]
-    chosen: set[str] = set()
-    for pattern in patterns:
-        matching = [name for name in names if _matches(name, pattern)]
-        if not matching:
-            raise UnknownNameError(
-                f"no layer of {type(network).__name__} is called '{pattern}'. {nearest_name(pattern, names)}"
-            )
-        chosen.update(matching)
-    return [name for name in names if name in chosen]
-
-
-@contextmanager
-def record_layers(
-    network: nn.Module, layers: Sequence[str], keep_as: Callable[[str, Tensor], Any] | None = None
-) -> Iterator[dict[str, Any]]:
-    """Keep the latest output of each layer in a dictionary while the block runs.
-
-    The output is copied as soon as the layer returns it, because the next layer may change it in place, as
-    torchvision's `ReLU(inplace=True)` does.
-
-    Args:
-        network: The network.
-        layers: Names of modules that return one tensor.
-        keep_as: Computes what is kept from the layer's name and its output, and must not return a view of the output;
-            by default the output is copied.
-
-    Yields:
-        What is kept, by the layer's name; empty before the first step.
-
-    Raises:
-        ConfigError: If a layer returns anything but one tensor.
-    """
-    outputs: dict[str, Any] = {}
-
-    def hook(name: str) -> Any:
-        def keep(module: nn.Module, arguments: Any, output: Any) -> None:
-            if not isinstance(output, Tensor):
-                raise ConfigError(f"the layer '{name}' returns a {type(output).__name__}, not a tensor; record another")
-            outputs[name] = output.detach().clone() if keep_as is None else keep_as(name, output.detach())
-
-        return keep
-
-    handles = [network.get_submodule(name).register_forward_hook(hook(name)) for name in layers]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def save_weights(path: Path, network: nn.Module, metadata: dict[str, Any]) -> None:
@@ -245,8 +226,3 @@ def load_weights(path: Path, network: nn.Module) -> None:
         raise DamagedFileError(
             f"{path} does not fit the network or is damaged ({error}). Rebuild it with --force."
         ) from error
-
-
-def _matches(name: str, pattern: str) -> bool:
-    parts, wanted = name.split("."), pattern.split(".")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))

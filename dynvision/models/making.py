@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from dynvision.config.models import ModelConfig, TrainingConfig
 from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
-from dynvision.models.checking import check_network, count_outputs
-from dynvision.models.checkpoint import load_checkpoint, match_outputs
-from dynvision.models.loading import build_network, match_layers
+from dynvision.models.checking import check_layers, check_network, check_training, count_outputs
+from dynvision.models.checkpoint import load_checkpoint
+from dynvision.models.classes import name_outputs
+from dynvision.models.loading import build_network
 from dynvision.models.training import train_network
 
 __all__ = ["MadeNetwork", "NetworkOrder", "take_network", "train_order"]
@@ -36,6 +38,8 @@ class NetworkOrder:
         seed: Seeds the initial weights and the training.
         checkpoint: The weights to begin with; `None` keeps the initial ones.
         epochs: The epochs after which the weights are kept, in ascending order.
+        own_classes: The network's own classes and where they come from, if the configuration names them.
+        keeps_its_outputs: Do not tell the network the number of classes; its own number of outputs stays.
     """
 
     name: str
@@ -46,6 +50,8 @@ class NetworkOrder:
     seed: int
     checkpoint: Path | None
     epochs: Sequence[int]
+    own_classes: tuple[str, Sequence[str]] | None = None
+    keeps_its_outputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,14 +96,15 @@ def train_order(
             f"{training.epochs}: change the experiment's status in config_experiments.yaml, or epochs in "
             "config_models.yaml"
         )
-    network = _build(order)
+    network = _build(order, len(order.classes))
     if not any(weight.requires_grad for weight in network.parameters()):
         raise ConfigError(
             f"{order.name}: {order.model.class_path} has no weights to train. Set 'training: null' for this model in "
             "config_models.yaml."
         )
-    check_network(network, len(order.classes), order.channels, order.resolution)
-    match_layers(network, order.model.record.layers)
+    check_network(network, len(order.classes), order.channels, order.resolution, training.n_timesteps)
+    check_training(network, len(order.classes), order.channels, order.resolution)
+    check_layers(network, order.model.record.layers, order.channels, order.resolution)
     weights = {"init": _copy_weights(network)}
 
     def keep(epoch: int) -> None:
@@ -136,32 +143,54 @@ def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> Made
         all_classes: Every class of the dataset; the outputs may stand for these instead of those of the group.
 
     Raises:
-        ConfigError: If the network does not fit the images or the classes, or an epoch is wanted.
+        ConfigError: If the network does not fit the images or its own classes, or an epoch is wanted.
     """
-    network = _build(order)
+    network, n_classes = _build_ready(order)
     outputs = count_outputs(network, order.channels, order.resolution)
-    classes = match_outputs(outputs, order.classes, all_classes, order.name)
+    classes = name_outputs(outputs, order.own_classes, order.classes, all_classes, order.name)
     check_network(network, outputs, order.channels, order.resolution)
-    match_layers(network, order.model.record.layers)
+    check_layers(network, order.model.record.layers, order.channels, order.resolution)
     if order.epochs:
         raise ConfigError(
             f"an experiment asks for an epoch of {order.name}, which is not trained here: change the experiment's "
             "status in config_experiments.yaml to init or trained"
         )
+    details = {**classes.to_details(), "channels": order.channels}
+    if n_classes != len(classes.entries):
+        details["n_classes"] = n_classes
     weights = _copy_weights(network)
-    return MadeNetwork(network, {"init": weights, "trained": weights}, {"classes": classes, "channels": order.channels})
+    return MadeNetwork(network, {"init": weights, "trained": weights}, details)
 
 
-def _build(order: NetworkOrder) -> nn.Module:
+def _build_ready(order: NetworkOrder) -> tuple[nn.Module, int | None]:
+    """Build a network that is not trained here; also return the number of classes that it was told.
+
+    If a checkpoint does not fit a network of the dataset's classes, it may fit one that keeps its own outputs.
+    """
+    if order.keeps_its_outputs:
+        return _build(order, None), None
+    n_classes = len(order.classes)
+    try:
+        return _build(order, n_classes), n_classes
+    except ConfigError:
+        if order.checkpoint is None:
+            raise
+        with contextlib.suppress(ConfigError):
+            return _build(order, None), None
+        raise
+
+
+def _build(order: NetworkOrder, n_classes: int | None) -> nn.Module:
     network = build_network(
         order.model,
-        n_classes=len(order.classes),
+        n_classes=n_classes,
         resolution=order.resolution,
         channels_in=order.channels,
         seed=order.seed,
+        fetch=order.checkpoint is None,
     )
     if order.checkpoint is not None:
-        load_checkpoint(order.checkpoint, network)
+        load_checkpoint(order.checkpoint, network, order.model.checkpoint_key)
     return network
 
 

@@ -16,7 +16,8 @@ from dynvision.config.models import TrainingConfig
 from dynvision.data.images.normalization import Normalization, standardize
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError
-from dynvision.models.loading import evaluating, step_network
+from dynvision.models.attributes import preserved
+from dynvision.models.calling import evaluating, explaining_failures, step_network
 from dynvision.models.reproducible import reproducible_kernels
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar
@@ -170,29 +171,61 @@ class _Learner:
 
     def __init__(self, network: nn.Module, settings: TrainingConfig, updates: int, showing: _Showing) -> None:
         self.network, self.settings, self.showing = network, settings, showing
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self.weights = [weight for weight in network.parameters() if weight.requires_grad]
+        if not self.weights:
+            raise ConfigError(
+                f"{type(network).__name__} has no weights to train. Set 'training: null' for this model in "
+                "config_models.yaml."
+            )
+        self.takes_one: bool | None = None
+        self.optimizer = torch.optim.AdamW(self.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, settings.learning_rate, total_steps=max(2, updates)
         )
 
     def train_epoch(self, loader: Any, bar: Any) -> float:
-        """Update the weights once for each batch; return the mean loss."""
+        """Update the weights once for each batch; return the mean loss.
+
+        A batch of one image is left out if the network cannot be trained on it, as with batch normalization. Images
+        are mixed anew in each epoch, so that it is another one each time.
+        """
         losses = []
         for number, (sequence, labels) in enumerate(loader, start=1):
+            if len(sequence.images) == 1 and not self._takes_one(sequence):
+                bar.update()
+                continue
             loss = self._loss(sequence, labels)
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            with explaining_failures(self.network, sequence.images.shape):
+                loss.backward()  # type: ignore[no-untyped-call]
             if self.settings.clip is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+                nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
             self.optimizer.step()
             self.schedule.step()
             losses.append(float(loss.detach()))
             bar.update()
             if number % CONSTRAIN_EVERY == 0:
                 _constrain(self.network)
+        if not losses:
+            raise ConfigError(
+                f"{type(self.network).__name__} cannot be trained on one image at a time, as batch normalization needs "
+                "two or more, and every batch has one. Set batch_size under training in config_models.yaml, or give "
+                "more images."
+            )
         return sum(losses) / len(losses)
+
+    def _takes_one(self, sequence: StimulusSequence) -> bool:
+        """Whether the network can be trained on a batch of one image; it is left as it was."""
+        if self.takes_one is None:
+            image = sequence.images.to(self.showing.device)
+            devices = [image.device] if image.device.type == "cuda" else []
+            try:
+                with preserved(self.network), torch.random.fork_rng(devices=devices), torch.no_grad():
+                    step_network(self.network, image, None)
+                self.takes_one = True
+            except ConfigError:
+                self.takes_one = False
+        return self.takes_one
 
     @torch.no_grad()
     def measure_accuracy(self, loader: Any) -> float:
@@ -218,5 +251,6 @@ class _Learner:
 
 def _constrain(network: nn.Module) -> None:
     constrain = getattr(network, "constrain", None)
-    if constrain is not None:
-        constrain()
+    if callable(constrain):
+        with explaining_failures(network, ()):
+            constrain()

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.config.models import IMAGENET
 from dynvision.config.patterns import fill_pattern
 from dynvision.config.transform_checks import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
-from dynvision.models.weights_header import digest_checkpoint
+from dynvision.models.classes import read_own_classes
+from dynvision.models.weights_header import digest_checkpoint, read_arrays
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
@@ -39,9 +41,8 @@ __all__ = ["ModelsStage", "digest_weights"]
 def weights_are_finite(inspection: Inspection) -> CheckResult:
     """Every weight of the trained network is a finite number."""
     import numpy as np
-    from safetensors.numpy import load_file
 
-    weights = load_file(inspection.folder / "trained.safetensors")
+    weights = read_arrays(inspection.folder / "trained.safetensors")
     wrong = [name for name, value in weights.items() if not np.isfinite(value).all()]
     count = sum(value.size for value in weights.values())
     return CheckResult("weights_are_finite", not wrong, f"{count} weights", {"weights": count}, wrong)
@@ -106,6 +107,10 @@ class ModelsStage(Stage):
             settings["whole_keys"] = paths
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
+        if model.checkpoint_key is not None:
+            settings["checkpoint_key"] = model.checkpoint_key
+        if model.classes is not None:
+            settings["classes"] = self._describe_classes(name)
         if training is None:
             return settings
         if training.transform is not None:
@@ -120,8 +125,8 @@ class ModelsStage(Stage):
         size = self.config.data.data_resolution[key[2]]
         return (
             f"The network {code_span(self.config.models[key[1]].class_path)} trained on {key[2]}: "
-            "`init.safetensors` and `trained.safetensors`, float32, with the configuration in their headers. Takes a "
-            f"frame `[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
+            "`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes a frame "
+            f"`[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
         )
 
     def read_record(self, target: Target) -> Record | None:
@@ -135,8 +140,8 @@ class ModelsStage(Stage):
         epochs: set[int] = set()
         for name, experiment in self.config.experiments.items():
             for subject in (self.config.subjects[s] for s in self.config.subjects_of(name)):
-                trained = str(GroupSeed(subject.trained_on, subject.seed))
-                if (subject.model, subject.dataset, trained) == (model, dataset, target.partition):
+                trained = str(GroupSeed(subject.network_group, subject.seed))
+                if (subject.model, subject.network_dataset, trained) == (model, dataset, target.partition):
                     epochs |= {int(n) for n in re.findall(r"(?<=epoch=)\d+", experiment.status)}
         return sorted(epochs)
 
@@ -145,6 +150,14 @@ class ModelsStage(Stage):
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
+
+    def _describe_classes(self, model: str) -> Any:
+        """Return a network's own classes as settings: a file with the digest of its content."""
+        classes = self.config.models[model].classes
+        if not isinstance(classes, str) or classes == IMAGENET:
+            return classes
+        path = self.paths.root / Path(classes).expanduser()  # An absolute path stays as it is.
+        return {"file": classes, "digest": digest_checkpoint(path)}
 
     def _checkpoint(self, target: Target) -> Path:
         _, model, dataset = target.key
@@ -196,6 +209,8 @@ class ModelsStage(Stage):
             seed=GroupSeed.parse(str(target.partition)).seed,
             checkpoint=None if model.checkpoint is None else self._checkpoint(target),
             epochs=self.epochs_to_keep(target),
+            own_classes=None if model.classes is None else read_own_classes(model.classes, self.paths.root),
+            keeps_its_outputs=model.keeps_its_outputs or self.config.data.is_stimulus_set(target.key[2]),
         )
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
@@ -273,17 +288,18 @@ class ModelsStage(Stage):
 def _read_first_kernels(path: Path) -> Any:
     """Read the kernels of the first convolution, `[C_out, C_in, k, k]`; else the first matrix, as one kernel."""
     import numpy as np
-    from safetensors.numpy import load_file
 
-    arrays = [value for value in load_file(path).values() if value.ndim in (2, 4)]
+    arrays = [value for value in read_arrays(path).values() if value.ndim in (2, 4)]
     kernels = next((value for value in arrays if value.ndim == 4), None)
     return kernels if kernels is not None else arrays[0][None, None] if arrays else np.zeros((1, 1, 1, 1))
 
 
 def digest_weights(weights: dict[str, Any]) -> str:
-    """Digest the names and values of weights."""
+    """Digest the names and values of weights, by their bytes: NumPy does not have all types."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]

@@ -6,11 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynvision.analysis.courses import Showing, find_extreme
 from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.details import ResponseDetails
 from dynvision.experiments.journal import JOURNAL
 from dynvision.experiments.order import RecordedSweep
+from dynvision.experiments.readout import LABELS_MATCH
 from dynvision.experiments.store import (
     PENDING,
     RECORD,
@@ -48,18 +50,20 @@ def describe_responses(
     from dynvision.experiments.reading import open_root
 
     averages = {layer: mean for layer, mean in writer.averages.items() if "/" not in layer}
-    resting = {layer: float(writer.averages[f"{REST}/{layer}"].mean()) for layer in averages}
+    resting = {layer: writer.averages[f"{REST}/{layer}"] for layer in averages}
+    showing = Showing.of(presentation)
     details = ResponseDetails(
         samples=writer.layout.n_samples,
         n_timesteps=writer.layout.n_timesteps,
         **_read_out(open_root(writer.folder), readout, presentation),
         mean_response={layer: mean.tolist() for layer, mean in averages.items()},
-        peak_response={layer: float(mean.max()) for layer, mean in averages.items()},
-        resting_response=resting,
+        peak_response={layer: find_extreme(mean, resting[layer], showing) for layer, mean in averages.items()},
+        resting_response={layer: float(mean.mean()) for layer, mean in resting.items()},
     )
     return {
         **details.to_dict(),
         "dt": sweep.dt,
+        LABELS_MATCH: sweep.labels_match,
         "image_contrast": float(writer.image_contrasts.mean()),
         "conditions_together": len(sweep.writers),
         **sweep.making,
@@ -142,8 +146,8 @@ def _read_out(root: xarray.Dataset, readout: Readout, presentation: Presentation
 
     over_time, numbers = score_responses(root, readout, presentation)
     return {
-        "accuracy": numbers["accuracy"],
-        "accuracy_over_time": over_time.tolist(),
-        "chance": numbers["chance"],
+        "accuracy": numbers.get("accuracy"),
+        "accuracy_over_time": None if over_time is None else over_time.tolist(),
+        "chance": numbers.get("chance"),
         "readout": readout.model_dump(mode="json"),
     }

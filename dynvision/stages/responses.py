@@ -9,12 +9,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.conditions import all_conditions, condition_text, parse_condition, presentation_of
-from dynvision.errors import DamagedFileError, unknown_name
+from dynvision.config.conditions import (
+    all_conditions,
+    condition_text,
+    describe_parameters,
+    parse_condition,
+    presentation_of,
+)
+from dynvision.config.experiments import Subject
+from dynvision.config.subjects import choose_standardization
+from dynvision.errors import ConfigError, DamagedFileError
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
+from dynvision.experiments.readout import LABELS_MATCH, match_labels
 from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, find_level, level_text
+from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
@@ -28,6 +37,8 @@ from dynvision.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from dynvision.data.stores.base import StoredImages
 
 __all__ = ["ResponsesStage"]
 
@@ -54,10 +65,10 @@ class ResponsesStage(Stage):
 
     def upstream(self, target: Target) -> list[Target]:
         subject = self.config.subjects[target.key[2]]
-        trained_as = str(GroupSeed(subject.trained_on, subject.seed))
+        trained_as = str(GroupSeed(subject.network_group, subject.seed))
         images = self.stages.of(ProcessedStage).images(subject.dataset, self.config.shown(target.key[2]))
         return [
-            Target((ModelsStage.name, subject.model, subject.dataset), trained_as),
+            Target((ModelsStage.name, subject.model, subject.network_dataset), trained_as),
             images,
         ]
 
@@ -91,26 +102,40 @@ class ResponsesStage(Stage):
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         valid = self.config.experiments[key[1]].levels()
-        wanted = {}
-        for name, value in options.items():
-            level = find_level(value, valid[name])
-            if level is None:
-                raise unknown_name(f"level of '{name}'", level_text(value), valid[name])
-            wanted[name] = level
-        return [t for t in super().select(key) if wanted.items() <= self.levels(t).items()]
+        wanted = {name: find_levels(name, value, valid[name]) for name, value in options.items()}
+        return [t for t in super().select(key) if all(self.levels(t)[n] in chosen for n, chosen in wanted.items())]
 
     def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
         from dynvision.experiments.reading import combine_conditions
 
         existing = [t for t in targets if self.read_record(t) is not None] if allow_missing else list(targets)
-        self.require(existing or targets[:1])
+        records = self.require(existing or targets[:1])
         experiment = self.config.experiments[targets[0].key[1]]
         conditions = {t: experiment.level_values(self.levels(t)) for t in targets}
         levels = {
             name: list(dict.fromkeys(condition[name] for condition in conditions.values()))
             for name in experiment.parameters
         }
-        return combine_conditions([(conditions[t], self.output(t)) for t in existing], levels)
+        return combine_conditions(
+            [(conditions[t], self.output(t)) for t in existing],
+            levels,
+            class_names=self._class_names(existing[0], records[0]),
+            parameters=describe_parameters(experiment),
+        )
+
+    def _class_names(self, target: Target, record: Record) -> dict[int, str]:
+        """Return the names of the classes that responses were made from, for stores that do not have them yet."""
+        names: dict[int, str] = {}
+        if LABELS_MATCH in record.details:  # a store that says this has the names that there are
+            return names
+        for upstream in self.upstream(target):
+            try:
+                made_from = self.stages[upstream.stage].read_record(upstream)
+            except DamagedFileError:
+                continue
+            if made_from is not None and made_from.data_version == record.inputs.get(str(upstream)):
+                names |= {entry["index"]: entry["name"] for entry in made_from.details.get("classes", [])}
+        return names
 
     def read_back(self, target: Target, record: Record) -> ReadBack:
         note = read_note(self.output(target))
@@ -133,7 +158,8 @@ class ResponsesStage(Stage):
     def settings(self, target: Target) -> dict[str, Any]:
         _, experiment_name, subject_name = target.key
         experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
-        statistics = self.config.data.data_statistics.get(subject.dataset)
+        standardization = choose_standardization(self.config, subject)
+        statistics = standardization.statistics if standardization else None
         record = self.config.record(experiment_name, subject_name)
         run = self.config.run(experiment_name, subject_name)
         # The memory budget can change results only if no `batch_size` is set: it sets the batch size then.
@@ -142,9 +168,14 @@ class ResponsesStage(Stage):
         trials = self._trials(target.key)
         images = {"images_of_other_class": list(trials.other_class)} if trials.other_class else {}
         states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
+        # What says nothing new is left out, so that existing responses stay up to date.
+        by = {"standardized_by": standardization.of} if standardization and standardization.of != "dataset" else {}
+        matched = {"match": subject.match} if subject.match is not None else {}
         return {
             **states,
             **images,
+            **by,
+            **matched,
             "presentation": presentation,
             "condition": dict(self.condition(target)),
             "idle": experiment.idle,
@@ -246,7 +277,7 @@ class ResponsesStage(Stage):
             ),
             network=OrderedNetwork(inputs[model], weights, subject.model_dump(mode="json")),
             images=OrderedImages(
-                self.stages.of(ProcessedStage).open_images(images, inputs[images]),
+                self._open_images(images, inputs[images], subject),
                 self.config.data.data_resolution[subject.dataset],
                 self.config.shown(subject_name).parts[0],
             ),
@@ -259,7 +290,28 @@ class ResponsesStage(Stage):
             n_conditions=len(all_conditions(experiment)),
             trials=self._trials(targets[0].key),
             fresh=self.run.fresh,
+            labels=match_labels(subject, inputs[model], inputs[images], "/".join(targets[0].key)),
         )
+
+    def _open_images(self, target: Target, record: Record, subject: Subject) -> StoredImages:
+        """Open the images that a subject is shown, standardized as it says.
+
+        Raises:
+            ConfigError: If the statistics are for another number of channels than the images have.
+        """
+        images = self.stages.of(ProcessedStage).open_images(target, record)
+        chosen = choose_standardization(self.config, subject)
+        if chosen is None or chosen.of == "dataset":
+            return images
+        mean, std = chosen.statistics.mean, chosen.statistics.std
+        if len(mean) != images.channels:
+            whose = f"the model '{subject.model}'" if chosen.of == "network" else f"'{subject.network_dataset}'"
+            raise ConfigError(
+                f"{target} has images of {images.channels} channel(s), but the statistics of {whose}, by which they "
+                f"are standardized, have {len(mean)} means. Give '{subject.dataset}' data_statistics of its own in "
+                "config_data.yaml."
+            )
+        return images.standardized_by((mean, std))
 
     def _record(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> None:
         """Show the stimuli of all targets and write their responses next to their stores."""

@@ -6,7 +6,7 @@ import io
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,14 @@ from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
 from dynvision.stages.responses import ResponsesStage
+from dynvision.stages.summarizing import (
+    GROUPS,
+    Summary,
+    SummaryTables,
+    summarize_phenomena,
+    summarize_subject,
+    summarize_subjects,
+)
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import (
@@ -46,7 +54,7 @@ class SummaryInspection(Inspection):
 
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
-    """The table has an accuracy for every condition, unless all scores are the same or may be other than finite."""
+    """The table has an accuracy for every condition whose labels match the classes, unless scores do not say any."""
     if _is_phenomena(inspection.target):
         rows = inspection.record.details["phenomena"]
         read = sum(row["value"] is not None for row in rows)
@@ -54,7 +62,9 @@ def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     conditions = inspection.stage.conditions(inspection.target)
     rows = inspection.record.details["tuning"]
     settings = [inspection.stage.config.record(*key[1:]) for key in {condition.key for condition in conditions}]
-    without = [_name_row(row) for row in rows if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
+    unlabelled = inspection.record.details.get("without_accuracy", [])
+    asked = [row for row in rows if "accuracy" in row and row.get("subject") not in unlabelled]
+    without = [_name_row(row) for row in asked if row["accuracy"] is None or not math.isfinite(row["accuracy"])]
     unanswered = set(inspection.record.details.get("unanswered", ()))
     wrong = [name for name in without if name not in unanswered]
     if any(setting.allow_nonfinite for setting in settings):
@@ -62,6 +72,8 @@ def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
     sentence = f"{len(rows)} of {len(conditions)} conditions are in the table"
     if unanswered:
         sentence += f"; in {len(unanswered)} of them all classes have the same score, so there is no accuracy"
+    if len(asked) < len(rows):
+        sentence += f"; in {len(rows) - len(asked)} of them labels do not match the network's classes: no accuracy"
     passed = len(rows) == len(conditions) and not wrong
     return CheckResult("every_condition_is_measured", passed, sentence, {"conditions": len(rows)}, wrong)
 
@@ -110,7 +122,9 @@ class SummaryStage(Stage):
     def settings(self, target: Target) -> dict[str, Any]:
         if _is_comparison(target) or _is_phenomena(target):
             return {}
-        return {"readout": self.config.experiments[target.key[1]].readout.model_dump(mode="json")}
+        experiment = self.config.experiments[target.key[1]]
+        groups = {} if experiment.group_by is None else {"group_by": experiment.group_by}
+        return {"readout": experiment.readout.model_dump(mode="json"), **groups}
 
     def conditions(self, target: Target) -> list[Target]:
         """Return the responses that a summary is made from, directly or through other summaries."""
@@ -183,7 +197,9 @@ class SummaryStage(Stage):
         """Return the names of a target's tables; the first is the one that `load` gives by default."""
         if _is_phenomena(target):
             return _PHENOMENA_TABLES
-        return _COMPARISON_TABLES if _is_comparison(target) else _TABLES
+        if _is_comparison(target):
+            return _COMPARISON_TABLES
+        return _TABLES if self.config.experiments[target.key[1]].group_by is None else (*_TABLES, GROUPS)
 
     def pictures(self, target: Target) -> list[str]:
         """Return the names of a target's pictures, without their suffix."""
@@ -205,110 +221,47 @@ class SummaryStage(Stage):
         return [self.output(target) / "record.json"]
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
-        builders = {2: self._compare, 3: self._analyse}
-        return [
-            (self._list_phenomena if _is_phenomena(target) else builders[len(target.key)])(target, inputs)
-            for target in targets
-        ]
+        return [self._build_one(target, inputs) for target in targets]
 
     @property
     def _responses(self) -> ResponsesStage:
         return self.stages.of(ResponsesStage)
 
-    def _analyse(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.analysis.figures.summary import draw_figures
-        from dynvision.analysis.measures import find_unanswered
-        from dynvision.analysis.sweeps.experiment import analyse_experiment
-
-        start = time.perf_counter()
+    def _summarize(self, target: Target, inputs: dict[Target, Record]) -> Summary:
         responses = self._responses
+        if _is_phenomena(target):
+            return summarize_phenomena(
+                {t.key[1]: self._read(t, inputs[t], ("tuning", "fits", "time_courses")) for t in self.upstream(target)}
+            )
         experiment = self.config.experiments[target.key[1]]
+        if _is_comparison(target):
+            subjects = {t.key[2]: self._read(t, inputs[t], ("tuning", "fits")) for t in self.upstream(target)}
+            conditions = self.upstream(self.upstream(target)[0])
+            presentations = {str(t.partition): responses.presentation(t) for t in conditions}
+            return summarize_subjects(subjects, experiment, presentations)
         conditions = self.upstream(target)
         stores = [(responses.condition(t), responses.output(t), responses.presentation(t)) for t in conditions]
-        result = analyse_experiment(stores, experiment.readout)
-        tables = (result.table, result.tuning, result.fits, result.courses)
-        details = {
-            "rows": len(result.table),
-            "conditions": len(conditions),
-            "parameters": experiment.parameters,
-            "dt": result.dt,
-            "tuning": _plain_rows(result.tuning),
-            "unanswered": find_unanswered(result.table, result.tuning),
-            "fits": _plain_rows(result.fits),
-        }
-        return self._write(
-            target, inputs, dict(zip(_TABLES, tables, strict=True)), draw_figures(result), details, start
-        )
+        return summarize_subject(stores, experiment, "/".join(target.key[1:]))
 
-    def _compare(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
+    def _read(self, target: Target, record: Record, names: Sequence[str]) -> SummaryTables:
+        tables = {name: self._read_table(target, record, name) for name in names}
+        return SummaryTables(self.config.experiments[target.key[1]], tables, record)
 
-        start = time.perf_counter()
-        experiment, responses = self.config.experiments[target.key[1]], self._responses
-        subjects = {t.key[2]: t for t in self.upstream(target)}
-        tunings, fits = (
-            {name: self._read_table(t, inputs[t], table) for name, t in subjects.items()}
-            for table in ("tuning", "fits")
-        )
-        conditions = self.upstream(next(iter(subjects.values())))
-        presentations = {str(t.partition): responses.presentation(t) for t in conditions}
-        durations = {inputs[t].details["dt"] for t in subjects.values()}
-        dt = durations.pop() if len(durations) == 1 else None
-        result = compare_subjects(tunings, fits, experiment.parameters, presentations, dt)
-        picture = draw_comparison(result, experiment.parameters)
-        shown = [name for name in result.tuning.columns if "/" not in name]
-        details = {
-            "rows": len(result.tuning),
-            "subjects": list(subjects),
-            "conditions": len(conditions),
-            "parameters": experiment.parameters,
-            "tuning": _plain_rows(result.tuning[shown]),
-            "unanswered": [
-                f"{name}/{condition}"
-                for name, t in subjects.items()
-                for condition in inputs[t].details.get("unanswered", ())
-            ],
-            "fits": _plain_rows(result.fits),
-        }
-        tables = {"table": result.tuning, "fits": result.fits}
-        return self._write(target, inputs, tables, {"comparison": picture}, details, start)
-
-    def _list_phenomena(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.analysis.phenomena import Tables, list_phenomena
-
-        start = time.perf_counter()
-        shown = {
-            t.key[1]: Tables(
-                tuple(self.config.experiments[t.key[1]].parameters),
-                *(self._read_table(t, inputs[t], name) for name in ("tuning", "fits", "time_courses")),
-            )
-            for t in self.upstream(target)
-        }
-        table = list_phenomena(shown)
-        details = {"rows": len(table), "experiments": list(shown), "phenomena": _plain_rows(table)}
-        return self._write(target, inputs, {"table": table}, {}, details, start)
-
-    def _write(
-        self,
-        target: Target,
-        inputs: dict[Target, Record],
-        tables: Mapping[str, pd.DataFrame],
-        pictures: Mapping[str, Figure],
-        details: dict[str, Any],
-        start: float,
-    ) -> Record:
+    def _build_one(self, target: Target, inputs: dict[Target, Record]) -> Record:
         """Write tables, pictures and record to a temporary folder, and put it in place in one step."""
         from dynvision.analysis.figures.style import save_figure
 
+        start = time.perf_counter()
+        summary = self._summarize(target, inputs)
         folder = self.output(target)
         make_directory(folder.parent)
         temporary = temporary_sibling(folder)
         temporary.mkdir()
         try:
-            for name, table in tables.items():
+            for name, table in summary.tables.items():
                 table.to_parquet(temporary / f"{name}.parquet", index=False)
                 table.to_csv(temporary / f"{name}.csv", index=False)
-            for name, figure in pictures.items():
+            for name, figure in summary.pictures.items():
                 save_figure(figure, temporary, name)
             record = make_record(
                 target,
@@ -316,7 +269,7 @@ class SummaryStage(Stage):
                 config=self.settings(target),
                 inputs={str(t): inputs[t].data_version for t in self.upstream(target)},
                 content=self.digest(target, temporary),
-                details={**details, "seconds": round(time.perf_counter() - start, 3)},
+                details={**summary.details, "seconds": round(time.perf_counter() - start, 3)},
                 files=digest_files(temporary, list_files(temporary)),
             )
             write_json(temporary / "record.json", record.to_dict())
@@ -333,9 +286,3 @@ def _is_comparison(target: Target) -> bool:
 
 def _is_phenomena(target: Target) -> bool:
     return len(target.key) == 3 and target.key[1] == PHENOMENA
-
-
-def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as JSON-ready values, `None` for NaN."""
-    rows = table.astype(object).where(table.notna(), None).to_dict(orient="records")
-    return [{str(name): value for name, value in row.items()} for row in rows]

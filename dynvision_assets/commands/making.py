@@ -204,7 +204,8 @@ def _print_summary(workspace: Workspace, target: Target) -> None:
     tuning = tuning.drop(columns=["condition", "accuracy_sem", "samples"], errors="ignore")
     # All measures would be too wide for a terminal.
     tuning = tuning[[name for name in map(str, tuning.columns) if "/" not in name or name.startswith("peak/")]]
-    click.echo(f"\n{', '.join(target.key[1:])}: accuracy and peak mean response\n")
+    shown = "accuracy and peak mean response" if "accuracy" in tuning else "peak mean response"
+    click.echo(f"\n{', '.join(target.key[1:])}: {shown}\n")
     click.echo(tuning.round(3).to_string(index=False))
     click.echo(f"\nall numbers: {folder / ('tuning.csv' if len(target.key) == 3 else 'table.csv')}")
     click.echo("pictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))

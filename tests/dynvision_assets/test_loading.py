@@ -125,6 +125,41 @@ def test_levels_choose_conditions(made_root: Path) -> None:
     assert row["V1"]["mean"].sizes["contrast"] == 3
 
 
+@pytest.mark.parametrize("levels", [[1.0, 0.5], slice(0.4, 1.0), np.array([0.5, 0.8, 1.0])])
+def test_several_levels_choose_conditions(made_root: Path, levels: Any) -> None:
+    tree = dva.load("responses/contrast/rcnn_gratings", contrast=levels, root=made_root)
+    wanted = [0.5, 1.0] if isinstance(levels, list) else [0.5, 0.8, 1.0]
+    assert tree["contrast"].values.tolist() == wanted
+    np.testing.assert_array_equal(
+        tree["V1"]["mean"].sel(contrast=1.0), stored(made_root, "contrast", "contrast=1.0", "V1/mean")
+    )
+    with pytest.raises(ConfigError, match=r"has [23] partitions; say which"):
+        dva.path("responses/contrast/rcnn_gratings", contrast=levels, root=made_root)
+
+
+def test_unknown_level_among_several_names_the_nearest(made_root: Path) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape("unknown level of 'contrast' '0.45'. Did you mean '0.5'?")):
+        dva.load("responses/contrast/rcnn_gratings", contrast=[0.1, 0.45], root=made_root)
+
+
+def test_every_layer_has_the_same_variables(made_root: Path) -> None:
+    tree = dva.load("responses/contrast/rcnn_gratings", root=made_root)
+    for layer in tree.attrs["layers"]:
+        assert tree[layer]["mean"].dims == tree[layer]["std"].dims == ("contrast", "sample", "time", "channel")
+    np.testing.assert_array_equal(tree["classifier"]["mean"], tree["classifier"]["response"])
+
+
+def test_responses_are_grouped_by_every_coordinate_of_the_trials(made_root: Path) -> None:
+    response = dva.load("responses/contrast/rcnn_gratings", root=made_root)["V1"]["mean"]
+    labels = response["label"].values
+    wanted = np.stack([response.values[:, labels == label].mean(axis=1) for label in range(3)], axis=1)
+    np.testing.assert_allclose(response.groupby("label").mean("sample").values, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(response.where(response["label"] == 1, drop=True), response[:, labels == 1])
+    by_source = response.groupby("source").first()
+    assert by_source["source"].values.tolist() == sorted(response["source"].values.tolist())
+    assert response["source"].dtype == object
+
+
 def test_summary_is_a_tidy_table(made_root: Path) -> None:
     table = dva.load("summary/contrast/rcnn_gratings", root=made_root)
     assert {"condition", "contrast", "time", "layer", "measure", "value"} <= set(table.columns)

@@ -65,7 +65,7 @@ SITUATIONS = {
     ),
     "little memory": Situation("ulimit -v 40000; dynvision list", 1, "not enough memory"),
     "database of Dagster is damaged": Situation(
-        f"echo junk > .dagster/history/runs.db; dynvision make --force {RAW}", 1, "the database in .*it is damaged"
+        f"echo junk > .dagster/history/runs.db; dynvision make --force {RAW}", 1, r"runs\.db is damaged .*Move it aside"
     ),
     "settings of Dagster are wrong": Situation(
         f"echo 'bogus: 1' >> .dagster/dagster.yaml; dynvision make --force {RAW}", 2, "dagster.yaml: .*bogus.*Mend it"

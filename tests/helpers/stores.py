@@ -129,6 +129,8 @@ def write_store(
     image_labels: np.ndarray | None = None,
     references: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     time: np.ndarray | None = None,
+    columns: Mapping[str, np.ndarray] | None = None,
+    attributes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a store of responses.
 
@@ -144,6 +146,8 @@ def write_store(
         references: The runs that the condition is compared with, each with the means of every layer, `[N, T]`; by
             default they are 0.
         time: The time of each step's end, `[T]`.
+        columns: Columns of the table of a stimulus set, each `[N]`.
+        attributes: More attributes.
     """
     silent = {name: np.zeros(scores.shape[:2]) for name in layers}
     references = references or {"rest": silent, "single": silent}
@@ -154,7 +158,9 @@ def write_store(
         coordinates["time_ms"] = ("time", (np.arange(scores.shape[1]) + 1 if time is None else time) * dt)
     if image_labels is not None:
         coordinates["image_label"] = (("sample", "image"), image_labels)
-    attributes = {"layers": list(layers), "group_classes": sorted({int(label) for label in np.ravel(labels)})}
+    coordinates |= {name: ("sample", values) for name, values in (columns or {}).items()}
+    group = sorted({int(label) for label in np.ravel(labels)})
+    attributes = {"layers": list(layers), "group_classes": group, **(attributes or {})}
     root = xarray.Dataset({"scores": (("sample", "time", "class"), scores)}, coordinates, attributes)
     nodes = {"/": root, **{f"/{name}": xarray.Dataset(dict(variables)) for name, variables in layers.items()}}
     nodes |= {

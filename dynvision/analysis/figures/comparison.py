@@ -14,7 +14,7 @@ from dynvision.analysis.figures.style import WIDTH, color_levels, label_paramete
 from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import choose_analysis
-from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, list_layers
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.escaping import escape_mathtext
 
@@ -43,7 +43,8 @@ def compare_subjects(
         dt: Milliseconds a step, if it is the same for all subjects.
 
     Returns:
-        An analysis without `table` and `courses`, whose other tables begin with the column `subject`.
+        An analysis without `table` and `courses`, whose other tables begin with the column `subject`. The numbers of
+        layers are in the order of the layers, also if a subject lacks some.
     """
     analysis, along, _ = choose_analysis(parameters)
     tuning, fitted = (
@@ -51,6 +52,10 @@ def compare_subjects(
         for tables in (tunings, fits)
     )
     tuning, fitted = (t[[SUBJECT, *(c for c in t.columns if c != SUBJECT)]] for t in (tuning, fitted))
+    layers = _merge_orders([list_layers(table) for table in tunings.values()])
+    tuning = tuning[
+        sorted(tuning.columns, key=lambda name: layers.index(str(name).partition("/")[2]) if "/" in str(name) else -1)
+    ]
     empty = pd.DataFrame()
     return ExperimentAnalysis(empty, tuning, fitted, empty, analysis, along, SUBJECT, dt, presentations)
 
@@ -59,7 +64,8 @@ def compare_subjects(
 def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Figure:
     """Draw accuracy, the marks of fitted curves, and each layer's main number, in one colour for each subject.
 
-    With two parameters only accuracy is drawn, in a panel for each level of the second.
+    With two parameters only accuracy is drawn, in a panel for each level of the second; without an accuracy, the last
+    layer instead.
     """
     colors = color_levels(result.tuning[SUBJECT])
     _, _, across = choose_analysis(parameters)
@@ -70,7 +76,8 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         if across is not None:
-            draw_tuned(axes, _at_level(result, across, panel), OUTPUT, "accuracy", colors)
+            layer, measure = (OUTPUT, "accuracy") if result.has_accuracy else (result.layers[-1], result.analysis.main)
+            draw_tuned(axes, _at_level(result, across, panel), layer, measure, colors)
             axes.set_title(tag_level(across, panel, result.has_times_in_ms))
         elif panel in ("layers", "accuracy_mark"):
             _draw_marks_of(axes, result, "layers" if panel == "layers" else "accuracy", colors)
@@ -82,6 +89,18 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
         axes.set_axis_off()
     draw_level_legend(figure, SUBJECT, colors, result.has_times_in_ms)
     return figure
+
+
+def _merge_orders(orders: Sequence[Sequence[str]]) -> list[str]:
+    """Return all names once, each after the one before it in its own order."""
+    merged: list[str] = []
+    for order in orders:
+        after = 0
+        for name in order:
+            if name not in merged:
+                merged.insert(after, name)
+            after = merged.index(name) + 1
+    return merged
 
 
 def _draw_marks_of(
@@ -98,7 +117,7 @@ def _draw_marks_of(
 
 def _panels(result: ExperimentAnalysis) -> list[str]:
     marked = set(result.fits.loc[result.fits["value"].notna(), "parameter"])
-    panels = ["accuracy"]
+    panels = ["accuracy"] if result.has_accuracy else []
     marks: tuple[tuple[Literal["layers", "accuracy"], str], ...] = (("accuracy", "accuracy_mark"), ("layers", "layers"))
     for fitted, name in marks:
         curve = result.analysis.curve_of(fitted)

@@ -18,7 +18,19 @@ from dynvision.analysis.sweeps import Curve
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.system.escaping import escape_mathtext
 
-__all__ = ["choose_layer", "draw_marks", "draw_tuned", "draw_unity", "label_number", "set_levels"]
+__all__ = [
+    "choose_layer",
+    "draw_marks",
+    "draw_tuned",
+    "draw_unity",
+    "label_number",
+    "say_why_empty",
+    "set_levels",
+    "start_at_zero",
+]
+
+_ROW = 0.1
+"""The height of a line of text in a panel, as a share of the panel's."""
 
 
 def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, colors: Any) -> None:
@@ -38,26 +50,27 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
     groups: list[tuple[Any, pd.DataFrame, Any]] = [(None, tuning, colors)]
     if result.across is not None and isinstance(colors, Mapping):
         groups = [(level, part, colors[level]) for level, part in tuning.groupby(result.across, sort=False)]
-    positions = set_levels(axes, result)
+    positions, fitted = set_levels(axes, result), []
     for level, part, color in groups:
         fits = result.fits[(result.fits["layer"] == layer) & (result.fits["measure"] == measure)]
         if level is not None:
             fits = fits[fits[result.across] == level]
         x = np.array([positions[v] for v in part[result.along]], dtype=np.float64)
+        part, x = part.iloc[np.argsort(x, kind="stable")], np.sort(x)
         is_fitted = curve is not None and fits["value"].notna().any()
-        error, null = part.get(errors), part.get(f"{measure}_null/{layer}")
+        null = part.get(f"{measure}_null/{layer}")
         if null is not None and null.notna().any():
             # What noise alone reaches; a point inside of it is no response.
-            order = np.argsort(x)
-            band = (np.sign(part[column]) * null).to_numpy()[order]
-            axes.fill_between(x[order], 0, band, color=GREY, alpha=0.15, lw=0, zorder=0)
-        axes.errorbar(x, part[column], error, fmt="o" if is_fitted else "o-", color=color, lw=1.2)
+            axes.fill_between(x, 0, np.sign(part[column]) * null, color=GREY, alpha=0.15, lw=0, zorder=0)
+        axes.errorbar(x, part[column], part.get(errors), fmt="o" if is_fitted else "o-", color=color, lw=1.2)
         if is_fitted and curve is not None:
-            _draw_fit(axes, curve, fits, x, color, is_named=level is None)
+            fitted.append((curve, fits, x, color, level is None))
+    for curve, *drawn in fitted:  # The lines of the marks need the limits of all points.
+        _draw_fit(axes, curve, *drawn)
     if not np.isfinite(tuning[column].to_numpy(np.float64)).any():
-        axes.text(0.5, 0.6, "no response above rest", transform=axes.transAxes, ha="center", color=GREY, fontsize=8)
+        say_why_empty(axes, result, layer)
     if layer == OUTPUT:
-        for chance in tuning["chance"].unique():
+        for chance in tuning["chance"].dropna().unique():
             axes.axhline(chance, color="0.5", ls=":", lw=1)
         axes.set_ylim(0, 1.04)
         axes.set_ylabel("accuracy")
@@ -77,7 +90,8 @@ def draw_marks(
 ) -> None:
     """Draw a fitted parameter of each layer with its confidence interval, as far as it lies in the range shown.
 
-    A parameter outside of that range is written as a bound, such as `> 1`.
+    A parameter outside of that range is written as a bound, such as `> 1`. Bounds of one layer are written below each
+    other, and above all marks.
 
     Args:
         axes: The axes to draw in.
@@ -92,7 +106,9 @@ def draw_marks(
     shown = _range_shown(result.tuning[result.along].to_numpy(np.float64))
     levels = list(colors) if group else [None]
     fitted = [layer for layer in layers if layer in set(marks["layer"])]
+    rows_above = 0
     for position, layer in enumerate(fitted):
+        written = {"top": 0, "bottom": 0}
         for number, level in enumerate(levels):
             rows = marks[(marks["layer"] == layer) & ((marks[group] == level) if group else True)]
             for value, low, high in rows[["value", "low", "high"]].to_numpy(np.float64):
@@ -103,14 +119,17 @@ def draw_marks(
                     axes.errorbar(x, value, [[value - ends[0]], [ends[1] - value]], fmt="o", color=color)
                 elif not np.isnan(value):
                     text = format_estimate(value, low, high, *shown)
-                    y, align = (0.97, "top") if value > shown[1] else (0.03, "bottom")
+                    side = "top" if value > shown[1] else "bottom"
+                    y = 0.97 - _ROW * written[side] if side == "top" else 0.03 + _ROW * written[side]
                     under = axes.get_xaxis_transform()
-                    axes.text(x, y, text, color=color, transform=under, ha="center", va=align, fontsize=7.5)
+                    axes.text(x, y, text, color=color, transform=under, ha="center", va=side, fontsize=7.5)
+                    written[side] += 1
+        rows_above = max(rows_above, written["top"])
     axes.set_xticks(
         range(len(fitted)), [escape_mathtext(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0
     )
     axes.set_xlim(-0.6, len(fitted) - 0.4)
-    axes.set_ylim(0, None)
+    start_at_zero(axes, rows_above)
     axes.set_title(f"{curve.mark_label} of each layer")
     axes.set_ylabel(curve.mark_label)
 
@@ -157,12 +176,45 @@ def choose_layer(result: ExperimentAnalysis) -> str:
     def contrast_of(layer: str) -> float:
         names = (f"{name}/{layer}" for name in (result.analysis.main, "response", "response_sem"))
         main, response, error = (result.tuning[name].to_numpy(np.float64) for name in names)
-        if not (np.isfinite(main).all() and np.isfinite(response).all() and np.nanmean(error**2) > 0):
+        square = np.nan_to_num(error) ** 2  # NaN for a single sample
+        if not (np.isfinite(main).all() and np.isfinite(response).all() and square.any()):
             return 0.0
-        relative_error = np.sqrt(np.nanmean(error**2)) / max(float(np.abs(response).mean()), 1e-12)
+        relative_error = np.sqrt(square.sum() / np.isfinite(error).sum()) / max(float(np.abs(response).mean()), 1e-12)
         return float(np.ptp(main) / max(float(np.abs(main).mean()), 1e-12) / relative_error)
 
     return max(reversed(rates), key=contrast_of)
+
+
+def start_at_zero(axes: Any, rows_above: int = 0) -> None:
+    """Let the vertical axis start at 0, or below it at the lowest value, and end above the highest.
+
+    Args:
+        axes: The axes, with everything drawn in them.
+        rows_above: How many lines of text need room at the top.
+    """
+    low, high = axes.dataLim.intervaly
+    if np.isfinite(high) and high > 0:
+        room = min(0.05 + _ROW * rows_above, 0.6)
+        axes.set_ylim(min(low, 0) * 1.05, high / (1 - room))
+
+
+def say_why_empty(axes: Any, result: ExperimentAnalysis, layer: str | None = None) -> None:
+    """Write why a panel has no point: no class is named, no response is finite, or nothing responds.
+
+    Args:
+        axes: The axes, with nothing in them but their label.
+        result: The experiment.
+        layer: The layer, or `OUTPUT`; by default any.
+    """
+    columns = [f"response/{name}" for name in ([layer] if layer else result.layers) if name != OUTPUT]
+    why = "no response above rest" if np.isfinite(result.tuning[columns]).any(axis=None) else "no finite response"
+    axes.text(
+        0.5, 0.6, why if columns else "no accuracy", transform=axes.transAxes, ha="center", color=GREY, fontsize=8
+    )
+    levels = result.tuning[result.along]
+    if pd.api.types.is_numeric_dtype(levels) and levels.min() < levels.max():
+        axes.set_xlim(levels.min(), levels.max())  # Without points they would be arbitrary.
+    axes.set_yticks([])
 
 
 def draw_unity(axes: Any, name: str) -> None:
@@ -185,11 +237,17 @@ def _draw_fit(axes: Any, curve: Curve, fits: pd.DataFrame, x: Any, color: Any, i
         estimate = format_estimate(value, low, high, *shown)
         equals = " " if estimate[0] in "<>" else " = "
         text = f"{curve.mark_label}{equals}{estimate}".replace(" [", "\n[").replace(" (", "\n(")
-        drawn = curve.function(fine, **parameters)
-        if drawn[len(drawn) // 3] - drawn[0] < (drawn[-1] - drawn[0]) / 2:
-            axes.text(0.04, 0.97, text, transform=axes.transAxes, va="top", fontsize=7.5)
-        else:  # The curve rises early, so there is room below it.
-            axes.text(0.97, 0.18, text, transform=axes.transAxes, ha="right", fontsize=7.5)
+        _write_in_free_corner(axes, text, curve.function(fine, **parameters))
+
+
+def _write_in_free_corner(axes: Any, text: str, drawn: Any) -> None:
+    """Write on the left if a curve changes late, otherwise on the right; above it if it rises, below it if it falls."""
+    rise = drawn[-1] - drawn[0]
+    is_late = abs(drawn[len(drawn) // 3] - drawn[0]) < abs(rise) / 2
+    is_above = is_late == (rise >= 0)
+    x, align = (0.04, "left") if is_late else (0.97, "right")
+    y, side = (0.97, "top") if is_above else (0.18, "bottom")
+    axes.text(x, y, text, transform=axes.transAxes, ha=align, va=side, fontsize=7.5)
 
 
 def _range_shown(levels: Any) -> tuple[float, float]:

@@ -43,13 +43,15 @@ def draw_figures(result: ExperimentAnalysis) -> dict[str, Figure]:
 def draw_summary(result: ExperimentAnalysis) -> Figure:
     """Draw a triptych: time courses of the most telling layer over the presentation, its tuning, and accuracy.
 
+    Without an accuracy there are two panels.
     With two parameters the time courses are those at the last level of the second. See `choose_layer`.
     """
     layer = choose_layer(result)
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     heights = [1, strip_height(result.presentations.values())]
-    grid = figure.add_gridspec(2, 3, width_ratios=[1.15, 1, 1], height_ratios=heights)
-    middle, right = figure.add_subplot(grid[:, 1]), figure.add_subplot(grid[:, 2])
+    widths = [1.15, 1, 1] if result.has_accuracy else [1.15, 1]
+    grid = figure.add_gridspec(2, len(widths), width_ratios=widths, height_ratios=heights)
+    middle = figure.add_subplot(grid[:, 1])
     colors = color_levels(result.tuning[result.along])
     second = color_levels(result.tuning[result.across], second=True) if result.across else None
     conditions, suffix = result.tuning, ""
@@ -61,11 +63,14 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
     left.set(title=f"{escape_mathtext(layer)}{suffix}", ylabel="mean response")
     draw_tuned(middle, result, layer, result.analysis.main, second or GREY)
     middle.set_title(escape_mathtext(layer))
-    draw_tuned(right, result, OUTPUT, "accuracy", second or GREY)
-    right.set_title("accuracy")
+    if result.has_accuracy:
+        right = figure.add_subplot(grid[:, 2])
+        draw_tuned(right, result, OUTPUT, "accuracy", second or GREY)
+        right.set_title("accuracy")
+        if second is None:
+            _color_points(right, result, "accuracy", colors)
     if second is None:
         _color_points(middle, result, f"{result.analysis.main}/{layer}", colors)
-        _color_points(right, result, "accuracy", colors)
         draw_level_legend(figure, result.along, colors, result.has_times_in_ms)
     else:
         draw_level_legend(figure, result.along, colors, result.has_times_in_ms, "outside upper left", 4)
@@ -75,7 +80,7 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
 
 @styled
 def draw_heat_map(result: ExperimentAnalysis) -> Figure:
-    """Draw accuracy, and the main number of the most telling layer, over both parameters.
+    """Draw accuracy if there is one, and the main number of the most telling layer, over both parameters.
 
     Raises:
         ValueError: If the experiment sweeps one parameter only.
@@ -85,11 +90,13 @@ def draw_heat_map(result: ExperimentAnalysis) -> Figure:
     layer, main = choose_layer(result), result.analysis.main
     levels = list(dict.fromkeys(result.tuning[result.across]))
     figure = Figure(figsize=(WIDTH, max(2.6, 1.2 + 0.42 * len(levels))), layout="constrained")
-    panels = [
-        ("accuracy", "accuracy", (0.0, 1.0)),
-        (f"{main}/{layer}", f"{escape_mathtext(layer)}: {label_number(main, result)}", None),
+    panels: list[tuple[str, str, tuple[float, float] | None]] = [
+        (f"{main}/{layer}", f"{escape_mathtext(layer)}: {label_number(main, result)}", None)
     ]
-    for axes, (column, title, limits) in zip(figure.subplots(1, 2), panels, strict=True):
+    if result.has_accuracy:
+        panels.insert(0, ("accuracy", "accuracy", (0.0, 1.0)))
+    grid_of_axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+    for axes, (column, title, limits) in zip(grid_of_axes, panels, strict=True):
         grid = result.tuning.pivot(index=result.across, columns=result.along, values=column)
         grid = grid.loc[levels, list(dict.fromkeys(result.tuning[result.along]))]
         low, high = limits or (None, None)

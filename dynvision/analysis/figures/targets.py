@@ -82,35 +82,41 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
 
 def draw_condition(
     mean_response: Mapping[str, Sequence[float]],
-    accuracy: Sequence[float],
+    accuracy: Sequence[float] | None,
     title: str,
     presentation: Presentation | None = None,
     dt: float | None = None,
 ) -> Figure:
-    """Draw one condition: each layer's mean response relative to its maximum, and the accuracy.
+    """Draw one condition: each layer's mean response relative to its largest size, and the accuracy if there is one.
 
     Args:
         mean_response: For each layer the mean at each step, T values.
-        accuracy: At each step, T values; `None` where there is none.
+        accuracy: At each step, T values; `None` leaves the panel out.
         title: The title of the figure.
         presentation: What was shown when; the bars are its images. By default all steps show the image.
         dt: Milliseconds a step, for the axis; by default it is in steps.
     """
-    figure = Figure(figsize=(7.6, 2.6))
+    figure = Figure(figsize=(7.6 if accuracy is not None else 4.6, 2.6))
     # Laid out by hand: it is drawn for every condition, and a layout engine draws everything twice.
     margins = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
-    left, right = figure.subplots(1, 2, gridspec_kw=margins)
-    presentation = Presentation.constant(len(accuracy)) if presentation is None else presentation
+    if accuracy is None:
+        margins["left"] = 0.14
+    panels = figure.subplots(1, 1 if accuracy is None else 2, squeeze=False, gridspec_kw=margins).ravel()
+    left = panels[0]
+    n_timesteps = max(map(len, mean_response.values()), default=len(accuracy or ()))
+    presentation = Presentation.constant(n_timesteps) if presentation is None else presentation
     scale, zero = dt or 1.0, find_time_zero(presentation)
     time = count_time(presentation) * scale
     for name, values in mean_response.items():
         course = np.asarray(values, dtype=np.float64)
-        left.plot(time, course / max(np.abs(course).max(), 1e-12), label=escape_mathtext(name, _LONGEST), lw=1.4)
-    left.set(xlabel=label_time(dt), ylabel="mean response / its maximum")
+        largest = np.abs(course[np.isfinite(course)]).max(initial=1e-12)
+        left.plot(time, course / largest, label=escape_mathtext(name, _LONGEST), lw=1.4)
+    left.set(xlabel=label_time(dt), ylabel="mean response / its largest size")
     left.legend(fontsize=7, frameon=False)
-    right.plot(time, np.asarray(accuracy, dtype=np.float64), color="tab:blue", lw=1.4)
-    right.set(xlabel=label_time(dt), ylabel="accuracy", ylim=(0, 1.02))
-    for axes in (left, right):
+    if accuracy is not None:
+        panels[1].plot(time, np.asarray(accuracy, dtype=np.float64), color="tab:blue", lw=1.4)
+        panels[1].set(xlabel=label_time(dt), ylabel="accuracy", ylim=(0, 1.02))
+    for axes in panels:
         for start, stop, frame in find_showings(presentation.frames):
             # A bar at the axis; the second image of a trial is paler than the first.
             alpha = 0.5 if frame % 2 == 0 else 0.25

@@ -35,7 +35,7 @@ _COLUMNS = 3
 
 @styled
 def draw_time_courses(result: ExperimentAnalysis) -> Figure:
-    """Draw the mean response of each layer and the accuracy over time, with one line for each condition.
+    """Draw each layer's mean response over time, and the accuracy if there is one, with a line for each condition.
 
     The colour of a line is the level of its condition, and the shade around it the standard error over samples. The
     bars under the axes show when an image is shown: one bar if all conditions have the same timing, otherwise one for
@@ -88,7 +88,8 @@ def draw_course_panel(
         axes.set_ylim(0, 1.0)
     draw_showings(strip, shown, [colors[v] for v in conditions[result.along]], scale)
     zeros = [find_time_zero(presentation) for presentation in shown]
-    axes.set_xlim(-max(zeros) * scale, (shown[0].n_timesteps - min(zeros)) * scale)
+    ends = [presentation.n_timesteps - zero for presentation, zero in zip(shown, zeros, strict=True)]
+    axes.set_xlim(-max(zeros) * scale, max(ends) * scale)
     strip.tick_params(labelbottom=is_bottom)
     if is_bottom:
         strip.set_xlabel(label_time(result.dt))
@@ -126,9 +127,14 @@ def draw_level_legend(
     )
 
 
+def _list_names(result: ExperimentAnalysis) -> list[str]:
+    """List what is drawn: the layers, and the output if there is an accuracy."""
+    return [*result.layers, *([OUTPUT] if result.has_accuracy else [])]
+
+
 def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figure:
     """Draw a panel for each layer."""
-    names = [*result.layers, OUTPUT]
+    names = _list_names(result)
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     strip = strip_height(result.presentations.values())
@@ -147,7 +153,7 @@ def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figur
 
 def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, Any]) -> Figure:
     """Draw a row for each layer, and a column for each level of the second parameter."""
-    names, levels = [*result.layers, OUTPUT], list(dict.fromkeys(result.tuning[across]))
+    names, levels = _list_names(result), list(dict.fromkeys(result.tuning[across]))
     size = (max(WIDTH, 0.7 + 1.6 * len(levels)), 0.8 + 1.45 * len(names))
     figure = Figure(figsize=size, layout="constrained")
     strip = max(strip_height(p) for p in _by_level(result, across).values())
@@ -157,7 +163,7 @@ def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, An
         for column, level in enumerate(levels):
             part = result.tuning[result.tuning[across] == level]
             cells = (grid[2 * row, column], grid[2 * row + 1, column])
-            axes = draw_course_panel(cells, result, part, name, colors, name == OUTPUT, first)
+            axes = draw_course_panel(cells, result, part, name, colors, row == len(names) - 1, first)
             if row == 0:
                 axes.set_title(tag_level(across, level, result.has_times_in_ms))
             if first is None:

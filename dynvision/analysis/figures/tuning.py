@@ -15,11 +15,13 @@ from dynvision.analysis.figures.panels import (
     draw_tuned,
     draw_unity,
     label_number,
+    say_why_empty,
     set_levels,
+    start_at_zero,
 )
 from dynvision.analysis.figures.style import GREY, WIDTH, color_layers, color_levels, label_parameter, styled
 from dynvision.analysis.figures.time_courses import draw_level_legend
-from dynvision.analysis.measures import OUTPUT
+from dynvision.analysis.measures import OUTPUT, find_responses
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.system.escaping import escape_mathtext
 
@@ -32,9 +34,11 @@ _COLUMNS = 3
 def draw_tuning(result: ExperimentAnalysis) -> Figure:
     """Draw accuracy, the numbers that all layers share, and each layer's main number against the swept parameter.
 
-    Points are measured values with the standard error over trials or samples. They are joined by lines if no curve is
+    Points are measured values with the standard error over trials or samples. A number that layers share is left out
+    where a layer's response is not above what noise alone reaches. Points are joined by lines if no curve is
     fitted. A triangle at the axis marks the half point of a fitted curve, and a bar its confidence interval. The dotted
-    line is chance. With two parameters there is a curve for each level of the second.
+    line is chance. Without an accuracy its panel is left out. With two parameters there is a curve for each level of
+    the second.
     """
     colors = color_layers(result.layers)
     second = color_levels(result.tuning[result.across], second=True) if result.across else None
@@ -59,7 +63,7 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
 
 def _list_panels(result: ExperimentAnalysis) -> list[tuple[str, str]]:
     """List what the panels show, and of which number or layer."""
-    panels = [("accuracy", OUTPUT)]
+    panels = [("accuracy", OUTPUT)] if result.has_accuracy else []
     panels += [("shared", name) for name in result.analysis.shared]
     curve = result.analysis.curve_of("layers")
     if curve is not None and result.fits["parameter"].eq(curve.mark).any():
@@ -96,21 +100,29 @@ def _draw_shared(
     colors: Mapping[str, Any],
     second: Mapping[Any, Any] | None,
 ) -> None:
-    """Draw one number of all layers; with two parameters that of the most telling layer, a line for each level."""
+    """Draw one number of all layers; with two parameters that of the most telling layer, a line for each level.
+
+    Conditions without a response above that of noise are left out: the time or share of noise means nothing.
+    """
     column = f"{name}_ms" if NUMBERS[name].per_step and result.dt is not None else name
+    lines = [(result.tuning, layer, color) for layer, color in colors.items()]
+    title = name
     if second is not None and result.across is not None:
         layer = choose_layer(result)
-        positions = set_levels(axes, result)
-        for level, part in result.tuning.groupby(result.across, sort=False):
-            x = [positions[v] for v in part[result.along]]
-            axes.plot(x, part[f"{column}/{layer}"], "o-", color=second[level], lw=1.2)
-        axes.set_title(f"{name} of {escape_mathtext(layer)}")
-    else:
-        positions = set_levels(axes, result)
-        x = [positions[v] for v in result.tuning[result.along]]
-        for layer, color in colors.items():
-            axes.plot(x, result.tuning[f"{column}/{layer}"], "o-", color=color, lw=1.2)
-        axes.set_title(name)
+        parts = result.tuning.groupby(result.across, sort=False)
+        lines = [(part, layer, second[level]) for level, part in parts]
+        title = f"{name} of {escape_mathtext(layer)}"
+    positions = set_levels(axes, result)
+    is_empty = True
+    for rows, layer, color in lines:
+        rows = rows[find_responses(rows, layer)]
+        x = [positions[v] for v in rows[result.along]]
+        axes.errorbar(x, rows[f"{column}/{layer}"], rows[f"{column}_sem/{layer}"], fmt="o-", color=color, lw=1.2)
+        is_empty &= not rows[f"{column}/{layer}"].notna().any()
+    axes.set_title(title)
     axes.set_ylabel(label_number(name, result))
-    axes.set_ylim(0, None)
-    draw_unity(axes, name)
+    if is_empty:
+        say_why_empty(axes, result)
+    else:
+        draw_unity(axes, name)
+        start_at_zero(axes)

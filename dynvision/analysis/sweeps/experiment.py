@@ -20,7 +20,10 @@ from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import find_time_zero
 
-__all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep"]
+__all__ = ["ExperimentAnalysis", "analyse_experiment", "fit_sweep", "list_layers"]
+
+_SAME_DURATION = 0.04
+"""How far half of a duration may be from another, as a share: 17 ms are half of 33 ms on a screen of 60 Hz."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class ExperimentAnalysis:
     Attributes:
         table: All measures: `condition, <parameters>, time, layer, measure, value`. The time is that of a step's end,
             in steps from the onset of the stimulus (`dynvision.stimuli.showings`).
-        tuning: One row for each condition: accuracy; `<number>/<layer>` for each number read from time courses, and
-            `<number>_sem/<layer>`, its standard error over samples; and `response_null/<layer>`, the size of the peak
-            that noise alone would reach.
+        tuning: One row for each condition: accuracy, if there is one; `<number>/<layer>` for each number read from time
+            courses, and `<number>_sem/<layer>`, its standard error over samples; and `response_null/<layer>`, the size
+            of the peak that noise alone would reach.
         fits: One row for each fitted parameter: `layer, measure, [<second parameter>,] parameter, value, low, high, …`.
         courses: The time courses that figures draw: mean response and accuracy, with the time in ms and the frame.
         analysis: How the sweep was analysed.
@@ -55,12 +58,22 @@ class ExperimentAnalysis:
     @property
     def layers(self) -> list[str]:
         """The recorded layers, in order."""
-        return [name.removeprefix("peak/") for name in self.tuning.columns if name.startswith("peak/")]
+        return list_layers(self.tuning)
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether there is an accuracy: labels match the network's classes."""
+        return "accuracy" in self.tuning
 
     @property
     def has_times_in_ms(self) -> bool:
         """Whether the durations of the experiment are given in ms."""
         return any(p.dt is not None for p in self.presentations.values())
+
+
+def list_layers(tuning: pd.DataFrame) -> list[str]:
+    """Return the layers of a tuning table, in order."""
+    return [name.removeprefix("peak/") for name in tuning.columns if name.startswith("peak/")]
 
 
 def analyse_experiment(
@@ -113,7 +126,7 @@ def fit_sweep(tuning: pd.DataFrame, analysis: SweepAnalysis, along: str, across:
 def _fitted(tuning: pd.DataFrame, analysis: SweepAnalysis, curve: Curve) -> list[tuple[str, str, str]]:
     """Return what a curve is fitted to: layer, measure, column of the tuning table."""
     if curve.of == "accuracy":
-        return [(OUTPUT, "accuracy", "accuracy")]
+        return [(OUTPUT, "accuracy", "accuracy")] if "accuracy" in tuning else []
     columns = [name for name in tuning.columns if name.partition("/")[0] in (analysis.main, *analysis.also_fitted)]
     return [(name.partition("/")[2], name.partition("/")[0], name) for name in columns]
 
@@ -125,21 +138,34 @@ def _sum_over_time(
 
     Returns:
         The columns `doubling/<layer>` and `doubling_sem/<layer>`: ``∫R(2d) / ∫R(d)``, at the duration 2d; NaN where
-        half of a duration was not shown. 2 is linear summation, less is subadditive.
+        half of a duration was not shown. 2 is linear summation, less is subadditive. Durations that are whole frames
+        of a screen, such as 17 and 33 ms, are half of each other within 4 %: for a pair d and D the ratio is raised to
+        the power of ``log 2 / log(D/d)``, which gives 2 for a linear response.
     """
     if canonical_argument(along) != "stimulus_duration" or not pd.api.types.is_numeric_dtype(tuning[along]):
         return []
-    at = {(row[along], row[across] if across else None): number for number, (_, row) in enumerate(tuning.iterrows())}
-    halves = [at.get((level / 2, other)) for level, other in at]
+    levels = tuning[along].to_numpy(np.float64)
+    others = tuning[across].tolist() if across else [None] * len(levels)
+    halves = [
+        _find_half(levels, [other == others[number] for other in others], number) for number in range(len(levels))
+    ]
     columns: dict[str, list[float]] = {}
     for layer in integrals[0]:
         for number, half in enumerate(halves):
             doubled = Measured(float("nan"))
             if half is not None:
                 doubled = compare_integrals(integrals[number][layer], integrals[half][layer])
+                doubled = doubled.raised_to(np.log(2) / np.log(levels[number] / levels[half]))
             columns.setdefault(f"doubling/{layer}", []).append(doubled.value)
             columns.setdefault(f"doubling_sem/{layer}", []).append(doubled.sem)
     return [pd.DataFrame(columns)]
+
+
+def _find_half(levels: Values, is_comparable: Sequence[bool], number: int) -> int | None:
+    """Return which level is half of another, or closest to it; `None` if none is within 4 %."""
+    distances = np.where(is_comparable, np.abs(2 * levels / levels[number] - 1), np.inf)
+    nearest = int(distances.argmin())
+    return nearest if distances[nearest] <= _SAME_DURATION else None
 
 
 def _time_courses(table: pd.DataFrame, presentations: Mapping[str, Presentation], dt: float | None) -> pd.DataFrame:

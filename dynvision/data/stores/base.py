@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Opening:
         order: `sequential` or `random`.
         seed: Seeds the order.
         indices: Only these samples, by their position in the part.
-        normalized: Standardize each channel by the dataset's statistics; otherwise images are in [0, 1].
+        normalized: Standardize each channel by `StoredImages.normalize`; otherwise images are in [0, 1].
         images_per_trial: How many images a trial shows; see `choose_trials`.
         other_class: Which of them are of another class than the first.
         workers: Threads or processes that read; by default as few as possible.
@@ -141,6 +142,12 @@ class StoredImages(ABC):
             part: `train`, `val` or `test`; `images` of a stimulus set.
             opening: How it is opened.
         """
+
+    def standardized_by(self, normalize: Normalization | None) -> StoredImages:
+        """Return the same images, standardized by another mean and deviation of each channel."""
+        images = copy.copy(self)
+        images.normalize = normalize
+        return images
 
     def normalization(self, opening: Opening) -> Normalization | None:
         """Return mean and standard deviation of each channel, if the images are to be standardized."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dynvision.analysis.courses import NUMBERS, Course, Showing
+from dynvision.analysis.courses import NUMBERS, Course, Showing, find_extreme
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import show_first_only
 from tests.helpers.stores import leaky_response
@@ -101,6 +101,24 @@ def test_first_peak_is_that_of_one_showing_and_the_rest_of_it_is_subtracted_from
     slow = Course(single + np.array([0.0, 0, 2, 0, 0, 0, 0, 0]), Showing((1, 2), 2), single)
     assert slow.adaptation() == 6 / 4  # what is left of the first response counts
     assert slow.recovery() == 2 / 4
+
+
+def test_a_third_showing_is_no_part_of_the_recovery():
+    single = np.array([0.0, 2, 1, 0, 0, 0, 0, 0, 0, 0])
+    pair = single + np.array([0.0, 0, 0, 0, 2, 1, 0, 0, 0, 0])
+    triple = pair + np.array([0.0, 0, 0, 0, 0, 0, 0, 2, 1, 0])
+    course = Course(triple, Showing((1, 4, 7), 2), single)
+    assert course.recovery() == 1
+    assert course.recovery_integral() == 1
+
+
+def test_the_extreme_of_a_suppressed_layer_is_its_lowest_mean_response():
+    showing, course = Showing((2,), 4), np.array([0.0, 0.1, 1.0, 4.0, 2.0, 0.0])
+    assert find_extreme(5 + course, np.full(6, 5.0), showing) == 9
+    assert find_extreme(5 - course, np.full(6, 5.0), showing) == 1
+    assert find_extreme(np.full(6, 5.0), np.full(6, 5.0), showing) == 5
+    assert find_extreme(course, np.zeros(6), Showing(())) == 4
+    assert np.isnan(find_extreme(np.array([0.0, np.nan]), np.zeros(2), Showing((0,), 1)))
 
 
 @given(interval=st.integers(0, 40), alpha=st.floats(0.1, 0.9))

@@ -86,6 +86,14 @@ def test_a_duration_sweep_gives_the_response_summed_over_time(tmp_path):
 
 
 @pytest.mark.slow
+def test_durations_of_whole_frames_of_a_screen_are_doubled_and_linear_summation_is_still_two(tmp_path):
+    durations = (17, 33, 67, 133, 267)
+    shows = {d: Presentation.duration(400, d, 2) for d in durations}
+    result = analyse(tmp_path, [({"duration": str(d)}, show, 3.0, 0.5) for d, show in shows.items()])
+    np.testing.assert_allclose(result.tuning["doubling/V1"], [np.nan, 2, 2, 2, 2], rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_an_interval_sweep_gives_recovery_and_the_plain_ratio_of_the_peaks(tmp_path):
     """A leaky integrator is linear: it recovers at once, and its plain ratio counts what is left of the first peak."""
     shows = {i: Presentation.interval(80, 10, 2, i) for i in (1, 5, 50)}

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from PIL import Image
 
@@ -184,3 +186,118 @@ def test_a_legend_of_many_levels_names_the_first_the_last_and_some_between():
     assert pick_levels([1, 2, 3]) == [1, 2, 3]
     picked = pick_levels(list(range(100)))
     assert (picked[0], picked[-1], len(picked)) == (0, 99, 12)
+
+
+def panel(figure: Figure, title: str):
+    return next(axes for axes in figure.axes if axes.get_title(loc="left").replace("$c_{50}$", "c50") == title)
+
+
+def with_numbers(result: ExperimentAnalysis, **columns: object) -> ExperimentAnalysis:
+    """The same experiment with other numbers; `__` stands for the slash of a column's name."""
+    return dataclasses.replace(
+        result, tuning=result.tuning.assign(**{name.replace("__", "/"): value for name, value in columns.items()})
+    )
+
+
+def test_numbers_of_all_layers_have_error_bars_where_a_layer_responds_and_no_point_where_it_does_not(experiments):
+    null = np.where(experiments["contrast"].tuning["contrast"] <= 0.1, 100.0, 0.0)
+    result = with_numbers(experiments["contrast"], response_null__V1=null, latency_ms_sem__V1=0.5)
+    axes = panel(draw_figures(result)["tuning"], "latency")
+    lines = [container.lines for container in axes.containers]
+    assert len(lines) == len(LAYERS)
+    points, _, (bars,) = lines[0]
+    assert sorted(points.get_xdata()) == sorted(level for level in LEVELS if level > 0.1)
+    heights = [float(np.ptp(segment[:, 1])) for segment in bars.get_segments()]
+    assert heights == pytest.approx([1.0] * len(heights))
+
+
+def test_a_panel_without_points_says_why(experiments):
+    nothing = {f"response_null__{layer}": 1e6 for layer in LAYERS}
+    figure = draw_figures(with_numbers(experiments["contrast"], **nothing))["tuning"]
+    assert [text.get_text() for text in panel(figure, "latency").texts] == ["no response above rest"]
+    unknown = {f"{name}__V1": np.nan for name in ("response", "response_sem", "response_null")}
+    result = with_numbers(experiments["contrast"], accuracy=np.nan, accuracy_sem=np.nan, **unknown)
+    figure = draw_figures(dataclasses.replace(result, fits=result.fits.iloc[:0]))["tuning"]
+    assert [text.get_text() for text in panel(figure, "V1").texts] == ["no finite response"]
+    assert [text.get_text() for text in panel(figure, "accuracy").texts] == ["no accuracy"]
+    assert panel(figure, "V1").get_xlim() == (min(result.tuning["contrast"]), 1.0)
+
+
+def test_marks_that_are_all_the_same_lie_inside_of_the_panel(experiments):
+    result = experiments["contrast"]
+    fits = result.fits.copy()
+    is_mark = (fits["parameter"] == "c50") & (fits["measure"] == "response")
+    fits.loc[is_mark, ["value", "low", "high"]] = 0.2
+    axes = panel(draw_figures(dataclasses.replace(result, fits=fits))["tuning"], "c50 of each layer")
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylim()[1] > 0.205
+
+
+def test_bounds_do_not_lie_on_each_other_or_on_marks(experiments):
+    result = experiments["contrast"]
+    outside, far = result.fits.copy(), result.fits.copy()
+    of_v1 = (outside["layer"] == "V1") & (outside["parameter"] == "c50") & (outside["measure"] == "response")
+    for table in (outside, far):
+        table.loc[of_v1, ["value", "low", "high"]] = 2.0, 1.5, 3.0
+    fits = {"a": outside, "b": result.fits, "c": far}
+    compared = compare_subjects(dict.fromkeys(fits, result.tuning), fits, ["contrast"], result.presentations)
+    figure = draw_comparison(compared, ["contrast"])
+    figure.draw_without_rendering()
+    axes = panel(figure, "c50 of each layer")
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == ["> 1", "> 1"]
+    assert not boxes[0].overlaps(boxes[1])
+    marks = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    highest = max(axes.transData.transform((0, line.get_ydata()[0]))[1] for line in marks)
+    assert highest < min(box.y0 for box in boxes)
+
+
+@pytest.mark.parametrize(("is_late", "rises"), [(True, True), (True, False), (False, True), (False, False)])
+def test_the_text_of_a_fit_lies_where_the_curve_does_not(experiments, is_late, rises):
+    result = experiments["contrast"]
+    contrasts = result.tuning["contrast"].to_numpy()
+    c50, sign = (0.7 if is_late else 0.06), (1 if rises else -1)
+    response = sign * contrasts**2 / (contrasts**2 + c50**2)
+    fits = result.fits.copy()
+    of_v1 = (fits["layer"] == "V1") & (fits["measure"] == "response")
+    for name, number in (("r_max", sign), ("c50", c50), ("n", 2.0), ("b", 0.0)):
+        fits.loc[of_v1 & (fits["parameter"] == name), ["value", "low", "high"]] = number, number * 0.9, number * 1.1
+    changed = with_numbers(result, response__V1=response, response_sem__V1=0.0, response_null__V1=np.nan)
+    figure = draw_figures(dataclasses.replace(changed, fits=fits))["tuning"]
+    figure.draw_without_rendering()
+    axes = panel(figure, "V1")
+    box = axes.texts[0].get_window_extent()
+    points = axes.transData.transform(np.column_stack([contrasts, response]))
+    assert not any(box.contains(*point) for point in points)
+
+
+def test_a_dashed_line_reaches_from_the_axis_to_the_curve_whatever_is_drawn_after_it(experiments):
+    result = experiments["contrast"]
+    large = result.tuning.assign(**{"response/V1": -100 * result.tuning["response/V1"]})
+    fits = {"a": result.fits, "b": result.fits.iloc[:0]}
+    compared = compare_subjects({"a": result.tuning, "b": large}, fits, ["contrast"], result.presentations)
+    axes = panel(draw_comparison(compared, ["contrast"]), "V1")
+    dashed = [line for line in axes.findobj(Line2D) if line.get_linestyle() == "--"]
+    assert len(dashed) == 1
+    assert min(dashed[0].get_ydata()) <= axes.get_ylim()[0]
+
+
+def test_layers_are_compared_in_their_order_also_if_a_subject_lacks_some(experiments):
+    result = experiments["contrast"]
+    fewer = result.tuning[[name for name in result.tuning.columns if name.partition("/")[2] not in ("V4", "IT")]]
+    for tunings in ({"a": fewer, "b": result.tuning}, {"a": result.tuning, "b": fewer}):
+        fits = dict.fromkeys(tunings, result.fits)
+        assert compare_subjects(tunings, fits, ["contrast"], result.presentations).layers == list(LAYERS)
+
+
+def test_the_axis_of_time_reaches_to_the_end_of_the_longest_trial(tmp_path):
+    trials = [({"tsteps": str(steps)}, Presentation.duration(steps, 4, 2), 1.0, 0.5) for steps in (10, 40)]
+    figure = draw_figures(analyse_experiment(simulate(tmp_path, trials), Readout()))["time_courses"]
+    assert figure.axes[0].get_xlim() == (-2 * 5, 38 * 5)
+
+
+def test_a_picture_of_a_single_sample_warns_of_nothing(experiments):
+    single = {f"{name}__{layer}": np.nan for layer in LAYERS for name in ("response_sem", "response_null")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_figures(with_numbers(experiments["contrast"], **single))

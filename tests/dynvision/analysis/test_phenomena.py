@@ -43,6 +43,17 @@ def test_an_experiment_of_that_name_that_sweeps_something_else_is_not_read(tmp_p
     assert table["value"].isna().all()
 
 
+def test_an_experiment_that_cannot_show_a_phenomenon_is_not_read(tmp_path):
+    show = Presentation.duration(12, 6, 2)
+    once = tables_of(tmp_path / "once", "interval", [("2", show, 1.0, 0.5), ("3", show, 1.0, 0.5)])
+    names = tables_of(tmp_path / "names", "duration", [("short", show, 1.0, 0.5), ("long", show, 1.0, 0.5)])
+    single = tables_of(tmp_path / "single", "duration", [("4", show, 1.0, 0.5)])
+    table = list_phenomena({"interval": once, "duration": names, "stability": single}).set_index("phenomenon")
+    for phenomenon in ("repetition suppression", "temporal summation"):
+        assert table.loc[phenomenon, "note"].startswith("not shown"), phenomenon
+    assert table.loc["long presentations", "value"].notna().any()
+
+
 @pytest.mark.slow
 def test_phenomena_of_a_leaky_integrator_are_those_of_a_linear_system(tmp_path):
     show = Presentation.duration(60, 40, 2)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config.conditions import all_conditions, parse_condition, presentation_of
+from dynvision.config.conditions import all_conditions, describe_parameters, parse_condition, presentation_of
 from dynvision.config.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError
 
@@ -91,3 +91,20 @@ def test_sensor_noise_is_the_subjects_unless_the_experiment_sets_its_own():
     assert presentation_of(ONE, condition).sensor_noise == 0
     assert presentation_of(ONE, condition, subject).sensor_noise == 3.0
     assert presentation_of(make_experiment(sensor_noise=0.5), condition, subject).sensor_noise == 0.5
+
+
+def test_parameters_are_described_with_their_units():
+    described = describe_parameters(make_experiment(durations=[1, 3]))
+    assert {name: about["units"] for name, about in described.items()} == {"duration": "step", "contrast": "1"}
+    assert described["contrast"]["long_name"] == "swept parameter: stimulus contrast"
+
+
+def test_durations_are_in_ms_where_a_step_has_a_duration():
+    program = [{"void": "$before"}, {"image": 10, "contrast": "$strength"}]
+    experiment = ExperimentConfig(
+        parameter=["before", "strength"],
+        data_loader="StimulusProgram",
+        data_args={"program": program, "dt": 5.0, "before": [0, 10], "strength": [0.5, 1.0]},
+    )
+    units = {name: about["units"] for name, about in describe_parameters(experiment).items()}
+    assert units == {"before": "ms", "strength": "1"}

@@ -98,3 +98,30 @@ def test_another_number_is_no_level(small_config: Path, text: str) -> None:
     experiment = load_config(small_config).experiments["contrast"]
     with pytest.raises(UnknownNameError):
         parse_condition(experiment, f"contrast={text}", "here")
+
+
+@pytest.mark.parametrize("written", ["1e-05", "1e-5", "1.0E-5", "0.00001"])
+def test_a_number_with_an_exponent_is_a_level_however_it_is_written(small_config: Path, written: str) -> None:
+    path = small_config / "config_experiments.yaml"
+    edit_yaml(path, set_at("experiment_config.contrast.data_args.contrast", ["TINY", 1.0]))
+    path.write_text(path.read_text().replace("TINY", written))
+    workspace = Workspace.open(small_config.parent, small_config)
+    key = tuple(KEY.split("/"))
+    stage = workspace.stages["responses"]
+    tiny = Target(key, "contrast=1e-05")
+    assert workspace.targets(key)[0] == tiny
+    assert stage.presentation(tiny).contrasts.min() == 1e-5
+    for given in ("1e-05", "1E-5", "0.00001", "contrast=1e-5"):
+        assert parse_target(workspace, f"{KEY}:{given}") == [tiny]
+    for value in (1e-05, "1e-5", [1e-05], slice(None, 0.1)):
+        assert stage.select(key, contrast=value) == [tiny]
+
+
+@pytest.mark.parametrize("written", ["1e1", "1E1", "1.0e+1", "10"])
+def test_a_duration_with_an_exponent_is_a_whole_number(small_config: Path, written: str) -> None:
+    path = small_config / "config_experiments.yaml"
+    edit_yaml(path, set_at("experiment_config.duration.data_args", {"tsteps": 12, "stim": [1, "LONG"]}))
+    path.write_text(path.read_text().replace("LONG", written))
+    workspace = Workspace.open(small_config.parent, small_config)
+    targets = workspace.targets(("responses", "duration", "rcnn_gratings"))
+    assert [target.partition for target in targets] == ["duration=1", "duration=10"]

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.errors import ConfigError
-from dynvision.experiments.readout import chance_level, class_mask, predict, reduce_trials
+from dynvision.experiments.readout import (
+    LabelMatch,
+    chance_level,
+    class_mask,
+    match_by_name,
+    predict,
+    reduce_trials,
+)
 
 CLASSES = [6, 7, 14, 99]
 
@@ -66,3 +75,29 @@ def test_chance_counts_trials_that_cannot_be_right():
 
 def test_choices_are_the_groups_classes_even_where_few_images_are_shown():
     assert class_mask([0, 1, 2, 3], [0, 1, 2], "group").tolist() == [True, True, True, False]
+
+
+def entry(index: int, name: str, folder: str | None = None) -> dict[str, object]:
+    return {"index": index, "name": name, "folder": folder or name}
+
+
+def test_classes_are_matched_by_name_or_folder_whatever_their_capitals():
+    shown = [entry(0, "Tabby_cat"), entry(1, "a dog", "n02099601"), entry(2, "tree")]
+    outputs = [entry(5, "tabby cat"), entry(7, "golden retriever", "n02099601")]
+    match = match_by_name(shown, outputs, "e/s")
+    assert match.classes == {0: 5, 1: 7}
+    assert match.classes_of([[2, 1], [0, -1]]).tolist() == [[-1, 7], [5, -1]]
+    attributes = {name: json.dumps(v) if isinstance(v, dict) else v for name, v in match.to_attributes().items()}
+    assert LabelMatch.from_attributes(attributes) == match
+
+
+def test_labels_of_a_store_that_says_nothing_match_by_index():
+    assert LabelMatch.from_attributes({}) == LabelMatch("index")
+    assert LabelMatch("index").classes_of([3, 1]).tolist() == [3, 1]
+
+
+def test_names_that_match_no_output_or_several_are_refused():
+    with pytest.raises(ConfigError, match="no class that is shown has the name of an output, 'tabi' for example"):
+        match_by_name([entry(0, "tabi")], [entry(5, "tabby")], "e/s")
+    with pytest.raises(ConfigError, match="the class 'crane' has the name of the network's outputs 5 and 6"):
+        match_by_name([entry(0, "crane")], [entry(5, "crane", "a"), entry(6, "crane", "b")], "e/s")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
 from dynvision.experiments.reading import open_store
-from dynvision.models.checkpoint import load_checkpoint, match_outputs
+from dynvision.models.checkpoint import load_checkpoint
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -53,7 +54,7 @@ def test_checkpoint_that_is_not_there_says_where_it_was_looked_for(network, tmp_
 
 def test_checkpoint_that_holds_code_is_not_run(network, tmp_path):
     torch.save(network, tmp_path / "w.pt")
-    with pytest.raises(DamagedFileError, match="holds more than tensors"):
+    with pytest.raises(DamagedFileError, match="as code, and it is not safe to run"):
         load_checkpoint(tmp_path / "w.pt", network)
 
 
@@ -80,14 +81,7 @@ def test_digest_follows_the_file(tmp_path):
     assert digest_checkpoint(path) != first
 
 
-def test_outputs_are_the_classes_of_the_group_or_of_the_dataset():
-    group, dataset = [{"index": 7}, {"index": 9}], [{"index": n} for n in range(10)]
-    assert match_outputs(2, group, dataset, "x") == group
-    assert match_outputs(10, group, dataset, "x") == dataset
-    with pytest.raises(ConfigError, match="x: the network has 5 outputs, but the group has 2 classes and the"):
-        match_outputs(5, group, dataset, "x")
-
-
+AVERAGES = (("model", 0.25), ("ema", 0.75))
 RESNET = {"class": "torchvision.models:resnet18", "training": None, "record": {"layers": ["layer*", "fc"]}}
 
 
@@ -127,10 +121,36 @@ def test_a_changed_checkpoint_makes_the_network_stale(root):
     build_chain(root, root / "config", name)
     folders = {"root": str(root), "config": str(root / "config")}
     (record,) = build_targets([name], **folders)
-    from safetensors.torch import load_file
-
     weights = load_file(root / "data/models/own/gratings/all_s0/trained.safetensors")
     assert all((value == 0.5).all() for value in weights.values())
     save_file({key: value + 1 for key, value in weights.items()}, root / "w.safetensors")
     (again,) = build_targets([name], **folders)
     assert again["data_version"] != record["data_version"]
+
+
+def test_the_key_says_which_weights_are_meant_and_belongs_to_the_version(root):
+    size = 3 * Workspace.open(root, root / "config").config.data.data_resolution["gratings"] ** 2
+    layers = f"nn.Sequential(nn.Flatten(), nn.Linear({size}, n_classes))"
+    (root / "own.py").write_text(f"from torch import nn\ndef make(n_classes):\n    return {layers}\n")
+    weights = nn.Sequential(nn.Flatten(), nn.Linear(size, 3)).state_dict()
+    torch.save(
+        {key: {n: torch.full_like(v, fill) for n, v in weights.items()} for key, fill in AVERAGES}, root / "w.pt"
+    )
+    entry = {"class": "own:make", "checkpoint": "w.pt"}
+    name, folders = "models/own/gratings:all_s0", {"root": str(root), "config": str(root / "config")}
+    edit_yaml(root / "config" / "config_models.yaml", set_at("models.own", entry))
+    with pytest.raises(ConfigError, match="several sets of weights that fit"):
+        build_chain(root, root / "config", name)
+    versions = set()
+    for key, fill in AVERAGES:
+        edit_yaml(root / "config" / "config_models.yaml", set_at("models.own", entry | {"checkpoint_key": key}))
+        (record,) = build_targets([name], **folders)
+        versions.add(record["data_version"])
+        path = root / "data/models/own/gratings/all_s0/trained.safetensors"
+        assert all((value == fill).all() for value in load_file(path).values())
+    assert len(versions) == len(AVERAGES)
+
+
+def test_a_key_needs_a_checkpoint():
+    with pytest.raises(ValueError, match="'checkpoint_key' says which weights of a 'checkpoint' are meant"):
+        ModelConfig(**{"class": "a:B", "checkpoint_key": "ema"})

@@ -39,11 +39,11 @@ class NoModule:
     """A class that torch does not know."""
 
 
-class Pair(nn.Module):
-    """A layer that returns two tensors."""
+class Words(nn.Module):
+    """A layer that returns no tensor."""
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return x, x
+    def forward(self, x: torch.Tensor) -> tuple[str, None]:
+        return "no tensor", None
 
 
 def make_config(class_path: str = "dynvision.models:RCNN", **args) -> ModelConfig:
@@ -132,7 +132,7 @@ def test_hooks_are_removed_after_an_error_too():
 
 
 def test_layer_that_returns_no_tensor_is_an_error():
-    network = nn.Sequential(Pair())
+    network = nn.Sequential(Words())
     with record_layers(network, ["0"]), pytest.raises(ConfigError, match="the layer '0' returns a tuple, not a tensor"):
         network(torch.zeros(1))
 

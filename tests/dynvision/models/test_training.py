@@ -149,3 +149,57 @@ def test_a_gradient_that_is_too_long_is_scaled_and_a_short_one_left(trained):
         patch.setattr(torch.optim, "AdamW", Watched)
         train(settings=SETTINGS.model_copy(update={"clip": 0.1}))
     assert max(lengths) <= 0.1 * (1 + 1e-4)
+
+
+class Normed(torch.nn.Module):
+    """A network that needs two images in training, and of which one part is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head = torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2)
+        self.head.bias.requires_grad_(False)
+
+    def forward(self, x):
+        return self.head(self.norm(x.mean((2, 3))))
+
+
+def train_normed(count: int, network: torch.nn.Module | None = None):
+    network = Normed() if network is None else network
+    history = train_network(network, make_loader(count, True), make_loader(8, False), SETTINGS, 0)
+    return network, history
+
+
+def test_a_last_batch_of_one_image_is_left_out_if_the_network_cannot_take_it():
+    network, history = train_normed(17)
+    assert len(history.loss) == 3
+    assert int(network.norm.num_batches_tracked) == 2 * SETTINGS.epochs * SETTINGS.n_timesteps
+
+
+def test_a_last_batch_of_one_image_counts_if_the_network_can_take_it():
+    seen = []
+    network = Normed()
+    network.norm = torch.nn.Identity()
+    network.norm.register_forward_hook(lambda *arguments: seen.append((network.training, len(arguments[1][0]))))
+    train_normed(17, network)
+    assert seen.count((True, 1)) == SETTINGS.epochs * SETTINGS.n_timesteps + 1  # once to see whether it can
+
+
+def test_batches_of_one_image_alone_say_what_to_change():
+    with pytest.raises(ConfigError, match="Normed cannot be trained on one image at a time, as batch normalization"):
+        train_normed(1)
+
+
+def test_weights_that_are_frozen_stay_as_they_are():
+    network = Normed()
+    before = network.head.bias.clone()
+    train_normed(16, network)
+    assert torch.equal(network.head.bias, before)
+    with pytest.raises(ConfigError, match="Normed has no weights to train"):
+        train_normed(16, Normed().requires_grad_(False))
+
+
+def test_a_constraint_that_fails_is_one_sentence():
+    network = Normed()
+    network.constrain = lambda: 1 / 0
+    with pytest.raises(ConfigError, match=r"the method constrain of Normed fails \(ZeroDivisionError"):
+        train_normed(16, network)

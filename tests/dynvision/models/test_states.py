@@ -1,0 +1,213 @@
+"""A state that a network keeps by itself is found, and what only looks like one is not."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dynvision.errors import ConfigError
+from dynvision.models import RCNN, NormalizingNetwork
+from dynvision.models.checking import check_network
+
+
+class Base(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.calls = 0
+
+    def look(self, x):
+        return self.layer(x.mean((2, 3)))
+
+
+class ThreeSteps(Base):
+    """Averages over the last three frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past = deque(maxlen=3)
+
+    def forward(self, x):
+        self.past.append(x)
+        return self.look(sum(self.past))
+
+
+class Ring(Base):
+    """Returns what it saw three calls ago, in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("past", torch.zeros(3, 2, 2))
+
+    def forward(self, x):
+        now = self.past[self.calls % 3].clone()
+        seen = self.look(x)
+        self.past[self.calls % 3, : len(seen)] = seen.detach()
+        self.calls += 1
+        return now[: len(x)] + 0 * seen
+
+
+class Late(Base):
+    """Gives the same for six calls."""
+
+    after = 6
+
+    def forward(self, x):
+        self.calls += 1
+        return self.look(x) + (self.calls > self.after)
+
+
+class VeryLate(Late):
+    after = 1000
+
+
+class LateSteps(VeryLate):
+    """The same, with a state that is not all."""
+
+    def step(self, x, state):
+        return self.forward(x), state
+
+
+class Membrane(Base):
+    """Like a spiking layer in single-step mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.v = 0.0
+
+    def forward(self, x):
+        self.v = 0.5 * self.v + self.look(x)
+        return (self.v > 0.1).float() + 0 * self.look(x)
+
+
+class Running(Base):
+    """Normalizes by the largest value that it ever saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("largest", torch.ones(()))
+
+    def forward(self, x):
+        self.largest = torch.maximum(self.largest, x.abs().max())
+        return self.look(x / self.largest)
+
+
+class Global(Base):
+    """Keeps its state outside of itself."""
+
+    past = []  # noqa: RUF012
+
+    def forward(self, x):
+        self.past.append(x)
+        return self.look(x) + 0.1 * len(self.past)
+
+
+class LateAndElsewhere(Global):
+    past = []  # noqa: RUF012
+
+    def forward(self, x):
+        self.past.append(x)
+        return self.look(x) + len(self.past) // 40
+
+
+class OwnGenerator(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = np.random.default_rng(0)
+
+    def forward(self, x):
+        return self.look(x) + torch.from_numpy(self.noise.standard_normal(2)).float()
+
+
+class HidesPart(Base):
+    """Steps with a state, and a delay of three steps that it hides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past = []
+
+    def step(self, x, state):
+        self.past = [*self.past[-2:], self.look(x).detach()]
+        state = x if state is None else state + x
+        return self.look(state) + self.past[0], state
+
+
+@pytest.mark.parametrize(
+    "network", [ThreeSteps, Ring, Late, VeryLate, LateSteps, Membrane, Running, Global, OwnGenerator, HidesPart]
+)
+def test_a_state_of_its_own_is_refused(network):
+    network = network().eval()
+    with pytest.raises(ConfigError, match="it keeps a state of its own"):
+        check_network(network, 2, 3, 6)
+
+
+def test_a_state_that_appears_within_the_trial_is_refused():
+    check_network(LateAndElsewhere(), 2, 3, 6)
+    LateAndElsewhere.past.clear()
+    with pytest.raises(ConfigError, match="it keeps a state of its own"):
+        check_network(LateAndElsewhere(), 2, 3, 6, n_timesteps=60)
+
+
+class Attentive(Base):
+    """Keeps its last map to look at, and counts its calls: neither changes an output."""
+
+    def forward(self, x):
+        self.calls += 1
+        self.map = x.softmax(-1)
+        return self.look(self.map)
+
+
+class Cached(Base):
+    """Keeps a table that depends on the size of the frame alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = None
+
+    def forward(self, x):
+        if self.table is None or self.table.shape != x.shape:
+            self.table = torch.linspace(0, 1, x.numel()).view(x.shape)
+        return self.look(x + self.table)
+
+
+class InPlace(Base):
+    """Changes its frame and its state in place."""
+
+    def step(self, x, state):
+        x.mul_(2)
+        state = torch.zeros(len(x), 2) if state is None else state
+        state.mul_(0.5).add_(self.look(x))
+        return state.clone(), state
+
+
+class Dropping(Base):
+    def forward(self, x):
+        return nn.functional.dropout(self.look(x), 0.5, training=True)
+
+
+class NumpyNoise(Base):
+    def forward(self, x):
+        return self.look(x) + torch.from_numpy(np.random.standard_normal(2)).float()
+
+
+@pytest.mark.parametrize("network", [Attentive, Cached, InPlace, Dropping, NumpyNoise])
+def test_what_only_looks_like_a_state_is_not_refused_and_is_left_as_it_was(network):
+    network = network().train()
+    network.calls = 5
+    found = check_network(network, 2, 3, 6)
+    assert found.draws_random == (type(network) in (Dropping, NumpyNoise))
+    assert (network.training, network.calls) == (True, 5)
+
+
+@pytest.mark.parametrize("network", [RCNN(2, 8), NormalizingNetwork(2, 8)])
+def test_networks_of_the_project_keep_nothing_and_draw_nothing(network):
+    assert check_network(network, 2, 3, 8, n_timesteps=40).draws_random is False
+
+
+def test_the_message_names_what_changes():
+    with pytest.raises(ConfigError, match=r"it changes its past, calls.*Give it a method step\(x, state\)"):
+        check_network(Ring().eval(), 2, 3, 6)
