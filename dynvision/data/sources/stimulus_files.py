@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,6 +62,12 @@ class StimulusFile(StimulusFolder):
     def settings(self, split: str) -> dict[str, Any]:
         """Return those of a folder, and the digest of the file."""
         return {**super().settings(split), "images": self.digest()}
+
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say whether the file changed that the images are written from."""
+        if "images" in changed:
+            return f"the images changed: {self.given.images or self.given.folder}"
+        return super().explain_change(split, changed)
 
     def scan(self, split: str) -> Export:
         """See `FoundSource.scan`; another content of the file gives another stamp."""

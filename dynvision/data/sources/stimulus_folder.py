@@ -58,6 +58,16 @@ class StimulusFolder(FoundSource):
             **self.details,
         }
 
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say whether images, the table or both changed."""
+        if not {*changed} <= {"files", "table"}:
+            return None
+        images = f"images in {self.folder(split)} changed, or their sizes or times did"
+        if self.given.table is None:
+            return images
+        table = f"the table changed: {self.given.table}"
+        return "; ".join([*([images] if "files" in changed else []), *([table] if "table" in changed else [])])
+
     @property
     def table_path(self) -> Path | None:
         """The file of the table; `None` if there is none."""

@@ -153,7 +153,11 @@ def test_a_changed_image_makes_the_set_stale(tmp_path):
     write_set(tmp_path)
     build(tmp_path, "interim/scenes")
     draw_photo(tmp_path / FOLDER / "deeper" / "c.jpg", 9)
-    assert state(tmp_path, "raw/scenes:all")[0] == "stale"
+    images = f"images in {tmp_path / FOLDER} changed, or their sizes or times did"
+    assert state(tmp_path, "raw/scenes:all") == ("stale", images)
+    table = tmp_path / FOLDER / "stimuli.csv"
+    table.write_text(TABLE.replace("houses", "places"))
+    assert state(tmp_path, "raw/scenes:all") == ("stale", f"{images}; the table changed: {FOLDER}/stimuli.csv")
     (tmp_path / FOLDER / "deeper" / "c.jpg").unlink()
     assert "row 3: there is no image 'deeper/c.jpg'" in state(tmp_path, "raw/scenes:all")[1]
 
