@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynvision.config.stimulus_sets import column_name
 from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
 from dynvision.data.sources.stimulus_sets.columns import read_texts, read_values
 from dynvision.data.sources.stimulus_sets.listing import sort_naturally, strip_suffix
@@ -226,7 +227,8 @@ def _read_csv(path: Path, content: bytes) -> dict[str, list[Any]]:
     numbered = [(number, row) for number, row in enumerate(rows, 1) if any(row)]
     if not numbered:
         return {}
-    (_, names), *body = numbered
+    (_, header_names), *body = numbered
+    names = [column_name(name) for name in header_names]
     for number, row in body:
         if (len(row) > len(names) and any(row[len(names) :])) or len(row) < len(names):
             raise DataError(
@@ -274,7 +276,7 @@ def _read_parquet(path: Path, content: bytes) -> dict[str, list[Any]]:
     columns = {}
     for name in names:
         try:
-            columns[name.strip()] = read_values(table[name].to_pylist())
+            columns[column_name(name)] = read_values(table[name].to_pylist())
         except ValueError as error:
             raise DataError(f"{path}: the column '{show_text(name)}': {error}. Leave it out.") from error
     return columns
@@ -282,7 +284,7 @@ def _read_parquet(path: Path, content: bytes) -> dict[str, list[Any]]:
 
 def _check_names(path: Path, names: Iterable[str]) -> None:
     seen: dict[str, str] = {}
-    for name in map(str.strip, names):
+    for name in map(column_name, names):
         if not name:
             raise DataError(f"{path}: a column has no name; give it one, or leave it out")
         other = seen.get(name.casefold())
