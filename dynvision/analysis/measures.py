@@ -75,7 +75,7 @@ def measure_condition(
     over_time, numbers = measure_output(root, readout, presentation)
     rows = [_rows(time, OUTPUT, measure, values) for measure, values in over_time.items()]
     if IMAGE_CONTRAST in root.coords:
-        numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(numbers["samples"], -1)[:, 0].mean())
+        numbers[IMAGE_CONTRAST] = float(root[IMAGE_CONTRAST].values.reshape(root.sizes["sample"], -1)[:, 0].mean())
     dt = read_step_duration(root) or presentation.dt
     integrals: dict[str, npt.NDArray[np.float64]] = {}
     for name in list_layers(tree):

@@ -45,6 +45,7 @@ def measure_output(
     the measures of its step NaN, and the accuracy of the trial too if the step is in the window. If all choices have
     the same score in every trial, the network names no class: `accuracy` and `top5` of the step are NaN. The accuracy
     of the condition is NaN if that holds at all steps that it is read from. In other ties the first choice counts.
+    Trials whose image has no label, as in a stimulus set with a label for some, are left out.
 
     Args:
         root: The root of the condition's store, with `scores` `[sample, time, class]` and `label` `[sample]`, or
@@ -59,8 +60,11 @@ def measure_output(
         classes, only `guess_confidence` among all outputs, and `samples`.
     """
     match = LabelMatch.from_attributes(root.attrs)
-    if not match.is_known:
+    labelled = _find_labelled(root, readout) if match.is_known else np.empty(0, np.intp)
+    if not len(labelled):
         return {} if only_accuracy else _measure_guesses(root), {"samples": root.sizes["sample"]}
+    if len(labelled) < root.sizes["sample"]:
+        root = root.isel(sample=labelled)
     trials = _Trials.read(root, readout, match)
     frames = presentation.frames
     first = int(frames[frames != VOID][0]) if (frames != VOID).any() else 0
@@ -89,6 +93,12 @@ def measure_output(
     counted = is_tied[window][-1:] if readout.reduce == "last" else is_tied[window]
     accuracy = np.concatenate(scored)
     return measures, trials.summarize(np.full_like(accuracy, np.nan) if counted.all() else accuracy)
+
+
+def _find_labelled(root: xarray.Dataset, readout: Readout) -> npt.NDArray[np.intp]:
+    """Return which trials have a label to be named."""
+    labels = root["image_label"].values[:, readout.image] if "image_label" in root else root["label"].values
+    return np.flatnonzero(labels != NO_CLASS)
 
 
 def _measure_guesses(root: xarray.Dataset) -> dict[str, Values]:

@@ -45,7 +45,7 @@ def read_blocks(dataset: xarray.Dataset, names: Sequence[str]) -> Iterator[Block
 
 def _stored_chunk(variable: xarray.DataArray, dimension: str) -> int:
     chunks = variable.variable.chunksizes.get(dimension)
-    return int(chunks[0]) if chunks else variable.sizes[dimension]
+    return int(max(chunks)) if chunks else variable.sizes[dimension]
 
 
 class StepSums:

@@ -66,6 +66,19 @@ def test_labels_that_match_by_name_are_read_as_the_networks_classes(tmp_path):
     assert numbers["chance"] == pytest.approx(2 / 3 / 2)
 
 
+def test_images_without_a_label_are_left_out_of_the_accuracy(tmp_path):
+    labels = np.array([0, -1, 1, 2, -1, -1, 0, 1, 2])
+    layer = {"V1": {"mean": (WHOLE, np.ones((N, T))), "std": (WHOLE, np.zeros((N, T)))}}
+    store = write_store(
+        tmp_path / "x.zarr", layer, SCORES, labels, [0, 1, 2, 3], attributes={"group_classes": [0, 1, 2]}
+    )
+    _, numbers, _ = measure_condition(store, Readout(window="all"), SHOW)
+    known = labels >= 0
+    answers = SCORES[known][:, :, :3].argmax(axis=2)
+    assert numbers["accuracy"] == pytest.approx((answers == labels[known][:, None]).mean())
+    assert (numbers["samples"], numbers["chance"]) == (6, pytest.approx(1 / 3))
+
+
 @pytest.mark.parametrize("parameters", [("contrast",), ("ssnr",), ("contrast", "duration"), ("size",)])
 def test_every_figure_is_drawn_without_an_accuracy(tmp_path, parameters):
     result = sweep(tmp_path / "s", *parameters)
