@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from dynvision.config.limits import MOST_IMAGES, PlainText
 from dynvision.config.names import Section, repeats
@@ -18,6 +18,7 @@ __all__ = [
     "LabelColumn",
     "Resolution",
     "StimulusSet",
+    "column_name",
     "find_sort",
 ]
 
@@ -42,6 +43,11 @@ Resolution = Annotated[int, Field(ge=4, le=4096)]
 ClassIndices = Annotated[list[Annotated[int, Field(ge=0, le=MOST_IMAGES)]], Field(fail_fast=True)]
 
 
+def column_name(text: str) -> str:
+    """Return the name that a column of a table has in results: with `_` for blanks, which coordinates cannot have."""
+    return "_".join(text.split())
+
+
 def _as_values(value: object) -> object:
     values = value if isinstance(value, list) else [value]
     if not values:
@@ -54,6 +60,9 @@ def _as_values(value: object) -> object:
     return values
 
 
+ColumnName = Annotated[PlainText, AfterValidator(column_name)]
+"""The name of a column, as a table or as results write it."""
+
 Values = Annotated[list[Any], BeforeValidator(_as_values)]
 """One value, or a list of them."""
 
@@ -61,7 +70,7 @@ Values = Annotated[list[Any], BeforeValidator(_as_values)]
 class ColumnGroup(Section):
     """A group of a stimulus set: the images whose row has one of the values, in every column that is named."""
 
-    where: dict[PlainText, Values] = Field(min_length=1)
+    where: dict[ColumnName, Values] = Field(min_length=1)
 
 
 def _sort_of_group(value: object) -> str:
@@ -78,7 +87,7 @@ Group = Annotated[
 class LabelColumn(Section):
     """The column that says what an image shows: by the name of its class, or by the network's own output index."""
 
-    column: PlainText
+    column: ColumnName
     by: Literal["name", "index"] = "name"
 
 

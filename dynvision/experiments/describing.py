@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.data.images.samples import NO_CLASS
-from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
+from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
 from dynvision.experiments.annotations import CLASS_NAMES, name_labels
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
@@ -45,10 +45,12 @@ class ShownImages:
         table: `source`, `label` (the dataset's own index) and `group_label` of every sample of the partition, and the
             columns of a stimulus set.
         trials: Which samples each trial shows, shape `[N, K]`; the first one names the trial.
+        are_frames: Whether the images of a trial are the frames of one stimulus, from the first.
     """
 
     table: Mapping[str, Sequence[Any]]
     trials: npt.NDArray[np.int64]
+    are_frames: bool = False
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:
@@ -58,7 +60,8 @@ class ShownImages:
     @property
     def columns(self) -> list[str]:
         """The columns of a stimulus set; none of other datasets."""
-        return [name for name in self.table if name not in _LABELS and name != "source"]
+        left_out = {*_LABELS, "source", *([FRAME] if self.are_frames else [])}
+        return [name for name in self.table if name not in left_out]
 
     @property
     def has_labels(self) -> bool:

@@ -261,7 +261,7 @@ class SweepRecording:
             trials = choose_frames(table[STIMULUS_ID], table[FRAME], n_images, table["label"], count)
         except ConfigError as error:
             raise ConfigError(f"{self.order.name}: {error}") from error
-        return ShownImages(table, trials)
+        return ShownImages(table, trials, are_frames=True)
 
     def _open_images(self, batch_size: int) -> Iterator[torch.Tensor]:
         """Yield the images of each batch of trials: `[B, C, H, W]`, or `[B, K, C, H, W]` for several a trial."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.data.images.files import list_images
@@ -265,6 +265,7 @@ def _keep_images(rows: Rows, paths: Sequence[str]) -> dict[str, list[ImageRow]]:
     """Return the rows of some images of a stimulus set."""
     wanted = set(paths)
     kept = {
-        folder: [r for r in group if str(PurePosixPath(folder, r.name)) in wanted] for folder, group in rows.items()
+        folder: [row for row in group if (f"{folder}/{row.name}" if folder else row.name) in wanted]
+        for folder, group in rows.items()
     }
     return {folder: group for folder, group in kept.items() if group}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from dynvision.data.images.stimulus_table import FILENAME, Columns, read_stimuli
@@ -49,7 +49,7 @@ def list_links(folder: Path, record: Record) -> dict[str, str]:
 def name_links(filenames: Sequence[str]) -> dict[str, str]:
     """Name the links of images: by their number in the set, so that no two are alike, and their own names."""
     width = len(str(max(len(filenames) - 1, 0)))
-    return {f"{number:0{width}d}_{_shorten(PurePosixPath(path).name)}": path for number, path in enumerate(filenames)}
+    return {f"{number:0{width}d}_{_shorten(path.rpartition('/')[2])}": path for number, path in enumerate(filenames)}
 
 
 def choose_stimuli(columns: Columns, where: dict[str, list[Any]], key: str) -> list[int]:
@@ -114,10 +114,8 @@ def destinations(root: Path, folder: Path, source: str, links: dict[str, str]) -
     """
     path = root / source
     inside = root in path.parents
-    return {
-        name: os.path.relpath(path / below, folder) if inside else str((path / below).absolute())
-        for name, below in links.items()
-    }
+    start = os.path.relpath(path, folder) if inside else str(path.absolute())
+    return {name: f"{start}/{below}" for name, below in links.items()}
 
 
 def read_links(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dynvision.config import Config
 from dynvision.data.images.image_table import ImageRow, digest_rows, read_table, table_name, write_table
 from dynvision.data.images.stimulus_table import FILENAME, read_stimuli, write_stimuli
 from dynvision.data.sources.base import ExportedSource, FoundSource
-from dynvision.data.sources.exporting import export_images, find_foreign_files, open_export
+from dynvision.data.sources.exporting import export_images, open_export, refuse_foreign_files
 from dynvision.data.sources.folders.class_folders import Export
 from dynvision.data.sources.folders.folder_scan import compare_folders, remember_scans, scan_folders
 from dynvision.data.sources.registry import find_source
@@ -72,19 +72,8 @@ class RawStage(Stage):
         return self.source(target.key[1]).settings(str(target.partition))
 
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:
-        if not self.is_exported(target.key[1]) and list(changed) == ["files"]:
-            if self.config.data.is_stimulus_set(target.key[1]):
-                return f"images in {self.output(target)} changed, or their sizes or times did"
-            return f"images or classes in {self.output(target)} changed, or their sizes or times did"
-        if list(changed) == ["table"]:
-            path = self.config.data.stimulus_sets[target.key[1]].table
-            return "the order of the images changed" if path is None else f"the table changed: {path}"
-        if "images" in changed and self.config.data.is_stimulus_set(target.key[1]):
-            given = self.config.data.stimulus_sets[target.key[1]]
-            return f"the images changed: {given.images or given.folder}"
-        if list(changed) == ["inputs"]:
-            return f"the files that the dataset's class reads changed: {self.source(target.key[1]).inputs}"
-        return super().explain_change(target, changed)
+        reason = self.source(target.key[1]).explain_change(str(target.partition), changed)
+        return super().explain_change(target, changed) if reason is None else reason
 
     def watched_files(self, target: Target) -> str | None:
         if not self.output(target).is_dir():
@@ -237,14 +226,7 @@ class RawStage(Stage):
     def _export(self, target: Target, source: ExportedSource) -> Record:
         start = time.perf_counter()
         folder = self.output(target)
-        foreign = find_foreign_files(folder) if folder.exists() or folder.is_symlink() else []
-        if foreign:
-            what = "it" if foreign[0] == "." else f"{foreign[0]} in it"
-            more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
-            raise DataError(
-                f"{folder} is in the way: {what}{more} was not written by this project. Move it elsewhere; nothing of "
-                "yours is deleted."
-            )
+        refuse_foreign_files(folder)
         make_directory(folder.parent)
         # An interrupted export leaves its images here, and the next one keeps them unless it is forced.
         source_settings = {"code": self.code_version, **self.settings(target)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynvision.data.images.files import holds_image
 from dynvision.errors import unknown_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import explain_os_error
@@ -259,3 +260,6 @@ def _find_unconfigured(workspace: Workspace) -> Iterator[str]:
         if has_splits and path.name not in workspace.config.datasets:
             name = show_text(path.name)
             yield f"data/raw/{name} is no dataset yet: name it under data_resolution in config_data.yaml"
+        elif path.name not in workspace.config.datasets and holds_image(path) and not _is_left(path):
+            name = show_text(path.name)
+            yield f"data/raw/{name} is no stimulus set yet: name it under stimulus_sets in config_data.yaml"

@@ -81,11 +81,11 @@ def state(root: Path, target: str) -> tuple[str, str]:
 
 
 def write_frames(folder: Path, counts: dict[str, int]) -> None:
-    """Write frames of one brightness each, which tells stimulus and frame: 40 × stimulus + frame."""
+    """Write frames of one brightness each, which tells stimulus and frame: 150 + 40 × stimulus + frame."""
     for number, (name, count) in enumerate(counts.items()):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for frame in range(count):
-            pixels = np.full((16, 16, 3), 40 * number + frame, np.uint8)
+            pixels = np.full((16, 16, 3), 150 + 40 * number + frame, np.uint8)
             Image.fromarray(pixels).save(folder / name / f"frame{frame}.png")
 
 

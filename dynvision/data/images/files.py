@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "is_image_file", "list_images"]
+__all__ = ["IMAGE_SUFFIXES", "holds_image", "is_image_file", "list_images"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -25,3 +25,12 @@ def is_image_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110
     except OSError:  # a link that leads back to itself
         return entry.is_symlink()
+
+
+def holds_image(folder: Path) -> bool:
+    """Whether an image lies directly in a folder; one that cannot be read holds none."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(is_image_file(entry) for entry in entries)
+    except OSError:
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from dynvision.data.images.files import list_images
@@ -96,14 +96,16 @@ def read_labels(details: Mapping[str, Any]) -> tuple[str | None, dict[Any, int]]
 
 
 def _list_stimuli(stimuli: Columns, rows: Rows, record: Record, root: Path) -> list[Sample]:
-    source = Path(record.details["source"])
+    start = Path(record.details["source"]).as_posix()
     column, indices = read_labels(record.details)
-    digests = {str(PurePosixPath(folder, row.name)): row.xxh3 for folder, group in rows.items() for row in group}
+    digests = {
+        f"{folder}/{row.name}" if folder else row.name: row.xxh3 for folder, group in rows.items() for row in group
+    }
     samples = []
     for position, name in enumerate(stimuli[FILENAME]):
         row = {key: values[position] for key, values in stimuli.items()}
         label = NO_CLASS if column is None else indices.get(row[column], NO_CLASS)
-        samples.append(Sample((source / name).as_posix(), label, label, digests[name], row))
+        samples.append(Sample(f"{start}/{name}", label, label, digests[name], row))
     lost = next((s.source for s in samples if not (root / s.source).is_file()), None)
     if lost is not None:
         dataset = record.target.partition("/")[2].partition(":")[0]

@@ -88,7 +88,7 @@ def read_stimuli(record: Record, folder: Path) -> dict[str, list[Any]] | None:
         return None
     content = record.check_files(folder).read(name)
     try:
-        columns: dict[str, list[Any]] = pq.read_table(pa.BufferReader(content)).to_pydict()
+        columns: dict[str, list[Any]] = pq.ParquetFile(pa.BufferReader(content)).read().to_pydict()
     except pa.ArrowException as error:
         raise DataError(f"{folder / name} is no table of stimuli ({error})") from error
     return columns

@@ -74,6 +74,18 @@ class Source(ABC):
         """Further facts for the record of the images, which do not enter its version."""
         return {}
 
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say why the images of a split are stale.
+
+        Args:
+            split: The split.
+            changed: Which of its settings are others now.
+
+        Returns:
+            A sentence; `None` if the names of the settings say enough.
+        """
+        return None
+
     @abstractmethod
     def settings(self, split: str) -> dict[str, Any]:
         """Return what the images of a split depend on, as JSON-ready values; another value makes them stale."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ class ImportedClass(ExportedSource):
         if self.bit_depth is not None:
             settings["bit_depth"] = self.bit_depth
         return settings if files is None else settings | {"inputs": files}
+
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say that the files changed which the class reads."""
+        return (
+            f"the files that the dataset's class reads changed: {self.inputs}" if list(changed) == ["inputs"] else None
+        )
 
     @property
     def inputs(self) -> str:

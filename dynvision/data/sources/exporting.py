@@ -25,7 +25,7 @@ from dynvision.system.files import digest_json, make_directory, read_json, write
 from dynvision.system.machine import usable_cores
 from dynvision.system.progress import progress_bar
 
-__all__ = ["export_images", "find_foreign_files", "interrupted_export", "open_export"]
+__all__ = ["export_images", "find_foreign_files", "interrupted_export", "open_export", "refuse_foreign_files"]
 
 _CHUNK = 256
 """How many images a thread writes at a time."""
@@ -106,6 +106,22 @@ def find_foreign_files(folder: Path) -> list[str]:
             if not is_ours and not _CLUTTER.fullmatch(image.name):
                 foreign.append(f"{entry.name}/{image.name}")
     return foreign
+
+
+def refuse_foreign_files(folder: Path) -> None:
+    """Raise if the folder of an export holds anything that an export did not write, as it would be deleted.
+
+    Raises:
+        DataError: Names the first such file.
+    """
+    foreign = find_foreign_files(folder) if folder.exists() or folder.is_symlink() else []
+    if foreign:
+        what = "it" if foreign[0] == "." else f"{foreign[0]} in it"
+        more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
+        raise DataError(
+            f"{folder} is in the way: {what}{more} was not written by this project. Move it elsewhere; nothing of "
+            "yours is deleted."
+        )
 
 
 def export_images(

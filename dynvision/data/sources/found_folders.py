@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ class FoundFolders(FoundSource):
             "files": self.scan(split).digest,
             **self.details,
         }
+
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say that images changed."""
+        if list(changed) != ["files"]:
+            return None
+        return f"images or classes in {self.folder(split)} changed, or their sizes or times did"
 
     def folder(self, split: str) -> Path:
         """Return the folder of a split, or the one where it should be; see `SplitFolders`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import zipfile
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +25,7 @@ from dynvision.errors import DataError, MissingError
 from dynvision.paths import Paths
 from dynvision.system.escaping import show_text
 from dynvision.system.files import (
+    digest_json,
     make_directory,
     read_json,
     remove_leftovers,
@@ -59,6 +62,17 @@ class StimulusFile(StimulusFolder):
     def settings(self, split: str) -> dict[str, Any]:
         """Return those of a folder, and the digest of the file."""
         return {**super().settings(split), "images": self.digest()}
+
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say whether the file changed that the images are written from."""
+        if "images" in changed:
+            return f"the images changed: {self.given.images or self.given.folder}"
+        return super().explain_change(split, changed)
+
+    def scan(self, split: str) -> Export:
+        """See `FoundSource.scan`; another content of the file gives another stamp."""
+        export = super().scan(split)
+        return replace(export, stamp=digest_json([export.stamp, self.digest()]))
 
     def folder(self, split: str) -> Path:
         """Return `data/raw/<name>/images`."""

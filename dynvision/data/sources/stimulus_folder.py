@@ -58,6 +58,16 @@ class StimulusFolder(FoundSource):
             **self.details,
         }
 
+    def explain_change(self, split: str, changed: Sequence[str]) -> str | None:
+        """Say whether images, the table or both changed."""
+        if not {*changed} <= {"files", "table"}:
+            return None
+        images = f"images in {self.folder(split)} changed, or their sizes or times did"
+        if self.given.table is None:
+            return images
+        table = f"the table changed: {self.given.table}"
+        return "; ".join([*([images] if "files" in changed else []), *([table] if "table" in changed else [])])
+
     @property
     def table_path(self) -> Path | None:
         """The file of the table; `None` if there is none."""
@@ -129,7 +139,7 @@ class StimulusFolder(FoundSource):
 
     def _describe(self, folder: Path, tree: ImageTree) -> Columns:
         frames = self._list_frames(folder, tree)
-        stimuli = tree.paths if frames is None else sort_naturally(frames)
+        stimuli = tree.paths if frames is None else list(frames)
         columns = self._describe_stimuli(folder, stimuli)
         return columns if frames is None else list_frames(columns, frames)
 
@@ -147,7 +157,7 @@ class StimulusFolder(FoundSource):
     def _describe_stimuli(self, folder: Path, stimuli: Sequence[str]) -> Columns:
         path = self.table_path
         if path is None:
-            return describe_without_table(stimuli)
+            return describe_without_table(sort_naturally(stimuli))
         where = f"{self.config.folder / 'config_data.yaml'}: stimulus_sets.{self.dataset}"
         table = read_stimulus_table(path, f"{where}.table")
         self._refuse_reserved(table)

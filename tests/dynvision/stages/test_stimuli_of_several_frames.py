@@ -105,4 +105,4 @@ def test_trials_show_the_frames_of_one_stimulus_in_order(tmp_path, use_ffcv, res
     (shown,) = images.frames("images", trials, 2, normalized=False, is_looked_at_for_long=True)
     assert shown.shape == (2, 3, 3, resolution, resolution)
     brightness = shown.mean(dim=(2, 3, 4)).numpy() * 255
-    np.testing.assert_allclose(brightness, [[40, 41, 42], [0, 1, 2]], atol=1)
+    np.testing.assert_allclose(brightness, [[190, 191, 192], [150, 151, 152]], atol=1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 
 import dynvision_assets as dva
-from dynvision.errors import ConfigError, DataError, DynvisionError, UnknownNameError
+from dynvision.config import load_config
+from dynvision.errors import ConfigError, DamagedFileError, DataError, DynvisionError, UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.helpers.configuration import edit_yaml, set_at
@@ -149,7 +153,11 @@ def test_a_changed_image_makes_the_set_stale(tmp_path):
     write_set(tmp_path)
     build(tmp_path, "interim/scenes")
     draw_photo(tmp_path / FOLDER / "deeper" / "c.jpg", 9)
-    assert state(tmp_path, "raw/scenes:all")[0] == "stale"
+    images = f"images in {tmp_path / FOLDER} changed, or their sizes or times did"
+    assert state(tmp_path, "raw/scenes:all") == ("stale", images)
+    table = tmp_path / FOLDER / "stimuli.csv"
+    table.write_text(TABLE.replace("houses", "places"))
+    assert state(tmp_path, "raw/scenes:all") == ("stale", f"{images}; the table changed: {FOLDER}/stimuli.csv")
     (tmp_path / FOLDER / "deeper" / "c.jpg").unlink()
     assert "row 3: there is no image 'deeper/c.jpg'" in state(tmp_path, "raw/scenes:all")[1]
 
@@ -204,7 +212,8 @@ def test_a_label_column_that_does_not_fit_is_refused(tmp_path, label, message):
 def test_a_column_named_like_a_coordinate_is_to_be_renamed(tmp_path, column):
     write_set(tmp_path, TABLE.replace("category", column))
     experiments = tmp_path / "config/config_experiments.yaml"
-    edit_yaml(experiments, set_at("subjects.rcnn_gratings.dataset", "scenes"))
+    shown = {"dataset": "scenes", "trained_on": "gratings/all"}
+    edit_yaml(experiments, lambda content: content["subjects"]["rcnn_gratings"].update(shown))
     edit_yaml(tmp_path / "config/config_data.yaml", set_at("data_statistics.scenes", {"mean": [0.5], "std": [0.2]}))
     with pytest.raises(DynvisionError, match=f"the column '{column}' has the name of .*Rename it"):
         build(tmp_path, "raw/scenes")
@@ -217,3 +226,47 @@ def test_an_empty_folder_and_a_missing_one_say_what_to_do(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(DataError, match="holds no image"):
         build(tmp_path, "raw/scenes")
+
+
+def test_an_image_that_was_damaged_in_place_is_found(tmp_path):
+    write_set(tmp_path)
+    workspace = build(tmp_path, "raw/scenes")
+    (target,) = workspace.targets(("raw", "scenes"))
+    image = tmp_path / FOLDER / "deeper" / "c.jpg"
+    before, content = image.stat(), bytearray(image.read_bytes())
+    content[-20] ^= 1
+    image.write_bytes(content)
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DamagedFileError, match=r"c.jpg is not the image that was written"):
+        workspace.stage(target).check_files(target, workspace.stage(target).require([target])[0], afresh=True)
+
+
+def test_a_flat_folder_of_a_dataset_says_how_it_becomes_a_stimulus_set(tmp_path):
+    config = write_set(tmp_path, None)
+    edit_yaml(config / "config_data.yaml", set_at("stimulus_sets", {}))
+    edit_yaml(config / "config_data.yaml", set_at("data_resolution.scenes", 16))
+    write_photos(tmp_path / "data/raw/scenes")
+    shutil.rmtree(tmp_path / "data/raw/scenes/deeper")
+    with pytest.raises(DynvisionError, match=r"holds images: .* write 'stimulus_sets: \{scenes: \{resolution: …\}\}'"):
+        build(tmp_path, "raw/scenes:test")
+
+
+def test_settings_that_only_other_datasets_have_are_refused(tmp_path):
+    config = write_set(tmp_path, None)
+    for change, message in (
+        (set_at("data_resolution.scenes", 8), "'scenes' is in 'stimulus_sets' and in 'data_resolution'"),
+        (set_at("class_index_files", {"scenes": "x.json"}), "class_index_files.scenes: 'scenes' is a stimulus set"),
+        (set_at("mounted_datasets", ["scenes"]), "leave 'scenes' out of mounted_datasets"),
+        (set_at("data_groups.scenes", {"few": [0, 1]}), "a stimulus set has no class indices"),
+        (set_at("data_groups.scenes", {"few": {"where": {"x": 1}}}), "name the 'table'|Name the table"),
+        (set_at("data_groups.scenes", {"all": {"where": {"x": 1}}}), "'all' always means every image"),
+        (set_at("data_groups.gratings", {"few": {"where": {"x": 1}}}), "'where' chooses images of a stimulus set"),
+        (set_at("stimulus_sets.gratings", {"resolution": 16}), "'gratings'"),
+        (set_at("stimulus_sets.scenes.label", {"column": "x"}), "'label' names a column of the 'table'"),
+        (set_at("stimulus_sets.scenes.tabel", "x"), "unknown key. Did you mean 'table'"),
+    ):
+        text = (config / "config_data.yaml").read_text()
+        edit_yaml(config / "config_data.yaml", change)
+        with pytest.raises(ConfigError, match=message):
+            load_config(config)
+        (config / "config_data.yaml").write_text(text)

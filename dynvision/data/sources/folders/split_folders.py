@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dynvision.data.images.files import is_image_file
+from dynvision.data.images.files import holds_image
 from dynvision.data.sources.folders.class_names import is_system_folder, join_names, read_name
 from dynvision.data.sources.folders.split_listing import SplitListing, list_split
 from dynvision.errors import DataError, DynvisionError, MissingError
@@ -129,7 +129,11 @@ class SplitFolders:
         """Say what a folder holds in which splits were looked for, and where they may be."""
         folders = _list_folders(base)
         if not folders:
-            return f"{base} holds no folders."
+            hint = (
+                " It holds images: if they have no classes and are only to be shown, write 'stimulus_sets: "
+                f"{{{base.name}: {{resolution: …}}}}' in config_data.yaml, and leave it out of data_resolution."
+            )
+            return f"{base} holds no folders.{hint if holds_image(base) else ''}"
         splits = {name for names in SPLIT_NAMES.values() for name in names}
         hint = ""
         deeper = [name for name in folders[:20] if name not in splits and splits & set(_list_folders(base / name))]
@@ -138,7 +142,7 @@ class SplitFolders:
                 f" Splits were found one level deeper, in {base / deeper[0]}: move them up, or name that folder under "
                 "mounted_datasets."
             )
-        elif not splits & set(folders) and _holds_image(base / folders[0]):
+        elif not splits & set(folders) and holds_image(base / folders[0]):
             hint = " These folders hold images like classes: put them into a folder for each split."
         return f"{base} holds: {join_names(folders, 8)}.{hint}"
 
@@ -157,11 +161,3 @@ def _list_folders(folder: Path) -> list[str]:
             return sorted(e.name for e in entries if not is_system_folder(e.name) and e.is_dir())
     except OSError:
         return []
-
-
-def _holds_image(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(is_image_file(entry) for entry in entries)
-    except OSError:
-        return False

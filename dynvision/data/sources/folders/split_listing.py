@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynvision.data.images.files import is_image_file
+from dynvision.data.images.files import holds_image, is_image_file
 from dynvision.data.sources.folders.class_names import is_system_folder, join_names, read_name
 from dynvision.data.sources.folders.folder_scan import check_name
 from dynvision.errors import DataError, MissingError
@@ -103,6 +103,7 @@ def list_split_with_classes(folder: Path, known: Iterable[str] = ()) -> SplitLis
     if not listing.classes:
         raise DataError(
             f"{folder} holds no class folders. Put one folder of images for each class there. {listing.describe()}"
+            f"{_hint_at_stimuli(listing)}"
         )
     if listing.is_flat and listing.classes[0] not in set(known):
         raise flat_error(listing)
@@ -121,6 +122,12 @@ def flat_error(listing: SplitListing) -> DataError:
     )
 
 
+def _hint_at_stimuli(listing: SplitListing) -> str:
+    if not listing.images:
+        return ""
+    return " If they have no classes and are only to be shown, name their folder under stimulus_sets instead."
+
+
 def explain_empty_classes(folder: Path, names: Iterable[str]) -> str:
     """Say for class folders without images whether there are some one level deeper; empty if not.
 
@@ -133,7 +140,7 @@ def explain_empty_classes(folder: Path, names: Iterable[str]) -> str:
     """
     for name in list(names)[:_MOST_LOOKS]:
         for inner in _folders_in(folder / name):
-            if _has_image(folder / name / inner):
+            if holds_image(folder / name / inner):
                 return (
                     f". Images were found one level deeper, in {name}/{inner}: move them up into {name}, where images "
                     "of a class are looked for"
@@ -147,14 +154,6 @@ def _folders_in(folder: Path) -> list[str]:
             return sorted(e.name for e in entries if _is_folder(e) and not is_system_folder(e.name))
     except OSError:
         return []
-
-
-def _has_image(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(is_image_file(entry) for entry in entries)
-    except OSError:
-        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

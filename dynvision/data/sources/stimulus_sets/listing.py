@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dynvision.data.images.files import is_image_file
 from dynvision.data.sources.folders.class_names import is_system_folder
@@ -14,7 +15,9 @@ from dynvision.data.sources.folders.folder_scan import check_name
 from dynvision.errors import DataError
 from dynvision.system.failures import as_unreadable
 
-__all__ = ["ImageTree", "list_tree", "sort_naturally"]
+__all__ = ["ImageTree", "list_tree", "sort_naturally", "strip_suffix"]
+
+_PARTS = re.compile(r"\d+|\D+")
 
 
 @dataclass
@@ -31,8 +34,8 @@ class ImageTree:
 
     @property
     def paths(self) -> list[str]:
-        """The paths of all images below the top, in natural order."""
-        return sort_naturally(_join(folder, name) for folder, names in self.images.items() for name in names)
+        """The paths of all images below the top."""
+        return [_join(folder, name) for folder, names in self.images.items() for name in names]
 
 
 def list_tree(top: Path) -> ImageTree:
@@ -46,6 +49,11 @@ def list_tree(top: Path) -> ImageTree:
     return tree
 
 
+def strip_suffix(path: str) -> str:
+    """Return the name of a file without its suffix."""
+    return posixpath.splitext(posixpath.basename(path))[0]
+
+
 def sort_naturally(paths: Iterable[str]) -> list[str]:
     """Sort paths as people do: `2.png` comes before `10.png`."""
     return sorted(paths, key=_natural_key)
@@ -53,11 +61,8 @@ def sort_naturally(paths: Iterable[str]) -> list[str]:
 
 def _natural_key(path: str) -> list[tuple[list[tuple[int, int, str]], str]]:
     names = path.split("/")
-    shown = [*names[:-1], PurePosixPath(path).stem]  # so that `a.png` comes before `a2.png`
-    return [
-        ([_part_key(part) for part in re.findall(r"\d+|\D+", text)], name)
-        for text, name in zip(shown, names, strict=True)
-    ]
+    shown = [*names[:-1], strip_suffix(names[-1])]  # so that `a.png` comes before `a2.png`
+    return [([_part_key(part) for part in _PARTS.findall(text)], name) for text, name in zip(shown, names, strict=True)]
 
 
 def _part_key(part: str) -> tuple[int, int, str]:

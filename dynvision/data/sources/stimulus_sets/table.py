@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import posixpath
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from dynvision.config.stimulus_sets import column_name
 from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
 from dynvision.data.sources.stimulus_sets.columns import read_texts, read_values
+from dynvision.data.sources.stimulus_sets.listing import sort_naturally, strip_suffix
 from dynvision.errors import DataError, MissingError, nearest_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import as_unreadable
@@ -81,12 +84,12 @@ class StimulusTable:
                 f"{self.path} has {count} rows, and {folder} {len(images)} images; a table about an array has a row "
                 "for each image, in its order"
             )
-        return list(images)
+        return sort_naturally(images)
 
     def _name_by_identifier(self, images: Sequence[str]) -> list[str]:
         """Return the image of each row by `stimulus_id`; where there is none, the identifier itself."""
-        by_stem = {PurePosixPath(image).stem: image for image in reversed(images)}
-        by_name = {PurePosixPath(image).name: image for image in reversed(images)}
+        by_stem = {strip_suffix(image): image for image in reversed(images)}
+        by_name = {image.rpartition("/")[2]: image for image in reversed(images)}
         texts = [str(value) for value in self.columns[STIMULUS_ID]]
         return [by_name.get(text) or by_stem.get(text) or text for text in texts]
 
@@ -102,16 +105,15 @@ class StimulusTable:
         names = []
         for number, value in enumerate(self.columns[column]):
             name = str(value).replace("\\", "/")
-            parts = PurePosixPath(name).parts
             if not name:
                 raise DataError(f"{self._row(number)}: the row has no '{column}'")
             if name.startswith("/") or (len(name) > 1 and name[1] == ":"):
                 wrong = "is an absolute path; write it relative to the folder of the images"
                 raise DataError(f"{self._row(number)}: '{show_text(name)}' {wrong}")
-            if ".." in parts:
+            if ".." in name.split("/"):
                 wrong = "leads out of the folder of the images with '..'"
                 raise DataError(f"{self._row(number)}: '{show_text(name)}' {wrong}")
-            names.append(str(PurePosixPath(name)))
+            names.append(posixpath.normpath(name))
         return _below_common_folder(names, images)
 
     def _identifiers(self, filenames: Sequence[str]) -> list[Any]:
@@ -166,7 +168,7 @@ def describe_without_table(images: Sequence[str]) -> dict[str, list[Any]]:
 
 def name_stimuli(filenames: Sequence[str]) -> list[str]:
     """Name each image: by its file without the suffix if these are different, otherwise by its path."""
-    stems = [PurePosixPath(name).stem for name in filenames]
+    stems = [strip_suffix(name) for name in filenames]
     return stems if len(set(stems)) == len(stems) else list(filenames)
 
 
@@ -225,7 +227,8 @@ def _read_csv(path: Path, content: bytes) -> dict[str, list[Any]]:
     numbered = [(number, row) for number, row in enumerate(rows, 1) if any(row)]
     if not numbered:
         return {}
-    (_, names), *body = numbered
+    (_, header_names), *body = numbered
+    names = [column_name(name) for name in header_names]
     for number, row in body:
         if (len(row) > len(names) and any(row[len(names) :])) or len(row) < len(names):
             raise DataError(
@@ -273,7 +276,7 @@ def _read_parquet(path: Path, content: bytes) -> dict[str, list[Any]]:
     columns = {}
     for name in names:
         try:
-            columns[name.strip()] = read_values(table[name].to_pylist())
+            columns[column_name(name)] = read_values(table[name].to_pylist())
         except ValueError as error:
             raise DataError(f"{path}: the column '{show_text(name)}': {error}. Leave it out.") from error
     return columns
@@ -281,7 +284,7 @@ def _read_parquet(path: Path, content: bytes) -> dict[str, list[Any]]:
 
 def _check_names(path: Path, names: Iterable[str]) -> None:
     seen: dict[str, str] = {}
-    for name in map(str.strip, names):
+    for name in map(column_name, names):
         if not name:
             raise DataError(f"{path}: a column has no name; give it one, or leave it out")
         other = seen.get(name.casefold())

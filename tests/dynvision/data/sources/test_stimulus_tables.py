@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dynvision.config.stimulus_sets import ColumnGroup, LabelColumn
 from dynvision.data.sources.stimulus_sets.columns import read_texts
 from dynvision.data.sources.stimulus_sets.listing import list_tree, sort_naturally
 from dynvision.data.sources.stimulus_sets.table import read_stimulus_table
@@ -74,6 +75,15 @@ def test_a_column_has_the_type_that_all_of_its_values_have(texts, values):
     assert [type(value) for value in read_texts(texts)] == [type(value) for value in values]
 
 
+def test_blanks_in_the_name_of_a_column_become_underscores(tmp_path):
+    columns = read(write(tmp_path, "filename, taken  on\na.png,1\nb.png,2\ndeeper/c.jpg,3\n"))
+    assert columns["taken_on"] == [1, 2, 3]
+    assert LabelColumn(column="taken on").column == "taken_on"
+    assert ColumnGroup(where={"taken on": 1}).where == {"taken_on": [1]}
+    pd.DataFrame({"filename": IMAGES, "taken on": [1, 2, 3]}).to_parquet(tmp_path / "stimuli.parquet")
+    assert read(tmp_path / "stimuli.parquet")["taken_on"] == [1, 2, 3]
+
+
 def test_missing_numbers_are_nan():
     for texts in (["1", ""], ["1.0", "NaN"], ["1", "n/a"]):
         values = read_texts(texts)
@@ -125,6 +135,7 @@ def test_parquet_keeps_its_types_and_dates_become_text(tmp_path):
         ("filename,size\na.png,1,2\n", "row 2: 3 values, where the first row has 2 names"),
         ("filename,size\na.png\n", "row 2: 1 values"),
         ("filename,x,x\na.png,1,2\n", "two columns are named 'x'"),
+        ("filename,x y,x_y\na.png,1,2\n", "two columns are named 'x_y'"),
         ("filename,x,X\na.png,1,2\n", "two columns are named 'X' and 'x'"),
         ("filename,\na.png,5\n", "a column has no name"),
         ("filename,a/b\na.png,5\n", "the column 'a/b' becomes a variable"),
@@ -182,5 +193,5 @@ def test_hidden_files_and_those_of_other_programs_are_left_out(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     tree = list_tree(tmp_path)
-    assert tree.paths == ["deeper/w.png", "x.png"]
+    assert sorted(tree.paths) == ["deeper/w.png", "x.png"]
     assert tree.others == ["notes.txt"]
