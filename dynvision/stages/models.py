@@ -122,9 +122,10 @@ class ModelsStage(Stage):
         return settings
 
     def describe(self, key: tuple[str, ...]) -> str:
-        size = self.config.data.data_resolution[key[2]]
+        size, model = self.config.data.data_resolution[key[2]], self.config.models[key[1]]
+        origin = f"trained on {key[2]}" if model.training is not None else f"as it is, for images of {key[2]}"
         return (
-            f"The network {code_span(self.config.models[key[1]].class_path)} trained on {key[2]}: "
+            f"The network {code_span(model.class_path)} {origin}: "
             "`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes a frame "
             f"`[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
         )

@@ -201,7 +201,7 @@ def test_metadata_and_pictures_work_without_accuracy(shown, name):
     workspace = open_workspace(shown)
     [target] = [t for key in workspace.keys for t in workspace.targets(key) if str(t) == name]
     record = record_of(shown, name)
-    assert not {"accuracy", "chance"} & set(describe_record(workspace, target, record))
+    assert not {"accuracy", "chance", "readout"} & set(describe_record(workspace, target, record))
     assert draw_target(workspace.stage(target), target, record)
 
 
