@@ -178,7 +178,7 @@ def find_levels(parameter: str, value: object, levels: Sequence[str]) -> list[st
 
 def _each(value: object) -> Iterator[object]:
     """Yield the values of a list or an array, or the only one; numbers of an array become Python's own."""
-    if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0:
+    if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", True):
         for one in value:
             yield from _each(one)
     else:

@@ -7,20 +7,9 @@ __all__ = ["COORDINATES", "RESERVED_PARAMETERS", "STORE_NAMES"]
 STORE_NAMES = frozenset(
     {
         *("scores", "predicted", "confidence", "rank", "label", "group_label", "source", "shown", "contrast_shown"),
-        *("rest", "single", "step", "image_contrast", "stimulus_id", "filename"),
-        *(
-            "class",
-            "class_name",
-            "sample",
-            "time",
-            "time_ms",
-            "image",
-            "image_label",
-            "image_group_label",
-            "image_source",
-            "image_stimulus_id",
-            "output",
-        ),
+        *("rest", "single", "step", "image_contrast", "class_name", "label_name", "image_label_name"),
+        *("class", "sample", "time", "time_ms", "image", "image_label", "image_group_label", "image_source"),
+        *("image_stimulus_id", "stimulus_id", "filename", "output"),
     }
 )
 """Names that a store of responses and its tables use themselves. A layer of such a name is stored as `<name>_`."""
@@ -49,13 +38,18 @@ _KEYWORDS = frozenset(
         "file",
         "table",
         "allow_missing",
+        "format",
+        "layers",
+        "overwrite",
+        "path",
+        "per_condition",
         "root",
         "self",
         "key",
         "targets",
     }
 )
-"""Keywords of `dynvision_assets.load`, which takes the levels of parameters as keywords, too."""
+"""Keywords of `dynvision_assets.load` and `export`, which take the levels of parameters as keywords, too."""
 
 RESERVED_PARAMETERS = COORDINATES | _COLUMNS | _KEYWORDS
 """Names that no swept parameter may have."""

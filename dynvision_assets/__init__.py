@@ -1,6 +1,6 @@
 """The Dagster project over `dynvision`: an asset for each stage, and functions that read the results in Python.
 
-`load`, `path` and `catalog` need no running server. They import only the packages that the result needs:
+`load`, `path`, `images`, `export` and `catalog` need no running server. They import only what the result needs:
 
     import dynvision_assets as dva
     dva.load("responses/contrast/rcnn_gratings")
@@ -23,9 +23,11 @@ else:
 
 if TYPE_CHECKING:
     from dynvision_assets.cataloging import catalog
+    from dynvision_assets.exporting import export
     from dynvision_assets.loading import ProcessedFile, load, path
+    from dynvision_assets.showing import images
 
-__all__ = ["ProcessedFile", "catalog", "load", "path"]
+__all__ = ["ProcessedFile", "catalog", "export", "images", "load", "path"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +36,14 @@ def __getattr__(name: str) -> Any:
         from dynvision_assets.cataloging import catalog
 
         return catalog
+    if name == "export":
+        from dynvision_assets.exporting import export
+
+        return export
+    if name == "images":
+        from dynvision_assets.showing import images
+
+        return images
     if name in __all__:
         from dynvision_assets import loading
 

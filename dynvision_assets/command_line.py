@@ -1,4 +1,4 @@
-"""The command line: `dynvision make | experiment | list | show | status | verify | unlock | ui | demo | completion`."""
+"""The command line: `dynvision make | experiment | list | show | status | verify | export | unlock | ui | …`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision_assets.commands.completion import completion
 from dynvision_assets.commands.endings import DONE, FAILED, end_command, flush_output, usable_streams
+from dynvision_assets.commands.exporting import export
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make
 from dynvision_assets.commands.serving import ui
@@ -67,6 +68,7 @@ def main() -> None:
       dynvision make responses/contrast/rcnn_gratings     all contrasts, and everything they are made from
       dynvision experiment contrast                       an experiment, up to its tables and pictures
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
+      dynvision export responses/contrast/rcnn_gratings   a netCDF file for other programs
       dynvision ui                                        the graph in the browser
 
     Everything is under the root: $DYNVISION_ROOT, otherwise the nearest folder at or above the current one that is a
@@ -82,7 +84,7 @@ def main() -> None:
     collect_garbage_seldom()
 
 
-for _command in (make, experiment, list_assets, show, status, verify, unlock, ui, demo, completion):
+for _command in (make, experiment, list_assets, show, status, verify, export, unlock, ui, demo, completion):
     main.add_command(_command)
 
 

@@ -16,7 +16,7 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.leftovers import hint_at_leftover, parse_existing
 from dynvision_assets.opening import open_here
 
-__all__ = ["ProcessedFile", "load", "load_from", "path"]
+__all__ = ["ProcessedFile", "choose_targets", "load", "load_from", "path"]
 
 OPTIONS = ("split", "group", "seed", "file", "table", "allow_missing")
 """The keywords of `load` that are not swept parameters."""
@@ -53,7 +53,7 @@ def path(
     """
     selectors = _given(split=split, group=group, **levels)
     workspace = open_here(root)
-    chosen = _choose(workspace, target, partition, selectors, None)
+    chosen = choose_targets(workspace, target, partition, selectors, None)
     if len(chosen) != 1:
         raise ConfigError(f"{target} has {len(chosen)} partitions; say which with partition=")
     return workspace.stage(chosen[0]).output(chosen[0])
@@ -136,7 +136,7 @@ def load_from(
         selectors: The keywords of `load` that choose a partition.
         options: The keywords of `load` that say how to load it.
     """
-    chosen = _choose(workspace, target, partition, selectors, options)
+    chosen = choose_targets(workspace, target, partition, selectors, options)
     return workspace.stage(chosen[0]).load(chosen, **options)
 
 
@@ -145,21 +145,21 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _choose(
+def choose_targets(
     workspace: Workspace,
     text: str,
     partition: str | None,
     selectors: Mapping[str, Any],
-    options: Mapping[str, Any] | None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Target]:
-    """Find the targets that the arguments of `load` or `path` name.
+    """Find the targets that the arguments of `load`, `path` or `export` name.
 
     Args:
         workspace: The workspace.
         text: An asset key, or a key with a partition.
         partition: The partition, if `text` does not name it.
         selectors: The keywords that choose a partition.
-        options: The keywords that say how to load it; `None` for a path, which has none.
+        options: The keywords that say how to load it; `None` for a path or an export, which have none of them.
 
     Raises:
         UnknownNameError: If there is no such asset or partition; the message names the nearest.

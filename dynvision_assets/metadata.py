@@ -60,6 +60,8 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
         metadata["tuning_table"] = _table(details["tuning"])
     if details.get("fits"):
         metadata["fits_table"] = _table(details["fits"])
+    if "phenomena" in details:
+        metadata["phenomena_table"] = _table(details["phenomena"])
     if "subjects" in details:
         metadata["subjects"] = ", ".join(details["subjects"])
     for title, png in draw_target(workspace.stage(target), target, record).items():

@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("dynvision.data",),
     ("dynvision.models",),
     ("dynvision.experiments",),
-    ("dynvision.analysis",),
+    ("dynvision.analysis", "dynvision.exports"),
     ("dynvision.stages",),
     ("dynvision.workspace",),
     ("dynvision_assets",),
@@ -38,7 +38,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 HEAVY = frozenset(
     {
-        *("PIL", "cv2", "dagster", "dask", "ffcv", "lightning", "matplotlib", "numba", "numpy", "pandas", "psutil"),
+        *(
+            "PIL",
+            "cv2",
+            "dagster",
+            "dask",
+            "ffcv",
+            "h5netcdf",
+            "h5py",
+            "lightning",
+            "matplotlib",
+            "numba",
+            "numpy",
+            "pandas",
+            "psutil",
+        ),
         *(
             "pyarrow",
             "pydantic",
@@ -51,7 +65,7 @@ HEAVY = frozenset(
             "xarray",
             "yaml",
         ),
-        *("zarr",),
+        *("h5netcdf", "h5py", "zarr"),
     }
 )
 """Libraries whose import takes long enough to wait with it until it is needed."""

@@ -57,7 +57,7 @@ def refuse(model: str, x: Values, y: Values, n_parameters: int) -> Fit | None:
     """Return a fit that says why a curve cannot be fitted to these levels, or `None` if it can.
 
     A fit is refused if there are no more levels than parameters (no degree of freedom would remain to estimate an error
-    from), if a value is not finite, or if the values do not vary.
+    from), if a value is not finite, if a level is below 0, or if the values do not vary.
 
     Args:
         model: The curve's name.
@@ -72,6 +72,8 @@ def refuse(model: str, x: Values, y: Values, n_parameters: int) -> Fit | None:
         note = f"not fitted: {count} for a curve of {n_parameters} parameters; it needs {n_parameters + 1}"
     elif not (np.isfinite(x).all() and np.isfinite(y).all()):
         note = "not fitted: a value is not finite"
+    elif x.min() < 0:
+        note = f"not fitted: the level {x.min():g} is below 0, where the curve is not defined"
     elif np.ptp(y) <= _FLAT * np.abs(y).max() + 1e-12:
         note = "not fitted: the values do not vary"
     return Fit(model, levels=levels, note=note) if note else None

@@ -14,7 +14,7 @@ from dynvision.analysis.flatness import (
     compare_with_errors,
     find_single_level,
 )
-from dynvision.analysis.profiles import find_best, find_intervals
+from dynvision.analysis.profiles import find_best, find_intervals, loosen_intervals
 
 __all__ = ["fit_naka_rushton", "naka_rushton"]
 
@@ -66,8 +66,9 @@ def fit_naka_rushton(c: Values, response: Values, sem: Values | None = None) -> 
 
     The confidence interval of a parameter has all its values for which the residual sum of squares S, minimised over
     the other parameters, is within ``S_min · (1 + t² / (N - 4))``, with t the quantile of Student's t for N - 4 degrees
-    of freedom: profile likelihood. An end is NaN if the data set no limit on its side. A parameter at the bound of the
-    fit has no interval.
+    of freedom: profile likelihood. An end is NaN if the data set no limit on its side. If c50 is at a bound of the
+    fit, or n at its lower one, neither has an interval. If n has no upper limit, the interval of c50 has all contrasts
+    between the two levels around it.
 
     Args:
         c: Contrasts, from 0, shape `[N]`.
@@ -179,9 +180,7 @@ def _describe(surface: _Surface, best: tuple[float, float, float], scale: float,
     variance = max(cost / freedom, _EXACT**2)
     limit = cost + variance * float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) ** 2
     intervals = find_intervals(surface, (shape[0], shape[1]), limit)
-    intervals[~np.isfinite(intervals)] = np.nan
-    edges = np.abs(np.array(shape)[:, None] - surface.bounds).min(axis=1) < 1e-3
-    intervals[:2][edges] = np.nan
+    edges = loosen_intervals(surface, (shape[0], shape[1]), intervals, surface.c[surface.c > 0])
     r_max, b, *_ = (float(value[0]) for value in surface.regress(np.array(shape[:1]), np.array(shape[1:]))[:2])
     parameters = {
         "r_max": _scale(r_max, intervals[2], scale, 0.0),

@@ -13,7 +13,7 @@ import numpy as np
 
 from dynvision.analysis.fits import Values
 
-__all__ = ["Surface", "find_best", "find_intervals"]
+__all__ = ["Surface", "find_best", "find_intervals", "loosen_intervals"]
 
 _COARSE, _FINE, _ZOOMS = 40, 17, 6
 """Points of the first grid, of each finer one, and how many finer ones: the step shrinks by 8 with each."""
@@ -92,6 +92,35 @@ def find_intervals(surface: Surface, best: tuple[float, float], limit: float) ->
             ]
         )
     return np.concatenate([ends, np.array(others)])
+
+
+def loosen_intervals(surface: Surface, best: tuple[float, float], intervals: Values, levels: Values) -> list[bool]:
+    """Take from intervals, in place, what the bounds of the fit added to the data.
+
+    An infinite end becomes NaN. A shape parameter at a bound has no interval, and the other one neither, because its
+    interval is that of curves at the bound. There is one exception: if the data set no upper limit on the steepness,
+    they do not tell curves apart that rise between two levels, and the first parameter may lie anywhere between them.
+
+    Args:
+        surface: The cost; its first shape parameter is the logarithm of a level, its second that of the steepness.
+        best: The shape parameters of the lowest cost.
+        intervals: The intervals of `find_intervals`, shape `[2 + K, 2]`.
+        levels: The levels above 0, shape `[N]`.
+
+    Returns:
+        Whether each shape parameter is at a bound.
+    """
+    positions = np.log(levels)
+    if np.isposinf(intervals[1, 1]):
+        intervals[0, 0] = min(intervals[0, 0], positions[positions <= best[0]].max(initial=-np.inf))
+        intervals[0, 1] = max(intervals[0, 1], positions[positions >= best[0]].min(initial=np.inf))
+    intervals[~np.isfinite(intervals)] = np.nan
+    is_at = np.abs(np.array(best)[:, None] - surface.bounds) < 1e-3
+    if is_at[0].any() or is_at[1, 0]:
+        intervals[:2] = np.nan
+    elif is_at[1, 1]:
+        intervals[1] = np.nan
+    return [bool(ends.any()) for ends in is_at]
 
 
 def _profile(surface: Surface, axis: int, x: Values, tolerance: float) -> tuple[Values, Values]:

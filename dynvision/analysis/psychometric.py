@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynvision.analysis.fits import CONFIDENCE, Estimate, Fit, Values, goodness, is_shown, refuse
-from dynvision.analysis.profiles import find_best, find_intervals
+from dynvision.analysis.profiles import find_best, find_intervals, loosen_intervals
 
 __all__ = ["fit_psychometric", "psychometric"]
 
@@ -51,8 +51,9 @@ def fit_psychometric(x: Values, accuracy: Values, samples: Values, chance: float
     The confidence interval of a parameter has all its values for which the deviance D, minimised over the other
     parameters, is within ``D_min + φ · q``: profile likelihood. The dispersion φ is Pearson's χ² / (N - 3), and 1 if
     that is less. The quantile q is that of χ² with 1 degree of freedom if φ is 1, and that of F with 1 and N - 3 if
-    accuracies scatter more than binomially. An end is NaN if the data set no limit on its side. A parameter at the
-    bound of the fit has no interval.
+    accuracies scatter more than binomially. An end is NaN if the data set no limit on its side. If the half point is at
+    a bound of the fit, or the slope at its lower one, neither has an interval. If the slope has no upper limit, the
+    interval of the half point has all levels between the two around it.
 
     Args:
         x: Levels of the signal, from 0, shape `[N]`.
@@ -178,16 +179,14 @@ def _fit(surface: _Surface) -> Fit:
     if surface.deviance(mean) - cost < dispersion * quantile(_PARAMETERS - 1):
         return Fit(NAME, levels=levels, note="not fitted: a curve describes accuracy no better than a constant")
     intervals = find_intervals(surface, (best[0], best[1]), cost + dispersion * quantile(1))
-    intervals[~np.isfinite(intervals)] = np.nan
-    edges = np.abs(np.array(best)[:, None] - surface.bounds).min(axis=1) < 1e-3
-    intervals[:2][edges] = np.nan
+    edges = loosen_intervals(surface, (best[0], best[1]), intervals, surface.x[surface.x > 0])
     parameters = {
         "half_point": Estimate(*(float(np.exp(value)) for value in (best[0], *intervals[0]))),
         "slope": Estimate(*(float(np.exp(value)) for value in (best[1], *intervals[1]))),
         "lapse": Estimate(1 - surface.chance - float(rise), *(float(end) for end in intervals[2])),
         "guess": Estimate(surface.chance),
     }
-    return Fit(NAME, parameters, r2, levels, _warn(parameters["half_point"].value, surface.range, bool(edges.any())))
+    return Fit(NAME, parameters, r2, levels, _warn(parameters["half_point"].value, surface.range, any(edges)))
 
 
 def _warn(half_point: float, shown: tuple[float, float], is_on_edge: bool) -> str:

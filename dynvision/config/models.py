@@ -12,7 +12,7 @@ from dynvision.config.names import ImportPath, Name, Section, repeats
 from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
 
-__all__ = ["IMAGENET", "IMAGENET_STATISTICS", "ModelConfig", "TrainingConfig"]
+__all__ = ["IMAGENET", "IMAGENET_STATISTICS", "IMAGE_FOLDER", "ModelConfig", "TrainingConfig"]
 
 IMAGENET = "imagenet"
 """The word for ImageNet's 1,000 classes, and for the mean and deviation of its images."""
@@ -34,6 +34,11 @@ def _as_text(value: object) -> object:
 
 
 ClassNames = list[Annotated[PlainText, BeforeValidator(_as_text)]]
+
+IMAGE_FOLDER = "imagefolder"
+"""The order of classes by the names of their folders as text, which torchvision's `ImageFolder` has."""
+
+Index = Annotated[int, Field(strict=True, ge=0)]
 
 _RECORD, _RUN = RecordConfig(), RunConfig()  # pydantic would copy a default value for each model
 
@@ -82,16 +87,24 @@ class ModelConfig(Section):
     With `training: null` the network keeps its initial weights. `checkpoint` names weights (safetensors, or what
     `torch.save` wrote without code); it may contain `{dataset}`, `{group}` and `{seed}` if there is one file for each.
     `checkpoint_key` says which of several weights in a file are meant. A checkpoint is not trained further unless
-    `training` is given too.
+    `training` is given too. `class_order` says which class each output stands for, if that is not the dataset's order:
+    `imagefolder` (folders sorted as text: 0, 1, 10, 2), a file with one class a line, or a list of classes.
 
     A network that is not trained here may bring classes of its own (`classes`: `imagenet`, a file with a name a line,
     or a list), and say how its images were standardized in its training (`statistics`: `imagenet`, or mean and std).
+
+    `time_axis` is that of a network that takes a whole sequence of frames at once: 0 for `[T, B, C, H, W]`, 1 for
+    `[B, T, C, H, W]`.
     """
 
     class_path: ImportPath = Field(alias="class")
     args: PlainSettings = Field(default_factory=dict)
     checkpoint: PlainText | None = Field(None, description="weights to start from; relative to the root")
     checkpoint_key: KeyText | None = Field(None, description="what their names in the file begin with")
+    class_order: PlainText | list[Index | PlainText] | None = Field(None, description="the class of each output")
+    time_axis: Literal[0, 1] | None = Field(
+        None, description="where the steps are, if the network takes a whole sequence at once"
+    )
     training: TrainingConfig | None = Field(default_factory=TrainingConfig)
     classes: PlainText | ClassNames | None = Field(None, description="the network's own")
     statistics: Statistics | Literal["imagenet"] | None = Field(None, description="of the images of its own training")
@@ -104,6 +117,28 @@ class ModelConfig(Section):
         if isinstance(values, dict) and values.get("checkpoint") is not None:
             return {"training": None, **values}
         return values
+
+    @field_validator("class_order")
+    @classmethod
+    def _order_is_one(cls, order: str | list[int | str] | None) -> str | list[int | str] | None:
+        if isinstance(order, list) and (twice := repeats([str(name) for name in order])):
+            raise ValueError(f"'{twice[0]}' is listed twice; name each class once")
+        is_word = isinstance(order, str) and order.lower() == IMAGE_FOLDER
+        return IMAGE_FOLDER if is_word else order or None
+
+    @model_validator(mode="after")
+    def _order_is_of_ready_networks(self) -> ModelConfig:
+        if self.class_order is not None and self.classes is not None:
+            raise ValueError(
+                "'classes' names the network's own outputs in order, and 'class_order' orders those of a dataset: give "
+                "one of them"
+            )
+        if self.class_order is not None and self.training is not None:
+            raise ValueError(
+                "'class_order' is for a network that is not trained here (training: null); one that is trained here "
+                "has its classes in the dataset's order"
+            )
+        return self
 
     @model_validator(mode="after")
     def _key_has_a_checkpoint(self) -> ModelConfig:

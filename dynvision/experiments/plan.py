@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dynvision.stimuli.presentation import Presentation
 
-__all__ = ["Branch", "count_states", "plan_sweep"]
+__all__ = ["Branch", "count_states", "plan_sweep", "plan_whole"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,23 @@ def plan_sweep(presentations: Sequence[Presentation]) -> Branch:
         )
         children.setdefault(parent, []).append(Branch(start, stop, conditions, tuple(ordered)))
     return children[-1][0]
+
+
+def plan_whole(presentations: Sequence[Presentation]) -> Branch:
+    """Make the tree of presentations for a network that takes a whole trial at once: nothing but equals is shared.
+
+    Args:
+        presentations: Of equal length.
+
+    Returns:
+        The root of the tree.
+    """
+    alike: dict[object, list[int]] = {}
+    for number, presentation in enumerate(presentations):
+        key = tuple(presentation.step_key(t) for t in range(presentation.n_timesteps))
+        alike.setdefault(key, []).append(number)
+    leaves = [Branch(0, presentations[0].n_timesteps, tuple(numbers)) for numbers in alike.values()]
+    return leaves[0] if len(leaves) == 1 else Branch(0, 0, tuple(range(len(presentations))), tuple(leaves))
 
 
 def count_states(n_conditions: int) -> int:

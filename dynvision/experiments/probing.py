@@ -66,12 +66,14 @@ def probe_network(
     frame = torch.zeros(1, *image_shape, dtype=stepper.frames, device=stepper.device)
     is_noisy = any(noise is not None for show in presentations for noise in show.noises)
     with torch.inference_mode(), kept_generators(stepper.device), stepper.precision():
-        stepper.image_axes = _find_image_axes(stepper, frame)
+        if stepper.time_axis is None:
+            stepper.image_axes = _find_image_axes(stepper, frame)
         evoked, shapes, activations, state = _step_twice(stepper, frame, presentations[0].n_timesteps)
     arrays = _describe_arrays(stepper.reduction, evoked, shapes, dtype)
+    n_whole = 0 if stepper.time_axis is None else presentations[0].n_timesteps
     footprint = Footprint(
         # Noise in images is drawn in double precision, complex where phases are scrambled, and some of it is kept.
-        frames=frame.nbytes * (images_per_trial + 4 + (NOISE_FRAMES if is_noisy else 0)),
+        frames=frame.nbytes * (images_per_trial + 4 + n_whole + (NOISE_FRAMES if is_noisy else 0)),
         activations=activations + count_bytes(list(evoked.values())),
         state=state,
         responses=sum(int(np.prod(spec.trailing)) * np.dtype(spec.dtype).itemsize for spec in arrays.values()),
@@ -147,6 +149,12 @@ def _step_twice(
     ]
     before, stepper.n_images = generator_states(stepper.device), len(frame)
     try:
+        if stepper.time_axis is not None:
+            frames = frame.expand(n_timesteps, *frame.shape).clone()
+            with stepper.record() as outputs:
+                scores, kept = next(stepper.show_whole(frames, outputs, [0], keep))
+                # What layers return is copied for all steps, before it is reduced step by step.
+                return stepper.name_arrays(kept, scores), shapes, 2 * sum(sizes), 0
         with stepper.record(keep) as outputs:
             scores, state = _step(stepper, frame)
             evoked = stepper.name_arrays(outputs, scores)

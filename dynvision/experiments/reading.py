@@ -167,7 +167,7 @@ def _open_nodes(path: Path, known: KnownCoordinates) -> dict[str, xarray.Dataset
         name: _load_coordinates(node.to_dataset(inherit=False), f"{name}/", files, known)
         for name, node in tree.children.items()
     }
-    coordinates = {name: root.coords[name] for name in root.coords if name != "class"}
+    coordinates = {name: root.coords[name] for name in root.coords if "class" not in root[name].dims}
     # Sums over half-precision values overflow: read float32, whatever is stored.
     layers = {name: _widen(nodes[name]).assign_coords(coordinates) for name in root.attrs["layers"]}
     of_condition = ("shown", "contrast_shown")

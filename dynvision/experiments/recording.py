@@ -38,12 +38,6 @@ from dynvision.system.progress import progress_bar, say
 
 __all__ = ["SweepRecording"]
 
-RANDOM_DRAWS = (
-    "draws random numbers in evaluation: each image is shown by itself, and its draws follow from its place in the "
-    "dataset and the step alone"
-)
-"""What is said, and noted in the store, of such a network."""
-
 
 class SweepRecording:
     """One run over a selection of conditions of one experiment and subject.
@@ -69,7 +63,7 @@ class SweepRecording:
         self.references = plan_references([c.presentation for c in order.conditions])
         self.device = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
-        self.draws_random = False
+        self.remarks: dict[str, str] = {}
 
     def run(self) -> RecordedSweep:
         """Show every image under every condition; write everything, but put nothing in place.
@@ -82,9 +76,9 @@ class SweepRecording:
         with _torch_threads(self.threads):
             stepper = self.open_stepper()
             probe = self.probe(stepper)
-            self.draws_random = bool(stepper.draws_random)
-            if self.draws_random:
-                say(f"{self.order.name}: {type(stepper.network).__name__} {RANDOM_DRAWS}")
+            self.remarks = stepper.remarks()
+            for remark in self.remarks.values():
+                say(f"{self.order.name}: {type(stepper.network).__name__} {remark}")
             layout = self.plan(probe)
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
@@ -110,7 +104,7 @@ class SweepRecording:
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )
-        stepper.draws_random = found.draws_random
+        stepper.draws_random, stepper.mixes_images = found.draws_random, found.mixes_images
         return stepper
 
     def _check_frames(self, network: torch.nn.Module, channels: int, size: int) -> Examination:
@@ -295,7 +289,7 @@ class SweepRecording:
             "device": str(self.device),
             "batch_size": layout.batch_size,
             "block_steps": layout.block_steps,
-            **({"random_draws": RANDOM_DRAWS} if self.draws_random else {}),
+            **self.remarks,
         }
 
     def _stream(

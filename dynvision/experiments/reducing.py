@@ -126,16 +126,20 @@ def check_layer_names(layers: Sequence[str], parameters: Iterable[str]) -> None:
     swept = set(parameters)
     for layer in layers:
         name = store_name(layer)
-        if name in stored:
+        # Zarr, and the file systems of macOS and Windows, tell no letter from its capital.
+        if (other := stored.get(name.casefold())) is not None:
+            is_same = store_name(other) == name
+            shown = (
+                f"would both be stored as '{name}'" if is_same else "differ in case only, and a store cannot hold both"
+            )
             raise ConfigError(
-                f"record.layers: '{stored[name]}' and '{layer}' would both be stored as '{name}'. Record one of them, "
-                "or rename one in the network."
+                f"record.layers: '{other}' and '{layer}' {shown}. Record one of them, or rename one in the network."
             )
         if name in swept:
             raise ConfigError(
                 f"record.layers: '{layer}' is also the name of a swept parameter. Give the parameter another name."
             )
-        stored[name] = layer
+        stored[name.casefold()] = layer
 
 
 def check_columns(columns: Iterable[str], parameters: Iterable[str], layers: Sequence[str], where: str) -> None:

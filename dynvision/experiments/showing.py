@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dynvision.experiments.plan import plan_sweep
+from dynvision.experiments.plan import Branch, plan_sweep, plan_whole
 from dynvision.experiments.stepping import Emit, NetworkStepper
 from dynvision.experiments.walking import Blocks, Walk
 from dynvision.models.seeding import kept_generators
@@ -54,7 +54,7 @@ class SweepRunner:
     ) -> None:
         self.stepper, self.presentations = stepper, [*presentations, *references]
         self.n_conditions = len(presentations)
-        self.plan = plan_sweep(self.presentations)
+        self.plan = self._plan(self.presentations)
         n_recorded = self.presentations[0].n_timesteps - idle
         if n_recorded < 1:
             raise ValueError("the idle steps leave nothing to record")
@@ -65,6 +65,10 @@ class SweepRunner:
             dtype=torch.float16 if dtype == "float16" else torch.float32,
             device=stepper.device if keep_on_device else torch.device("cpu"),
         )
+
+    def _plan(self, presentations: Sequence[Presentation]) -> Branch:
+        sweep = plan_sweep(presentations)  # which checks their lengths
+        return sweep if self.stepper.time_axis is None else plan_whole(presentations)
 
     @property
     def steps_computed(self) -> int:
@@ -98,7 +102,7 @@ class SweepRunner:
         """
         chosen = range(len(self.presentations)) if conditions is None else conditions
         shown = {number: self.presentations[number] for number in chosen}
-        plan = self.plan if conditions is None else plan_sweep(list(shown.values()))
+        plan = self.plan if conditions is None else self._plan(list(shown.values()))
         stepper = self.stepper
         walk = Walk(
             stepper, shown, self.blocks, images.to(stepper.device, stepper.frames), ids, emit, self.n_conditions

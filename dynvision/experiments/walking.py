@@ -105,6 +105,9 @@ class Walk:
         shown, stepper, idle = branch.shown_by, self.stepper, self.blocks.idle
         if shown not in self.sequences:
             self.sequences[shown] = StimulusSequence(self.images, self.presentations[shown], self.ids)
+        if stepper.time_axis is not None:
+            self._advance_whole(branch, outputs)
+            return None
         for t in range(branch.start, branch.stop):
             # A network's own random draws are the same in every condition.
             _seed((int(self.ids[0]) << 24) + t, stepper.device)
@@ -114,6 +117,18 @@ class Walk:
             if t >= idle:
                 self._keep(branch, t - idle, stepper.name_arrays(outputs, scores))
         return state
+
+    def _advance_whole(self, branch: Branch, outputs: LayerOutputs) -> None:
+        """Show the whole trial of a branch at once; only the root of several trials has no step."""
+        if branch.start == branch.stop:
+            return
+        sequence, stepper = self.sequences[branch.shown_by], self.stepper
+        _seed(int(self.ids[0]) << 24, stepper.device)
+        frames = torch.stack([self._render(sequence, t) for t in range(branch.stop)])
+        for t, (scores, kept) in enumerate(stepper.show_whole(frames, outputs, self.ids.tolist())):
+            self.steps += 1
+            if t >= self.blocks.idle:
+                self._keep(branch, t - self.blocks.idle, stepper.name_arrays(kept, scores))
 
     def _numbers(self, branch: Branch) -> tuple[int, ...]:
         return tuple(self.conditions[c] for c in branch.conditions)

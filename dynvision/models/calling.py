@@ -27,18 +27,78 @@ __all__ = [
     "explaining_failures",
     "has_step",
     "is_of_machine",
+    "set_time_axis",
+    "show_sequence",
     "step_network",
+    "time_axis_of",
 ]
 
 _SIZE_NAMES = ("image_size", "img_size", "input_size")
 """Attributes in which vision transformers keep the size of image that they want."""
 
 
+_TIME_AXIS = "_dynvision_time_axis"
+"""The attribute of a network that says where the steps are in the sequences that it takes."""
+
+_STEPS_TRIED = 3
+"""How often a frame is shown in a row to a network that takes whole sequences, where one frame alone is meant."""
+
+
+def set_time_axis(network: nn.Module, axis: int | None) -> nn.Module:
+    """Note that a network takes whole sequences of frames, with the steps on an axis (0 or 1), and return it."""
+    if axis is not None:
+        setattr(network, _TIME_AXIS, axis)
+    return network
+
+
+def time_axis_of(network: nn.Module) -> int | None:
+    """Return the axis of the steps in the sequences that a network takes; `None` if it takes frame after frame."""
+    axis: int | None = vars(network).get(_TIME_AXIS)
+    return axis
+
+
+def show_sequence(network: nn.Module, frames: Tensor) -> Tensor:
+    """Show a network a sequence of frames.
+
+    Args:
+        network: It takes whole sequences, or frame after frame.
+        frames: Shape `[T, B, C, H, W]`.
+
+    Returns:
+        The class scores at every step, shape `[T, B, classes]`.
+
+    Raises:
+        ConfigError: If the network fails, or does not give scores for every step.
+    """
+    axis = time_axis_of(network)
+    if axis is None:
+        state, outputs = None, []
+        for frame in frames:
+            output, state = step_network(network, frame, state)
+            outputs.append(output)
+        return torch.stack(outputs)
+    frames = _in_type_of(network, frames)
+    given = frames if axis == 0 else frames.transpose(0, 1)
+    name = type(network).__name__
+    with explaining_failures(network, given.shape):
+        result = network(given)
+    scores = take_scores(result, name, n_dims=3)
+    if scores.dim() != 3 or scores.shape[:2] != given.shape[:2]:
+        wanted = ["steps", "images"] if axis == 0 else ["images", "steps"]
+        raise ConfigError(
+            f"{name} gives an output of shape {list(scores.shape)} for a sequence of shape {list(given.shape)}. With "
+            f"time_axis: {axis}, [{', '.join(wanted)}, classes] is needed: return the scores of every step, not their "
+            "sum or mean over time."
+        )
+    return scores if axis == 0 else scores.transpose(0, 1)
+
+
 def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor, Any]:
     """Advance a network by one time step.
 
     Args:
-        network: If it has no method `step(x, state)`, each frame is shown to it anew, without a state.
+        network: If it has no method `step(x, state)`, each frame is shown to it anew, without a state. One that takes
+            whole sequences is shown the frame a few times in a row, and gives the scores of the last.
         frame: Shape `[B, C, H, W]`. It is shown in the type of the network's weights if that is not float32.
         state: The state after the step before; `None` at the first step.
 
@@ -48,6 +108,8 @@ def step_network(network: nn.Module, frame: Tensor, state: Any) -> tuple[Tensor,
     Raises:
         ConfigError: If the network fails, or returns anything but scores (from `step`: scores and a state).
     """
+    if time_axis_of(network) is not None:
+        return show_sequence(network, torch.stack([frame] * _STEPS_TRIED))[-1], None
     name = type(network).__name__
     frame = _in_type_of(network, frame)
     with explaining_failures(network, frame.shape):
@@ -75,6 +137,8 @@ def _in_type_of(network: nn.Module, frame: Tensor) -> Tensor:
 def has_step(network: nn.Module) -> bool:
     """Whether a network has a method that can be called as `step(x, state)`; one of another signature is not used."""
     own: Any = type(network)
+    if time_axis_of(network) is not None:
+        return False
     if "step" not in vars(network) and "step" not in network._modules and callable(getattr(own, "step", None)):
         return _takes_two(own)
     step = getattr(network, "step", None)

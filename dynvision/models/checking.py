@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from dynvision.errors import ConfigError
 from dynvision.models.attributes import preserved
-from dynvision.models.calling import evaluating, explaining_failures, has_step, step_network
+from dynvision.models.calling import evaluating, explaining_failures, has_step, step_network, time_axis_of
 from dynvision.models.layers import check_used, count_calls, match_layers, record_layers
 from dynvision.models.seeding import seeded
 from dynvision.models.states import Examination, examine_network
@@ -144,7 +144,7 @@ def check_layers(network: nn.Module, patterns: Sequence[str], channels: int, res
     if special := [layer for layer in layers if layer not in modules]:
         with record_layers(network, special) as outputs:
             step()
-        check_used(network, special, outputs)
+        check_used(network, special, outputs, once=time_axis_of(network) is None)
     return layers
 
 
@@ -164,7 +164,8 @@ def _check_scores(network: nn.Module, scores: Tensor, n_frames: int, n_classes: 
 
 def _name_unused_step(network: nn.Module) -> None:
     step = getattr(network, "step", None)
-    if callable(step) and not isinstance(step, nn.Module) and not has_step(network):
+    is_shown_whole = time_axis_of(network) is not None
+    if callable(step) and not isinstance(step, nn.Module) and not has_step(network) and not is_shown_whole:
         say(
             f"{type(network).__name__}: its method step{inspect.signature(step)} cannot be called as step(x, state), "
             "so that each frame is shown to forward by itself"

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from dynvision.errors import ConfigError, DamagedFileError, unknown_name
 from dynvision.models.weights.explaining import describe_misfit, join_first, list_readings
 from dynvision.models.weights.files import find_unknown, read_weights
+from dynvision.models.weights.filling import fill_network
 from dynvision.models.weights.fitting import Reading, find_best, find_fitting, same_weights
 from dynvision.models.weights.formats import SAVE_AGAIN
 from dynvision.models.weights.naming import Entry, list_entries, split_key
+from dynvision.system.failures import last_line
 
 __all__ = ["load_checkpoint"]
 
@@ -54,7 +56,7 @@ def load_checkpoint(path: Path, network: nn.Module, key: str | None = None) -> N
     if weights is None:
         best = find_best(entries, network)
         weights = _convert(best, network)
-    if weights is None and as_code:
+    if weights is None and as_code and not best.values:
         raise _refuse_code(path, as_code)
     if weights is None:
         raise ConfigError(
@@ -62,7 +64,7 @@ def load_checkpoint(path: Path, network: nn.Module, key: str | None = None) -> N
             "Change 'class' and 'args', or 'checkpoint', in config_models.yaml."
         )
     _check_finite(weights, network, path)
-    network.load_state_dict(weights, strict=False)
+    _fill(network, weights, path)
 
 
 def _refuse_code(path: Path, as_code: str) -> DamagedFileError:
@@ -108,6 +110,16 @@ def _convert(reading: Reading, network: nn.Module) -> dict[str, Tensor] | None:
     except Exception:  # noqa: BLE001  # it is code of a user's; what does not fit is said in any case
         return None
     return trial.state_dict()
+
+
+def _fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        fill_network(network, {**network.state_dict(), **weights})
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ConfigError(
+            f"{type(network).__name__} does not take the weights in {path}, although their names and shapes fit "
+            f"({last_line(str(error))}). Look at its method load_state_dict."
+        ) from error
 
 
 def _check_finite(weights: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:

@@ -185,13 +185,14 @@ def record_layers(
             handle.remove()
 
 
-def check_used(network: nn.Module, layers: Sequence[str], outputs: LayerOutputs) -> None:
+def check_used(network: nn.Module, layers: Sequence[str], outputs: LayerOutputs, *, once: bool = True) -> None:
     """Raise if a layer took no part in a step, or was called more than once where its name says no call.
 
     Args:
         network: The network.
         layers: Names, as `match_layers` returns them.
         outputs: What `record_layers` gathered in one step.
+        once: Whether more than one call is refused, too.
 
     Raises:
         ConfigError: If a layer has not exactly one output.
@@ -201,7 +202,7 @@ def check_used(network: nn.Module, layers: Sequence[str], outputs: LayerOutputs)
         count = outputs.calls[layer.module]
         if layer.name not in outputs:
             raise explain_unused(network, layer.name, count)
-        if layer.call is None and count > 1:
+        if once and layer.call is None and count > 1:
             rest = layer.name[len(layer.module) :]
             raise ConfigError(
                 f"the layer '{layer.name}' is used more than once when {name} makes a step, so that it has no one "

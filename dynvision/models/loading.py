@@ -17,10 +17,11 @@ from torch.nn.parameter import is_lazy
 
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError
-from dynvision.models.calling import describe_failure, evaluating, is_of_machine, step_network
+from dynvision.models.calling import describe_failure, evaluating, is_of_machine, set_time_axis, step_network
 from dynvision.models.downloads import explain_fetching, make_without_fetching
 from dynvision.models.layers import match_layers, record_layers
 from dynvision.models.seeding import seeded
+from dynvision.models.weights.filling import fill_network
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
 from dynvision.system.json_values import restore_whole_keys
@@ -60,9 +61,10 @@ def build_network(
         MissingError: If it cannot fetch weights.
     """
     known = _known_arguments(n_classes, resolution, channels_in)
-    first = _digest(_build(model, known, seed, fetch=fetch))
+    # Where all weights are loaded afterwards, it does not matter what they are drawn from.
+    first = _digest(_build(model, known, seed)) if fetch else None
     network = _build(model, known, seed, fetch=fetch)
-    if _digest(network) != first:
+    if first is not None and _digest(network) != first:
         raise ConfigError(
             f"config_models.yaml: {model.class_path} has other weights when it is built again with the same seed. Draw "
             "them from the global generators of torch, NumPy or Python, which are seeded before, and from nothing else."
@@ -99,7 +101,7 @@ def _build(model: ModelConfig, known: Mapping[str, Any], seed: int, *, fetch: bo
             ) from error
         if not isinstance(network, nn.Module):
             raise ConfigError(f"config_models.yaml: {model.class_path} is no torch.nn.Module")
-        network = use_originals(network)
+        network = set_time_axis(use_originals(network), model.time_axis)
         frame = torch.zeros(1, known["channels_in"], known["resolution"], known["resolution"])
         _show_first(network, frame)
     return network
@@ -181,7 +183,7 @@ def rebuild_network(record: Record, weights: Path) -> nn.Module:
     args, details = restore_whole_keys(settings["args"], settings.get("whole_keys", ())), record.details
     n_classes = details["n_classes"] if "n_classes" in details else len(details["classes"])
     network = _build(
-        ModelConfig(**{"class": settings["class"], "args": args}),
+        ModelConfig(**{"class": settings["class"], "args": args, "time_axis": settings.get("time_axis")}),
         _known_arguments(n_classes, settings["resolution"], details["channels"]),
         settings["seed"],
         fetch=False,
@@ -221,7 +223,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
     if not path.is_file():
         raise MissingError(f"{path} does not exist. Make it: dynvision make {path}")
     try:
-        network.load_state_dict(load_file(path))
+        fill_network(network, load_file(path))
     except (SafetensorError, RuntimeError) as error:
         raise DamagedFileError(
             f"{path} does not fit the network or is damaged ({error}). Rebuild it with --force."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
 from dynvision.models.checking import check_layers, check_network, check_training, count_outputs
 from dynvision.models.checkpoint import load_checkpoint
+from dynvision.models.class_order import order_classes
 from dynvision.models.classes import name_outputs
 from dynvision.models.loading import build_network
 from dynvision.models.training import train_network
@@ -40,6 +42,7 @@ class NetworkOrder:
         epochs: The epochs after which the weights are kept, in ascending order.
         own_classes: The network's own classes and where they come from, if the configuration names them.
         keeps_its_outputs: Do not tell the network the number of classes; its own number of outputs stays.
+        class_order: The order of the classes in the outputs of a network that is not trained here; see `order_classes`.
     """
 
     name: str
@@ -52,6 +55,7 @@ class NetworkOrder:
     epochs: Sequence[int]
     own_classes: tuple[str, Sequence[str]] | None = None
     keeps_its_outputs: bool = False
+    class_order: str | Sequence[int | str] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,14 @@ def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> Made
     network, n_classes = _build_ready(order)
     outputs = count_outputs(network, order.channels, order.resolution)
     classes = name_outputs(outputs, order.own_classes, order.classes, all_classes, order.name)
+    if order.class_order is not None:
+        if classes.source is not None:
+            raise ConfigError(
+                f"{order.name}: 'class_order' orders the classes of a dataset, but the {outputs} outputs stand for "
+                "none of its groups. Leave it out of config_models.yaml, and name the outputs with 'classes'."
+            )
+        ordered = order_classes(classes.entries, order.class_order, order.name)
+        classes = dataclasses.replace(classes, entries=ordered)
     check_network(network, outputs, order.channels, order.resolution)
     check_layers(network, order.model.record.layers, order.channels, order.resolution)
     if order.epochs:

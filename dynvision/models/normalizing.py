@@ -98,7 +98,7 @@ class NormalizingNetwork(nn.Module):
     ``G ≥ w·P ≥ w·⌊v⌋/√N``, so that every rate lies in ``[0, (√N / w)ⁿ]``. The resource stays in (0, 1], because its new
     value is at most ``(s + dt/τ_s) / (1 + dt/τ_s)``. The membrane potential is a weighted mean of its past and of its
     drive (dt ≤ τ), so that |v| never exceeds the largest ``(1 + k)·|d|``; the drive is that of a bounded image, or of
-    bounded rates.
+    bounded rates. (The pool squares potentials, so numbers above 10¹⁸, which no image has, are beyond float32.)
 
     Args:
         n_classes: Outputs of the classifier, which reads ``log(1 + ⟨r⟩)`` of the channels of the last area.

@@ -17,7 +17,7 @@ SCORE_NAMES = ("logits", "out", "output", "scores", "prediction")
 """The names under which networks return class scores among other values; the first one that is there is taken."""
 
 
-def take_scores(result: Any, network: str) -> Tensor:
+def take_scores(result: Any, network: str, n_dims: int = 2) -> Tensor:
     """Return the class scores in what a network returns.
 
     A tensor is taken as it is. In a tuple, list, mapping, dataclass, named tuple or another object with attributes,
@@ -28,11 +28,12 @@ def take_scores(result: Any, network: str) -> Tensor:
     Args:
         result: What the network returned.
         network: The name of its class, for messages.
+        n_dims: How many dimensions class scores have: 2, or 3 with an axis of the steps.
 
     Raises:
         ConfigError: If there is no tensor, or it is complex.
     """
-    scores = result if isinstance(result, Tensor) else _search(result, depth=2)
+    scores = result if isinstance(result, Tensor) else _search(result, 2, n_dims)
     if scores is None:
         raise ConfigError(
             f"{network} returns a {type(result).__name__} without a tensor of class scores. It has to return a tensor "
@@ -41,7 +42,7 @@ def take_scores(result: Any, network: str) -> Tensor:
     if scores.is_complex():
         raise ConfigError(f"{network} gives complex scores; class scores are real numbers. Return their real part.")
     scores = as_plain(scores)
-    if scores.dim() == 4 and scores.shape[2:] == (1, 1):
+    if n_dims == 2 and scores.dim() == 4 and scores.shape[2:] == (1, 1):
         scores = scores[:, :, 0, 0]
     return scores if scores.is_floating_point() else scores.float()
 
@@ -103,16 +104,20 @@ def as_plain(tensor: Tensor) -> Tensor:
     return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
-def _search(value: Any, depth: int) -> Tensor | None:
+def _search(value: Any, depth: int, n_dims: int) -> Tensor | None:
     """Find class scores: by name, then by shape, then any tensor, whose shape is refused later."""
     parts = {name: inner for name, inner in parts_of(value).items() if inner is not None}
     for name in SCORE_NAMES:
         if name in parts:
-            found = parts[name] if isinstance(parts[name], Tensor) else _search(parts[name], depth - 1)
+            found = parts[name] if isinstance(parts[name], Tensor) else _search(parts[name], depth - 1, n_dims)
             if found is not None:
                 return found
     tensors = [inner for inner in parts.values() if isinstance(inner, Tensor)]
-    nested = [_search(inner, depth - 1) for inner in parts.values() if not isinstance(inner, Tensor)] if depth else []
+    nested = (
+        [_search(inner, depth - 1, n_dims) for inner in parts.values() if not isinstance(inner, Tensor)]
+        if depth
+        else []
+    )
     found_all = [*tensors, *(tensor for tensor in nested if tensor is not None)]
-    fits = [tensor for tensor in found_all if tensor.dim() == 2 and tensor.is_floating_point()]
+    fits = [tensor for tensor in found_all if tensor.dim() == n_dims and tensor.is_floating_point()]
     return next(iter(fits), next(iter(found_all), None))

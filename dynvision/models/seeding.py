@@ -22,6 +22,7 @@ def seeded(seed: int) -> Iterator[None]:
     """
     cpu = torch.device("cpu")
     with kept_generators(cpu):
+        torch.manual_seed(seed)  # of other devices, too, on which a network may be built
         seed_everything(seed, cpu)
         yield
 

@@ -60,10 +60,13 @@ class Examination:
     Attributes:
         hidden: How a state of its own was noticed, as a part of a sentence; `None` if there is none.
         draws_random: Whether it draws random numbers from the global generators.
+        mixes_images: Whether an image has another output if other images are shown with it, as where batch
+            normalization takes the statistics of the batch.
     """
 
     hidden: str | None
     draws_random: bool
+    mixes_images: bool
 
 
 @torch.no_grad()
@@ -82,7 +85,8 @@ def examine_network(network: nn.Module, frame: Tensor, n_timesteps: int) -> Exam
     """
     with preserved(network), seeded(0):
         examiner = _Examiner(network, frame, n_timesteps)
-        return Examination(examiner.find_hidden(), examiner.draws_random)
+        hidden = examiner.find_hidden()
+        return Examination(hidden, examiner.draws_random, hidden is None and examiner.mixes_images())
 
 
 class _Examiner:
@@ -105,6 +109,16 @@ class _Examiner:
         if not is_same:
             return f"it changes its {_join(changed)}" if changed else "it depends on what was shown before"
         return f"it reads and changes its {_join(changed)}" if changed and self._is_read(changed, before) else None
+
+    def mixes_images(self) -> bool:
+        """Whether an image has another output by itself; random draws tell nothing about that."""
+        if self.draws_random:
+            return False
+        together = self._run((0, 3), None, 0)
+        self.frames = [frame[:1] for frame in self.frames]
+        alone = self._run((0, 3), None, 0)
+        # Kernels for one image and for several differ in the last digits.
+        return not all(_is_same(one[:1], other, 1e-3) for one, other in zip(together, alone, strict=True))
 
     def _repeat(self) -> bool:
         """Whether each frame gives the same output whenever it is shown."""
@@ -171,11 +185,11 @@ class _Examiner:
         return call >= LEAST_CALLS and time.monotonic() > self.until
 
 
-def _is_same(one: Tensor, other: Tensor) -> bool:
+def _is_same(one: Tensor, other: Tensor, tolerance: float = 1e-6) -> bool:
     if one.shape != other.shape:
         return False
     scale = float(one[one.isfinite()].abs().max()) if one.isfinite().any() else 0.0
-    return torch.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True)
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
 def _join(keys: list[Key]) -> str:

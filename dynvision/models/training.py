@@ -17,7 +17,13 @@ from dynvision.data.images.normalization import Normalization, standardize
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.models.attributes import preserved
-from dynvision.models.calling import evaluating, explaining_failures, step_network
+from dynvision.models.calling import (
+    evaluating,
+    explaining_failures,
+    show_sequence,
+    step_network,
+    time_axis_of,
+)
 from dynvision.models.reproducible import reproducible_kernels
 from dynvision.system.machine import choose_device
 from dynvision.system.progress import progress_bar
@@ -114,6 +120,8 @@ def train_network(
 @torch.no_grad()
 def classify(network: nn.Module, sequence: StimulusSequence) -> Tensor:
     """Return the class scores at every step of a sequence of B trials and T steps: shape `[B, T, n_classes]`."""
+    if time_axis_of(network) is not None:
+        return show_sequence(network, torch.stack(list(sequence.steps()))).transpose(0, 1)
     state, outputs = None, []
     for frame in sequence.steps():
         output, state = step_network(network, frame, state)
@@ -241,6 +249,10 @@ class _Learner:
     def _loss(self, sequence: StimulusSequence, labels: Any) -> Tensor:
         images, settings = self.showing.draw_images(sequence), self.settings
         named = labels[:, 0].to(images.device)
+        if time_axis_of(self.network) is not None:
+            frames = torch.stack([images + self.showing.draw_noise(images) for _ in range(settings.n_timesteps)])
+            scored = show_sequence(self.network, frames)[settings.loss_from :]
+            return torch.stack([functional.cross_entropy(output, named) for output in scored]).mean()
         state, loss = None, images.new_zeros(())
         for t in range(settings.n_timesteps):
             output, state = step_network(self.network, images + self.showing.draw_noise(images), state)

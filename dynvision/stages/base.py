@@ -22,6 +22,7 @@ from dynvision.stages.run_settings import RunSettings
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
 __all__ = ["UNCHECKED", "ReadBack", "Stage", "Stages"]
@@ -286,6 +287,47 @@ class Stage(ABC):
             MissingError: If one has not been made; names the command.
             DamagedFileError: If a file is not the one that was written.
         """
+
+    def shown_images(self, target: Target, responses: xarray.Dataset) -> xarray.DataArray:
+        """Open the images that were shown to record responses; see `open_shown_images`.
+
+        Args:
+            target: What the responses are.
+            responses: The root of the responses, or a selection of its samples.
+
+        Raises:
+            ConfigError: If nothing was shown to make such a target.
+            MissingError: If the images are not there any more; names the command.
+            DamagedFileError: If they are not the ones that were shown.
+        """
+        raise ConfigError(f"no images were shown to make {target}; only responses have images")
+
+    def export(
+        self,
+        targets: Sequence[Target],
+        form: str,
+        path: Path,
+        *,
+        layers: Sequence[str] = (),
+        overwrite: bool = False,
+        allow_missing: bool = False,
+    ) -> Path:
+        """Write what targets hold to one file for other programs.
+
+        Args:
+            targets: The targets, of one key.
+            form: The format, one of `dynvision.exports.formats.SUFFIXES`.
+            path: The file.
+            layers: The layers; without any, all of them.
+            overwrite: Replace also a file that is no export of these targets.
+            allow_missing: Export the targets that exist.
+
+        Raises:
+            ConfigError: If the stage has nothing to export, or another file is in the way.
+            MissingError: If a target has not been made; names the command.
+            MachineError: If the file cannot be written.
+        """
+        raise ConfigError(f"{'/'.join(targets[0].key)} is not exported: only responses are. `load` gives it in Python.")
 
     @abstractmethod
     def read_back(self, target: Target, record: Record) -> ReadBack:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.models import IMAGENET
+from dynvision.config.models import IMAGE_FOLDER, IMAGENET
 from dynvision.config.patterns import fill_pattern
 from dynvision.config.transform_checks import choose_preset
 from dynvision.keys import GroupSeed, SplitGroup
@@ -19,8 +19,9 @@ from dynvision.models.classes import read_own_classes
 from dynvision.models.weights_header import digest_checkpoint, read_arrays
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.checks import Check
 from dynvision.stages.interim import InterimStage
+from dynvision.stages.model_checks import validation_is_above_chance, weights_are_finite
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
 from dynvision.system.escaping import code_span
@@ -36,26 +37,6 @@ if TYPE_CHECKING:
     from dynvision.models.making import MadeNetwork, NetworkOrder
 
 __all__ = ["ModelsStage", "digest_weights"]
-
-
-def weights_are_finite(inspection: Inspection) -> CheckResult:
-    """Every weight of the trained network is a finite number."""
-    import numpy as np
-
-    weights = read_arrays(inspection.folder / "trained.safetensors")
-    wrong = [name for name, value in weights.items() if not np.isfinite(value).all()]
-    count = sum(value.size for value in weights.values())
-    return CheckResult("weights_are_finite", not wrong, f"{count} weights", {"weights": count}, wrong)
-
-
-def validation_is_above_chance(inspection: Inspection) -> CheckResult:
-    """The trained network names more validation images right than by chance; one that is not trained here passes."""
-    details = inspection.record.details
-    if "val_accuracy" not in details:
-        return CheckResult("validation_is_above_chance", True, "the network is not trained here")
-    accuracy, chance = details["val_accuracy"][-1], 1 / len(details["classes"])
-    sentence = f"validation accuracy {accuracy:.1%}, chance {chance:.1%}"
-    return CheckResult("validation_is_above_chance", accuracy > chance, sentence, {"val_accuracy": accuracy})
 
 
 class ModelsStage(Stage):
@@ -105,12 +86,16 @@ class ModelsStage(Stage):
         }
         if paths := whole_key_paths(model.args):
             settings["whole_keys"] = paths
+        if model.time_axis is not None:
+            settings["time_axis"] = model.time_axis
         if model.checkpoint is not None:
             settings["checkpoint"] = digest_checkpoint(self._checkpoint(target))
         if model.checkpoint_key is not None:
             settings["checkpoint_key"] = model.checkpoint_key
         if model.classes is not None:
             settings["classes"] = self._describe_classes(name)
+        if model.class_order is not None:
+            settings["class_order"] = self._describe_order(model.class_order)
         if training is None:
             return settings
         if training.transform is not None:
@@ -124,10 +109,13 @@ class ModelsStage(Stage):
     def describe(self, key: tuple[str, ...]) -> str:
         size, model = self.config.data.data_resolution[key[2]], self.config.models[key[1]]
         origin = f"trained on {key[2]}" if model.training is not None else f"as it is, for images of {key[2]}"
+        first = {None: "batch", 0: "steps, batch", 1: "batch, steps"}[model.time_axis]
+        takes = "a frame" if model.time_axis is None else "a sequence"
         return (
             f"The network {code_span(model.class_path)} {origin}: "
-            "`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes a frame "
-            f"`[batch, channels, {size}, {size}]` a step and gives scores `[batch, classes]`."
+            f"`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes {takes} "
+            f"`[{first}, channels, {size}, {size}]`{' a step' if model.time_axis is None else ''} and gives scores "
+            f"`[{first}, classes]`."
         )
 
     def read_record(self, target: Target) -> Record | None:
@@ -168,6 +156,12 @@ class ModelsStage(Stage):
         path = fill_pattern(pattern, {"dataset": dataset, "group": group, "seed": seed})
         return self.paths.root / Path(path).expanduser()  # An absolute path stays as it is.
 
+    def _describe_order(self, order: str | list[int | str]) -> str | list[int | str]:
+        """Return what an order of classes is known by: itself, or the digest of its file."""
+        if isinstance(order, str) and order != IMAGE_FOLDER:
+            return digest_checkpoint(self.paths.root / Path(order).expanduser())
+        return order
+
     def select(self, key: tuple[str, ...], group: str = "all", seed: int = 0, **options: Any) -> list[Target]:
         return [Target(key, self.parse(key, str(GroupSeed(group, seed))))]
 
@@ -198,6 +192,7 @@ class ModelsStage(Stage):
 
     def _order(self, target: Target, record: Record) -> NetworkOrder:
         """Say which network is wanted, given the record of the images or classes that it is made for."""
+        from dynvision.models.class_order import read_class_order
         from dynvision.models.making import NetworkOrder
 
         model = self.config.models[target.key[1]]
@@ -212,6 +207,7 @@ class ModelsStage(Stage):
             epochs=self.epochs_to_keep(target),
             own_classes=None if model.classes is None else read_own_classes(model.classes, self.paths.root),
             keeps_its_outputs=model.keeps_its_outputs or self.config.data.is_stimulus_set(target.key[2]),
+            class_order=None if model.class_order is None else read_class_order(model.class_order, self.paths.root),
         )
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
@@ -253,6 +249,7 @@ class ModelsStage(Stage):
         import torch
 
         from dynvision.models.loading import save_weights
+        from dynvision.models.weights.filling import fill_network
 
         (upstream,) = self.upstream(target)
         record = make_record(
@@ -274,7 +271,7 @@ class ModelsStage(Stage):
         temporary = temporary_sibling(folder)
         try:
             for name, weights in made.weights.items():
-                made.network.load_state_dict(weights)
+                fill_network(made.network, weights)
                 save_weights(temporary / f"{name}.safetensors", made.network, record.to_dict())
             files = digest_files(temporary, sorted(f"{name}.safetensors" for name in made.weights))
             record = dataclasses.replace(record, files=files)

@@ -29,13 +29,16 @@ from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
+from dynvision.stages.response_results import ResponseResults
 from dynvision.stages.run_settings import RunSettings
+from dynvision.stages.shown_images import open_shown_images
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
     from dynvision.data.stores.base import StoredImages
@@ -106,21 +109,60 @@ class ResponsesStage(Stage):
         return [t for t in super().select(key) if all(self.levels(t)[n] in chosen for n, chosen in wanted.items())]
 
     def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
-        from dynvision.experiments.reading import combine_conditions
+        return self.results(targets, allow_missing).open()
 
+    def export(
+        self,
+        targets: Sequence[Target],
+        form: str,
+        path: Path,
+        *,
+        layers: Sequence[str] = (),
+        overwrite: bool = False,
+        allow_missing: bool = False,
+    ) -> Path:
+        return self.results(targets, allow_missing).export(form, path, layers=layers, overwrite=overwrite)
+
+    def shown_images(self, target: Target, responses: xarray.Dataset) -> xarray.DataArray:
+        _, images = self.upstream(target)
+        stage = self.stages[images.stage]
+        (record,) = stage.require([images])
+        inputs = json.loads(responses.attrs["inputs"])
+        if inputs.get(str(images)) != record.data_version:
+            raise DamagedFileError(
+                f"{images} was made again since the responses were recorded, or they were recorded with other images. "
+                f"Make them again: dynvision make {'/'.join(target.key)}"
+            )
+        stage.check_files(images, record)
+        source = self.stages.of(ProcessedStage).open_images(images, record)
+        part = self.config.shown(target.key[2]).parts[0]
+        size = self.config.data.data_resolution[images.key[1]]
+        return open_shown_images(source, part, size, responses, str(images))
+
+    def results(self, targets: Sequence[Target], allow_missing: bool = False) -> ResponseResults:
+        """Return the responses of conditions, to be opened or exported.
+
+        Args:
+            targets: Conditions of one key.
+            allow_missing: Take those that exist; otherwise a missing one is an error.
+
+        Raises:
+            MissingError: If one has not been made, or none has.
+        """
         existing = [t for t in targets if self.read_record(t) is not None] if allow_missing else list(targets)
         records = self.require(existing or targets[:1])
-        experiment = self.config.experiments[targets[0].key[1]]
+        experiment, key = self.config.experiments[targets[0].key[1]], targets[0].key
         conditions = {t: experiment.level_values(self.levels(t)) for t in targets}
-        levels = {
-            name: list(dict.fromkeys(condition[name] for condition in conditions.values()))
-            for name in experiment.parameters
-        }
-        return combine_conditions(
+        levels = {name: list(dict.fromkeys(c[name] for c in conditions.values())) for name in experiment.parameters}
+        is_whole = len(targets) == len(self.partitions(key))
+        return ResponseResults(
+            "/".join(key) if is_whole else ", ".join(map(str, targets)),
             [(conditions[t], self.output(t)) for t in existing],
+            records,
             levels,
-            class_names=self._class_names(existing[0], records[0]),
-            parameters=describe_parameters(experiment),
+            self._class_names(existing[0], records[0]),
+            describe_parameters(experiment),
+            self.paths.root,
         )
 
     def _class_names(self, target: Target, record: Record) -> dict[int, str]:

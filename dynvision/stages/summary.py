@@ -95,7 +95,7 @@ class SummaryStage(Stage):
 
     name = "summary"
     folder = "reports"
-    code_version = "3"
+    code_version = "4"
     key_names = ("experiment", "subject")
     is_partitioned = False
     load_options = ("table",)

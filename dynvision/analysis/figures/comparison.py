@@ -10,13 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dynvision.analysis.figures.panels import draw_marks, draw_tuned
-from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, name_layer, styled, tag_level
 from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, list_layers
 from dynvision.stimuli.presentation import Presentation
-from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["SUBJECT", "compare_subjects", "draw_comparison"]
 
@@ -53,9 +52,8 @@ def compare_subjects(
     )
     tuning, fitted = (t[[SUBJECT, *(c for c in t.columns if c != SUBJECT)]] for t in (tuning, fitted))
     layers = _merge_orders([list_layers(table) for table in tunings.values()])
-    tuning = tuning[
-        sorted(tuning.columns, key=lambda name: layers.index(str(name).partition("/")[2]) if "/" in str(name) else -1)
-    ]
+    places = {layer: place for place, layer in enumerate(layers)}
+    tuning = tuning[sorted(tuning.columns, key=lambda name: places.get(str(name).partition("/")[2], -1))]
     empty = pd.DataFrame()
     return ExperimentAnalysis(empty, tuning, fitted, empty, analysis, along, SUBJECT, dt, presentations)
 
@@ -84,7 +82,7 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
         else:
             layer = OUTPUT if panel == "accuracy" else panel.removeprefix("layer/")
             draw_tuned(axes, result, layer, "accuracy" if layer == OUTPUT else result.analysis.main, colors)
-            axes.set_title("accuracy" if layer == OUTPUT else escape_mathtext(layer))
+            axes.set_title("accuracy" if layer == OUTPUT else name_layer(layer))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     draw_level_legend(figure, SUBJECT, colors, result.has_times_in_ms)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from dynvision.analysis.courses import NUMBERS
-from dynvision.analysis.figures.style import GREY, label_parameter
+from dynvision.analysis.figures.style import GREY, label_parameter, name_layer
 from dynvision.analysis.fits import format_estimate, is_shown
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import Curve
@@ -125,9 +125,7 @@ def draw_marks(
                     axes.text(x, y, text, color=color, transform=under, ha="center", va=side, fontsize=7.5)
                     written[side] += 1
         rows_above = max(rows_above, written["top"])
-    axes.set_xticks(
-        range(len(fitted)), [escape_mathtext(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0
-    )
+    axes.set_xticks(range(len(fitted)), [name_layer(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0)
     axes.set_xlim(-0.6, len(fitted) - 0.4)
     start_at_zero(axes, rows_above)
     axes.set_title(f"{curve.mark_label} of each layer")

@@ -23,6 +23,7 @@ __all__ = [
     "color_levels",
     "label_parameter",
     "label_time",
+    "name_layer",
     "pick_levels",
     "save_figure",
     "styled",
@@ -33,6 +34,9 @@ WIDTH = 8.0
 """The width of a figure in inches; if it is shown 700 pixels wide, text of 9 points is 11 pixels high."""
 
 GREY = "0.35"
+
+_LONGEST_TITLE = 28
+"""The most characters of a panel's title, where three panels stand side by side."""
 
 _DISTINCT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe & Ito (Color universal design, 2008), without yellow, which is too light for lines."""
@@ -151,3 +155,10 @@ def pick_levels(levels: Sequence[Any], most: int = 12) -> list[Any]:
     if len(levels) <= most:
         return list(levels)
     return [levels[i] for i in np.unique(np.linspace(0, len(levels) - 1, most).round().astype(int))]
+
+
+def name_layer(layer: str) -> str:
+    """Return the title of a layer's panel: its name, of a long one the beginning and the end."""
+    if len(layer) > _LONGEST_TITLE:
+        layer = f"{layer[:8]}…{layer[9 - _LONGEST_TITLE :]}"
+    return escape_mathtext(layer)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dynvision.analysis.figures.panels import choose_layer, draw_tuned, label_number
-from dynvision.analysis.figures.style import GREY, WIDTH, color_levels, label_parameter, styled, tag_level
+from dynvision.analysis.figures.style import GREY, WIDTH, color_levels, label_parameter, name_layer, styled, tag_level
 from dynvision.analysis.figures.time_courses import (
     draw_course_panel,
     draw_level_legend,
@@ -60,9 +60,9 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
         conditions = result.tuning[result.tuning[result.across] == last]
         suffix = f", {tag_level(result.across, last, result.has_times_in_ms)}"
     left = draw_course_panel((grid[0, 0], grid[1, 0]), result, conditions, layer, colors)
-    left.set(title=f"{escape_mathtext(layer)}{suffix}", ylabel="mean response")
+    left.set(title=f"{name_layer(layer)}{suffix}", ylabel="mean response")
     draw_tuned(middle, result, layer, result.analysis.main, second or GREY)
-    middle.set_title(escape_mathtext(layer))
+    middle.set_title(name_layer(layer))
     if result.has_accuracy:
         right = figure.add_subplot(grid[:, 2])
         draw_tuned(right, result, OUTPUT, "accuracy", second or GREY)
@@ -91,7 +91,7 @@ def draw_heat_map(result: ExperimentAnalysis) -> Figure:
     levels = list(dict.fromkeys(result.tuning[result.across]))
     figure = Figure(figsize=(WIDTH, max(2.6, 1.2 + 0.42 * len(levels))), layout="constrained")
     panels: list[tuple[str, str, tuple[float, float] | None]] = [
-        (f"{main}/{layer}", f"{escape_mathtext(layer)}: {label_number(main, result)}", None)
+        (f"{main}/{layer}", f"{name_layer(layer)}: {label_number(main, result)}", None)
     ]
     if result.has_accuracy:
         panels.insert(0, ("accuracy", "accuracy", (0.0, 1.0)))

@@ -17,6 +17,7 @@ from dynvision.analysis.figures.style import (
     color_levels,
     label_parameter,
     label_time,
+    name_layer,
     pick_levels,
     styled,
     tag_level,
@@ -145,7 +146,7 @@ def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figur
         cells = (grid[2 * row, column], grid[2 * row + 1, column])
         is_bottom = position + columns >= len(names)
         axes = draw_course_panel(cells, result, result.tuning, name, colors, is_bottom)
-        axes.set_title("accuracy" if name == OUTPUT else escape_mathtext(name))
+        axes.set_title("accuracy" if name == OUTPUT else name_layer(name))
         if position % columns == 0:
             axes.set_ylabel("accuracy" if name == OUTPUT else "mean response")
     return figure
@@ -168,7 +169,7 @@ def _draw_table(result: ExperimentAnalysis, across: str, colors: Mapping[Any, An
                 axes.set_title(tag_level(across, level, result.has_times_in_ms))
             if first is None:
                 first = axes
-                axes.set_ylabel("accuracy" if name == OUTPUT else f"{escape_mathtext(name)}\nmean response")
+                axes.set_ylabel("accuracy" if name == OUTPUT else f"{name_layer(name)}\nmean response")
             else:
                 axes.tick_params(labelleft=False)
     return figure

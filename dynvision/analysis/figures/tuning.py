@@ -19,11 +19,18 @@ from dynvision.analysis.figures.panels import (
     set_levels,
     start_at_zero,
 )
-from dynvision.analysis.figures.style import GREY, WIDTH, color_layers, color_levels, label_parameter, styled
+from dynvision.analysis.figures.style import (
+    GREY,
+    WIDTH,
+    color_layers,
+    color_levels,
+    label_parameter,
+    name_layer,
+    styled,
+)
 from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT, find_responses
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
-from dynvision.system.escaping import escape_mathtext
 
 __all__ = ["draw_tuning"]
 
@@ -56,7 +63,7 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
     if second is not None and result.across is not None:
         draw_level_legend(figure, result.across, second, result.has_times_in_ms)
     elif result.analysis.shared:
-        handles = [Line2D([], [], color=colors[n], marker="o", lw=1.5, label=escape_mathtext(n)) for n in result.layers]
+        handles = [Line2D([], [], color=colors[n], marker="o", lw=1.5, label=name_layer(n)) for n in result.layers]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), columnspacing=1.2)
     return figure
 
@@ -90,7 +97,7 @@ def _draw_panel(
         axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
     else:
         draw_tuned(axes, result, name, result.analysis.main, second or colors[name])
-        axes.set_title(escape_mathtext(name), color="black" if second else colors[name], fontweight="bold")
+        axes.set_title(name_layer(name), color="black" if second else colors[name], fontweight="bold")
 
 
 def _draw_shared(
@@ -111,7 +118,7 @@ def _draw_shared(
         layer = choose_layer(result)
         parts = result.tuning.groupby(result.across, sort=False)
         lines = [(part, layer, second[level]) for level, part in parts]
-        title = f"{name} of {escape_mathtext(layer)}"
+        title = f"{name} of {name_layer(layer)}"
     positions = set_levels(axes, result)
     is_empty = True
     for rows, layer, color in lines:

@@ -41,8 +41,8 @@ def describe_misfit(reading: Reading, network: nn.Module) -> str:
 
 
 def list_readings(readings: Iterable[Reading]) -> str:
-    """List readings by what their names begin with."""
-    return ", ".join(dict.fromkeys(_show_key(reading) for reading in readings))
+    """List the first few readings by what their names begin with."""
+    return join_first(dict.fromkeys(_show_key(reading) for reading in readings))
 
 
 def _show_key(reading: Reading) -> str:

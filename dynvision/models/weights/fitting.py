@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -81,8 +82,7 @@ def find_best(entries: Sequence[Entry], network: nn.Module) -> Reading:
     ]
     most = max((count for count, _, _ in counts), default=0)
     if most == 0:
-        largest = Counter(entry.path[: entry.level] for entry in entries).most_common(1)
-        prefix = largest[0][0] if largest else ()
+        prefix = _find_largest(entries)
         return _read(by_prefix.get(prefix, []), prefix, wanted, network)
     candidates = [
         _read(by_prefix[prefix], prefix, variant, network) for count, prefix, variant in counts if count == most
@@ -142,6 +142,14 @@ def _promising(by_prefix: dict[Path, list[Entry]], wanted: Sequence[WantedWeight
             found = {by_path.get(entry.path[len(prefix) :]) for entry in entries}
             if needed <= found:
                 yield prefix
+
+
+def _find_largest(entries: Sequence[Entry]) -> Path:
+    """Return what all names in the largest mapping of a file begin with, its keys included."""
+    ((largest, _),) = Counter(entry.path[: entry.level] for entry in entries).most_common(1)
+    paths = [entry.path for entry in entries if entry.path[: entry.level] == largest]
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*(path[:-1] for path in paths), strict=False))
+    return tuple(parts[0] for parts in shared)
 
 
 def _read(entries: Sequence[Entry], prefix: Path, wanted: Sequence[WantedWeight], network: nn.Module) -> Reading:

@@ -22,6 +22,7 @@ from dynvision.analysis.figures.style import (
     tag_level,
 )
 from dynvision.analysis.figures.summary import draw_figures
+from dynvision.analysis.figures.targets import draw_condition
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
@@ -301,3 +302,10 @@ def test_a_picture_of_a_single_sample_warns_of_nothing(experiments):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         draw_figures(with_numbers(experiments["contrast"], **single))
+
+
+def test_a_step_that_is_not_finite_does_not_hide_the_others_of_a_condition():
+    figure = draw_condition({"V1": [0.0, -4.0, float("nan"), 2.0], "V2": [float("nan")] * 4}, [0.5] * 4, "title")
+    course, unknown = (line.get_ydata() for line in figure.axes[0].get_lines())
+    np.testing.assert_array_equal(course, [0, -1, np.nan, 0.5])
+    assert np.isnan(unknown).all()

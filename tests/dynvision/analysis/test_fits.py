@@ -95,6 +95,31 @@ def test_a_curve_that_the_levels_do_not_determine_has_no_interval():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n", [1.0, 2.0])
+def test_an_interval_is_not_that_of_a_bound_of_the_fit(n):
+    """A power of contrast has its exponent only where c50 is infinite, and the fit has a highest c50."""
+    fit = fit_naka_rushton(CONTRASTS, CONTRASTS**n)
+    assert "c50 at the bound" in fit.note
+    assert np.isnan([fit.parameters["n"].low, fit.parameters["n"].high]).all()
+
+
+@pytest.mark.slow
+def test_a_step_between_two_levels_may_be_anywhere_between_them():
+    contrasts = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0])
+    response = fit_naka_rushton(contrasts, (contrasts > 0.15).astype(np.float64))
+    accuracy = fit_psychometric(contrasts, np.where(contrasts > 0.15, 1.0, 0.125), np.full(7, 1000), 0.125)
+    for fit, name in ((response, "c50"), (accuracy, "half_point")):
+        assert fit.parameters[name].low == pytest.approx(0.1)
+        assert fit.parameters[name].high == pytest.approx(0.2)
+
+
+def test_levels_below_zero_are_refused():
+    levels = np.array([-0.1, 0.1, 0.2, 0.5, 0.7, 1.0])
+    for fit in (fit_naka_rushton(levels, levels**2), fit_psychometric(levels, levels**2, np.full(6, 200), 0.1)):
+        assert fit.note == "not fitted: the level -0.1 is below 0, where the curve is not defined"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", [0.0, 10.0])
 def test_noise_around_a_constant_is_refused(mean):
     """At 95 %: of 60 constants at most 6 may pass."""

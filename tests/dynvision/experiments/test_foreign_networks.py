@@ -11,7 +11,7 @@ from torch import nn
 
 from dynvision.errors import ConfigError
 from dynvision.experiments.probing import probe_network
-from dynvision.experiments.reducing import Reduction, store_name
+from dynvision.experiments.reducing import Reduction, check_layer_names, store_name
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.models.loading import use_originals
@@ -238,9 +238,26 @@ def test_what_a_network_raises_later_is_one_sentence(images):
 
 @pytest.mark.parametrize("length", [10, 255, 300, 3000])
 def test_every_name_of_a_layer_is_the_name_of_a_folder(length, tmp_path):
-    names = ["ä" * (length // 2), "a" * length, "A" * length, "a" * length + "b", "__init__", "zarr.json"]
+    names = ["ä" * (length // 2), "a" * length, "a" * length + "b", "__init__", "zarr.json"]
     stored = [store_name(name) for name in names]
     assert len(set(stored)) == len(names)
     for name in stored:
         (tmp_path / name).mkdir()
     assert stored[1] == names[1] or length > 255
+
+
+def test_names_that_differ_in_case_only_are_one_sentence():
+    with pytest.raises(ConfigError, match="'V1' and 'v1' differ in case only, and a store cannot hold both"):
+        check_layer_names(["V1", "IT", "v1"], [])
+    with pytest.raises(ConfigError, match="'a/b' and 'a_b' would both be stored as 'a_b'"):
+        check_layer_names(["a/b", "a_b"], [])
+
+
+def test_a_network_that_mixes_images_is_shown_each_by_itself(images):
+    norm = nn.BatchNorm2d(3, track_running_stats=False)
+    stepper = NetworkStepper(nn.Sequential(norm, nn.Flatten(), nn.Linear(192, 4)).eval(), ["0"], Reduction("unit"))
+    stepper.mixes_images = True
+    runner = SweepRunner(stepper, SHOWN)
+    whole, part = show_batch(runner, images, np.arange(5)), show_batch(runner, images[2:4], np.array([2, 3]))
+    np.testing.assert_array_equal(part.scores, whole.scores[:, 2:4])
+    assert list(stepper.remarks()) == ["mixed_images"]

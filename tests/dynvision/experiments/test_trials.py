@@ -119,3 +119,20 @@ def test_step_of_another_length_than_the_networks_is_an_error(tmp_path):
     write_masking_config(tmp_path / "config", data_args=arguments)
     with pytest.raises(ConfigError, match=r"data_args\.dt: 2\.5 ms, but a step of the model 'rcnn'.* is 5 ms"):
         load_config(tmp_path / "config")
+
+
+@pytest.mark.slow
+def test_images_of_a_trial_are_those_that_were_shown(tmp_path):
+    config = write_masking_config(tmp_path / "config")
+    build_chain(tmp_path, config, "responses/masking/rcnn_gratings")
+    workspace = Workspace.open(tmp_path, config)
+    target = workspace.targets(("responses", "masking", "rcnn_gratings"))[0]
+    tree = workspace.stage(target).load([target])
+    shown = workspace.stage(target).shown_images(target, tree.to_dataset())
+    assert shown.dims == ("sample", "image", "channel", "y", "x")
+    assert shown["image_label"].equals(tree["image_label"])
+    for image in range(2):
+        contrast = tree["image_contrast"].isel(image=image)
+        standardized = (shown.isel(image=image).values - 0.5) / 0.29
+        deviation = np.sqrt((standardized**2).mean(axis=(1, 2, 3)))
+        np.testing.assert_allclose(deviation, contrast, rtol=1e-4)

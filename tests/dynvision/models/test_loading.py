@@ -148,6 +148,24 @@ def test_weights_come_back_with_their_metadata(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+class Versioned(nn.Linear):
+    """A layer that must know of which version its weights are, as torchvision's MNASNet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *others):
+        if local_metadata.get("version") != 2:
+            raise ValueError("of which version?")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+
+def test_weights_of_a_layer_with_versions_come_back(tmp_path):
+    saved, loaded = Versioned(2, 2), Versioned(2, 2)
+    save_weights(tmp_path / "x.safetensors", saved, {})
+    load_weights(tmp_path / "x.safetensors", loaded)
+    assert torch.equal(weights_of(loaded), weights_of(saved))
+
+
 def test_missing_weights_name_the_command(tmp_path):
     with pytest.raises(MissingError, match=r"trained\.safetensors does not exist\. Make it: dynvision make "):
         load_weights(tmp_path / "trained.safetensors", RCNN(4, 16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,18 +71,24 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("training", [None, {"epochs": 1, "n_timesteps": 2, "loss_from": 1}], ids=["taken", "trained"])
-def test_a_network_in_bfloat16_goes_through_the_chain(root, training):
-    config, dtype = root / "config", "bfloat16"
-    entry = {"class": "own_types:make", "args": {"dtype": dtype}, "training": training, "record": {"layers": ["0"]}}
-    edit_yaml(config / "config_models.yaml", set_at("models.own", entry))
-    edit_yaml(config / "config_experiments.yaml", set_at("subjects.own", {"model": "own", "dataset": "gratings"}))
-    build_chain(root, config, "summary/contrast/own")
+@pytest.fixture
+def add(root: Path):
+    """Add a network in bfloat16 to the configuration of a root."""
+
+    def write(training: dict[str, Any] | None) -> Path:
+        config = root / "config"
+        entry = {"class": "own_types:make", "args": {"dtype": "bfloat16"}, "training": training}
+        edit_yaml(config / "config_models.yaml", set_at("models.own", entry | {"record": {"layers": ["0"]}}))
+        edit_yaml(config / "config_experiments.yaml", set_at("subjects.own", {"model": "own", "dataset": "gratings"}))
+        return config
+
+    return write
+
+
+def assert_whole(root: Path, config: Path) -> None:
+    """Assert that the network is in bfloat16, and that it can be checked, verified and drawn."""
     weights = load_file(root / "data/models/own/gratings/all_s0/trained.safetensors")
-    assert weights["0.weight"].dtype == getattr(torch, dtype)
-    tree = open_store(root / "data/responses/contrast/own/contrast=0.5.zarr")
-    assert np.isfinite(tree["0/mean"].values).all()
+    assert weights["0.weight"].dtype == torch.bfloat16
     workspace = Workspace.open(root, config)
     (target,) = [t for t in workspace.targets(("models", "own", "gratings")) if t.partition == "all_s0"]
     assert draw_target(workspace.stage(target), target, workspace.read_record(target))
@@ -89,3 +96,19 @@ def test_a_network_in_bfloat16_goes_through_the_chain(root, training):
     assert finite["passed"], finite
     (verification,) = verify_targets(workspace, [target])
     assert verification.state == "whole", verification.sentence
+
+
+@pytest.mark.slow
+def test_a_network_in_bfloat16_goes_through_the_chain(root, add):
+    config = add(None)
+    build_chain(root, config, "summary/contrast/own")
+    tree = open_store(root / "data/responses/contrast/own/contrast=0.5.zarr")
+    assert np.isfinite(tree["0/mean"].values).all()
+    assert_whole(root, config)
+
+
+@pytest.mark.slow
+def test_a_network_in_bfloat16_is_trained(root, add):
+    config = add({"epochs": 1, "n_timesteps": 2, "loss_from": 1})
+    build_chain(root, config, "models/own/gratings:all_s0")
+    assert_whole(root, config)

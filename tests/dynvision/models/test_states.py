@@ -211,3 +211,20 @@ def test_networks_of_the_project_keep_nothing_and_draw_nothing(network):
 def test_the_message_names_what_changes():
     with pytest.raises(ConfigError, match=r"it changes its past, calls.*Give it a method step\(x, state\)"):
         check_network(Ring().eval(), 2, 3, 6)
+
+
+class OfTheBatch(Base):
+    """Normalizes by the statistics of the batch, also in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3, track_running_stats=False)
+
+    def forward(self, x):
+        return self.look(self.norm(x) ** 2 * x)
+
+
+def test_a_network_that_mixes_images_is_noticed():
+    assert check_network(OfTheBatch(), 2, 3, 6).mixes_images
+    assert not check_network(InPlace(), 2, 3, 6).mixes_images
+    assert not check_network(Dropping(), 2, 3, 6).mixes_images

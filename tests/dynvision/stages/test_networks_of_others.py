@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+import dynvision_assets as dva
 from dynvision.config import load_config
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.experiments.reading import open_store
@@ -349,3 +350,19 @@ def test_a_match_needs_labels(tmp_path):
     edit_yaml(root / "config/config_experiments.yaml", set_at("subjects.plain.match", "index"))
     with pytest.raises(ConfigError, match=r"'match: index', but nothing says what the images show"):
         build_chain(root, root / "config", "responses/contrast/plain:contrast=0.5")
+
+
+def test_responses_to_a_stimulus_set_show_their_images_and_no_layer_has_classes(tmp_path):
+    root = write_set(tmp_path / "root")
+    build_chain(root, root / "config", "responses/contrast/plain:contrast=0.5")
+    responses = dva.load("responses/contrast/plain", contrast=0.5, root=root)
+    shown = dva.images(responses, root=root)
+    assert shown.dims == ("sample", "channel", "y", "x")
+    assert shown["category"].values.tolist() == ["a", "b", "a", "b"]
+    photo = Image.open(root / "photos/2.png")
+    np.testing.assert_allclose(shown.values[2].mean(axis=(1, 2)), np.asarray(photo).mean(axis=(0, 1)) / 255, atol=0.05)
+    assert "class" not in responses["relu"].dims
+
+
+def test_numbered_outputs_have_no_names_of_the_datasets_classes(shown):
+    assert "class_name" not in dva.load("responses/duration/numbered", duration=2, root=shown).to_dataset()

@@ -244,6 +244,35 @@ def test_a_network_reads_older_names_of_its_own(tmp_path):
     assert torch.equal(network[0].weight, torch.eye(2))
 
 
+class Versioned(nn.Linear):
+    """A layer that must know of which version its weights are, as torchvision's MNASNet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *others: Any) -> None:
+        if local_metadata.get("version") != 2:
+            raise ValueError("of which version?")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+
+def test_weights_that_fit_are_those_of_the_network_as_it_is_today(tmp_path):
+    torch.save({"net": dict(nn.Linear(2, 2).state_dict())}, tmp_path / "w.pt")
+    load_checkpoint(tmp_path / "w.pt", Versioned(2, 2))
+
+
+class Stubborn(nn.Linear):
+    """A layer whose own code refuses weights."""
+
+    def load_state_dict(self, *arguments: Any, **named: Any) -> Any:
+        raise RuntimeError("not today")
+
+
+def test_a_network_that_refuses_its_weights_is_named(tmp_path):
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=r"Stubborn does not take the weights in .* names and shapes fit \(not today"):
+        load_checkpoint(tmp_path / "w.pt", Stubborn(2, 2))
+
+
 def test_lazy_layers_take_the_shape_in_the_file(tmp_path):
     torch.save({"net": nn.Linear(3, 2).state_dict()}, tmp_path / "w.pt")
     network = nn.LazyLinear(2)
@@ -259,6 +288,8 @@ AMBIGUOUS: dict[str, tuple[Any, str]] = {
     "several networks": ([WEIGHTS, OTHERS], "1"),
 }
 
+MANY = {f"fold{n}": {name: value + n for name, value in WEIGHTS.items()} for n in range(9)}
+
 
 @pytest.mark.parametrize("kind", AMBIGUOUS)
 def test_of_several_weights_none_is_chosen_silently(tmp_path, kind):
@@ -271,6 +302,12 @@ def test_of_several_weights_none_is_chosen_silently(tmp_path, kind):
     network = make_network()
     load_checkpoint(tmp_path / "w.pt", network, key)
     assert_same(network, OTHERS)
+
+
+def test_of_many_weights_the_first_are_listed(tmp_path):
+    torch.save(MANY, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=r"'fold0', 'fold1', 'fold2', 'fold3', 'fold4' and 4 more\.$"):
+        load_checkpoint(tmp_path / "w.pt", make_network())
 
 
 def test_an_empty_key_means_names_as_they_stand(tmp_path):
@@ -310,10 +347,17 @@ MISFITS: dict[str, tuple[Any, str]] = {
     "complex": (changed(conv__bias=torch.ones(4).cfloat()), r"conv\.bias is complex64, the network has float32"),
     "sparse": (changed(conv__bias=torch.ones(4).to_sparse()), r"conv\.bias is sparse in the file"),
     "another network": (
-        nn.LSTM(2, 40).state_dict(),
-        r"0 of 9 fit; missing: conv\.weight, .* and 3 more; unexpected: weight_ih_l0 \[160, 2\], ",
+        {"net": prefixed("module.", nn.LSTM(2, 40).state_dict()), "lr": torch.ones(1)},
+        r"0 of 9 fit if the names are read under 'net\.module'; missing: conv\.weight, .* and 3 more; unexpected: "
+        r"weight_ih_l0 \[160, 2\], ",
     ),
 }
+
+
+def test_what_does_not_fit_is_named_next_to_settings(tmp_path):
+    torch.save({"model": argparse.Namespace(depth=3), "weights": changed(conv__bias=None)}, tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match=r"missing: conv\.bias"):
+        load_checkpoint(tmp_path / "w.pt", make_network())
 
 
 @pytest.mark.parametrize("kind", MISFITS)
