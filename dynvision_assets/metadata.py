@@ -47,7 +47,7 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     }
     if "images" in details and details.get("seconds"):
         metadata["images_per_second"] = round(details["images"] / details["seconds"], 1)
-    if "readout" in details:
+    if "readout" in details and details.get("labels_match") != "none":
         metadata["readout"] = ", ".join(f"{key} {value}" for key, value in details["readout"].items())
     if "val_accuracy" in details:
         metadata["val_accuracy"] = details["val_accuracy"][-1]

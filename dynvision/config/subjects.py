@@ -75,6 +75,11 @@ def check_subject(config: Config, name: str, where: str) -> None:
             "which no network is trained. Write trained_on: <dataset>/<group>, the dataset it is trained on; or "
             "'training: null' for the model in config_models.yaml, if its weights are ready."
         )
+    if config.data.is_stimulus_set(subject.network_dataset) and subject.network_group != "all":
+        raise ConfigError(
+            f"{where}.trained_on: '{subject.network_dataset}' is a stimulus set, on which no network is trained; leave "
+            "it out. 'group' says which of its images are shown."
+        )
     if choose_standardization(config, subject) is None:
         raise ConfigError(_say_what_is_missing(config, subject, where))
 

@@ -108,10 +108,11 @@ class ModelsStage(Stage):
 
     def describe(self, key: tuple[str, ...]) -> str:
         size, model = self.config.data.data_resolution[key[2]], self.config.models[key[1]]
+        origin = f"trained on {key[2]}" if model.training is not None else f"as it is, for images of {key[2]}"
         first = {None: "batch", 0: "steps, batch", 1: "batch, steps"}[model.time_axis]
         takes = "a frame" if model.time_axis is None else "a sequence"
         return (
-            f"The network {code_span(model.class_path)} trained on {key[2]}: "
+            f"The network {code_span(model.class_path)} {origin}: "
             f"`init.safetensors` and `trained.safetensors`, with the configuration in their headers. Takes {takes} "
             f"`[{first}, channels, {size}, {size}]`{' a step' if model.time_axis is None else ''} and gives scores "
             f"`[{first}, classes]`."

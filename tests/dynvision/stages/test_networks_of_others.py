@@ -202,7 +202,7 @@ def test_metadata_and_pictures_work_without_accuracy(shown, name):
     workspace = open_workspace(shown)
     [target] = [t for key in workspace.keys for t in workspace.targets(key) if str(t) == name]
     record = record_of(shown, name)
-    assert not {"accuracy", "chance"} & set(describe_record(workspace, target, record))
+    assert not {"accuracy", "chance", "readout"} & set(describe_record(workspace, target, record))
     assert draw_target(workspace.stage(target), target, record)
 
 
@@ -333,6 +333,16 @@ def test_trained_network_is_shown_a_stimulus_set_only_if_it_is_trained_elsewhere
         load_config(root / "config")
     edit_yaml(root / "config/config_experiments.yaml", set_at("subjects.home.trained_on", "gratings/all"))
     load_config(root / "config")
+
+
+def test_network_that_is_not_trained_has_no_group_of_a_stimulus_set(tmp_path):
+    root = write_set(tmp_path / "root")
+    edit_yaml(root / "config/config_data.yaml", set_at("data_groups.photos", {"a": {"where": {"category": "a"}}}))
+    edit_yaml(root / "config/config_experiments.yaml", set_at("subjects.plain.group", "a"))
+    load_config(root / "config")
+    edit_yaml(root / "config/config_experiments.yaml", set_at("subjects.plain.trained_on", "a"))
+    with pytest.raises(ConfigError, match=r"plain\.trained_on: 'photos' is a stimulus set, .* 'group' says which"):
+        load_config(root / "config")
 
 
 def test_a_match_needs_labels(tmp_path):
