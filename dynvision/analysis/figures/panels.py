@@ -125,9 +125,7 @@ def draw_marks(
                     axes.text(x, y, text, color=color, transform=under, ha="center", va=side, fontsize=7.5)
                     written[side] += 1
         rows_above = max(rows_above, written["top"])
-    axes.set_xticks(
-        range(len(fitted)), [name_layer(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0
-    )
+    axes.set_xticks(range(len(fitted)), [name_layer(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0)
     axes.set_xlim(-0.6, len(fitted) - 0.4)
     start_at_zero(axes, rows_above)
     axes.set_title(f"{curve.mark_label} of each layer")
