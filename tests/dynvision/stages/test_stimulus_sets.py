@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+import dagster as dg
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from dynvision.config import load_config
 from dynvision.errors import ConfigError, DamagedFileError, DataError, DynvisionError, UnknownNameError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision_assets.partitions import deps_of, stage_partitions
 from tests.helpers.configuration import edit_yaml, set_at
 from tests.helpers.stimulus_sets import FOLDER, TABLE, build, draw_photo, state, write_photos, write_set
 
@@ -31,6 +33,21 @@ def test_a_stimulus_set_has_one_partition_for_all_and_one_for_each_group(tmp_pat
     for stage in ("interim", "processed"):
         assert [t.partition for t in workspace.targets((stage, "scenes"))] == ["all", "faces", "some"]
     assert workspace.upstream(Target(("interim", "scenes"), "faces")) == [Target(("raw", "scenes"), "all")]
+
+
+def test_dagster_makes_every_group_from_the_whole_set(tmp_path):
+    write_set(tmp_path, groups=GROUPS)
+    workspace = Workspace.open(tmp_path, tmp_path / "config")
+    raw, interim = (stage_partitions(workspace, (stage, "scenes")) for stage in ("raw", "interim"))
+    assert raw is not None
+    assert interim is not None
+    assert raw.get_partition_keys() == ["all"]
+    assert interim.get_partition_keys() == ["all", "faces", "some"]
+    (edge,) = deps_of(workspace, ("interim", "scenes"))
+    assert edge.asset_key.path == ["raw", "scenes"]
+    (edge,) = deps_of(workspace, ("processed", "scenes"))
+    assert isinstance(edge.partition_mapping, dg.IdentityPartitionMapping)
+    assert ("models", "rcnn", "scenes") not in workspace.keys
 
 
 @pytest.mark.parametrize("use_ffcv", [True, False])
