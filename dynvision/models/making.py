@@ -179,13 +179,16 @@ def _build_ready(order: NetworkOrder) -> tuple[nn.Module, int | None]:
 
     If a checkpoint does not fit a network of the dataset's classes, it may fit one that keeps its own outputs.
     """
-    if order.keeps_its_outputs:
+    if order.own_classes is not None:
+        n_classes = len(order.own_classes[1])
+    elif order.keeps_its_outputs:
         return _build(order, None), None
-    n_classes = len(order.classes)
+    else:
+        n_classes = len(order.classes)
     try:
         return _build(order, n_classes), n_classes
     except ConfigError:
-        if order.checkpoint is None:
+        if order.checkpoint is None and order.own_classes is None:
             raise
         with contextlib.suppress(ConfigError):
             return _build(order, None), None

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch import Tensor, nn
 from torchvision.models import get_model_weights, list_models, resnet18
 
 from dynvision.config.data import Statistics
@@ -130,3 +131,22 @@ def test_statistics_of_networks_for_video_are_not_guessed():
 def test_files_of_classes_may_be_json_of_the_usual_index(tmp_path):
     (tmp_path / "index.json").write_text(json.dumps({str(n): [f"n{n}", f"class {n}"] for n in range(12)}))
     assert read_own_classes("index.json", tmp_path)[1][11] == "class 11"
+
+
+class Needy(nn.Module):
+    """A network that must be told how many classes there are."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(3, n_classes)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        return self.scores(frame.mean(dim=(2, 3)))
+
+
+def test_a_network_is_told_how_many_classes_of_its_own_it_has():
+    model = ModelConfig(**{"class": f"{__name__}:Needy", "training": None, "record": {"layers": ["scores"]}})
+    needy = NetworkOrder("models/needy/photos", model, [], 3, 8, 0, None, [], ("list", ["a", "b", "c", "d"]), True)
+    made = take_network(needy, [])
+    assert made.network.scores.out_features == 4
+    assert [entry["name"] for entry in made.details["classes"]] == ["a", "b", "c", "d"]
