@@ -41,12 +41,51 @@ values = st.recursive(
 )
 Texts = dict[str, str]
 
+OTHERS: Texts = {
+    "config_data.yaml": """
+data_resolution: {gratings: 16}
+data_statistics: {gratings: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}}
+stimulus_sets:
+  scenes: {folder: photos, table: photos/stimuli.csv, resolution: 16, label: {column: category, by: name}}
+  clips: {folder: clips, frames: folders, resolution: 16}
+  noise: {images: noise.npy, table: noise.csv, resolution: 16}
+data_groups:
+  scenes: {faces: {where: {category: faces}}, late: {where: {category: [faces, houses], session: 2}}}
+""",
+    "config_models.yaml": """
+models:
+  rcnn: {class: "dynvision.models:RCNN"}
+  res:
+    class: "torchvision.models:resnet18"
+    training: null
+    checkpoint: "weights/{dataset}.pt"
+    checkpoint_key: state_dict
+    classes: imagenet
+    statistics: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}
+    record: {layers: ["layer*", "layer4.1.relu#2"], resolution: layer}
+  spiking: {class: "own:Net", training: null, time_axis: 0, class_order: imagefolder, statistics: imagenet}
+""",
+    "config_experiments.yaml": """
+subjects:
+  res_scenes: {model: res, dataset: scenes, group: faces, standardize: network, match: name}
+  rcnn_scenes: {model: rcnn, dataset: scenes, trained_on: gratings/all, only_named: true}
+experiment_config:
+  duration:
+    parameter: duration
+    data_loader: StimulusDuration
+    data_args: {tsteps: 12, intro: 2, stim: [1, 3, 8]}
+    group_by: category
+    compare_on: scenes
+""",
+}
+"""A configuration of stimulus sets and of networks that were made elsewhere."""
+
 
 @functools.cache
 def bases() -> tuple[Texts, ...]:
     """Return the valid configurations that are mutated."""
     shipped = {name: (PROJECT_CONFIG / name).read_text() for name in FILES}
-    return (CONFIG, dict(_small_config(with_normalizing=False)), shipped)
+    return (CONFIG, dict(_small_config(with_normalizing=False)), shipped, OTHERS)
 
 
 def _places(content: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -63,7 +63,7 @@ def through_every_door(content: bytes, folder: Path, suffix: str) -> dict[str, A
     doors = {
         "file": decode_image(np.frombuffer(content, np.uint8), 3),
         "without FFCV": np.round(decoded.permute(1, 2, 0).numpy() * 255),
-        "contact sheet": contact_sheets._read_images(class_folder, {"channels": 3})[0],
+        "contact sheet": contact_sheets._read_images(sorted(class_folder.iterdir()), {"channels": 3})[0],
         "a picture of a dataset class": as_pixels(Image.open(path), "here"),
     }
     shown = get_data_transform("test", config=config)(Image.open(path).convert("RGB"))
