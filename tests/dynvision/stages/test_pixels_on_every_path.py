@@ -57,7 +57,7 @@ def read_everywhere(root: Path, config: Path) -> dict[str, Any]:
     opened = store.open("own", "test_all", record).loader("test", 1, normalized=False)
     shown = next(iter(opened.iterate_images()))[0]
     edit_yaml(config / "config_data.yaml", lambda content: content.update(use_ffcv=True))
-    sheet = contact_sheets._read_images(root / "data/interim/own/test_all/a", record.details)
+    sheet = contact_sheets._read_images(sorted((root / "data/interim/own/test_all/a").iterdir()), record.details)
     folder = workspace.stage(interim).load([interim])
     return {
         "interim": np.asarray(folder[0][0])[..., 0] if folder.channels == 3 else np.asarray(folder[0][0]),
