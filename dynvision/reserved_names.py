@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COORDINATES", "RESERVED_PARAMETERS", "STORE_NAMES"]
+__all__ = ["COORDINATES", "GROUP_COLUMNS", "RESERVED_PARAMETERS", "STORE_NAMES"]
 
 STORE_NAMES = frozenset(
     {
@@ -53,3 +53,6 @@ _KEYWORDS = frozenset(
 
 RESERVED_PARAMETERS = COORDINATES | _COLUMNS | _KEYWORDS
 """Names that no swept parameter may have."""
+
+GROUP_COLUMNS = ("column", "value", "condition", "layer", "response", "sem", "n")
+"""Columns of the table of an experiment with `group_by`, which has one for each swept parameter, too."""

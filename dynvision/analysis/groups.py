@@ -16,6 +16,7 @@ from dynvision.data.images.stimulus_table import STIMULUS_ID
 from dynvision.errors import unknown_name
 from dynvision.experiments.reading import open_store
 from dynvision.keys import Condition
+from dynvision.reserved_names import GROUP_COLUMNS
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["measure_groups"]
@@ -53,7 +54,7 @@ def measure_groups(
                 peak = Evoked(evoked.values[chosen], evoked.showing, single).measure_peak()
                 measured = {"response": peak.value, "sem": peak.sem, "n": len(chosen)}
                 rows.append({"column": column, "value": value, **common, "layer": layer, **measured})
-    return pd.DataFrame(rows, columns=["column", "value", "condition", *levels, "layer", "response", "sem", "n"])
+    return pd.DataFrame(rows, columns=[*GROUP_COLUMNS[:3], *levels, *GROUP_COLUMNS[3:]])
 
 
 def _group_samples(root: xarray.Dataset, column: str, where: str) -> dict[Any, np.ndarray[Any, Any]]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from dynvision.config.limits import MOST_LEVELS, MOST_STEPS, Amplitude, Pair, PlainSettings, PlainText, Seed, Steps
 from dynvision.config.names import LONGEST_NAME, Name, Section, check_name, repeats
 from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.config.stimulus_sets import ColumnName
 from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
@@ -111,7 +112,7 @@ class ExperimentConfig(Section):
     status: str = "trained"
     subjects: Literal["all"] | list[Name] = "all"
     compare_on: Name | None = Field(None, description="compare only subjects on this dataset, if there are any")
-    group_by: PlainText | None = Field(None, description="a column about the images: responses by its values")
+    group_by: ColumnName | None = Field(None, description="a column about the images: responses by its values")
     idle: Steps = Field(0, description="void steps before the trial, which are not recorded")
     readout: Readout = Field(default_factory=lambda: _READOUT)
     record: PlainSettings = Field(default_factory=dict, description="replaces settings of the model")

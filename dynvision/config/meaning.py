@@ -16,7 +16,7 @@ from dynvision.config.schema import Config
 from dynvision.config.sweeps import find_placeholders
 from dynvision.config.transform_checks import check_transforms
 from dynvision.errors import ConfigError
-from dynvision.reserved_names import RESERVED_PARAMETERS
+from dynvision.reserved_names import GROUP_COLUMNS, RESERVED_PARAMETERS
 from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.json_values import why_not_json
@@ -53,7 +53,7 @@ def _check_parameters(config: Config) -> None:
 def _check_names(file: Path, name: str, experiment: ExperimentConfig) -> None:
     where = f"{file}: experiment_config.{name}.parameter"
     for parameter in experiment.parameters:
-        if parameter in RESERVED_PARAMETERS:
+        if parameter in RESERVED_PARAMETERS or (experiment.group_by is not None and parameter in GROUP_COLUMNS):
             raise ConfigError(
                 f"{where}: '{parameter}' is the name of a dimension, a column or a keyword of the results. Give the "
                 f"setting another name, such as '{parameter}_level'."

@@ -14,6 +14,7 @@ __all__ = [
     "ZARR",
     "ClassIndices",
     "ColumnGroup",
+    "ColumnName",
     "Group",
     "LabelColumn",
     "Resolution",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,12 @@ class LabelMatch:
         by: `index` (a label is the class of that number), `name` (they have the same name) or `none` (nothing says that
             they have to do with each other, so there is no accuracy and no rank).
         classes: For `name`, the class of each label that has one.
+        reason: Why labels that a stimulus set has are none of the network's classes; otherwise empty.
     """
 
     by: str = "index"
     classes: Mapping[int, int] | None = None
+    reason: str = field(default="", compare=False)
 
     @property
     def is_known(self) -> bool:
@@ -78,7 +80,7 @@ def match_labels(subject: Subject, network: Record, images: Record, where: str) 
 
     Args:
         subject: The subject; its `match` decides, if it is given. Otherwise, what the stimulus set says of its labels
-            does.
+            does, if they are classes of this network: a set is shown to networks of any classes.
         network: The record of its network.
         images: The record of its images.
         where: The subject, for messages.
@@ -93,6 +95,10 @@ def match_labels(subject: Subject, network: Record, images: Record, where: str) 
             f"{where}: 'match: {by}', but nothing says what the images show. Name the column of the stimulus set's "
             "table that says it under 'label' in config_data.yaml, or leave 'match' out of the subject."
         )
+    if subject.match is None and by is not None:
+        reason = _explain_other_classes(by, labels, outputs, bool(network.details.get("own_classes")))
+        if reason:
+            return LabelMatch("none", reason=reason)
     if by == "name":
         return match_by_name(labels, outputs, where)
     if by == "index":
@@ -100,6 +106,28 @@ def match_labels(subject: Subject, network: Record, images: Record, where: str) 
         return LabelMatch("index")
     is_same = by is None and subject.network_dataset == subject.dataset and not network.details.get("own_classes")
     return LabelMatch("index" if is_same and labels else "none")
+
+
+def _explain_other_classes(
+    by: str, labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], are_own: bool
+) -> str:
+    """Say why the labels of a stimulus set are not those of a network; empty if they may be.
+
+    Args:
+        by: Whether the set says names or indices.
+        labels: The classes that are shown.
+        outputs: The classes of the network.
+        are_own: Whether output k is class k, so that every index has to be that of an output. A network that was
+            trained on a group knows some of the dataset's classes only.
+    """
+    if by == "name":
+        names = _names_of(outputs)
+        is_known = any(name in names for entry in labels for name in _names_in(entry))
+        return "" if is_known else f"no output has the name of a class, '{labels[0]['name']}' for example"
+    known = {int(entry["index"]) for entry in outputs}
+    unknown = [int(entry["index"]) for entry in labels if int(entry["index"]) not in known]
+    is_known = not unknown if are_own else len(unknown) < len(labels)
+    return "" if is_known else f"no output has the index {max(unknown)}, which the table has"
 
 
 def _check_indices(labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], where: str) -> None:
@@ -124,14 +152,10 @@ def match_by_name(labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping
     Raises:
         ConfigError: If no class that is shown is one of the network's, or one is several of them.
     """
-    by_name: dict[str, set[int]] = {}
-    for entry in outputs:
-        for name in {_plain(str(entry["name"])), _plain(str(entry["folder"]))}:
-            by_name.setdefault(name, set()).add(int(entry["index"]))
+    by_name = _names_of(outputs)
     classes: dict[int, int] = {}
     for entry in labels:
-        names = [_plain(str(entry[key])) for key in ("name", "folder") if key in entry]
-        candidates = next((by_name[name] for name in names if name in by_name), set())
+        candidates = next((by_name[name] for name in _names_in(entry) if name in by_name), set())
         if len(candidates) > 1:
             numbers = " and ".join(map(str, sorted(candidates)))
             raise ConfigError(
@@ -147,6 +171,20 @@ def match_by_name(labels: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping
             f"{nearest_name(first, [str(entry['name']) for entry in outputs])}"
         )
     return LabelMatch("name", classes)
+
+
+def _names_of(outputs: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
+    """Return the outputs of each name."""
+    by_name: dict[str, set[int]] = {}
+    for entry in outputs:
+        for name in _names_in(entry):
+            by_name.setdefault(name, set()).add(int(entry["index"]))
+    return by_name
+
+
+def _names_in(entry: Mapping[str, Any]) -> list[str]:
+    """Return the names of a class, as they are compared."""
+    return [_plain(str(entry[key])) for key in ("name", "folder") if key in entry]
 
 
 def _plain(name: str) -> str:

@@ -35,6 +35,7 @@ from dynvision.stages.shown_images import open_shown_images
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json
+from dynvision.system.progress import say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -309,10 +310,14 @@ class ResponsesStage(Stage):
         _, experiment_name, subject_name = targets[0].key
         experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
         model, images = self.upstream(targets[0])
+        name = "/".join(targets[0].key)
+        labels = match_labels(subject, inputs[model], inputs[images], name)
+        if labels.reason:
+            say(f"{name}: there is no accuracy, as the labels of '{subject.dataset}' are others ({labels.reason})")
         status = experiment.status.removeprefix("trained-")
         weights = self.paths.model(model.key[1], model.key[2], str(model.partition)) / f"{status}.safetensors"
         return SweepOrder(
-            name="/".join(targets[0].key),
+            name=name,
             conditions=tuple(
                 OrderedCondition(str(t), self.presentation(t), self.settings_of_numbers(t), self.output(t))
                 for t in targets
@@ -332,7 +337,7 @@ class ResponsesStage(Stage):
             n_conditions=len(all_conditions(experiment)),
             trials=self._trials(targets[0].key),
             fresh=self.run.fresh,
-            labels=match_labels(subject, inputs[model], inputs[images], "/".join(targets[0].key)),
+            labels=labels,
         )
 
     def _open_images(self, target: Target, record: Record, subject: Subject) -> StoredImages:

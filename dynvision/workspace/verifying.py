@@ -54,8 +54,10 @@ def _verify(workspace: Workspace, target: Target) -> Verification:
     except UnreadableError as error:
         return Verification(target, "damaged", str(error))
     except (DynvisionError, ValueError, LookupError) as error:
-        advice = "" if "dynvision make" in str(error) else f". Build it again: dynvision make --force {target}"
-        return Verification(target, "damaged", f"{error}{advice}")
+        said = str(error)
+        if "dynvision " not in said:  # otherwise it says what to do
+            said = f"{said.removesuffix('.')}. Build it again: dynvision make --force {target}"
+        return Verification(target, "damaged", said)
     except OSError as error:
         unreadable = unreadable_file(error.filename or stage.output(target), error, rebuild_advice(target))
         return Verification(target, "damaged", str(unreadable))

@@ -131,9 +131,16 @@ class StimulusFolder(FoundSource):
                 f"{folder} {problem}. Put the images of the stimulus set '{self.dataset}' there, or name their folder "
                 f"in {self.config.folder / 'config_data.yaml'}: {name}.folder."
             )
+        if folder.resolve() in (self.paths.data.resolve(), *self.paths.data.resolve().parents):
+            raise DataError(
+                f"{folder} holds what this project makes ({self.paths.data}), whose pictures would be stimuli. Put the "
+                f"images of the stimulus set '{self.dataset}' into a folder of their own, and name it in "
+                f"{self.config.folder / 'config_data.yaml'}: {name}.folder."
+            )
         tree = list_tree(folder)
         if not tree.images:
-            found = f" {len(tree.others)} other files were found, such as '{tree.others[0]}'." if tree.others else ""
+            others = [other for other in tree.others if not self._is_ours(folder, other)]
+            found = f" {len(others)} other files were found, such as '{others[0]}'." if others else ""
             raise DataError(f"{folder} holds no image, nor does a folder in it.{found}")
         return tree
 

@@ -137,6 +137,22 @@ def test_a_parameter_named_like_a_part_of_the_results_is_refused(small_config: P
         load_config(small_config)
 
 
+@pytest.mark.parametrize("name", ["n", "sem", "column"])
+def test_a_parameter_named_like_a_column_of_groups_is_refused_if_there_are_groups(
+    small_config: Path, name: str
+) -> None:
+    sweep(small_config, name)
+    load_config(small_config)
+    edit_yaml(small_config / "config_experiments.yaml", set_at("experiment_config.contrast.group_by", "label"))
+    with pytest.raises(ConfigError, match=f"experiment_config.contrast.parameter: '{name}' is the name of a dimension"):
+        load_config(small_config)
+
+
+def test_a_column_to_group_by_may_be_named_as_the_table_names_it(small_config: Path) -> None:
+    edit_yaml(small_config / "config_experiments.yaml", set_at("experiment_config.contrast.group_by", "taken on"))
+    assert load_config(small_config).experiments["contrast"].group_by == "taken_on"
+
+
 def test_no_setting_of_a_presentation_is_refused() -> None:
     assert RESERVED_PARAMETERS.isdisjoint(presentation_arguments())
 

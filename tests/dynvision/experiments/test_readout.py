@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynvision.config.experiments import Subject
 from dynvision.errors import ConfigError
 from dynvision.experiments.readout import (
     LabelMatch,
     chance_level,
     class_mask,
     match_by_name,
+    match_labels,
     predict,
     reduce_trials,
 )
@@ -101,3 +104,32 @@ def test_names_that_match_no_output_or_several_are_refused():
         match_by_name([entry(0, "tabi")], [entry(5, "tabby")], "e/s")
     with pytest.raises(ConfigError, match="the class 'crane' has the name of the network's outputs 5 and 6"):
         match_by_name([entry(0, "crane")], [entry(5, "crane", "a"), entry(6, "crane", "b")], "e/s")
+
+
+def match_set(
+    by: str, labels: list[int | str], outputs: list[int | str], own: bool = True, **subject: str
+) -> LabelMatch:
+    """Match labels of a stimulus set with the outputs of a network."""
+    named = [entry(x, str(x)) if isinstance(x, int) else entry(number, x) for number, x in enumerate(labels)]
+    classes = [entry(x, str(x)) if isinstance(x, int) else entry(number, x) for number, x in enumerate(outputs)]
+    images = SimpleNamespace(details={"classes": [], "labels": named, "label": {"column": "c", "by": by}})
+    network = SimpleNamespace(details={"classes": classes, **({"own_classes": True} if own else {})})
+    given = Subject(model="m", dataset="scenes", trained_on="gratings/all", **subject)
+    return match_labels(given, network, images, "e/s")
+
+
+def test_labels_of_a_set_that_are_no_classes_of_a_network_have_no_accuracy():
+    match = match_set("index", [0, 22, 957], [0, 1, 2, 3, 4])  # 0 is that of another network, too
+    assert (match.by, match.reason) == ("none", "no output has the index 957, which the table has")
+    assert match_set("index", [0, 4], [0, 1, 2, 3, 4]) == LabelMatch("index")
+    assert match_set("index", [0, 1, 3], [1, 3], own=False) == LabelMatch("index")  # trained on a group of classes
+    assert match_set("index", [0, 2], [1, 3], own=False).by == "none"
+    match = match_set("name", ["tench", "bald_eagle"], [0, 1, 2])
+    assert (match.by, match.reason) == ("none", "no output has the name of a class, 'tench' for example")
+    assert match_set("name", ["tench", "cup"], ["Cup", "vase"]) == LabelMatch("name", {1: 0})
+
+
+def test_a_subject_that_says_how_labels_match_is_refused_if_they_do_not():
+    with pytest.raises(ConfigError, match="'match: name', but no class that is shown has the name of an output"):
+        match_set("index", [0, 22], [5, 6], match="name")
+    assert match_set("index", [0, 957], [0, 1], match="index") == LabelMatch("index")

@@ -245,6 +245,23 @@ def test_an_empty_folder_and_a_missing_one_say_what_to_do(tmp_path):
         build(tmp_path, "raw/scenes")
 
 
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_a_folder_that_holds_what_the_project_makes_is_refused(tmp_path, folder):
+    write_set(tmp_path, None, folder=folder)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match=r"holds what this project makes .* into a folder of their own"):
+        build(tmp_path, "raw/scenes")
+
+
+def test_records_of_the_project_are_no_files_of_the_user(tmp_path):
+    config = write_set(tmp_path, None, folder=None)
+    draw_photo(tmp_path / "data/raw/scenes/a.png", 1)
+    build(tmp_path, "raw/scenes", config=config)
+    (tmp_path / "data/raw/scenes/a.png").unlink()
+    with pytest.raises(DataError, match=r"scenes holds no image, nor does a folder in it.$"):
+        build(tmp_path, "raw/scenes", config=config)
+
+
 def test_an_image_that_was_damaged_in_place_is_found(tmp_path):
     write_set(tmp_path)
     workspace = build(tmp_path, "raw/scenes")

@@ -203,7 +203,8 @@ def read_stimulus_table(path: Path, where: str) -> StimulusTable:
     try:
         content = read_file(path)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise MissingError(f"{path} does not exist. It is the table that {where} names.") from error
+        problem = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise MissingError(f"{path} {problem}. It is the table that {where} names.") from error
     except OSError as error:
         text = f"{path} cannot be read: {error.strerror or error}"
         raise as_unreadable(error, text) or DataError(text) from error

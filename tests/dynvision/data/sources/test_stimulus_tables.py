@@ -66,7 +66,11 @@ def test_the_order_is_that_of_the_table(tmp_path):
         (["1", "x"], ["1", "x"]),
         (["NA", "left"], ["NA", "left"]),
         (["", ""], ["", ""]),
-        (["99999999999999999999"], [1e20]),
+        (["9223372036854775807", "-1"], [9223372036854775807, -1]),
+        (["99999999999999999999", "1"], ["99999999999999999999", "1"]),  # a float would round it
+        (["9" * 5000], ["9" * 5000]),
+        (["9007199254740993", ""], ["9007199254740993", ""]),
+        (["1000000000000000001.0", "2"], [1e18, 2.0]),
         (["inf", "1"], [math.inf, 1.0]),
     ],
 )
@@ -82,6 +86,15 @@ def test_blanks_in_the_name_of_a_column_become_underscores(tmp_path):
     assert ColumnGroup(where={"taken on": 1}).where == {"taken_on": [1]}
     pd.DataFrame({"filename": IMAGES, "taken on": [1, 2, 3]}).to_parquet(tmp_path / "stimuli.parquet")
     assert read(tmp_path / "stimuli.parquet")["taken_on"] == [1, 2, 3]
+
+
+def test_long_numbers_that_are_names_stay_different(tmp_path):
+    rows = "".join(f"{name},12345678901234567890{place}\n" for place, name in enumerate(IMAGES))
+    columns = read(write(tmp_path, f"filename,stimulus_id\n{rows}"))
+    assert columns["stimulus_id"] == [f"12345678901234567890{place}" for place in range(3)]
+    frame = pd.DataFrame({"filename": IMAGES, "code": pd.array([2**53 + 1, 2**53 + 2, None], dtype="Int64")})
+    frame.to_parquet(tmp_path / "stimuli.parquet")
+    assert read(tmp_path / "stimuli.parquet")["code"] == ["9007199254740993", "9007199254740994", ""]
 
 
 def test_missing_numbers_are_nan():
