@@ -173,10 +173,8 @@ def a_sample_of_images_can_be_decoded(inspection: RawInspection) -> CheckResult:
 
 
 def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult:
-    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale.
-
-    Those of a stimulus set are not compared: they may be those of the images that the network was trained on.
-    """
+    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale."""
+    # Those of a stimulus set are not compared: they may be those of the images that the network was trained on.
     name = "statistics_are_those_of_the_images"
     given = inspection.stage.config.data.data_statistics.get(inspection.target.key[1])
     if given is None or inspection.target.partition != "train":

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray
 
+from dynvision.experiments.readout import LABELS_MATCH
 from dynvision.experiments.store import RECORD, consolidate_store
 from dynvision.records import read_record
 from dynvision.system.file_digests import digest_files, list_files
@@ -70,4 +71,5 @@ def forget_files(folder: Path, names: Sequence[str]) -> None:
     assert record is not None
     files = digest_files(folder, list_files(folder, [RECORD]))
     assert not any(file.startswith(tuple(f"{name}/" for name in names)) for file in files)
-    write_json(folder / RECORD, dataclasses.replace(record, files=files).to_dict())
+    details = {name: value for name, value in record.details.items() if name != LABELS_MATCH}
+    write_json(folder / RECORD, dataclasses.replace(record, files=files, details=details).to_dict())
