@@ -169,14 +169,21 @@ def _is_no_interruption(record: logging.LogRecord) -> bool:
 
 def _interrupt_again(others: Callable[[Any], object], unraisable: sys.UnraisableHookArgs) -> None:
     """Repeat an interruption that Python dropped, as it does if it comes while an object is finalized."""
-    if issubclass(unraisable.exc_type, Exception) or not STOPPING.number:
+    kind = unraisable.exc_type
+    is_interruption = issubclass(kind, KeyboardInterrupt) or kind.__name__ == "DagsterExecutionInterruptedError"
+    if not is_interruption and (issubclass(kind, Exception) or not STOPPING.number):
         others(unraisable)
         return
     STOPPING.was_raised = False
     # From another thread, a moment later. If it came now, it would be dropped again.
-    again = threading.Timer(0.02, os.kill, (os.getpid(), STOPPING.number))
+    again = threading.Timer(0.02, _signal_again)
     again.daemon = True
     again.start()
+
+
+def _signal_again() -> None:
+    # Dagster's handler takes a signal without noting it. The thread that notes all of them may be slower than the hook.
+    os.kill(os.getpid(), STOPPING.number or signal.SIGINT)
 
 
 _said = threading.Lock()

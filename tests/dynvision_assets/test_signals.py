@@ -168,6 +168,20 @@ def test_signal_while_an_object_is_disposed_of_is_not_lost(capsys: pytest.Captur
     assert capsys.readouterr().err == f"{SENTENCE}\n"
 
 
+def test_interruption_by_dagster_that_python_drops_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            raise dg.DagsterExecutionInterruptedError  # its handler took a signal that was not noted yet
+
+    def work() -> None:
+        Interrupted()
+        time.sleep(10)
+        raise AssertionError("it went on")
+
+    assert run_stoppable(work) == 130
+    assert capsys.readouterr().err == f"{SENTENCE}\n"
+
+
 def test_error_after_a_signal_is_its_consequence(capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         try:
