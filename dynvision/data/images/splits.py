@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynvision.data.images.samples import NO_CLASS
+
 __all__ = ["spread_over_classes", "stratified_split"]
 
 
@@ -39,8 +41,10 @@ def stratified_split(labels: Sequence[int], train_ratio: float, seed: int) -> tu
 def spread_over_classes(labels: Sequence[int], count: int | None) -> list[int]:
     """Choose `count` images evenly over the classes, beginning with the first of each class.
 
+    If no image has a class, they are chosen evenly over the order of the images, which may be one of categories.
+
     Args:
-        labels: The class of each image, shape `[N]`.
+        labels: The class of each image, shape `[N]`; `NO_CLASS` if it has none.
         count: How many; `None`, or more than exist, chooses all.
 
     Returns:
@@ -49,6 +53,8 @@ def spread_over_classes(labels: Sequence[int], count: int | None) -> list[int]:
     classes = np.asarray(labels)
     if count is None or count >= len(classes):
         return list(range(len(classes)))
+    if (classes == NO_CLASS).all():
+        return [number * len(classes) // count for number in range(count)]
     rank = np.zeros(len(classes), dtype=np.int64)
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,3 +64,12 @@ def test_chosen_images_are_spread_over_the_classes(labels, count):
 
 def test_no_count_takes_all():
     assert spread_over_classes([3, 1, 2], None) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 10])
+def test_images_without_classes_are_chosen_from_all_of_them(count: int) -> None:
+    chosen = spread_over_classes([-1] * 10, count)
+    assert len(set(chosen)) == len(chosen) == count
+    assert chosen == sorted(chosen)
+    assert chosen[0] == 0
+    assert max(np.diff([*chosen, 10])) <= -(-10 // count)
