@@ -141,7 +141,7 @@ def test_parquet_keeps_its_types_and_dates_become_text(tmp_path):
         ("filename,stimulus_id\na.png,1\nb.png,1\ndeeper/c.jpg,2\n", "row 3: the stimulus_id '1' is in row 2, too"),
         ("filename,stimulus_id\na.png,x\nb.png,\ndeeper/c.jpg,y\n", "row 3: the row has no 'stimulus_id'"),
         ("filename,x\na.png,1\n,2\n", "row 3: the row has no 'filename'"),
-        ("filename\n/tmp/a.png\n", "'/tmp/a.png' is an absolute path"),
+        ("filename\n/photos/a.png\n", "'/photos/a.png' is an absolute path"),
         ("filename\nC:\\a.png\n", "'C:/a.png' is an absolute path"),
         ("filename\n../a.png\n", "leads out of the folder of the images"),
         ("filename\nA.png\nb.png\ndeeper/c.jpg\n", r"row 2: the image is named 'a.png' in .*capital letters alike"),
