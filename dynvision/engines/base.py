@@ -1,0 +1,55 @@
+"""What every engine can do: take calls, and give them back finished."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from dynvision.engines.calls import Call, Outcome
+
+__all__ = ["Engine"]
+
+
+class Engine(ABC):
+    """Computes calls, several at once if it can. Use it in a `with` block: at its end nothing is left running.
+
+    Attributes:
+        slots: How many calls it may compute at once.
+        link: Where its work can be watched, such as the address of a dashboard; `None` if there is no such place.
+    """
+
+    slots: int = 1
+    link: str | None = None
+
+    @abstractmethod
+    def submit(self, call: Call) -> None:
+        """Take a call. It starts when there is room, calls of higher priority first."""
+
+    @abstractmethod
+    def wait(self, tell: Callable[[str], object] | None = None) -> Outcome:
+        """Wait until any of the calls has ended, and return how.
+
+        An error of a call is part of its outcome, not raised.
+
+        Args:
+            tell: Takes lines about the progress of all running calls, from this thread.
+
+        Raises:
+            DynvisionError: If the engine itself does not work, so that nothing can be computed; what was finished is
+                kept.
+            KeyboardInterrupt: After a signal.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End everything that still runs or waits, here and on other machines."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
