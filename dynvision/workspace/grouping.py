@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ def chain_lengths(needs: Mapping[Target, frozenset[Target]]) -> dict[Target, int
         needs: What each target is made from, in an order in which they can be built.
     """
     lengths = dict.fromkeys(needs, 1)
-    for target in reversed(needs):  # type: ignore[call-overload]  # a dictionary can be reversed
+    for target in reversed(list(needs)):
         for upstream in needs[target]:
             lengths[upstream] = max(lengths[upstream], lengths[target] + 1)
     return lengths
@@ -82,4 +83,4 @@ def split_evenly(targets: Sequence[Target], parts: int) -> list[Sequence[Target]
     parts = min(parts, len(targets))
     size, larger = divmod(len(targets), parts)
     ends = [number * size + min(number, larger) for number in range(parts + 1)]
-    return [targets[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [targets[start:end] for start, end in itertools.pairwise(ends)]

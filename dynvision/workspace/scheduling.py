@@ -79,7 +79,7 @@ class Schedule:
         workspace: Workspace,
         plan: Sequence[Target],
         engine: Engine,
-        options: ScheduleOptions = ScheduleOptions(),  # noqa: B008  # it is frozen
+        options: ScheduleOptions = ScheduleOptions(),  # it is frozen
     ) -> None:
         self.workspace, self.engine, self.options = workspace, engine, options
         self._needs = find_needs(workspace, plan)
@@ -174,8 +174,9 @@ class Schedule:
             built = set(outcome.result["built"])
             for target, content in zip(group.targets, outcome.result["records"], strict=True):
                 record = Record.from_dict(content, target)
-                if outcome.where:
-                    await_visible(self.workspace, target, record)
+                if outcome.where and not await_visible(self.workspace, target, record):
+                    self._failed[target] = _invisible(target, outcome.where)
+                    continue
                 yield Built(target, record, str(target) in built, outcome.where)
             return
         is_forced = bool(outcome.call.arguments["force"])
@@ -185,9 +186,9 @@ class Schedule:
                 self._submit(group.of([target]), is_forced)
             return
         for target in group.targets:
-            record = self.workspace.read_record(target)
-            if not is_forced and record is not None and self.workspace.status(target).state == "fresh":
-                yield Built(target, record, where=outcome.where)
+            existing = self.workspace.read_record(target)
+            if not is_forced and existing is not None and self.workspace.status(target).state == "fresh":
+                yield Built(target, existing, where=outcome.where)
             else:
                 self._failed[target] = outcome.error
 
@@ -205,3 +206,8 @@ class Schedule:
         self._waiting = kept
 
 
+def _invisible(target: Target, where: str) -> DynvisionError:
+    return DynvisionError(
+        f"{target} was built by {where}, but its files cannot be seen on this machine. Put the root on a file system "
+        "that both share; 'dynvision doctor' tests that."
+    )
