@@ -72,6 +72,9 @@ class Schedule:
         plan: The targets in an order in which they can be built, as `Workspace.plan` returns it.
         engine: The engine. The caller closes it.
         options: How they are built.
+
+    Attributes:
+        failed: The targets that failed so far, each with its error.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class Schedule:
         self._waiting = group_targets(workspace, plan)
         self._running: dict[tuple[str, ...], Group] = {}
         self._done: set[Target] = set()
-        self._failed: dict[Target, DynvisionError] = {}
+        self.failed: dict[Target, DynvisionError] = {}
         self._dropped: list[Target] = []
 
     def run(self) -> Iterator[Built]:
@@ -108,15 +111,15 @@ class Schedule:
             group = self._running.pop(tuple(outcome.call.arguments["targets"]))
             for built in self._take(group, outcome):
                 yield built
-                if built.target not in self._failed:
+                if built.target not in self.failed:
                     self._done.add(built.target)
             self._drop_dependents()
-        if self._failed:
-            raise summarize_failures(self._failed, self._dropped)
+        if self.failed:
+            raise summarize_failures(self.failed, self._dropped)
 
     def fail(self, target: Target, error: DynvisionError) -> None:
         """Let a target that was yielded count as failed, because whoever received it refuses it."""
-        self._failed[target] = error
+        self.failed[target] = error
 
     def _submit_ready(self) -> None:
         """Give everything to the engine whose inputs are there."""
@@ -175,7 +178,7 @@ class Schedule:
             for target, content in zip(group.targets, outcome.result["records"], strict=True):
                 record = Record.from_dict(content, target)
                 if outcome.where and not await_visible(self.workspace, target, record):
-                    self._failed[target] = _invisible(target, outcome.where)
+                    self.failed[target] = _invisible(target, outcome.where)
                     continue
                 yield Built(target, record, str(target) in built, outcome.where)
             return
@@ -190,11 +193,11 @@ class Schedule:
             if not is_forced and existing is not None and self.workspace.status(target).state == "fresh":
                 yield Built(target, existing, where=outcome.where)
             else:
-                self._failed[target] = outcome.error
+                self.failed[target] = outcome.error
 
     def _drop_dependents(self) -> None:
         """Take everything out of the plan that is made from what failed."""
-        lost = {*self._failed, *self._dropped}
+        lost = {*self.failed, *self._dropped}
         kept = []
         for group in self._waiting:
             hit = [target for target in group.targets if self._needs[target] & lost]
