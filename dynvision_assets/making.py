@@ -158,16 +158,16 @@ class _Runner:
         """Run the job once; return what was built."""
         import dagster as dg
 
-        from dynvision_assets.runs.job import MAKE
+        from dynvision_assets.runs.job import BUILD
 
         config: dict[str, Any] = {"config": {"targets": names, "force": force, "wait": self.wait}}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
             with quiet_event_log():
                 done = self.job.execute_in_process(
-                    run_config={"ops": {MAKE: config}, "loggers": logger}, instance=self.instance, tags=self.tags
+                    run_config={"ops": {BUILD: config}, "loggers": logger}, instance=self.instance, tags=self.tags
                 )
-            return [str(name) for name in done.output_for_node(MAKE, "built")]
+            return [str(name) for name in done.output_for_node(BUILD, "built")]
         except dg.Failure as failure:
             if isinstance(failure.__cause__, DynvisionError):
                 raise failure.__cause__ from None

@@ -73,7 +73,8 @@ def _quiet_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefi
     def make(function: Callable[..., Any]) -> dg.AssetsDefinition:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
-            return dg.asset(**options)(function)
+            asset: dg.AssetsDefinition = dg.asset(**options)(function)
+        return asset
 
     return make
 

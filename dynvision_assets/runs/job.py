@@ -18,10 +18,13 @@ from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 
-__all__ = ["MAKE", "TARGETS_TAG", "make_job"]
+__all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_job"]
 
 MAKE = "make"
-"""The name of the job, of its op, and of the command that does the same."""
+"""The name of the job, and of the command that does the same."""
+
+BUILD = "build"
+"""The name of its op. Dagster wants another one than that of the job."""
 
 TARGETS_TAG = "dynvision/make"
 """The tag of a run that names what it makes."""
@@ -35,7 +38,7 @@ under `data/`:
 
 ```yaml
 ops:
-  make:
+  build:
     config:
       targets: ["summary/contrast/rcnn_gratings", "responses/duration/rcnn_gratings:5"]
 ```
@@ -46,11 +49,11 @@ and names it.
 
 
 @dg.op(
-    name=MAKE,
+    name=BUILD,
     out={"built": dg.Out(io_manager_key="step_io_manager")},
     description="Plans, computes with the engine, and records each target when it is finished.",
 )
-def make_op(
+def build_op(
     context: dg.OpExecutionContext, config: MakeConfig, compute: dg.ResourceParam[ComputeResource]
 ) -> Iterator[Any]:
     """Build the targets of the configuration; the output is what was built, as text."""
@@ -66,7 +69,7 @@ def make_job() -> dg.JobDefinition:
 
     @dg.job(name=MAKE, description=DESCRIPTION, tags={"dynvision/job": MAKE})
     def make() -> None:
-        make_op()
+        build_op()
 
     return make
 
