@@ -22,7 +22,7 @@ def work(folder: str, name: str, seconds: float = 0.0) -> dict[str, object]:
     return {"job": job, "times": len(begun.read_text().splitlines())}
 
 
-def die_with(folder: str, name: str, memory: str) -> dict[str, object]:
+def die_with(memory: str) -> dict[str, object]:
     """Be killed as by a kernel without memory, unless the job has as much memory as is said (in megabytes)."""
     if os.environ.get("SLURM_MEM_PER_NODE") != memory:
         os.kill(os.getpid(), 9)

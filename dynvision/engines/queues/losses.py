@@ -20,6 +20,10 @@ _MEMORY = re.compile(
 )
 """What batch systems write to a job's log."""
 
+_CANCELLED = re.compile(r"\*\*\* JOB \d+ ON \S+ CANCELLED AT \S+ (DUE TO (PREEMPTION|NODE FAILURE) )?\*\*\*")
+_WORDS = {None: "CANCELLED", "PREEMPTION": "PREEMPTED", "NODE FAILURE": "NODE_FAIL"}
+"""What Slurm writes there while a job is being ended; meanwhile it says no more than that."""
+
 _SLURM = {
     "CANCELLED": "was cancelled",
     "PREEMPTED": "had to make room for others (preempted)",
@@ -45,6 +49,9 @@ def explain_end(job: Job, facts: Mapping[str, str], lines: Sequence[str], now: f
     if state in ("TIMEOUT", "DEADLINE") or any(_TIME.search(line) for line in lines) or _is_late(facts):
         shown = f" of {format_time(limit)}" if limit is not None else ""
         return Loss("time", f"{job.title}{place} has reached its time limit{shown}")
+    if state not in _SLURM:
+        found = next((found for line in lines if (found := _CANCELLED.search(line))), None)
+        state = _WORDS[found[2]] if found else state
     if state in _SLURM:
         return Loss("lost", f"{job.title}{place} {_SLURM[state]}")
     if not facts and limit is not None and job.age(now) > 0.9 * limit - 5:

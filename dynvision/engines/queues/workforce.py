@@ -75,9 +75,10 @@ class QueueWorkforce(Workforce):
 
     def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
         job = self._jobs.get(worker.name)
-        return (
-            job is not None and job.resources == resources and not job.is_cancelled and not job.is_spent(self._clock())
-        )
+        if job is None:
+            return False
+        self._note_worker(job)
+        return job.resources == resources and not job.is_cancelled and not job.is_spent(self._clock())
 
     def explain_loss(self, worker: WorkerProcess) -> Loss:
         job = self._jobs.get(worker.name) or self._past.get(worker.name)
@@ -136,9 +137,7 @@ class QueueWorkforce(Workforce):
         """Note which workers have come, work, and have gone."""
         for job in list(self._jobs.values()):
             if job.name in names:
-                if job.connected is None:
-                    job.connected = now
-                    self._reports.note_success()
+                self._note_worker(job)
                 job.idle = None if job.name in busy else job.idle or now
             elif job.connected is not None:
                 self._forget(job, now)
@@ -147,6 +146,12 @@ class QueueWorkforce(Workforce):
         late = [job for job in self._fading if job.ended is not None and now - job.ended > _FADING]
         self._clerk.cancel([job.number for job in late if job.number is not None])
         self._fading = [job for job in self._fading if job not in late]
+
+    def _note_worker(self, job: Job) -> None:
+        """Note that the worker of a job has come. It may come, work and go between two calls of `adjust`."""
+        if job.connected is None:
+            job.connected = self._clock()
+            self._reports.note_success()
 
     def _forget(self, job: Job, now: float) -> None:
         job.ended = now
