@@ -160,6 +160,6 @@ def test_job_of_a_run_that_has_ended_says_so(tmp_path):
     with pytest.raises(SystemExit) as caught:
         main(["tls://10.0.0.1:1", "--name", "a-1", "--credentials", str(tmp_path / "gone")])
     assert str(caught.value) == (
-        f"{tmp_path / 'gone'} is not there: the run that asked for this job has ended, or this machine does not see the "
-        "folder. The root must be on a file system that all machines share."
+        f"{tmp_path / 'gone'} is not there: the run that asked for this job has ended, or this machine does not see "
+        "the folder. The root must be on a file system that all machines share."
     )
