@@ -20,6 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynvision.engines.credentials import read_credentials
+from dynvision.engines.dask_use import SETTINGS
+from dynvision.system.child_process import shared_process
+from dynvision.system.process_trees import end_process
+
 __all__ = ["WorkerOptions", "main", "run_worker", "use_threads", "worker_command"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -97,9 +102,6 @@ def use_threads(threads: int) -> None:
 
 def run_worker(options: WorkerOptions) -> None:
     """Run a worker in this process, and end the process."""
-    from dynvision.engines.dask_use import SETTINGS
-    from dynvision.system.process_trees import end_process
-
     if options.threads is not None:
         use_threads(options.threads)
     import dask.config
@@ -122,7 +124,6 @@ def run_worker(options: WorkerOptions) -> None:
 
 
 async def _live(options: WorkerOptions, scratch: Path) -> int:
-    from dynvision.engines.credentials import read_credentials
     from dynvision.engines.quiet_worker import QuietWorker
 
     worker = QuietWorker(
@@ -169,8 +170,6 @@ def _wait_for_call() -> None:
     for thread in threading.enumerate():
         if thread.name.startswith("Dask-Default-Threads"):
             thread.join(max(0.0, deadline - time.monotonic()))
-    from dynvision.system.child_process import shared_process
-
     shared_process().close()
 
 
