@@ -26,6 +26,8 @@ SETTINGS: dict[str, Any] = {
         "distributed.http.statics",
     ],
     "distributed.admin.low-level-log-length": 200,
+    # Two hundred workers would keep a core busy with looking at themselves fifty times a second.
+    "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,

@@ -125,7 +125,8 @@ class Dispatcher:
             case Started(key, where) if key in self._running:
                 self._running[key].where = where
             case Said(key, line) if key in self._running:
-                self._messages.put(Line(line))
+                name = self._running[key].attempt.call.name
+                self._messages.put(Line(line if line.startswith(name) else f"{name}: {line}"))
             case Ended(key, answer) if key in self._running:
                 running = self._running.pop(key)
                 self._set_free(running.worker)

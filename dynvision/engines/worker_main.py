@@ -16,9 +16,15 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
+
+from dynvision.engines.credentials import read_credentials
+from dynvision.engines.dask_use import SETTINGS
+from dynvision.system.child_process import shared_process
 
 __all__ = ["WorkerOptions", "main", "run_worker", "use_threads", "worker_command"]
 
@@ -97,9 +103,6 @@ def use_threads(threads: int) -> None:
 
 def run_worker(options: WorkerOptions) -> None:
     """Run a worker in this process, and end the process."""
-    from dynvision.engines.dask_use import SETTINGS
-    from dynvision.system.process_trees import end_process
-
     if options.threads is not None:
         use_threads(options.threads)
     import dask.config
@@ -110,19 +113,25 @@ def run_worker(options: WorkerOptions) -> None:
     for name in ("distributed", "distributed.worker", "distributed.core", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
     scratch = options.scratch or Path(tempfile.mkdtemp(prefix="dynvision-worker-"))
-    code = 1
     try:
         code = asyncio.run(_live(options, scratch))
-    finally:
         _wait_for_call()
-        if options.scratch is None:
-            shutil.rmtree(scratch, ignore_errors=True)
-        sys.stderr.flush()
-        end_process(code)
+    except BaseException:  # noqa: BLE001  # the process ends with it
+        traceback.print_exc()
+        code = 1
+    _end(options, scratch, code)
+
+
+def _end(options: WorkerOptions, scratch: Path, code: int) -> NoReturn:
+    """End this process and its child."""
+    shared_process().close()
+    if options.scratch is None:
+        shutil.rmtree(scratch, ignore_errors=True)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _live(options: WorkerOptions, scratch: Path) -> int:
-    from dynvision.engines.credentials import read_credentials
     from dynvision.engines.quiet_worker import QuietWorker
 
     worker = QuietWorker(
@@ -152,6 +161,8 @@ async def _live(options: WorkerOptions, scratch: Path) -> int:
     if options.lifetime is not None:
         waits.append(asyncio.create_task(_retire(worker, options.lifetime)))
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    if not worker.state.executing_count:  # Nothing is lost. Two hundred workers that all say goodbye take seconds.
+        _end(options, scratch, 0)
     await worker.close(timeout=1)
     return 0
 
@@ -169,9 +180,6 @@ def _wait_for_call() -> None:
     for thread in threading.enumerate():
         if thread.name.startswith("Dask-Default-Threads"):
             thread.join(max(0.0, deadline - time.monotonic()))
-    from dynvision.system.child_process import shared_process
-
-    shared_process().close()
 
 
 if __name__ == "__main__":

@@ -105,3 +105,13 @@ def interrupts() -> str:
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             time.sleep(60)
+
+
+def pid_slowly(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def environment_slowly(names: list[str], seconds: float) -> dict[str, str | None]:
+    time.sleep(seconds)
+    return environment(names)
