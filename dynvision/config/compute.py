@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -254,14 +254,13 @@ class ComputeConfig(Section):
         """Return what the settings of an engine hold besides its kind and address."""
         certificates = None if self.certificates is None else root / Path(self.certificates).expanduser()
         numbers = range(self.gpus) if isinstance(self.gpus, int) else self.gpus
-        given: Mapping[str, Any] = {} if self.gpu_flag is None else {"gpu_flag": self.gpu_flag}
         return {
-            **given,
             "folder": root / ".dynvision" / "engine",
             "workers": jobs if jobs is not None and kind == LOCAL else self.workers,
             "gpus": None if numbers is None else tuple(numbers),
             "share_gpus": self.share_gpus,
             "max_jobs": jobs if jobs is not None and kind in QUEUES else self.max_jobs,
+            "gpu_flag": self.gpu_flag,
             "interface": self.interface,
             "before": self.before,
             "extra": self.extra,

@@ -1,7 +1,7 @@
 """Where workers come from: the processes of this machine, the jobs of a cluster, or a scheduler that already has some.
 
 The engine decides which call runs on which worker. A workforce only starts and stops workers, and knows why they end.
-All its methods are called from one thread, that of `Engine.wait`, and return within about a second.
+All its methods are called from one thread, which is the engine's own, and return within about a second.
 """
 
 from __future__ import annotations
@@ -91,6 +91,13 @@ class Workforce(ABC):
     """
 
     slots: int = 1
+
+    def prepare(self) -> None:  # noqa: B027  # most have nothing to prepare
+        """Do what takes time and needs no scheduler, while the scheduler starts; return at once."""
+
+    def log(self, worker: WorkerProcess) -> Path | None:
+        """Return the file with what a worker and its calls print; `None` if there is none."""
+        return None
 
     @abstractmethod
     def open(self, door: Door) -> None:
