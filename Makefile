@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-browser lint style ui docs bench clean
+.PHONY: help setup demo test test-fast test-browser test-slurm lint style ui docs bench clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,7 +20,7 @@ demo: $(READY)  ## Build the whole chain on the embedded gratings
 	@$(BIN)/dynvision demo
 
 # The tests of a file stay in one process, so that what they build together is built once.
-test: $(READY)  ## Run all tests but those in the browser (half an hour on two cores)
+test: $(READY)  ## Run all tests but those in the browser and on Slurm (half an hour on two cores)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 # One thread: the arrays of these tests are so small that more threads only wait for each other.
@@ -30,6 +30,10 @@ test-fast: $(READY)  ## Run the tests without processes and training, in under a
 test-browser: $(READY)  ## Run the tests of the UI in headless Chromium
 	@sh scripts/install_chromium.sh
 	@$(BIN)/python -m pytest -m browser tests/browser
+
+test-slurm: $(READY)  ## Run the tests on a real Slurm of one node, which is started for them (as root)
+	@sh scripts/install_slurm.sh
+	@$(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: $(READY)  ## Check style and types without changing anything
 	@$(BIN)/ruff check .

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from dynvision.errors import ConfigError, printable
 
-__all__ = ["CONFIG_FILES", "find_root", "is_root", "named_folder", "passed_over", "require_root"]
+__all__ = ["COMPUTE_FILE", "CONFIG_FILES", "find_root", "is_root", "named_folder", "passed_over", "require_root"]
 
 CONFIG_FILES = ("config_data.yaml", "config_models.yaml", "config_experiments.yaml")
 """The files of a config folder."""
 
-_MARKS = (*(f"config/{name}" for name in CONFIG_FILES), ".dagster/dynvision_workspace.yaml")
+COMPUTE_FILE = "config_compute.yaml"
+"""One that may be missing."""
+
+_MARKS = (*(f"config/{name}" for name in (*CONFIG_FILES, COMPUTE_FILE)), ".dagster/dynvision_workspace.yaml")
 """Files that only a root has."""
 
 _OUTPUTS = ("raw/*/*/manifest.json", "raw/*/*.manifest.json", "interim/*/*/folder.link", "models/*/*/*/record.json")

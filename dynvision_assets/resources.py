@@ -1,84 +1,123 @@
-"""Resources of the assets: where their heavy work is computed."""
+"""Resources of the assets: the configuration of a run, and the engine that computes its heavy work."""
 
 from __future__ import annotations
 
 import contextlib
-import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from dynvision.system.child_process import shared_process
-from dynvision.system.error_log import describe_error, name_call
+from dynvision.engines.base import Engine
+from dynvision.engines.opening import open_engine
+from dynvision.engines.settings import HERE, EngineSettings
+from dynvision.system.error_log import describe_error
 from dynvision.workspace import Workspace
 
-__all__ = ["ComputeResource", "plain_failures"]
+__all__ = ["ComputeResource", "compute_of_runs", "plain_failures"]
+
+_OF_THIS_MACHINE = (HERE, "local")
+"""Engines whose calls do not wait in the queue of a cluster."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ComputeResource:
-    """Calls functions of the library by import path, with JSON-ready arguments.
+    """The workspace of a run, and the engine to which its steps give their calls.
 
-    The functions run in one child process, which is started on the first call. So this process does not load torch, and
-    a file that is truncated while it is read kills the child, not the run. Import paths and JSON also allow another
-    resource to make the same calls on a cluster; the assets would not change.
-
-    This is a plain object, not one of Dagster's configurable resources, so that the Launchpad does not offer the root
-    as a setting of a run.
+    The engine is opened when a step first asks for it. So this process does not load torch, and a file that is
+    truncated while it is read kills the process that reads it, not the run.
 
     Attributes:
         root: The folder that contains `data/` and `.dagster/`.
         config: What was read of the configuration when the definitions were made, as `Workspace.snapshot` has it. All
             calls use it, so that a file that is edited meanwhile does not change a run.
-        in_child: Whether `call` uses a child process. Otherwise it does the same as `call_here`.
+        engine_name: Another engine than that of the configuration, or the address of a scheduler.
+        jobs: How many targets are computed at once, if it is not what the configuration says.
     """
 
     root: str
     config: dict[str, Any] = field(repr=False)
-    in_child: bool = True
-
-    def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
-        """Call a function with the workspace's root and configuration, in the child process.
-
-        Args:
-            function: Its import path, `module:function`.
-            tell: Receives lines about the progress of the call.
-            arguments: JSON-ready arguments.
-
-        Returns:
-            What the function returns, a JSON-ready value.
-
-        Raises:
-            dagster.Failure: If the function raised an error that is meant for users, or the child died. The text of the
-                error is the description of the failure.
-        """
-        if not self.in_child:
-            return self.call_here(function, **arguments)
-        with plain_failures(name_call(function, arguments)):
-            return shared_process().call(function, tell, **arguments, root=self.root, config=self.config)
+    engine_name: str | None = None
+    jobs: int | None = None
+    _engine: Engine | None = field(default=None, init=False, repr=False)
 
     def open_workspace(self) -> Workspace:
         """Return the workspace with the same configuration as all calls."""
         return Workspace.of_reading(self.root, self.config)
 
-    def call_here(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
-        """Call a function in this process, if its work is light.
-
-        Args:
-            function: Its import path, `module:function`.
-            tell: Ignored: such a call reports no progress.
-            arguments: JSON-ready arguments.
-
-        Returns:
-            What the function returns.
+    @property
+    def settings(self) -> EngineSettings:
+        """Which engine it is.
 
         Raises:
-            dagster.Failure: If the function raised an error that is meant for users.
+            ConfigError: If there is no such engine.
         """
-        with plain_failures(name_call(function, arguments)):
-            return pkgutil.resolve_name(function)(**arguments, root=self.root, config=self.config)
+        compute = self.open_workspace().config.compute
+        return compute.engine_settings(Path(self.root), self.engine_name, self.jobs)
+
+    @property
+    def run_tags(self) -> dict[str, str]:
+        """The tags of a run. A run whose calls wait in a queue may take as long as it has to."""
+        return {} if self.settings.kind in _OF_THIS_MACHINE else {"dagster/max_runtime": "0"}
+
+    def engine(self, tell: Callable[[str], object] | None = None) -> Engine:
+        """Return the engine, the same one for all steps of a run.
+
+        Args:
+            tell: Takes a line that says where its work can be watched, if there is such a place.
+
+        Raises:
+            ConfigError: If this machine does not have what the engine needs.
+        """
+        if self._engine is None:
+            self._engine = open_engine(self.settings)
+            if tell is not None and self._engine.link:
+                tell(f"the work of the engine can be watched at {self._engine.link}")
+        return self._engine
+
+    def close(self) -> None:
+        """End everything that still runs, here and on other machines."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    @contextlib.contextmanager
+    def closed_if_stopped(self) -> Iterator[None]:
+        """Close the engine at once if the run is stopped, before Dagster ends the run."""
+        try:
+            yield
+        except Exception:
+            raise  # the engine goes on with other steps
+        except BaseException:
+            self.close()
+            raise
+
+
+def compute_of_runs(
+    workspace: Workspace, engine_name: str | None = None, jobs: int | None = None
+) -> dg.ResourceDefinition:
+    """Make the resource `compute`: each run has one of its own, whose engine is closed at the end of the run.
+
+    It has no settings, so that the Launchpad does not offer the root as one of a run.
+
+    Args:
+        workspace: The workspace.
+        engine_name: See `ComputeResource`.
+        jobs: See `ComputeResource`.
+    """
+    root, config = str(workspace.paths.root), workspace.snapshot
+
+    @contextlib.contextmanager
+    def open_compute(context: dg.InitResourceContext) -> Iterator[ComputeResource]:
+        compute = ComputeResource(root, config, engine_name, jobs)
+        try:
+            yield compute
+        finally:
+            compute.close()
+
+    return dg.ResourceDefinition(open_compute, description="The configuration and the engine of a run.")
 
 
 @contextlib.contextmanager

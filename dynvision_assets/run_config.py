@@ -14,7 +14,7 @@ from pydantic import Field
 from dynvision.stages.run_settings import MAX_WORKERS
 from dynvision.system.machine import DEVICES
 
-__all__ = ["BuildConfig", "Device", "ModelsConfig", "RawConfig", "Resolution", "ResponsesConfig"]
+__all__ = ["BuildConfig", "Device", "MakeConfig", "ModelsConfig", "RawConfig", "Resolution", "ResponsesConfig"]
 
 
 Device = Enum("Device", {name.upper().replace(":", "_"): name for name in DEVICES})  # type: ignore[misc]
@@ -47,6 +47,21 @@ class BuildConfig(dg.Config):
             if name not in ("force", "wait") and getattr(self, name) != field.default
         }
         return {name: value.value if isinstance(value, Enum) else value for name, value in chosen.items()}
+
+
+class MakeConfig(dg.Config):
+    """What can be set for the job `make`."""
+
+    targets: list[str] = Field(
+        description="What to build: asset keys (raw/gratings: all of its partitions), keys with a partition "
+        "(responses/contrast/rcnn_gratings:0.5), or paths under data/. What they are made from is built if it is "
+        "missing or stale."
+    )
+    force: bool = Field(default=False, description="Build the named targets again even if they are up to date.")
+    wait: bool = Field(
+        default=True,
+        description="Wait while another run or command builds a target; the log says which. Otherwise the run fails.",
+    )
 
 
 class RawConfig(BuildConfig):

@@ -9,9 +9,10 @@ from dynvision_assets.assets.config import make_config_assets
 from dynvision_assets.assets.table import make_assets
 from dynvision_assets.automation import make_sensors
 from dynvision_assets.io_managers import StageIOManager
-from dynvision_assets.resources import ComputeResource
+from dynvision_assets.resources import compute_of_runs
+from dynvision_assets.runs.job import MAKE, make_job
 
-__all__ = ["make_definitions"]
+__all__ = ["make_definitions", "resolve_make_job"]
 
 
 def make_definitions(workspace: Workspace) -> dg.Definitions:
@@ -23,17 +24,37 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
         workspace: The workspace.
 
     Returns:
-        The assets, their resources and sensors.
+        The assets, their resources and sensors, and the job `make`.
     """
-    compute = ComputeResource(root=str(workspace.paths.root), config=workspace.snapshot)
+    root, config = str(workspace.paths.root), workspace.snapshot
     return dg.Definitions(
         assets=[*make_config_assets(workspace), *make_assets(workspace)],
+        jobs=[make_job()],
         resources={
-            "compute": compute,
-            "io_manager": StageIOManager(compute.open_workspace),
-            # For values between the steps of one run. All steps run in one process, so they can stay in memory.
+            "compute": compute_of_runs(workspace),
+            "io_manager": StageIOManager(lambda: Workspace.of_reading(root, config)),
+            # For the output of the job. All steps run in one process, so it can stay in memory.
             "step_io_manager": dg.mem_io_manager,
         },
         sensors=make_sensors(workspace),
         executor=dg.in_process_executor,
     )
+
+
+def resolve_make_job(workspace: Workspace, engine_name: str | None = None, jobs: int | None = None) -> dg.JobDefinition:
+    """Return the job `make` alone, without the assets: a command starts sooner with it.
+
+    Args:
+        workspace: The workspace.
+        engine_name: Another engine than that of the configuration, or the address of a scheduler.
+        jobs: How many targets are computed at once, if it is not what the configuration says.
+    """
+    definitions = dg.Definitions(
+        jobs=[make_job()],
+        resources={
+            "compute": compute_of_runs(workspace, engine_name, jobs),
+            "step_io_manager": dg.mem_io_manager,
+        },
+        executor=dg.in_process_executor,
+    )
+    return definitions.resolve_job_def(MAKE)

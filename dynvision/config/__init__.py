@@ -1,4 +1,4 @@
-"""The validated configuration: `load_config` reads the three YAML files of a config folder."""
+"""The validated configuration: `load_config` reads the YAML files of a config folder."""
 
 from dynvision.config.reading import find_config_folder, load_config, load_snapshot, read_snapshot
 from dynvision.config.schema import Config

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dynvision.config.compute import LINE, WORD
 from dynvision.config.data import CHECKSUM, OWNER
 from dynvision.config.names import IMPORT_PATTERN
 from dynvision.errors import nearest_name
@@ -34,6 +35,8 @@ _WANTED = {
 _PATTERNS = {
     IMPORT_PATTERN: "the path of a class, written module:Name",
     OWNER: "an owner: write team:<name> or an e-mail address",
+    WORD: "one word without spaces, quotes and characters of the shell",
+    LINE: "one line",
     CHECKSUM: "an MD5 checksum of 32 digits and letters a to f",
 }
 
@@ -92,7 +95,11 @@ def _sentence(problem: ErrorDetails) -> str:
         return f"{_describe(given)} is not {_PATTERNS.get(problem['ctx']['pattern'], 'valid here')}"
     if problem["type"].startswith(("greater_than", "less_than")):
         return f"{message.replace('Input should', 'it must')}, not {_describe(given)}"
-    return message.replace("Tuple should", "List should").replace(" after validation", "")
+    return (
+        message.replace("Tuple should", "List should")
+        .replace("Value should have", "List should have")
+        .replace(" after validation", "")
+    )
 
 
 def _describe(value: Any) -> str:

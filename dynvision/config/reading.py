@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dynvision.config.checking import check_config
+from dynvision.config.compute import ComputeConfig
 from dynvision.config.data import DataConfig
 from dynvision.config.problems import explain_problems
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
@@ -17,7 +18,7 @@ from dynvision.config.snapshot import Snapshot
 from dynvision.config.yaml_text.files import read_text
 from dynvision.config.yaml_text.parsing import parse_yaml
 from dynvision.errors import ConfigError
-from dynvision.roots import CONFIG_FILES, find_root, named_folder
+from dynvision.roots import COMPUTE_FILE, CONFIG_FILES, find_root, named_folder
 from dynvision.system.environment import read_env_file
 from dynvision.system.escaping import show_text
 
@@ -49,7 +50,7 @@ def find_config_folder(root: Path | None = None) -> Path:
             )
         return chosen
     own = folder / "config"
-    if any(_exists(own / name) for name in FILES):
+    if any(_exists(own / name) for name in (*FILES, COMPUTE_FILE)):
         return own.absolute()
     return packaged_config()
 
@@ -89,7 +90,7 @@ def packaged_config() -> Path:
 
 
 def load_config(folder: Path | str | None = None) -> Config:
-    """Read and validate the three files of a config folder.
+    """Read and validate the files of a config folder: three, and `config_compute.yaml` if there is one.
 
     Args:
         folder: The folder; by default the one that `find_config_folder` returns.
@@ -102,7 +103,7 @@ def load_config(folder: Path | str | None = None) -> Config:
 
 
 def read_snapshot(folder: Path | str | None = None) -> Snapshot:
-    """Read the texts of the three files of a config folder, and validate nothing.
+    """Read the texts of the files of a config folder, and validate nothing.
 
     Args:
         folder: The folder; by default the one that `find_config_folder` returns.
@@ -111,7 +112,9 @@ def read_snapshot(folder: Path | str | None = None) -> Snapshot:
         ConfigError: If a file cannot be read.
     """
     path = _absolute(folder, "the config folder") if folder is not None else find_config_folder()
-    return Snapshot(str(path), {name: _read_text(path / name) for name in FILES})
+    texts = {name: _read_text(path / name) for name in FILES}
+    compute = path / COMPUTE_FILE
+    return Snapshot(str(path), texts | ({COMPUTE_FILE: _read_text(compute)} if os.path.lexists(compute) else {}))
 
 
 def load_snapshot(snapshot: Snapshot) -> Config:
@@ -121,7 +124,9 @@ def load_snapshot(snapshot: Snapshot) -> Config:
         ConfigError: As `load_config`.
     """
     try:
-        config = _validate(snapshot.folder, *(snapshot.texts[name] for name in FILES))
+        config = _validate(
+            snapshot.folder, *(snapshot.texts[name] for name in FILES), snapshot.texts.get(COMPUTE_FILE, "")
+        )
     except ConfigError as error:
         lines = [show_text(line) for line in str(error).split("\n")]
         if lines == str(error).split("\n"):
@@ -131,7 +136,7 @@ def load_snapshot(snapshot: Snapshot) -> Config:
 
 
 @lru_cache(maxsize=2)  # Texts of several megabytes take seconds, and one run asks for them several times.
-def _validate(folder: str, data_text: str, models_text: str, experiments_text: str) -> Config:
+def _validate(folder: str, data_text: str, models_text: str, experiments_text: str, compute_text: str) -> Config:
     path = Path(folder)
     data = _parse(path / FILES[0], data_text, DataConfig)
     models = _parse(path / FILES[1], models_text, ModelsFile)
@@ -142,6 +147,7 @@ def _validate(folder: str, data_text: str, models_text: str, experiments_text: s
         models=models.models,
         subjects=experiments.subjects,
         experiments=experiments.experiment_config,
+        compute=_parse(path / COMPUTE_FILE, compute_text, ComputeConfig),
     )
     check_config(config)
     return config
@@ -151,6 +157,8 @@ def _read_text(path: Path) -> str:
     try:
         return read_text(path)
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise ConfigError(f"the config file {path} is a link to a file that does not exist") from error
         raise ConfigError(
             f"the config file {path} does not exist. Copy the default from {packaged_config() / path.name}, "
             "or set DYNVISION_CONFIG to the folder that contains it."

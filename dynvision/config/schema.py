@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from dynvision.config.compute import ComputeConfig
 from dynvision.config.data import DataConfig
 from dynvision.config.datasets import count_classes
 from dynvision.config.experiments import ExperimentConfig, Subject
@@ -36,7 +37,7 @@ class ExperimentsFile(Section):
 
 
 class Config(Section):
-    """The three files together; `check_config` checks every name in them.
+    """The files together; `check_config` checks every name in them.
 
     `snapshot` is the reading that it comes from; it is not there if the parts were made otherwise.
     """
@@ -46,6 +47,7 @@ class Config(Section):
     models: dict[str, ModelConfig]
     subjects: dict[str, Subject]
     experiments: dict[str, ExperimentConfig]
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
     snapshot: Snapshot | None = Field(None, repr=False, exclude=True)
 
     @property

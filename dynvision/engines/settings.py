@@ -26,6 +26,7 @@ class EngineSettings:
         share_gpus: Whether several calls may compute on one GPU.
         max_jobs: How many jobs there may be at once.
         gpu_flag: The option by which jobs ask for GPUs; `{gpus}` may stand in it, otherwise `=<number>` is appended.
+            `None` takes the usual one of the batch system.
         interface: The network interface that workers and scheduler share; `None` takes that of the machine's name.
         before: Lines of shell that a job runs first.
         extra: Options of every job.
@@ -40,7 +41,7 @@ class EngineSettings:
     gpus: tuple[int, ...] | None = None
     share_gpus: bool = False
     max_jobs: int = 10
-    gpu_flag: str = "--gres=gpu:{gpus}"
+    gpu_flag: str | None = None
     interface: str | None = None
     before: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()

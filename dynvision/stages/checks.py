@@ -69,10 +69,13 @@ class Check:
     Attributes:
         run: Looks at a target. Its name and docstring state the truth that is asserted.
         is_hard: Whether a failure stops the graph: the target then does not count as built.
+        while_building: Whether building itself makes sure of it, so that a target of which it does not hold is not
+            built; `run` only counts then.
     """
 
     run: Callable[[Any], CheckResult]
     is_hard: bool
+    while_building: bool = False
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynvision.config import Config
 from dynvision.paths import Paths
+from dynvision.roots import COMPUTE_FILE
 from dynvision.stages.base import Stage, Stages
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.models import ModelsStage
@@ -27,5 +28,10 @@ STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
 
 def open_stages(config: Config, paths: Paths) -> Stages:
-    """Open all stages over a configuration and a root."""
+    """Open all stages over a configuration and a root.
+
+    Raises:
+        UnknownNameError: If the configuration gives resources to a stage that does not exist.
+    """
+    config.compute.check_stages(STAGE_NAMES, config.folder / COMPUTE_FILE)
     return Stages(STAGES, config, paths)

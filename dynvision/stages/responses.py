@@ -26,8 +26,10 @@ from dynvision.experiments.store import RECORD, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
+from dynvision.stages.checks import Check
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
+from dynvision.stages.response_checks import responses_are_complete_and_finite
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.response_results import ResponseResults
 from dynvision.stages.run_settings import RunSettings
@@ -56,6 +58,7 @@ class ResponsesStage(Stage):
     builds_many = True
     shares_inputs = True
     load_options = ("allow_missing",)
+    checks = (Check(responses_are_complete_and_finite, is_hard=False, while_building=True),)
 
     def keys(self) -> list[tuple[str, ...]]:
         experiments = self.config.experiments

@@ -19,7 +19,7 @@ from dynvision.workspace.checking import passes_hard_checks
 from dynvision.workspace.status import check_readable
 from dynvision.workspace.workspace import Workspace
 
-__all__ = ["NOT_BUILT", "build_targets", "reject_targets"]
+__all__ = ["NOT_BUILT", "build_for_schedule", "build_targets", "reject_targets"]
 
 NOT_BUILT = "up to date, so not built again: "
 """How the line of the log begins that names the targets (divided by `; `) that were up to date when their locks
@@ -61,8 +61,41 @@ def build_targets(
         DynvisionError: If the targets belong to several assets, or one cannot be built; see the stages.
     """
     workspace, chosen = _open(targets, root, config)
+    records, _ = _build(workspace, chosen, force, wait, run_settings or {})
+    return [records[target].to_dict() for target in chosen]
+
+
+def build_for_schedule(
+    targets: Sequence[str], *, root: str, config: Mapping[str, Any] | str, **options: Any
+) -> dict[str, Any]:
+    """Build targets as `build_targets` does, and say which of them were not up to date.
+
+    Args:
+        targets: What to build, as text.
+        root: The folder that holds `data/`.
+        config: See `build_targets`.
+        options: The other arguments of `build_targets`.
+
+    Returns:
+        `records`, the record of each target in order, and `built`, the targets that were built as text.
+
+    Raises:
+        DynvisionError: See `build_targets`.
+    """
+    workspace, chosen = _open(targets, root, config)
+    settings = options.get("run_settings") or {}
+    records, built = _build(
+        workspace, chosen, bool(options.get("force", False)), bool(options.get("wait", False)), settings
+    )
+    return {"records": [records[target].to_dict() for target in chosen], "built": [str(target) for target in built]}
+
+
+def _build(
+    workspace: Workspace, chosen: Sequence[Target], force: bool, wait: bool, run_settings: Mapping[str, Any]
+) -> tuple[dict[Target, Record], list[Target]]:
+    """Build targets of one asset under their locks; return the record of each, and which were not up to date."""
     with _locks(workspace, chosen, wait):
-        stage = workspace.stage(chosen[0]).with_run_settings(chosen, run_settings or {}, fresh=force)
+        stage = workspace.stage(chosen[0]).with_run_settings(chosen, run_settings, fresh=force)
         if stage.config is not workspace.config:
             # Whether a target is up to date depends on the settings: ask a workspace that has those of this run.
             workspace = Workspace(stage.config, workspace.paths)
@@ -81,7 +114,7 @@ def build_targets(
                 stage.unchecked_mark(target).unlink()
         if stage.builds_many:
             tell_listeners(f"built {len(pending)} of {len(chosen)} partitions; the others are up to date")
-    return [records[target].to_dict() for target in chosen]
+    return records, pending
 
 
 def reject_targets(targets: Sequence[str], *, root: str, config: Mapping[str, Any] | str) -> list[str]:

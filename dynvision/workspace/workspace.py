@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -142,13 +143,19 @@ class Workspace:
                 records[upstream] = record
         for state_name, targets in unfit.items():
             if targets:
-                texts = self._name_together(targets)
+                texts = self.name_together(targets)
                 names = " ".join(texts[:8]) + (" …" if len(texts) > 8 else "")
                 verb = "is" if len(texts) == 1 else "are"
                 why = f" ({known[targets[0]].reason})" if state_name != "missing" else ""
                 command = f"dynvision make {target}" if len(texts) > 8 else f"dynvision make {names}"
                 raise MissingError(f"{target} is made from {names}, which {verb} {state_name}{why}. Make it: {command}")
         return records
+
+    def name_together(self, targets: Sequence[Target]) -> list[str]:
+        """Name targets, an asset by its key alone if every one of its partitions is among them."""
+        counts = Counter(target.key for target in targets)
+        whole = {key for key, count in counts.items() if count > 2 and count == len(self.targets(key))}
+        return list(dict.fromkeys("/".join(t.key) if t.key in whole else str(t) for t in targets))
 
     def read_record(self, target: Target) -> Record | None:
         """Return the record of a target; `None` if there is none that can be read."""
@@ -186,15 +193,6 @@ class Workspace:
         """Return how many targets of its own stage a target builds on, one after the other."""
         depths = [self._depth_in_stage(t) + 1 for t in self.upstream(target) if t.stage == target.stage]
         return max(depths, default=0)
-
-    def _name_together(self, targets: Sequence[Target]) -> list[str]:
-        """Name targets, an asset by its key alone if every one of its partitions is among them."""
-        names: dict[str, None] = {}
-        for target in targets:
-            same_key = [other for other in targets if other.key == target.key]
-            is_whole = len(same_key) > 2 and len(same_key) == len(self.targets(target.key))
-            names["/".join(target.key) if is_whole else str(target)] = None
-        return list(names)
 
     def _hint_at_folder(self, part: str, name: str) -> str:
         """Say what to do if images lie in the folder of a dataset that the configuration does not name."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -30,18 +29,12 @@ class AssetType:
         kinds: What its assets consist of; Dagster shows an icon for each in the graph.
         make: Makes the asset of a key.
         config_type: The settings that the Launchpad offers for a run.
-        config_op: The op that takes these settings, if the asset is a graph of several ops.
     """
 
     stage: str
     kinds: frozenset[str]
     make: Make
     config_type: type[BuildConfig] = BuildConfig
-    config_op: str | None = None
-
-    def nest_config(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return the configuration of a run, nested as the asset's graph of ops expects it."""
-        return config if self.config_op is None else {"ops": {self.config_op: config}}
 
 
 _TABLE: dict[str, AssetType] = {}

@@ -41,7 +41,7 @@ def find_owner(tags: Mapping[str, str]) -> Owner | None:
     return Owner.from_dict(known)
 
 
-def tag_run(instance: dg.DagsterInstance, run_id: str) -> None:
+def tag_run(instance: dg.DagsterInstance, run_id: str, others: Mapping[str, str] | None = None) -> None:
     """Tag a run as executed by this process.
 
     A retry of a run inherits its parent's tags. The run's own id among the tags shows that they are not inherited.
@@ -49,8 +49,9 @@ def tag_run(instance: dg.DagsterInstance, run_id: str) -> None:
     Args:
         instance: Dagster's instance.
         run_id: The run.
+        others: Further tags.
     """
-    instance.add_run_tags(run_id, {**process_tags(), RUN_TAG: run_id})
+    instance.add_run_tags(run_id, {**process_tags(), RUN_TAG: run_id, **(others or {})})
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:

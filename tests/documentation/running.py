@@ -14,6 +14,7 @@ import click
 import yaml
 
 from dynvision.config import load_config
+from dynvision.config.compute import ComputeConfig
 from dynvision.config.data import DataConfig
 from dynvision.config.schema import ExperimentsFile, ModelsFile
 from dynvision.workspace import Workspace
@@ -26,6 +27,7 @@ FILES = {
     "config_data.yaml": DataConfig,
     "config_models.yaml": ModelsFile,
     "config_experiments.yaml": ExperimentsFile,
+    "config_compute.yaml": ComputeConfig,
 }
 
 
@@ -82,11 +84,13 @@ class Page:
         content = yaml.safe_load(block.code)
         name = named_file(block, content)
         path = self.config / name
-        before = path.read_text()
-        merged = merge(yaml.safe_load(before), content)
+        before = path.read_text() if path.exists() else None
+        merged = merge(yaml.safe_load(before or "{}"), content)
         path.write_text(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True))
         load_config(self.config)
-        if block.mark == "load":
+        if block.mark == "load" and before is None:
+            path.unlink()
+        elif block.mark == "load":
             path.write_text(before)
 
 

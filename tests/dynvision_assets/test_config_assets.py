@@ -9,8 +9,8 @@ import pytest
 
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.assets.config import config_version, observe_config
 from dynvision_assets.partitions import asset_key
+from dynvision_assets.runs.observing import config_version, observe_config
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 from tests.helpers.commands import call_dynvision

@@ -16,8 +16,8 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.checking import check_targets
-from dynvision_assets.assets.stage_asset import report_check
 from dynvision_assets.metadata import describe_record
+from dynvision_assets.runs.checks import report_check
 from tests.helpers.configuration import edit_yaml
 
 pytestmark = pytest.mark.slow

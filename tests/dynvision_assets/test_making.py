@@ -11,19 +11,19 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from dynvision.stages.registry import STAGE_NAMES
 from dynvision.system.locks import output_lock
 from dynvision.targets import Target
-from dynvision_assets.making import partition_ranges
-from dynvision_assets.partitions import asset_key, make_partitions, partition_key
+from dynvision_assets import resources
+from dynvision_assets.partitions import asset_key, partition_key
 from dynvision_assets.wiring import make_definitions
+from tests.dynvision_assets.conftest import CHAIN
 from tests.helpers.chains import open_workspace, records, states
 from tests.helpers.commands import call_dynvision, run_dynvision, run_python
 from tests.helpers.configuration import edit_config
+from tests.helpers.engines import ScriptedEngine
 from tests.helpers.instances import latest_check, materializations, open_instance
 from tests.helpers.stores import damage_before_verifying
 
@@ -69,12 +69,21 @@ def materialize(root: Path, target: str) -> Callable[[], Any]:
 # What a first `dynvision make` leaves behind
 
 
-def test_the_chain_is_made_in_the_order_of_the_stages_and_nothing_else_is(made_root: Path) -> None:
+def test_one_request_is_one_run_and_the_chain_is_recorded_in_order(made_root: Path) -> None:
+    workspace, made = open_workspace(made_root), records(made_root)
     with open_instance(made_root) as instance:
-        runs = [run for run in reversed(instance.get_runs()) if run.asset_selection]
-        ordered = [next(iter(run.asset_selection)).path[0] for run in runs if run.asset_selection]
-        assert all(run.status == dg.DagsterRunStatus.SUCCESS for run in runs)
-    assert ordered == sorted(ordered, key=STAGE_NAMES.index)
+        (run,) = instance.get_runs()
+        assert (run.job_name, run.status) == ("make", dg.DagsterRunStatus.SUCCESS)
+        assert run.tags["dynvision/make"] == ", ".join(CHAIN)
+        numbers = {}
+        for target in made:
+            key, partition = asset_key(target.key), partition_key(workspace, target)
+            chosen = dg.AssetRecordsFilter(key, asset_partitions=[partition]) if partition else key
+            (event,) = instance.fetch_materializations(chosen, limit=10).records
+            assert event.run_id == run.run_id, target
+            numbers[target] = event.storage_id
+    for target in made:
+        assert all(numbers[upstream] < numbers[target] for upstream in workspace.upstream(target)), target
     missing = {target for target, state in states(made_root).items() if state != "fresh"}
     assert missing == {
         "processed/gratings:train_ends",
@@ -86,13 +95,6 @@ def test_the_chain_is_made_in_the_order_of_the_stages_and_nothing_else_is(made_r
         "summary/phenomena/rcnn_gratings",
         "summary/phenomena/rcnn_ends",
     }
-
-
-def test_all_conditions_of_an_asset_are_one_run(made_root: Path) -> None:
-    with open_instance(made_root) as instance:
-        for key in (CONTRAST, ("responses", "contrast_duration", "rcnn_gratings")):
-            runs = [run for run in instance.get_runs() if run.asset_selection == {asset_key(key)}]
-            assert len(runs) == 1, key
 
 
 def test_the_data_version_in_dagster_is_that_of_the_record_for_every_partition(made_root: Path) -> None:
@@ -188,19 +190,6 @@ def test_make_builds_only_the_conditions_that_are_named(chain: Path) -> None:
     assert store(chain, "0.1").is_dir()
     assert store(chain, "1.0").is_dir()
     assert not store(chain, "0.5").exists(), "a condition between those that were named was shown, too"
-
-
-@given(chosen=st.sets(st.sampled_from([(d, c) for d in ("1", "3", "5") for c in ("0.1", "0.5", "1.0")]), min_size=1))
-def test_ranges_cover_exactly_the_conditions_that_are_chosen(chosen: set[tuple[str, str]]) -> None:
-    levels = {"duration": ["1", "3", "5"], "contrast": ["0.1", "0.5", "1.0"]}
-    partitions = make_partitions(tuple((name, tuple(values)) for name, values in levels.items()))
-    conditions = [{"duration": duration, "contrast": contrast} for duration, contrast in chosen]
-    covered = [
-        str(key)
-        for first, last in partition_ranges(levels, conditions)
-        for key in partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
-    ]
-    assert sorted(covered) == sorted(f"{contrast}|{duration}" for duration, contrast in chosen)
 
 
 # What becomes stale
@@ -313,12 +302,10 @@ def test_a_hard_check_that_fails_is_recorded_and_raised_before_the_materializati
 def test_responses_damaged_before_they_are_verified_are_never_materialized(
     chain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynvision_assets.resources import ComputeResource
-
     target = Target(CONTRAST, "contrast=0.5")
     store(chain, "0.5").rename(chain / "before")
     damage_before_verifying(monkeypatch, "V1/mean")
-    monkeypatch.setattr(ComputeResource, "call", ComputeResource.call_here)
+    monkeypatch.setattr(resources, "open_engine", lambda settings: ScriptedEngine())
     with open_instance(chain) as instance:
         before = len(materializations(instance, chain, target))
     with pytest.raises(dg.Failure, match="V1/mean"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
+from dynvision.workspace.scheduling import Built
 from dynvision_assets import making
 from dynvision_assets.resources import ComputeResource
+from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.commands import environment
 from tests.helpers.configuration import edit_config
@@ -47,15 +49,14 @@ def test_make_goes_on_with_what_it_read_first(
     """The change comes between the first target and the second, from the command's own process."""
     monkeypatch.setenv("DAGSTER_HOME", str(empty_root / ".dagster"))
     workspace = Workspace.open(empty_root)
-    whole = making._Runner.run
+    whole = Reporter._report
 
-    def run(self: Any, targets: list[Target], force: bool) -> set[str]:
-        taken_over = whole(self, targets, force)
-        if targets == [Target(("raw", "gratings"), "train")]:
+    def report(self: Reporter, built: Built, *others: Any) -> Iterator[Event]:
+        yield from whole(self, built, *others)
+        if built.target == Target(("raw", "gratings"), "train"):
             change(empty_root)
-        return taken_over
 
-    monkeypatch.setattr(making._Runner, "run", run)
+    monkeypatch.setattr(Reporter, "_report", report)
     made = making.make_targets(workspace, parse_target(workspace, "interim/gratings:train_all"))
 
     assert [str(target) for target in made.built] == ["raw/gratings:train", "interim/gratings:train_all"]
@@ -82,7 +83,7 @@ def test_a_run_of_dagster_goes_on_with_what_its_definitions_read(
 
 def test_the_child_is_given_the_texts_and_reads_no_file(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace.open(empty_root)
-    compute = ComputeResource(str(empty_root), workspace.snapshot, in_child=False)
+    compute = ComputeResource(str(empty_root), workspace.snapshot)
     sent = json.loads(json.dumps(compute.config))
     _delete(empty_root)
     monkeypatch.setattr(reading, "_read_text", lambda path: pytest.fail(f"{path} is read again"))

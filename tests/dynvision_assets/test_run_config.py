@@ -105,7 +105,7 @@ def test_what_is_set_for_responses_reaches_the_store_and_counts_as_stale(chain: 
     job = make_definitions(open_workspace(chain)).resolve_implicit_global_asset_job_def()
     with open_instance(chain) as instance:
         done = job.execute_in_process(
-            run_config={"ops": {name: {"ops": {"show_stimuli": {"config": settings}}}}},
+            run_config={"ops": {name: {"config": settings}}},
             instance=instance,
             asset_selection=[dg.AssetKey(key)],
             partition_key="0.5",

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from dynvision.config import load_config
 from dynvision.errors import DynvisionError
 from dynvision.paths import Paths
+from dynvision.roots import COMPUTE_FILE
 from dynvision.workspace import Workspace
 from tests.helpers.configuration import CONFIG, PROJECT_CONFIG, _small_config
 from tests.helpers.junk_values import FLOATS, KEYS, NUMBERS, TEXTS, TOKENS
@@ -77,8 +78,24 @@ experiment_config:
     group_by: category
     compare_on: scenes
 """,
+    "config_compute.yaml": """
+engine: slurm
+address: "tls://10.0.0.1:8786"
+defaults: {account: abc, partition: short, cpus: 8, memory: 16G, time: 30m}
+stages:
+  models: {gpus: 1, memory: [40G, 80G], time: "1-12:00:00", extra: [[--qos=long], [--qos=longer, --nice]]}
+  summary: here
+targets: {"models/rcnn/gratings*": {time: 48h}, "responses/*": here}
+max_jobs: 20
+workers: 4
+gpus: [0, 1]
+gpu_flag: "--gres=gpu:{gpus}"
+interface: ib0
+extra: ["--qos=normal"]
+before: ["module load cuda"]
+""",
 }
-"""A configuration of stimulus sets and of networks that were made elsewhere."""
+"""A configuration of stimulus sets and of networks that were made elsewhere, which is computed on a cluster."""
 
 
 @functools.cache
@@ -103,7 +120,7 @@ def _at(content: Any, path: tuple[Any, ...]) -> Any:
 
 def _change_value(draw: Any, contents: dict[str, Any]) -> None:
     """Change one value or key of the three trees."""
-    name = draw(st.sampled_from(FILES))
+    name = draw(st.sampled_from(sorted(contents)))
     places = _places(contents[name])
     if not places:
         return
@@ -119,7 +136,7 @@ def _change_value(draw: Any, contents: dict[str, Any]) -> None:
     elif action == "remove":
         del parent[key]
     elif action == "swap":
-        other = draw(st.sampled_from(FILES))
+        other = draw(st.sampled_from(sorted(contents)))
         if sources := _places(contents[other]):
             parent[key] = copy.deepcopy(_at(contents[other], draw(st.sampled_from(sources))))
     elif action == "wrap":
@@ -174,7 +191,7 @@ def _change_bytes(draw: Any, content: bytes) -> bytes:
 
 @st.composite
 def configurations(draw: Any) -> dict[str, bytes]:
-    """Draw the three files of a configuration that was valid before it was changed at one to three places."""
+    """Draw the files of a configuration that was valid before it was changed at one to three places."""
     base = bases()[draw(st.integers(0, len(bases()) - 1))]
     level = draw(st.sampled_from(("value", "value", "value", "text", "bytes")))
     if level == "value":
@@ -187,7 +204,7 @@ def configurations(draw: Any) -> dict[str, bytes]:
         }
         return {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
     files = {name: text.encode() for name, text in base.items()}
-    name = draw(st.sampled_from(FILES))
+    name = draw(st.sampled_from(sorted(base)))
     if level == "text":
         text = base[name]
         for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
@@ -203,17 +220,17 @@ def try_configuration(folder: Path, files: dict[str, bytes], with_dagster: bool 
         `refused` if an error of the project's own says what is wrong, otherwise `works`.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / COMPUTE_FILE).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
     try:
-        config = load_config(folder)
+        workspace = Workspace(load_config(folder), Paths(folder.parent))
     except DynvisionError as error:
         message = str(error)
         assert str(folder) in message, f"no file is named: {message}"
         assert len(message) < 20_000
         assert all(line.isprintable() for line in message.split("\n")), ascii(message)
         return "refused"
-    workspace = Workspace(config, Paths(folder.parent))
     for key in workspace.keys[:200]:
         _ask_stage(workspace, key)
     if with_dagster:
@@ -224,11 +241,15 @@ def try_configuration(folder: Path, files: dict[str, bytes], with_dagster: bool 
 def _ask_stage(workspace: Workspace, key: tuple[str, ...]) -> None:
     stage = workspace.stages[key[0]]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", tag) for tag in stage.tags(key).values()), stage.tags(key)
+    compute = workspace.config.compute
+    compute.engine_settings(workspace.paths.root)
     stage.describe(key)
     stage.dimensions(key)
     targets = workspace.targets(key)
     assert len(set(targets)) == len(targets)
     for target in targets[:20]:
+        assert compute.attempts(target)
+        assert compute.runs_here(target) in (True, False)
         assert all(len(part.encode()) <= 220 for part in stage.output(target).parts)
         if target.partition is not None:
             assert stage.partition_at(key, stage.levels(target)) == target.partition

@@ -1,0 +1,179 @@
+"""The commands of a batch system: submitting jobs, asking how they are, and cancelling them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dynvision.engines.queues.dialects import Dialect, JobState
+from dynvision.errors import ConfigError, DynvisionError
+
+__all__ = ["BusyError", "Commands", "RefusedError"]
+
+_PATIENCE = 60.0
+"""Seconds that a command may take; a loaded batch system answers late."""
+
+_KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
+"""Of Slurm's variables, those that say where it is. The others say what the job has in which a command runs; a new job
+would take them for its own."""
+
+_BUSY = re.compile(
+    r"(?i)timed out|timeout|unable to contact|connection refused|temporar|try again|not responding|submit limit"
+    r"|MaxSubmit"
+)
+"""Words of a batch system that may take the same job later."""
+
+
+class RefusedError(ConfigError):
+    """The batch system does not take a job; the message quotes its words."""
+
+
+class BusyError(DynvisionError):
+    """The batch system cannot be reached, or takes no more jobs for now; the message quotes its words."""
+
+
+class Commands:
+    """The commands of a batch system on this machine.
+
+    Args:
+        dialect: The batch system.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def check(self) -> None:
+        """Raise if a job cannot be submitted from this machine.
+
+        Raises:
+            ConfigError: If the commands are not here.
+        """
+        for command in (self._dialect.submit, self._dialect.cancel, self._dialect.ask(["0"])[0]):
+            if shutil.which(command) is None:
+                raise ConfigError(
+                    f"{command} is not on this machine, so that no job of {self._dialect.title} can be started: run "
+                    "this on a login node of the cluster, or choose another engine, as with --engine local."
+                )
+
+    def submit(self, script: Path) -> str:
+        """Submit a job, and return its number.
+
+        Args:
+            script: The file with its script.
+
+        Raises:
+            BusyError: If it may be taken later.
+            RefusedError: If it is not taken, or nothing says its number.
+        """
+        command = [self._dialect.submit]
+        given: str | None = None
+        if self._dialect.script_on == "path":
+            command.append(str(script))
+        elif self._dialect.script_on == "input":
+            given = script.read_text()
+        else:
+            command += _as_words(script.read_text())
+        done = self._run(command, given)
+        words = _last_words(done)
+        if done.returncode:
+            if _BUSY.search(words):
+                raise BusyError(f"{self._dialect.title} takes no job for now ({command[0]}: {words})")
+            raise RefusedError(f"{self._dialect.title} refuses a job ({command[0]}: {words})")
+        found = re.search(self._dialect.job_id, done.stdout)
+        if found is None:
+            raise RefusedError(f"{command[0]} names no job in what it says: {words}")
+        return found[1]
+
+    def states(self, jobs: Sequence[str]) -> Mapping[str, JobState] | None:
+        """Return the state of jobs. Those that the batch system does not know any more have ended.
+
+        Returns:
+            `None` if it does not answer, so that nothing is known.
+        """
+        if not jobs:
+            return {}
+        try:
+            done = self._run(self._dialect.ask(list(jobs)))
+        except BusyError:
+            return None
+        if done.returncode and not re.search(self._dialect.gone, done.stdout + done.stderr):
+            return None
+        known = self._dialect.read(done.stdout)
+        return {job: known.get(job, JobState("ended")) for job in jobs}
+
+    def describe(self, job: str, seconds: float) -> dict[str, str]:
+        """Return what Slurm knows of a job, by its own words such as `JobState`; nothing for other batch systems."""
+        if self._dialect.submit != "sbatch":
+            return {}
+        try:
+            done = self._run(["scontrol", "--oneliner", "show", "job", job], seconds=seconds)
+        except BusyError:
+            return {}
+        return dict(word.split("=", 1) for word in done.stdout.split() if "=" in word)
+
+    def cancel(self, jobs: Sequence[str], seconds: float | None = None) -> None:
+        """Cancel jobs. Those that have ended are no error.
+
+        Args:
+            jobs: Their numbers.
+            seconds: How long the command is waited for; after that it goes on by itself.
+        """
+        if not jobs:
+            return
+        try:
+            command = subprocess.Popen(
+                [self._dialect.cancel, *jobs],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,  # A second Ctrl-C must not keep jobs from being cancelled.
+            )
+            command.wait(_PATIENCE if seconds is None else seconds)
+        except (OSError, subprocess.TimeoutExpired):
+            return
+
+    def _run(
+        self, command: list[str], given: str | None = None, seconds: float = _PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                command,
+                input=given or "",
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+                env=_environment(),
+                check=False,
+                start_new_session=True,  # Ctrl-C at a terminal reaches the controller alone.
+            )
+        except subprocess.TimeoutExpired:
+            raise BusyError(f"{command[0]} did not answer within {seconds:.0f} s") from None
+        except OSError as error:
+            raise BusyError(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of this process without those that describe the job that it may be in."""
+    return {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith("SLURM_")}
+
+
+def _as_words(script: str) -> list[str]:
+    """Return the options of a script's header, and the rest as one word: OAR wants the file on the node otherwise."""
+    lines = script.splitlines()
+    options = [shlex.split(line.removeprefix("#OAR ")) for line in lines if line.startswith("#OAR ")]
+    rest = "\n".join(line for line in lines if not line.startswith("#"))
+    return [*(word for words in options for word in words), rest.strip()]
+
+
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a command said, on one line."""
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    words = [re.sub(r"^\w+: (error: )?", "", line) for line in lines]
+    return "; ".join(words[-3:])[:400] or f"exit code {done.returncode}"

@@ -1,0 +1,272 @@
+"""What differs between batch systems: how a job asks for something, and how its state is read.
+
+The header of a job script is written by dask-jobqueue, whose classes know the options of each system. Here is what they
+do not know: GPUs, one log for each job, and what the commands say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dynvision.engines.calls import Resources
+from dynvision.engines.quantities import format_time
+
+__all__ = ["DIALECTS", "Dialect", "JobState"]
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What a batch system says of a job.
+
+    Attributes:
+        phase: Whether it waits, runs, or has ended.
+        reason: Why it waits, in the words of the batch system; may be empty.
+    """
+
+    phase: Literal["waiting", "running", "ended"]
+    reason: str = ""
+
+
+States = Mapping[str, JobState]
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A batch system.
+
+    Attributes:
+        title: Its name, for people.
+        job: The class of dask-jobqueue that writes its job scripts.
+        submit: The command that takes a job script.
+        cancel: The command that ends jobs.
+        ask: The command that says how jobs are, from their numbers.
+        read: Reads its output: the state of each job that it knows.
+        settings: The arguments of the class, from what a job needs.
+        options: What the class does not know: one log file, GPUs, and that the batch system does not start a job again
+            by itself.
+        skip: Parts of the lines that ask for memory; they are left out if no memory is asked for.
+        script_on: Whether the submitting command takes the script by its path, or reads it.
+        job_id: Finds the number of a job in what the submitting command prints.
+        gone: What the command that says how jobs are prints if it does not know a job any more.
+        unset: Variables that a job's program must not see.
+    """
+
+    title: str
+    job: str
+    submit: str
+    cancel: str
+    ask: Callable[[Sequence[str]], list[str]]
+    read: Callable[[str], States]
+    settings: Callable[[Resources], Settings]
+    options: Callable[[Path, Resources], list[str]]
+    skip: tuple[str, ...] = ()
+    script_on: Literal["path", "input", "line"] = "path"
+    job_id: str = r"(\d+)"
+    gone: str = "(?i)invalid job id|unknown job|has finished|not found|do not exist"
+    unset: tuple[str, ...] = ()
+
+
+def _time(resources: Resources) -> str | None:
+    return None if resources.time is None else format_time(resources.time)
+
+
+def _megabytes(amount: int) -> int:
+    return math.ceil(amount / 2**20)
+
+
+def _slurm(resources: Resources) -> Settings:
+    memory = None if resources.memory is None else f"{_megabytes(resources.memory)}M"
+    return {
+        "queue": resources.partition,
+        "account": resources.account,
+        "walltime": _time(resources),
+        "job_mem": memory or "0",
+    }
+
+
+def _read_slurm(text: str) -> States:
+    found = {}
+    for number, word, reason in _rows(text, 3, "|"):
+        phase = "waiting" if word in ("PENDING", "CONFIGURING", "REQUEUED", "SUSPENDED") else "running"
+        is_over = word in ("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
+        why = "" if reason in ("None", "") else reason
+        found[number] = JobState("ended" if is_over else phase, why)  # type: ignore[arg-type]
+    return found
+
+
+def _pbs(resources: Resources) -> Settings:
+    spec = f"select=1:ncpus={resources.cpus}"
+    spec += "" if resources.memory is None else f":mem={_megabytes(resources.memory)}mb"
+    spec += f":ngpus={resources.gpus}" if resources.gpus else ""
+    return {
+        "queue": resources.partition,
+        "account": resources.account,
+        "walltime": _time(resources),
+        "resource_spec": spec,
+    }
+
+
+def _read_pbs(text: str) -> States:
+    words = {"Q": "waiting", "H": "waiting", "W": "waiting", "T": "waiting", "S": "waiting", "R": "running"}
+    rows = (line.split() for line in text.splitlines())
+    return {
+        row[0].partition(".")[0]: JobState(words.get(row[-2], "running" if row[-2] == "B" else "ended"))  # type: ignore[arg-type]
+        for row in rows
+        if len(row) >= 5 and row[0][:1].isdigit()
+    }
+
+
+def _lsf(resources: Resources) -> Settings:
+    # LSF reads hours and minutes.
+    minutes = None if resources.time is None else math.ceil(resources.time / 60)
+    return {
+        "queue": resources.partition,
+        "project": resources.account,
+        "walltime": None if minutes is None else f"{minutes // 60:02d}:{minutes % 60:02d}",
+        "mem": resources.memory or 0,
+    }
+
+
+def _read_lsf(text: str) -> States:
+    words = {"PEND": "waiting", "PSUSP": "waiting", "WAIT": "waiting", "DONE": "ended", "EXIT": "ended"}
+    return {number: JobState(words.get(word, "running")) for number, word in _rows(text, 2)}  # type: ignore[arg-type]
+
+
+def _sge(resources: Resources) -> Settings:
+    # SGE counts memory for each slot.
+    memory = None if resources.memory is None else f"h_vmem={_megabytes(resources.memory // resources.cpus)}M"
+    return {
+        "queue": resources.partition,
+        "project": resources.account,
+        "walltime": _time(resources),
+        "resource_spec": memory,
+    }
+
+
+def _read_sge(text: str) -> States:
+    found = {}
+    for row in (line.split() for line in text.splitlines()):
+        if len(row) >= 5 and row[0].isdigit():
+            word = row[4]
+            waits = "q" in word or "E" in word
+            found[row[0]] = JobState("waiting" if waits else "running", "an error" if "E" in word else "")
+    return found
+
+
+def _oar(resources: Resources) -> Settings:
+    return {
+        "queue": resources.partition,
+        "project": resources.account,
+        "walltime": _time(resources),
+        "resource_spec": f"/nodes=1/gpu={resources.gpus}" if resources.gpus else None,
+        # Properties that stand for memory have other names on each cluster: `extra` can name them.
+        "memory_per_core_property_name": "not_applicable",
+    }
+
+
+def _read_oar(text: str) -> States:
+    words = {"Waiting": "waiting", "Hold": "waiting", "toLaunch": "waiting", "toAckReservation": "waiting"}
+    words |= {"Terminated": "ended", "Error": "ended"}
+    found = re.findall(r"^(\d+)\s*:\s*(\w+)", text, re.MULTILINE)
+    return {number: JobState(words.get(word, "running")) for number, word in found}  # type: ignore[arg-type]
+
+
+def _read_htcondor(text: str) -> States:
+    words = {"1": "waiting", "5": "waiting", "7": "waiting", "3": "ended", "4": "ended"}
+    return {
+        number: JobState(words.get(word, "running"), "it is held" if word == "5" else "")  # type: ignore[arg-type]
+        for number, word in _rows(text, 2)
+    }
+
+
+def _rows(text: str, count: int, separator: str | None = None) -> list[Sequence[str]]:
+    rows = [line.strip().split(separator, count - 1) for line in text.splitlines()]
+    return [[cell.strip() for cell in row] for row in rows if len(row) == count]
+
+
+def _slurm_options(log: Path, resources: Resources) -> list[str]:
+    gpus = [f"--gres=gpu:{resources.gpus}"] if resources.gpus else []
+    return [f"--output={shlex.quote(str(log)).replace('%', '%%')}", "--open-mode=append", "--no-requeue", *gpus]
+
+
+def _lsf_options(log: Path, resources: Resources) -> list[str]:
+    return [f"-o {shlex.quote(str(log))}", "-rn", *([f'-gpu "num={resources.gpus}"'] if resources.gpus else [])]
+
+
+def _sge_options(log: Path, resources: Resources) -> list[str]:
+    slots = [f"-pe smp {resources.cpus}"] if resources.cpus > 1 else []
+    gpus = [f"-l gpu={resources.gpus}"] if resources.gpus else []
+    return [f"-o {shlex.quote(str(log))}", "-r n", "-S /bin/bash", *slots, *gpus]
+
+
+def _htcondor_options(log: Path, resources: Resources) -> list[str]:
+    options = [f"Output = {log}.out", f"Error = {log}", "Stream_Output = True", "Stream_Error = True"]
+    options += [f"accounting_group = {resources.account}"] if resources.account else []
+    options += [f"allowed_job_duration = {resources.time}"] if resources.time else []
+    return [*options, *([f"request_gpus = {resources.gpus}"] if resources.gpus else [])]
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    "slurm": Dialect(
+        *("Slurm", "SLURMJob", "sbatch", "scancel"),
+        ask=lambda jobs: [*("squeue", "--noheader", "--states=all", "--format=%A|%T|%r", "--jobs"), ",".join(jobs)],
+        read=_read_slurm,
+        settings=_slurm,
+        options=_slurm_options,
+        skip=("--mem=",),
+        # Lightning and MPI take these for an order to start several processes.
+        unset=("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_PROCID", "SLURM_LOCALID"),
+    ),
+    "pbs": Dialect(
+        *("PBS", "PBSJob", "qsub", "qdel"),
+        ask=lambda jobs: ["qstat", *jobs],
+        read=_read_pbs,
+        settings=_pbs,
+        options=lambda log, _: ["-j oe", f"-o {shlex.quote(str(log))}", "-r n"],
+    ),
+    "lsf": Dialect(
+        *("LSF", "LSFJob", "bsub", "bkill"),
+        ask=lambda jobs: ["bjobs", "-noheader", "-o", "jobid stat", *jobs],
+        read=_read_lsf,
+        settings=_lsf,
+        options=_lsf_options,
+        skip=("#BSUB -M ",),
+        script_on="input",
+    ),
+    "sge": Dialect(
+        *("SGE", "SGEJob", "qsub", "qdel"),
+        ask=lambda _: ["qstat"],
+        read=_read_sge,
+        settings=_sge,
+        options=_sge_options,
+    ),
+    "oar": Dialect(
+        *("OAR", "OARJob", "oarsub", "oardel"),
+        ask=lambda jobs: [*("oarstat", "--state"), *(word for job in jobs for word in ("--job", job))],
+        read=_read_oar,
+        settings=_oar,
+        options=lambda log, _: [f"-O {shlex.quote(str(log))}", f"-E {shlex.quote(str(log))}"],
+        script_on="line",
+        job_id=r"OAR_JOB_ID=\s*(\d+)",
+    ),
+    "htcondor": Dialect(
+        *("HTCondor", "HTCondorJob", "condor_submit", "condor_rm"),
+        ask=lambda jobs: [
+            *("condor_q", "-autoformat", "ClusterId", "JobStatus", "-constraint"),
+            " || ".join(f"ClusterId == {job}" for job in jobs),
+        ],
+        read=_read_htcondor,
+        settings=lambda _: {"disk": "1GiB"},
+        options=_htcondor_options,
+        skip=("RequestMemory",),
+        job_id=r"submitted to cluster (\d+)",
+    ),
+}
+"""The batch systems, by the word for them in the configuration."""

@@ -1,0 +1,165 @@
+"""The script of a job: what it asks for, its environment, and the program of a worker."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dynvision.engines.calls import Call, Resources
+from dynvision.engines.quantities import format_memory, format_time
+from dynvision.engines.queues.dialects import DIALECTS, Dialect
+from dynvision.engines.queues.job_classes import job_class
+from dynvision.engines.settings import EngineSettings
+from dynvision.engines.workforce import Door
+from dynvision.errors import ConfigError
+
+__all__ = ["PATIENCE", "describe_needs", "job_scripts", "write_script"]
+
+PATIENCE = 60
+"""Seconds for which a job looks for its scheduler before it ends."""
+
+_SECTION = "dynvision"
+"""The section of Dask's configuration that the classes of dask-jobqueue are told to read: it holds nothing."""
+
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(
+        [
+            *("cores", "memory", "processes", "python", "interface", "local-directory", "shared-temp-directory"),
+            *("extra", "queue", "account", "project", "walltime", "env-extra", "resource-spec", "job-cpu", "job-mem"),
+            *("job-extra", "log-directory", "ncpus", "mem", "lsf-units", "disk", "memory-per-core-property-name"),
+        ]
+    ),
+    "name": "dynvision",
+    "death-timeout": PATIENCE,
+    "worker-command": "distributed.cli.dask_worker",
+    "worker-extra-args": [],
+    "shebang": "#!/usr/bin/env bash",
+    "job-script-prologue": [],
+    "job-extra-directives": [],
+    "job-directives-skip": [],
+    "submit-command-extra": [],
+    "cancel-command-extra": [],
+    "use-stdin": True,
+}
+
+_PASSED_ON = ("PYTHONPATH", "DAGSTER_HOME", "TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME")
+
+
+def write_script(settings: EngineSettings, resources: Resources, door: Door, name: str) -> str:
+    """Return the script of a job.
+
+    Args:
+        settings: The batch system, and what every job needs.
+        resources: What this one needs.
+        door: How its worker reaches the scheduler.
+        name: The name of its worker.
+
+    Raises:
+        ConfigError: If an option of the job is not what the batch system takes.
+    """
+    dialect = DIALECTS[settings.kind]
+    log = door.logs / f"{name}.log"
+    # What a job asks for by the user's own option must not be asked for a second time.
+    known = resources if settings.gpu_flag is None else replace(resources, gpus=0)
+    own = [] if known is resources else _ask_for_gpus(str(settings.gpu_flag), resources.gpus)
+    options = [*dialect.options(log, known), *own, *settings.extra, *resources.extra]
+    return _build(dialect, settings, resources, known, door, name, options)
+
+
+def _build(
+    dialect: Dialect,
+    settings: EngineSettings,
+    resources: Resources,
+    known: Resources,
+    door: Door,
+    name: str,
+    options: list[str],
+) -> str:
+    import dask
+
+    is_mapping = settings.kind == "htcondor"
+    with dask.config.set({f"jobqueue.{_SECTION}": _NOTHING}):
+        job = job_class(settings.kind, dialect.job)(
+            scheduler=door.address,
+            name=name,
+            job_name="dynvision",
+            config_name=_SECTION,
+            cores=resources.cpus,
+            processes=1,
+            memory=f"{resources.memory or 0}B",
+            nanny=False,
+            interface=settings.interface,
+            death_timeout=PATIENCE,
+            python=f"exec {shlex.quote(sys.executable)} -P",  # so that the batch system's signals reach it
+            worker_command="dynvision.engines.queues.job_main",
+            worker_extra_args=["--credentials", shlex.quote(str(door.credentials))],
+            job_script_prologue=_prologue(dialect, settings, resources),
+            job_extra_directives=_as_mapping(options) if is_mapping else options,
+            job_directives_skip=[] if resources.memory else list(dialect.skip),
+            **dialect.settings(known),
+        )
+        return str(job.job_script())
+
+
+def _ask_for_gpus(flag: str, gpus: int) -> list[str]:
+    """Return the option by which a job asks for GPUs; none if it needs none."""
+    if not gpus:
+        return []
+    return [flag.replace("{gpus}", str(gpus)) if "{gpus}" in flag else f"{flag}={gpus}"]
+
+
+def _as_mapping(options: Iterable[str]) -> dict[str, str]:
+    """Return lines `key = value` as HTCondor's class takes them."""
+    pairs = {}
+    for option in options:
+        key, sign, value = option.partition("=")
+        if not sign or not key.strip():
+            raise ConfigError(f"'{option}' is no line for HTCondor; write extra and gpu_flag as 'key = value'")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _prologue(dialect: Dialect, settings: EngineSettings, resources: Resources) -> list[str]:
+    """Return what a job does before its worker starts, each a line of its own."""
+    names = sorted(name for name in os.environ if name.startswith("DYNVISION_") or name in _PASSED_ON)
+    # A job that asks for no GPU must not use one that it can see all the same.
+    hidden = {} if resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
+    exported = {**hidden, **{name: os.environ[name] for name in names}}
+    return [
+        f"cd {shlex.quote(str(Path.cwd()))} || exit 1",
+        *([f"unset {' '.join(dialect.unset)}"] if dialect.unset else []),
+        *(f"export {name}={shlex.quote(value)}" for name, value in exported.items()),
+        *settings.before,
+    ]
+
+
+def describe_needs(resources: Resources) -> str:
+    """Say what a job needs in words."""
+    parts = [f"{resources.cpus} core{'s' if resources.cpus > 1 else ''}"]
+    parts += [f"{resources.gpus} GPU{'s' if resources.gpus > 1 else ''}"] if resources.gpus else []
+    parts += [format_memory(resources.memory)] if resources.memory else []
+    parts += [format_time(resources.time)] if resources.time else []
+    parts += [f"partition {resources.partition}"] if resources.partition else []
+    parts += [f"account {resources.account}"] if resources.account else []
+    return ", ".join([*parts, *resources.extra])
+
+
+def job_scripts(settings: EngineSettings, wanted: Iterable[Call | Resources]) -> Mapping[str, str]:
+    """Return the scripts of the jobs that calls would have, without starting anything.
+
+    Args:
+        settings: A batch system.
+        wanted: Calls, of which the first attempt counts, or what they need.
+
+    Returns:
+        A script for each different set of needs, by these in words.
+    """
+    places: dict[str, Any] = {"credentials": settings.folder / "credentials", "logs": settings.folder / "logs"}
+    door = Door(address="tls://<this machine>:<port>", folder=settings.folder, run="dynvision", **places)
+    needs = dict.fromkeys(one.attempts[0] if isinstance(one, Call) else one for one in wanted)
+    return {describe_needs(one): write_script(settings, one, door, f"dynvision-{n}") for n, one in enumerate(needs, 1)}

@@ -1,0 +1,233 @@
+"""Workers that are jobs of a batch system: started while calls wait, ended when nobody needs them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from dynvision.engines.calls import Resources
+from dynvision.engines.queues.clerk import Clerk, Refused, Seen, Taken
+from dynvision.engines.queues.commands import Commands
+from dynvision.engines.queues.dialects import DIALECTS
+from dynvision.engines.queues.jobs import Job, last_lines
+from dynvision.engines.queues.losses import explain_end
+from dynvision.engines.queues.reports import Reports
+from dynvision.engines.queues.scripts import write_script
+from dynvision.engines.settings import EngineSettings
+from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
+
+__all__ = ["QueueWorkforce"]
+
+_IDLE = 60.0
+"""Seconds for which a job without work stays: the next calls may come soon."""
+
+_UNNEEDED = 10.0
+"""Seconds after which a job that waits in the queue for no call is cancelled."""
+
+_FADING = 15.0
+"""Seconds after which a job whose worker is gone is cancelled, if it has not ended by itself."""
+
+_LOOKS = (3.0, 15.0)
+"""Seconds between two questions to the batch system: while a worker is expected soon, and else."""
+
+_SOON = 60.0
+"""Seconds after which a job is not expected soon."""
+
+
+class QueueWorkforce(Workforce):
+    """Jobs of a batch system, each with one worker that computes one call at a time.
+
+    Args:
+        settings: The batch system, and how many jobs there may be.
+        clock: The time in seconds; tests have their own.
+    """
+
+    def __init__(self, settings: EngineSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.slots = settings.max_jobs
+        self._settings, self._clock = settings, clock
+        self._commands = Commands(DIALECTS[settings.kind])
+        self._reports = Reports(settings, DIALECTS[settings.kind].title)
+        self._clerk: Clerk | None = None
+        self._door: Door | None = None
+        self._jobs: dict[str, Job] = {}
+        self._past: dict[str, Job] = {}
+        self._fading: list[Job] = []
+        self._numbers = itertools.count(1)
+        self._looked: float | None = None
+        self._is_looking = False
+
+    def open(self, door: Door) -> None:
+        self._commands.check()
+        self._door = door
+        self._clerk = Clerk(self._commands)
+
+    def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
+        now = self._clock()
+        self._take_answers(now)
+        self._meet({worker.name for worker in workers}, busy, now)
+        self._reports.check_failures(bool(busy), bool(self._jobs))
+        self._end_unneeded(demands, now)
+        self._start_missing(demands, busy, now)
+        self._look(now)
+        return self._reports.tell(list(self._jobs.values()), now)
+
+    def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
+        job = self._jobs.get(worker.name)
+        if job is None:
+            return False
+        self._note_worker(job)
+        return job.resources == resources and not job.is_cancelled and not job.is_spent(self._clock())
+
+    def explain_loss(self, worker: WorkerProcess) -> Loss:
+        job = self._jobs.get(worker.name) or self._past.get(worker.name)
+        if job is None:
+            return Loss("lost", f"the worker {worker.name} does not answer any more")
+        facts = self._commands.describe(job.number, 1.5) if job.number is not None else {}
+        return explain_end(job, facts, last_lines(job.log, 20), self._clock())
+
+    def log(self, worker: WorkerProcess) -> Path | None:
+        job = self._jobs.get(worker.name) or self._past.get(worker.name)
+        return job.log if job is not None else None
+
+    def close(self) -> None:
+        clerk, self._clerk = self._clerk, None
+        if clerk is None:
+            return
+        clerk.close(1.5)
+        self._take(clerk.answers(), self._clock())
+        alive = [*self._jobs.values(), *self._fading]
+        self._commands.cancel([job.number for job in alive if job.number is not None], 2.0)
+        self._jobs.clear()
+        self._fading.clear()
+
+    def _take_answers(self, now: float) -> None:
+        assert self._clerk is not None
+        self._take(self._clerk.answers(), now)
+
+    def _take(self, answers: Iterable[Taken | Refused | Seen], now: float) -> None:
+        """Note what the batch system has answered."""
+        for answer in answers:
+            match answer:
+                case Taken(name, number):
+                    if name in self._jobs:
+                        self._jobs[name].number = number
+                case Refused(name, error):
+                    if refused := self._jobs.pop(name, None):
+                        self._reports.note_refusal(refused.resources, error, now)
+                case Seen(states):
+                    self._is_looking = False
+                    known = {job.number: job for job in self._jobs.values() if job.number is not None}
+                    for number, state in (states or {}).items():
+                        if job := known.get(number):
+                            self._note_state(job, state.phase, state.reason, now)
+
+    def _note_state(self, job: Job, phase: str, reason: str, now: float) -> None:
+        job.reason = reason
+        if phase == "running" and job.started is None:
+            job.started = now
+        # A job whose worker has come is known by that; the batch system may be behind.
+        if phase == "ended" and job.connected is None:
+            self._forget(job, now)
+            if not job.is_cancelled:
+                self._reports.note_failure(job, now)
+
+    def _meet(self, names: set[str], busy: frozenset[str], now: float) -> None:
+        """Note which workers have come, work, and have gone."""
+        for job in list(self._jobs.values()):
+            if job.name in names:
+                self._note_worker(job)
+                job.idle = None if job.name in busy else job.idle or now
+            elif job.connected is not None:
+                self._forget(job, now)
+                self._fading.append(job)
+        assert self._clerk is not None
+        late = [job for job in self._fading if job.ended is not None and now - job.ended > _FADING]
+        self._clerk.cancel([job.number for job in late if job.number is not None])
+        self._fading = [job for job in self._fading if job not in late]
+
+    def _note_worker(self, job: Job) -> None:
+        """Note that the worker of a job has come. It may come, work and go between two calls of `adjust`."""
+        if job.connected is None:
+            job.connected = self._clock()
+            self._reports.note_success()
+
+    def _forget(self, job: Job, now: float) -> None:
+        job.ended = now
+        self._past[job.name] = self._jobs.pop(job.name)
+
+    def _cancel(self, job: Job) -> None:
+        assert self._clerk is not None
+        if (
+            job.number is None or job.is_cancelled
+        ):  # One that is just being submitted is cancelled when it has a number.
+            return
+        job.is_cancelled = True
+        self._clerk.cancel([job.number])
+
+    def _of(self, resources: Resources, now: float) -> list[Job]:
+        """Return the jobs that serve, or will serve, calls with some needs."""
+        mine = (job for job in self._jobs.values() if job.resources == resources and not job.is_cancelled)
+        return [job for job in mine if job.idle is None or not job.is_spent(now)]
+
+    def _end_unneeded(self, demands: Sequence[Demand], now: float) -> None:
+        """Cancel jobs that wait for no call, that have computed nothing for long, or whose time is over."""
+        wanted = {demand.resources: demand.waiting + demand.running for demand in demands}
+        for resources in {job.resources for job in self._jobs.values()}:
+            mine = self._of(resources, now)
+            waiting = [job for job in mine if job.connected is None]
+            surplus = max(0, len(mine) - wanted.get(resources, 0))
+            for number, job in enumerate(reversed(waiting)):
+                job.unneeded = (job.unneeded or now) if number < surplus else None
+                if job.unneeded is not None and now - job.unneeded >= _UNNEEDED:
+                    self._cancel(job)
+        for job in list(self._jobs.values()):
+            if job.idle is not None and (now - job.idle >= _IDLE or job.is_spent(now)):
+                self._cancel(job)
+
+    def _start_missing(self, demands: Sequence[Demand], busy: frozenset[str], now: float) -> None:
+        """Ask for jobs for the calls that wait, the most urgent first."""
+        served = {demand.resources for demand in demands if demand.waiting}
+        for demand in demands:
+            if not demand.waiting or not self._reports.may_try(demand.resources, now):
+                continue
+            mine = self._of(demand.resources, now)
+            missing = demand.waiting + demand.running - len(mine)
+            room = self._settings.max_jobs - len(self._jobs)
+            for _ in range(min(missing, room)):
+                self._start(demand, now)
+            if missing > 0 >= room and not mine:
+                self._make_room(demand, served)
+
+    def _make_room(self, demand: Demand, served: set[Resources]) -> None:
+        """Cancel a job so that one for a more urgent call can start: one that is idle, or else one that waits."""
+        jobs = [job for job in self._jobs.values() if job.resources != demand.resources]
+        if any(job.is_cancelled for job in jobs):  # There will be room.
+            return
+        idle = [job for job in jobs if job.idle is not None and job.resources not in served]
+        later = [job for job in jobs if job.connected is None and job.priority < demand.priority]
+        for job in (idle or later)[-1:]:
+            self._cancel(job)
+
+    def _start(self, demand: Demand, now: float) -> None:
+        assert self._door is not None
+        assert self._clerk is not None
+        name = f"{self._door.run}-{next(self._numbers)}"
+        text = write_script(self._settings, demand.resources, self._door, name)
+        script = self._door.folder / f"{name}.sh"
+        script.write_text(text)
+        log = self._door.logs / f"{name}.log"
+        self._jobs[name] = Job(name, demand.resources, script, log, now, demand.priority)
+        self._clerk.submit(name, script)
+
+    def _look(self, now: float) -> None:
+        """Ask how the jobs are that have no worker, now and then."""
+        expected = [job for job in self._jobs.values() if job.connected is None and job.number is not None]
+        if not expected or self._is_looking:
+            return
+        assert self._clerk is not None
+        is_soon = any(now - (job.started or job.asked) < _SOON for job in expected)
+        if self._looked is None or now - self._looked >= _LOOKS[0 if is_soon else 1]:
+            self._looked, self._is_looking = now, True
+            self._clerk.look([job.number for job in expected if job.number is not None])

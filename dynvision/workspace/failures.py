@@ -1,0 +1,59 @@
+"""One error that says what of a plan failed, and what was not built because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynvision.errors import DynvisionError
+from dynvision.targets import Target
+
+__all__ = ["summarize_failures"]
+
+_MOST_NAMED = 8
+
+
+def summarize_failures(failed: Mapping[Target, DynvisionError], dropped: Sequence[Target]) -> DynvisionError:
+    """Return the error with which a plan ends.
+
+    Args:
+        failed: The targets that failed, each with its error; there is at least one.
+        dropped: The targets that were not built because of these.
+
+    Returns:
+        The first error if it is alone, otherwise one of its kind that begins with its text.
+    """
+    first, *others = _by_error(failed)
+    text = str(first[0]).rstrip()
+    if others:
+        named = [f"{_name(targets)}: {error}" for error, targets in others]
+        text = f"{_end(text)}\nAlso failed:\n  " + "\n  ".join(_cut(line) for line in named)
+    if dropped:
+        text = f"{_end(text)}\nNot built because of that: {_name(dropped)}"
+    if text == str(first[0]).rstrip():
+        return first[0]
+    error = type(first[0])(text)
+    error.__cause__ = first[0]
+    return error
+
+
+def _by_error(failed: Mapping[Target, DynvisionError]) -> list[tuple[DynvisionError, list[Target]]]:
+    """Put the targets together that one call failed to build, and those of which the same was said."""
+    groups: dict[str, tuple[DynvisionError, list[Target]]] = {}
+    for target, error in failed.items():
+        groups.setdefault(str(error), (error, []))[1].append(target)
+    return list(groups.values())
+
+
+def _name(targets: Sequence[Target]) -> str:
+    named = ", ".join(str(target) for target in targets[:_MOST_NAMED])
+    more = len(targets) - _MOST_NAMED
+    return named + (f" and {more} more" if more > 0 else "")
+
+
+def _end(text: str) -> str:
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
+def _cut(line: str, most: int = 600) -> str:
+    flat = " ".join(line.split())
+    return flat if len(flat) <= most else f"{flat[:most]} …"

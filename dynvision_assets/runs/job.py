@@ -1,0 +1,123 @@
+"""The job `make`: targets, and only what they need, in one run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from dynvision.engines.here import HereEngine
+from dynvision.errors import ConfigError
+from dynvision.system.progress import say
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+from dynvision.workspace.leftovers import parse_existing
+from dynvision.workspace.scheduling import Schedule, ScheduleOptions
+from dynvision_assets.instances.run_processes import tag_run
+from dynvision_assets.resources import ComputeResource, plain_failures
+from dynvision_assets.run_config import MakeConfig
+from dynvision_assets.runs.observing import observe_config
+from dynvision_assets.runs.reporting import Event, Reporter
+
+__all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_job"]
+
+MAKE = "make"
+"""The name of the job, and of the command that does the same."""
+
+BUILD = "build"
+"""The name of its op. Dagster wants another one than that of the job."""
+
+TARGETS_TAG = "dynvision/make"
+"""The tag of a run that names what it makes."""
+
+DESCRIPTION = """\
+Builds targets, and of everything that they are made from only what is missing or stale: what `dynvision make` does, in
+one run. Targets that do not depend on each other are computed at once, if the engine of `config_compute.yaml` can.
+
+Open the Launchpad and name the targets, each as an asset key (all of its partitions), a key with a partition, or a path
+under `data/`:
+
+```yaml
+ops:
+  build:
+    config:
+      targets: ["summary/contrast/rcnn_gratings", "responses/duration/rcnn_gratings:5"]
+```
+
+Each finished target appears in its asset at once. If one fails, the others are built all the same, and the run fails
+and names it.
+"""
+
+
+@dg.op(
+    name=BUILD,
+    out={"built": dg.Out(io_manager_key="step_io_manager")},
+    description="Plans, computes with the engine, and records each target when it is finished.",
+)
+def build_op(
+    context: dg.OpExecutionContext, config: MakeConfig, compute: dg.ResourceParam[ComputeResource]
+) -> Iterator[Any]:
+    """Build the targets of the configuration; the output is what was built, as text."""
+    with plain_failures(MAKE), compute.closed_if_stopped():
+        workspace = compute.open_workspace()
+        reporter = Reporter(workspace, context.instance, every=False)
+        yield from _make(context, config, compute, workspace, reporter)
+        yield dg.Output([str(target) for target in reporter.built], "built")
+
+
+def make_job() -> dg.JobDefinition:
+    """Make the job. It needs the resources `compute` and `step_io_manager`."""
+
+    @dg.job(name=MAKE, description=DESCRIPTION, tags={"dynvision/job": MAKE})
+    def make() -> None:
+        build_op()
+
+    return make
+
+
+def _make(
+    context: dg.OpExecutionContext,
+    config: MakeConfig,
+    compute: ComputeResource,
+    workspace: Workspace,
+    reporter: Reporter,
+) -> Iterator[Event]:
+    """Plan the targets, build what is missing or stale, and yield the events of each that is finished.
+
+    Raises:
+        UnknownNameError: If a target has no such name; the message names the nearest.
+        DynvisionError: If something could not be built.
+    """
+    named = ", ".join(config.targets)
+    tag_run(context.instance, context.run_id, {**compute.run_tags, TARGETS_TAG: named[:200]})
+    targets = _parse(workspace, config.targets)
+    plan = workspace.plan(targets, config.force)
+    if not plan:
+        context.log.info("everything is up to date; nothing to do")
+        return
+
+    def tell(line: str) -> None:
+        say(line)
+        context.log.info(line)
+
+    engine = compute.engine(tell)
+    options = ScheduleOptions(
+        forced=frozenset(targets if config.force else ()),
+        wait=config.wait,
+        tell=tell,
+        # The child process of this one draws its progress on the terminal by itself.
+        progress=context.log.info if isinstance(engine, HereEngine) else tell,
+        begin=lambda target: observe_config(workspace, context.instance, target),
+    )
+    yield from reporter.report(Schedule(workspace, plan, engine, options))
+
+
+def _parse(workspace: Workspace, texts: list[str]) -> list[Target]:
+    """Return the targets that texts name, each once.
+
+    Raises:
+        ConfigError: If there is no text.
+        UnknownNameError: If nothing has such a name.
+    """
+    if not texts:
+        raise ConfigError('no target is named. Write one in the Launchpad: targets: ["summary/contrast/rcnn_gratings"]')
+    return list(dict.fromkeys(target for text in texts for target in parse_existing(workspace, text)))

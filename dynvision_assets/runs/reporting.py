@@ -1,0 +1,72 @@
+"""Recording the targets of a run: each at once when it is finished, and only if its checks allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from dynvision.errors import DataError, DynvisionError
+from dynvision.targets import Target
+from dynvision.workspace import Workspace
+from dynvision.workspace.building import reject_targets
+from dynvision.workspace.scheduling import Built, Schedule
+from dynvision_assets.runs.checks import CheckBook
+from dynvision_assets.runs.events import is_known, make_materialization
+
+__all__ = ["Event", "Reporter"]
+
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
+
+
+@dataclass
+class Reporter:
+    """Turns what a schedule has finished into Dagster's events.
+
+    Attributes:
+        workspace: The workspace.
+        instance: Dagster's instance.
+        every: Whether a target that another process has built is recorded also if Dagster knows it already.
+        built: The targets that were built and recorded, in order.
+    """
+
+    workspace: Workspace
+    instance: dg.DagsterInstance
+    every: bool
+    built: list[Target] = field(default_factory=list)
+
+    def report(self, schedule: Schedule) -> Iterator[Event]:
+        """Build everything, and yield the events of each target at once when it is finished.
+
+        Raises:
+            DynvisionError: At the end, if a target failed, or a hard check of one does not hold.
+        """
+        book = CheckBook(self.workspace)
+        failure: DynvisionError | None = None
+        try:
+            for built in schedule.run():
+                yield from self._report(built, schedule, book)
+        except DynvisionError as error:
+            failure = error
+            yield from book.explain(schedule.failed)
+        yield from book.combine()
+        if failure is not None:
+            raise failure
+
+    def _report(self, built: Built, schedule: Schedule, book: CheckBook) -> Iterator[Event]:
+        target, record = built.target, built.record
+        is_old_news = not built.was_built and not self.every
+        if is_old_news and is_known(self.workspace, self.instance, target, record):
+            return
+        evaluations, failed = book.check(target, record)
+        yield from evaluations
+        if failed is not None:
+            root, config = str(self.workspace.paths.root), self.workspace.snapshot
+            reject_targets([str(target)], root=root, config=config)
+            advice = f"Build it again: dynvision make --force {target}"
+            schedule.fail(target, DataError(f"{target}: {failed.name} does not hold: {failed.sentence}. {advice}"))
+            return
+        yield make_materialization(self.workspace, self.instance, target, record)
+        if built.was_built:
+            self.built.append(target)

@@ -1,0 +1,133 @@
+"""The job `make`: targets and only what they need, in one run, also from the Launchpad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dynvision.engines.calls import Call
+from dynvision.errors import DynvisionError
+from dynvision.workspace.building import build_targets
+from dynvision_assets import resources
+from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG
+from dynvision_assets.wiring import make_definitions, resolve_make_job
+from tests.dynvision_assets.runs.conftest import Engines, RunAsset
+from tests.dynvision_assets.runs.test_selections import events, failure
+from tests.helpers.chains import open_workspace, records, states
+from tests.helpers.commands import call_dynvision
+from tests.helpers.engines import ScriptedEngine
+from tests.helpers.instances import open_instance
+
+
+def recorded(done: dg.ExecuteInProcessResult) -> list[str]:
+    """The partitions that a run has recorded, in order."""
+    found = [
+        event.step_materialization_data.materialization
+        for event in done.filter_events(lambda e: e.is_step_materialization)
+    ]
+    return [f"{event.asset_key.to_user_string()}:{event.partition}" for event in found]
+
+
+def lines(instance: dg.DagsterInstance, done: dg.ExecuteInProcessResult) -> list[str]:
+    return [entry.user_message for entry in instance.all_logs(done.run_id)]
+
+
+def test_only_what_a_target_needs_is_built_in_one_run(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    done = make("interim/gratings:train_ends")
+    assert done.success
+    assert recorded(done) == ["raw/gratings:train", "interim/gratings:train_ends"]
+    assert done.output_for_node("build", "built") == recorded(done)
+    made = {t.stage: r.data_version for t, r in records(empty_root).items()}
+    assert events(instance, "interim/gratings") == [("train_ends", made["interim"], done.run_id)]
+    run = instance.get_run_by_id(done.run_id)
+    assert run is not None
+    assert run.tags["dynvision/make"] == "interim/gratings:train_ends"
+    assert run.tags[RUN_TAG] == run.run_id
+    assert run.tags[PID_TAG].isdigit()
+    assert "raw/gratings:train: it has not been built" in lines(instance, done)
+    assert any(line.startswith("raw/gratings:train: 36 of 36 images (100%)") for line in lines(instance, done))
+    assert engines.opened[0].is_closed
+
+
+def test_a_run_with_nothing_to_do_says_so_and_opens_no_engine(
+    engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    make("raw/gratings:test")
+    done = make("raw/gratings:test")
+    assert done.success
+    assert recorded(done) == []
+    assert "everything is up to date; nothing to do" in lines(instance, done)
+    assert len(engines.opened) == 1
+
+
+def test_force_builds_the_named_targets_again(engines: Engines, make: RunAsset) -> None:
+    make("raw/gratings:test")
+    done = make("raw/gratings:test", force=True)
+    assert recorded(done) == ["raw/gratings:test"]
+    assert [call.arguments["force"] for engine in engines.opened for call in engine.submitted] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (["raw/gratngs"], "Did you mean 'gratings'?"),
+        (["raw/gratings:tset"], "Did you mean 'test'?"),
+        ([], 'no target is named. Write one in the Launchpad: targets: ["summary/contrast/rcnn_gratings"]'),
+    ],
+)
+def test_a_wrong_name_fails_with_the_usual_sentence(
+    empty_root: Path, engines: Engines, make: RunAsset, targets: list[str], message: str
+) -> None:
+    done = make(*targets)
+    assert not done.success
+    assert message in failure(done)
+    assert not (empty_root / "data").exists()
+
+
+def test_what_fails_leaves_the_others_in_the_same_run(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(call: Call) -> DynvisionError | None:
+        return DynvisionError("the disk is full.") if call.name == "raw/gratings:test" else None
+
+    monkeypatch.setattr(resources, "open_engine", lambda settings: ScriptedEngine(fail=fail))
+    done = call_dynvision(empty_root, "make", "interim/gratings")
+    assert done.exit_code == 1
+    assert (
+        "error: the disk is full.\nNot built because of that: interim/gratings:test_all, interim/gratings:test_ends"
+        in (done.output)
+    )
+    fresh = [target for target, state in states(empty_root).items() if state == "fresh"]
+    assert sorted(fresh) == ["interim/gratings:train_all", "interim/gratings:train_ends", "raw/gratings:train"]
+    with open_instance(empty_root) as instance:
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        assert {name for name, _, _ in events(instance, "interim/gratings")} == {"train_all", "train_ends"}
+
+
+def test_what_another_process_built_is_recorded_once_if_dagster_does_not_know_it(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    def build_first(call: Call) -> None:
+        build_targets(call.arguments["targets"], root=str(empty_root), config=str(empty_root / "config"))
+
+    engines.prepared += [ScriptedEngine(fail=build_first), ScriptedEngine(fail=build_first)]
+    first = make("raw/gratings:test")
+    assert recorded(first) == ["raw/gratings:test"]
+    assert first.output_for_node("build", "built") == []
+    manifest = empty_root / "data/raw/gratings/test/manifest.json"
+    manifest.unlink()
+    second = make("raw/gratings:test")
+    assert second.success
+    assert recorded(second) == []
+
+
+def test_the_job_is_among_the_definitions_and_says_how_it_is_used(empty_root: Path) -> None:
+    workspace = open_workspace(empty_root)
+    for job in (make_definitions(workspace).resolve_job_def("make"), resolve_make_job(workspace)):
+        assert "only what is missing or stale" in str(job.description)
+        assert 'targets: ["summary/contrast/rcnn_gratings"' in str(job.description)
+    names = [job.name for job in make_definitions(workspace).get_repository_def().get_all_jobs()]
+    assert names.count("make") == 1
