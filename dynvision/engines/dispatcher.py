@@ -146,6 +146,8 @@ class Dispatcher:
         now = {worker.address: worker for worker in workers}
         busy = {running.worker.address for running in self._running.values()}
         self._free = {address: worker for address, worker in now.items() if address not in busy}
+        for address in now.keys() - self._workers.keys():
+            self._workforce.meet(now[address])
         self._workers = now
         for running in self._running.values():
             if running.worker.address not in now and running.gone is None:
@@ -185,12 +187,11 @@ class Dispatcher:
             )
             self._messages.put(outcome)
             return
-        text = str(answer["message"])
+        text, kind = str(answer["message"]), getattr(errors, str(answer["error"]), DynvisionError)
         if answer.get("memory"):
-            self._follow(after_memory(attempt, text, self._say_log(running)), attempt, running, seconds)
+            self._follow(after_memory(attempt, text, self._say_log(running), kind), attempt, running, seconds)
             return
-        error = getattr(errors, str(answer["error"]), DynvisionError)(text)
-        self._messages.put(Outcome(attempt.call, None, error, where, seconds, attempt.started))
+        self._messages.put(Outcome(attempt.call, None, kind(text), where, seconds, attempt.started))
 
     def _follow(self, retry: Retry, attempt: Attempt, running: _Running, seconds: float) -> None:
         if retry.attempt is not None:
