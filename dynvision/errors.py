@@ -12,6 +12,7 @@ __all__ = [
     "DamagedFileError",
     "DataError",
     "DynvisionError",
+    "LockLostError",
     "MachineError",
     "MissingError",
     "UnexpectedError",
@@ -58,6 +59,10 @@ class MachineError(DynvisionError):
 
 class UnexpectedError(DynvisionError):
     """Code failed in a way that nobody expected; the message names the file with the traceback."""
+
+
+class LockLostError(DynvisionError):
+    """Another process has taken over the lock of an output that this one was building; nothing was put in place."""
 
 
 class MissingError(DynvisionError, FileNotFoundError):
