@@ -12,9 +12,11 @@ __all__ = [
     "DamagedFileError",
     "DataError",
     "DynvisionError",
+    "KilledError",
     "LockLostError",
     "MachineError",
     "MissingError",
+    "OutOfMemoryError",
     "UnexpectedError",
     "UnknownNameError",
     "UnreadableError",
@@ -55,6 +57,14 @@ class UnreadableError(DamagedFileError):
 
 class MachineError(DynvisionError):
     """The machine refused something: the disk is full, a permission is missing, a limit is too low."""
+
+
+class OutOfMemoryError(MachineError):
+    """There was not enough memory, of the machine or of a GPU."""
+
+
+class KilledError(DynvisionError):
+    """The process that computed was killed by signal 9, as the system does when memory runs out."""
 
 
 class UnexpectedError(DynvisionError):

@@ -1,8 +1,9 @@
-"""Opening the engine of some settings. What only one of them needs is imported when that one is opened."""
+"""Opening the engine of some settings. Dask is imported when one that needs it is opened."""
 
 from __future__ import annotations
 
 from dynvision.engines.base import Engine
+from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.here import HereEngine
 from dynvision.engines.settings import HERE, EngineSettings
 
@@ -20,6 +21,4 @@ def open_engine(settings: EngineSettings) -> Engine:
     """
     if settings.kind == HERE:
         return HereEngine()
-    from dynvision.engines.distributed_engine import DistributedEngine
-
     return DistributedEngine(settings)

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dynvision import errors
-from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.errors import DamagedFileError, DynvisionError, KilledError
 from dynvision.system.child_pipes import exchange
 from dynvision.system.child_watch import ChildWatch
+from dynvision.system.environment import without_launcher
 from dynvision.system.error_log import name_call
 from dynvision.system.process_trees import continue_tree, kill_tree
 from dynvision.system.stopping import STOP_SIGNALS, STOPPING, hold_signals
@@ -48,30 +49,41 @@ class ComputeProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
+        """Call `module:function` in the child with JSON-ready arguments; see `run`."""
+        return self.run(function, arguments, tell)
+
+    def run(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        tell: Callable[[str], object] | None = None,
+        is_wanted: Callable[[], bool] | None = None,
+    ) -> Any:
         """Call `module:function` in the child.
 
         If the child is stopped, or does nothing for a minute, a line says so.
 
         Args:
             function: The import path.
+            arguments: JSON-ready arguments.
             tell: Takes lines about the progress of the call, one at least every ten seconds while there is something
                 to count.
-            arguments: JSON-ready arguments.
+            is_wanted: Asked at least every half second; if it says no, the call is interrupted.
 
         Raises:
             DynvisionError: If the function raised one (of the same class), the arguments are not JSON-ready, or the
                 child could not be started or died. Any other error is an `UnexpectedError` or `MachineError`, whose
                 traceback is in the log file that it names.
             DamagedFileError: If the child died of a memory fault, as it does if a file is truncated while it is read.
-            KeyboardInterrupt: If the child was told to end by a signal.
+            KeyboardInterrupt: If the child was told to end by a signal, or the call is not wanted any more.
         """
         name = name_call(function, arguments)
-        request = _encode(name, {"function": function, "arguments": arguments})
+        request = _encode(name, {"function": function, "arguments": dict(arguments)})
         try:
             child = self._start(name)
-            answer = _ask(child, request, name, tell)
+            answer = _ask(child, request, name, tell, is_wanted)
             if answer is None and _end_of(child) == 0:  # It was told to end before it took the call.
-                answer = _ask(self._start(name), request, name, tell)
+                answer = _ask(self._start(name), request, name, tell, is_wanted)
         except BaseException as error:  # If this process is interrupted, the child must not go on alone.
             STOPPING.was_raised |= not isinstance(error, Exception)
             self._close(drop_signals=True)
@@ -121,7 +133,7 @@ class ComputeProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
-                env={**KEPT_MEMORY, **os.environ},
+                env={**KEPT_MEMORY, **without_launcher(os.environ)},
             )
         except (OSError, MemoryError) as error:
             raise DynvisionError(
@@ -144,7 +156,8 @@ class ComputeProcess:
                 "from: dynvision verify, then run this again."
             )
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return DynvisionError(
+        kind = KilledError if -code == signal.SIGKILL else DynvisionError
+        return kind(
             f"{name}: the process that computes it stopped ({how}); its last words are above, or in the run's log. "
             "Out of memory looks like signal 9. Nothing was recorded; run this again."
         )
@@ -166,12 +179,18 @@ def _encode(name: str, call: dict[str, Any]) -> bytes:
 
 
 def _ask(
-    child: subprocess.Popen[bytes], request: bytes, name: str, tell: Callable[[str], object] | None
+    child: subprocess.Popen[bytes],
+    request: bytes,
+    name: str,
+    tell: Callable[[str], object] | None,
+    is_wanted: Callable[[], bool] | None,
 ) -> dict[str, Any] | None:
     """Return the child's answer to a request, and pass on its lines about progress; `None` if it has ended."""
     watch = ChildWatch(child.pid, name, tell)
     for message in exchange(child, request):
         watch.look()
+        if is_wanted is not None and not is_wanted():
+            raise KeyboardInterrupt
         if message is not None and "progress" not in message:
             return message
         if message is not None and tell is not None:

@@ -7,11 +7,13 @@ The rule is the same for every command: a variable of the environment wins, then
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from dynvision.errors import ConfigError
 
-__all__ = ["FILE", "expand_path", "load_environment", "read_env_file", "read_setting"]
+__all__ = ["FILE", "expand_path", "load_environment", "read_env_file", "read_setting", "without_launcher"]
 
 FILE = ".env"
 """The file in the root."""
@@ -20,6 +22,13 @@ _PATHS = ("DAGSTER_HOME", "DYNVISION_CONFIG")
 """The settings that are paths."""
 
 _ROOT = "DYNVISION_ROOT"
+
+_LAUNCHER = re.compile(
+    r"SLURM_(NTASKS|NPROCS|PROCID|LOCALID|NODEID|TASKS_PER_NODE|NTASKS_PER_NODE|GTIDS|STEP_\w+|STEPID|SRUN_\w+|LAUNCH_\w+)"
+    r"|(PMI|PMIX|OMPI|MPI|MV2|JSM|TORCHELASTIC|ACCELERATE)_\w+"
+    r"|RANK|LOCAL_RANK|GROUP_RANK|NODE_RANK|ROLE_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|MASTER_ADDR|MASTER_PORT"
+)
+"""Variables by which the launcher of a distributed program tells a process which of many it is."""
 
 
 def read_setting(name: str, root: Path) -> str | None:
@@ -93,3 +102,12 @@ def load_environment(root: Path) -> None:
         )
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what makes libraries take a process for one of many of a distributed program.
+
+    A job of a cluster has such variables also if it runs one process; Lightning and others then wait for processes
+    that do not exist. The number of the job (`SLURM_JOB_ID`) stays.
+    """
+    return {name: value for name, value in environment.items() if not _LAUNCHER.fullmatch(name)}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dynvision.errors import DynvisionError, MachineError, UnexpectedError
+from dynvision.errors import DynvisionError, UnexpectedError
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import causes_of, find_machine_error, find_own_error, last_line, text_of
 
@@ -65,7 +65,7 @@ def describe_error(error: BaseException, doing: str = "") -> DynvisionError:
     machine = find_machine_error(error)
     if machine is not None:
         note = f" (The traceback is in {log}.)" if log is not None else ""
-        return MachineError(f"{prefix}{machine}{note}")
+        return type(machine)(f"{prefix}{machine}{note}")
     return UnexpectedError(f"{prefix}{_blame(error)} {_say_where(log, trace)}")
 
 

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from dynvision.errors import DamagedFileError, DynvisionError, MachineError, UnreadableError
+from dynvision.errors import DamagedFileError, DynvisionError, MachineError, OutOfMemoryError, UnreadableError
 from dynvision.system.escaping import show_text
 
 __all__ = [
@@ -179,7 +179,9 @@ def find_machine_error(error: BaseException) -> MachineError | None:
     causes = list(causes_of(error))
     sentence = next((text for text in map(_explain, causes) if text), None)
     sentence = sentence or next((text for text in map(_explain_by_text, causes) if text), None)
-    return MachineError(sentence) if sentence else None
+    if not sentence:
+        return None
+    return OutOfMemoryError(sentence) if SYSTEM[errno.ENOMEM][0] in sentence else MachineError(sentence)
 
 
 def _explain(error: BaseException) -> str:

@@ -1,0 +1,106 @@
+"""What follows if a call has lost its worker, or ran out of memory or time: another attempt, or a clear error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dynvision.engines.calls import Call, Resources
+from dynvision.engines.workforce import Loss
+from dynvision.errors import DynvisionError, OutOfMemoryError
+
+__all__ = ["MOST_LOSSES", "Attempt", "Retry", "after_loss", "after_memory"]
+
+MOST_LOSSES = 3
+"""So many times a call may lose its worker for no reason of its own. Then it is taken to be the reason."""
+
+_SHARE_OF_TIME = 0.8
+"""A call that ran for less than this share of its time limit was cut off because others ran before it in its job."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt at a call.
+
+    Attributes:
+        call: The call.
+        entry: Which of the call's `attempts` says what it needs.
+        started: How many attempts have started, this one included once it has.
+        losses: How many of them ended with their worker, for no reason of their own.
+        unstarted: How many times it was given to a worker that ended before it began.
+    """
+
+    call: Call
+    entry: int = 0
+    started: int = 0
+    losses: int = 0
+    unstarted: int = 0
+
+    @property
+    def resources(self) -> Resources:
+        """What it needs."""
+        return self.call.attempts[self.entry]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What follows: another attempt, or the error of the call, and a sentence for the user.
+
+    Attributes:
+        attempt: The attempt to make; `None` if the call has failed.
+        error: The error, if there is none.
+        sentence: What is said at once.
+    """
+
+    attempt: Attempt | None
+    error: DynvisionError | None
+    sentence: str
+
+
+def after_loss(attempt: Attempt, loss: Loss, seconds: float, log: str) -> Retry:
+    """Decide what follows the end of a worker that had started with a call.
+
+    Args:
+        attempt: The attempt.
+        loss: Why the worker ended.
+        seconds: How long the attempt had run.
+        log: Where more is written, as the end of a sentence; may be empty.
+    """
+    name, limit = attempt.call.name, attempt.resources.time
+    if loss.reason == "memory":
+        return after_memory(attempt, f"{name}: {loss.sentence}", log)
+    if loss.reason == "time" and limit is not None and seconds >= _SHARE_OF_TIME * limit:
+        if attempt.entry + 1 < len(attempt.call.attempts):
+            again = replace(attempt, entry=attempt.entry + 1)
+            return Retry(again, None, f"{name}: {loss.sentence}; it is tried again with more time")
+        error = f"{name}: {loss.sentence}, after {seconds:.0f} s. Give it more 'time' in config_compute.yaml.{log}"
+        return Retry(None, DynvisionError(error), error)
+    losses = attempt.losses + 1
+    if losses >= MOST_LOSSES:
+        error = (
+            f"{name}: {loss.sentence}, and this was loss number {losses}. Nothing was recorded. If it is the reason "
+            f"itself, it needs more memory than there is; otherwise run this again.{log}"
+        )
+        return Retry(None, DynvisionError(error), error)
+    return Retry(replace(attempt, losses=losses), None, f"{name}: {loss.sentence}; it is tried again")
+
+
+def after_memory(attempt: Attempt, sentence: str, log: str, kind: type[DynvisionError] = OutOfMemoryError) -> Retry:
+    """Decide what follows if memory ran out: the next attempt that gets more, or the error.
+
+    Args:
+        attempt: The attempt.
+        sentence: What is known, with the call's name.
+        log: Where more is written, as the end of a sentence; may be empty.
+        kind: The class of the error.
+    """
+    has = attempt.resources.memory
+    for entry in range(attempt.entry + 1, len(attempt.call.attempts)):
+        memory = attempt.call.attempts[entry].memory
+        if memory is None or (has is not None and memory > has):
+            again = replace(attempt, entry=entry)
+            return Retry(again, None, f"{sentence.rstrip('.')}. It is tried again with {_show(memory)} of memory")
+    return Retry(None, kind(f"{sentence}{log}"), sentence)
+
+
+def _show(memory: int | None) -> str:
+    return "no limit" if memory is None else f"{memory / (1 << 30):.3g} GiB"

@@ -1,0 +1,250 @@
+"""Which call runs on which worker: a thread that takes events, and gives each free worker one call."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import re
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from dynvision import errors
+from dynvision.engines.attempts import Attempt, Retry, after_loss, after_memory
+from dynvision.engines.calls import Outcome, Resources
+from dynvision.engines.events import Broken, Ended, Event, Said, Started, Submitted, WorkersChanged
+from dynvision.engines.hub import Hub
+from dynvision.engines.workforce import Demand, WorkerProcess, Workforce
+from dynvision.errors import DynvisionError, UnexpectedError
+
+__all__ = ["Dispatcher", "Failed", "Line", "Message", "as_own_error"]
+
+_LOOK = 0.5
+"""Seconds between two looks at whether there are enough workers."""
+
+_GRACE = 1.0
+"""Seconds after which a call whose worker is gone counts as lost. Its answer may be on the way."""
+
+_MOST_UNSTARTED = 5
+"""So many times a call may be given to a worker that ends before it says that it has begun."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something to tell the user."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The engine does not work."""
+
+    error: BaseException
+
+
+Message = Line | Failed | Outcome
+
+
+@dataclass
+class _Running:
+    """A call that is with a worker."""
+
+    attempt: Attempt
+    worker: WorkerProcess
+    sent: float
+    where: str = ""
+    gone: float | None = None
+
+
+class Dispatcher:
+    """Takes events, and gives each free worker one call, those of higher priority first.
+
+    Args:
+        hub: Where calls are sent.
+        workforce: Where workers come from.
+        events: What happens.
+        messages: Where outcomes and lines for the user are put.
+    """
+
+    def __init__(
+        self, hub: Hub, workforce: Workforce, events: queue.SimpleQueue[Event], messages: queue.SimpleQueue[Message]
+    ) -> None:
+        self._hub, self._workforce, self._events, self._messages = hub, workforce, events, messages
+        self._waiting: dict[Resources, list[tuple[int, int, Attempt]]] = {}
+        self._running: dict[str, _Running] = {}
+        self._workers: dict[str, WorkerProcess] = {}
+        self._free: dict[str, WorkerProcess] = {}
+        self._count = itertools.count()
+        self._looked = 0.0
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._work, name="dynvision-dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._is_stopping = True
+        self._thread.join(1.5)
+
+    @property
+    def keys(self) -> list[str]:
+        """The calls that are with a worker."""
+        return list(self._running)
+
+    def _work(self) -> None:
+        try:
+            while not self._is_stopping:
+                self._step()
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits for results
+            self._messages.put(Failed(error))
+
+    def _step(self) -> None:
+        try:
+            self._take(self._events.get(timeout=_LOOK / 2))
+            while True:
+                self._take(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        self._find_lost()
+        self._assign()
+        if time.monotonic() - self._looked > _LOOK:
+            self._adjust()
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Submitted(call):
+                self._put(Attempt(call))
+                self._looked = min(self._looked, time.monotonic() - _LOOK)
+            case WorkersChanged(workers):
+                self._meet(workers)
+            case Started(key, where) if key in self._running:
+                self._running[key].where = where
+            case Said(key, line) if key in self._running:
+                name = self._running[key].attempt.call.name
+                self._messages.put(Line(line if line.startswith(name) else f"{name}: {line}"))
+            case Ended(key, answer) if key in self._running:
+                running = self._running.pop(key)
+                self._set_free(running.worker)
+                if answer is None or answer.get("stopped"):
+                    self._lose(running)
+                else:
+                    self._finish(running, answer)
+            case Broken(error):
+                raise error
+
+    def _put(self, attempt: Attempt) -> None:
+        heap = self._waiting.setdefault(attempt.resources, [])
+        heapq.heappush(heap, (-attempt.call.priority, next(self._count), attempt))
+
+    def _meet(self, workers: tuple[WorkerProcess, ...]) -> None:
+        """Note which workers there are."""
+        now = {worker.address: worker for worker in workers}
+        busy = {running.worker.address for running in self._running.values()}
+        self._free = {address: worker for address, worker in now.items() if address not in busy}
+        for address in now.keys() - self._workers.keys():
+            self._workforce.meet(now[address])
+        self._workers = now
+        for running in self._running.values():
+            if running.worker.address not in now and running.gone is None:
+                running.gone = time.monotonic()
+
+    def _set_free(self, worker: WorkerProcess) -> None:
+        if worker.address in self._workers:
+            self._free[worker.address] = worker
+
+    def _find_lost(self) -> None:
+        now = time.monotonic()
+        for key, running in list(self._running.items()):
+            if running.gone is not None and now - running.gone > _GRACE:
+                del self._running[key]
+                self._hub.drop(key)
+                self._lose(running)
+
+    def _lose(self, running: _Running) -> None:
+        """Try a call again that has lost its worker, if that makes sense."""
+        attempt = running.attempt
+        if not running.where:
+            attempt = replace(attempt, unstarted=attempt.unstarted + 1)
+            if attempt.unstarted <= _MOST_UNSTARTED:
+                self._put(attempt)
+                return
+        seconds = time.monotonic() - running.sent
+        loss = self._workforce.explain_loss(running.worker)
+        attempt = replace(attempt, started=attempt.started + 1)
+        self._follow(after_loss(attempt, loss, seconds, self._say_log(running)), attempt, running, seconds)
+
+    def _finish(self, running: _Running, answer: dict[str, object]) -> None:
+        attempt = replace(running.attempt, started=running.attempt.started + 1)
+        where, seconds = str(answer.get("where", running.where)), float(str(answer.get("seconds", 0.0)))
+        if "error" not in answer:
+            outcome = Outcome(
+                attempt.call, answer.get("result"), where=where, seconds=seconds, attempts=attempt.started
+            )
+            self._messages.put(outcome)
+            return
+        text, kind = str(answer["message"]), getattr(errors, str(answer["error"]), DynvisionError)
+        if answer.get("memory"):
+            self._follow(after_memory(attempt, text, self._say_log(running), kind), attempt, running, seconds)
+            return
+        self._messages.put(Outcome(attempt.call, None, kind(text), where, seconds, attempt.started))
+
+    def _follow(self, retry: Retry, attempt: Attempt, running: _Running, seconds: float) -> None:
+        if retry.attempt is not None:
+            self._messages.put(Line(retry.sentence))
+            self._put(retry.attempt)
+            return
+        self._messages.put(Outcome(attempt.call, None, retry.error, running.where, seconds, attempt.started))
+
+    def _say_log(self, running: _Running) -> str:
+        log = self._workforce.log(running.worker)
+        return f" The log of its worker is {log}." if log is not None else ""
+
+    def _assign(self) -> None:
+        """Give each free worker the most urgent call that it takes."""
+        while self._free:
+            kinds = sorted((r for r, heap in self._waiting.items() if heap), key=lambda r: self._waiting[r][0][:2])
+            pair = next(filter(None, map(self._pair, kinds)), None)
+            if pair is None:
+                return
+            resources, worker = pair
+            self._send(heapq.heappop(self._waiting[resources])[2], worker)
+
+    def _pair(self, resources: Resources) -> tuple[Resources, WorkerProcess] | None:
+        """Return a free worker for calls that need these resources."""
+        free = (worker for worker in self._free.values() if self._workforce.takes(worker, resources))
+        return next(((resources, worker) for worker in free), None)
+
+    def _send(self, attempt: Attempt, worker: WorkerProcess) -> None:
+        # Dask's dashboard groups calls by the first word of their keys.
+        word = re.match(r"[A-Za-z]+", attempt.call.name)
+        key = f"{word[0] if word else 'call'}-{next(self._count)}"
+        del self._free[worker.address]
+        self._running[key] = _Running(attempt, worker, time.monotonic())
+        self._hub.send(key, attempt.call, worker.address)
+
+    def _adjust(self) -> None:
+        self._looked = time.monotonic()
+        running = Counter(r.attempt.resources for r in self._running.values())
+        demands = []
+        for resources in {**self._waiting, **running}:
+            heap = self._waiting.get(resources, [])
+            priorities = [-heap[0][0]] if heap else []
+            priorities += [r.attempt.call.priority for r in self._running.values() if r.attempt.resources == resources]
+            if priorities:
+                demands.append(Demand(resources, len(heap), running[resources], priorities[0]))
+        demands.sort(key=lambda demand: -demand.priority)
+        busy = frozenset(r.worker.name for r in self._running.values())
+        for line in self._workforce.adjust(demands, list(self._workers.values()), busy):
+            self._messages.put(Line(line))
+
+
+def as_own_error(error: BaseException) -> BaseException:
+    """Return an error that can be raised for a user."""
+    if isinstance(error, DynvisionError) or not isinstance(error, Exception):
+        return error
+    return UnexpectedError(f"the engine failed: {type(error).__name__}: {error}")

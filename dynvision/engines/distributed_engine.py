@@ -1,0 +1,145 @@
+"""The engines that use Dask: this machine's cores and GPUs, the jobs of a cluster, or a running scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import pkgutil
+import queue
+import secrets
+import shutil
+from collections.abc import Callable
+
+from dynvision.engines.base import Engine
+from dynvision.engines.calls import Call, Outcome
+from dynvision.engines.credentials import make_credentials, read_credentials
+from dynvision.engines.dask_use import check_installed, private_log, settings_of_dask
+from dynvision.engines.dispatcher import Dispatcher, Failed, Message, as_own_error
+from dynvision.engines.events import Event, Submitted
+from dynvision.engines.here_thread import HereThread
+from dynvision.engines.hub import Hub
+from dynvision.engines.interfaces import LOOPBACK, address_of
+from dynvision.engines.run_folders import make_run_folder, remove_leftovers
+from dynvision.engines.running_cluster import RunningCluster
+from dynvision.engines.settings import QUEUES, EngineSettings
+from dynvision.engines.workforce import Door, Workforce
+from dynvision.errors import ConfigError, DynvisionError
+
+__all__ = ["DistributedEngine"]
+
+_WORKFORCES = {
+    "local": "dynvision.engines.local.workforce:LocalWorkforce",
+    **dict.fromkeys(QUEUES, "dynvision.engines.queues.workforce:QueueWorkforce"),
+}
+"""For each kind of engine with a scheduler of its own the class of its workers, which takes the settings."""
+
+
+class DistributedEngine(Engine):
+    """Computes calls on Dask workers. One thread runs Dask, another gives calls to workers; `wait` only listens.
+
+    Args:
+        settings: Where the workers are.
+
+    Raises:
+        ConfigError: If a package is missing, or the machine does not have what the settings name.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        check_installed()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._outstanding = 0
+        self._here: HereThread | None = None
+        self._is_local = settings.kind == "local"
+        self._closing = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            self._open(settings, stack)
+            self._closing = stack.pop_all()
+
+    def submit(self, call: Call) -> None:
+        self._outstanding += 1
+        if call.here and not self._is_local:
+            if self._here is None:
+                self._here = HereThread(self._messages)
+                self._closing.callback(self._here.close)
+            self._here.submit(call)
+        else:
+            self._events.put(Submitted(call))
+
+    def wait(self, tell: Callable[[str], object] | None = None) -> Outcome:
+        if not self._outstanding:
+            raise DynvisionError("no call was submitted that could be waited for")
+        try:
+            while True:
+                # A timeout lets signals through on every system.
+                with contextlib.suppress(queue.Empty):
+                    message = self._messages.get(timeout=1.0)
+                    if isinstance(message, Outcome):
+                        self._outstanding -= 1
+                        return message
+                    if isinstance(message, Failed):
+                        raise as_own_error(message.error)
+                    if tell is not None:
+                        tell(message.text)
+                self.slots = self._workforce.slots
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def _open(self, settings: EngineSettings, stack: contextlib.ExitStack) -> None:
+        """Start what is needed; each part is closed with the stack, the last one first."""
+        run = secrets.token_hex(6)
+        logs = settings.folder.absolute() / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        hub = Hub(run, self._events)
+        self._workforce = workforce = make_workforce(settings, hub)
+        stack.callback(workforce.close)
+        workforce.prepare()
+        stack.enter_context(settings_of_dask())
+        stack.enter_context(private_log(logs / f"{run}-dask.log"))
+        if settings.kind == "address":
+            self._connect(settings, hub, stack)
+        else:
+            self._start_scheduler(settings, hub, run, stack)
+        dispatcher = Dispatcher(hub, workforce, self._events, self._messages)
+        stack.callback(dispatcher.close)
+        dispatcher.start()
+        self.slots, self.link = workforce.slots, hub.link
+
+    def _start_scheduler(self, settings: EngineSettings, hub: Hub, run: str, stack: contextlib.ExitStack) -> None:
+        remove_leftovers(settings.folder.absolute())
+        folder = make_run_folder(settings.folder.absolute(), run)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        make_credentials(folder / "tls")
+        host = LOOPBACK if self._is_local else address_of(settings.interface)
+        stack.callback(hub.close)
+        hub.start_scheduler(host, read_credentials(folder / "tls"))
+        # The scheduler closes its connections after the workers have ended, so that it does not report losses.
+        stack.callback(self._workforce.close)
+        logs = settings.folder.absolute() / "logs"
+        self._workforce.open(Door(hub.address, folder / "tls", folder, logs, run))
+
+    def _connect(self, settings: EngineSettings, hub: Hub, stack: contextlib.ExitStack) -> None:
+        if settings.address is None:
+            raise ConfigError("the engine 'address' needs the setting 'address', such as tls://10.0.0.1:8786.")
+        security = None
+        if settings.address.startswith("tls://"):
+            if settings.certificates is None:
+                raise ConfigError(
+                    f"{settings.address} needs the setting 'certificates': a folder with ca.pem, cert.pem and key.pem."
+                )
+            security = read_credentials(settings.certificates)
+        stack.callback(hub.close)
+        hub.connect(settings.address, security)
+        workers = hub.workers
+        self._workforce.adjust([], workers, frozenset())
+
+
+def make_workforce(settings: EngineSettings, hub: Hub) -> Workforce:
+    """Return where the workers of some settings come from."""
+    if settings.kind == "address":
+        return RunningCluster(settings, hub)
+    workforce: Workforce = pkgutil.resolve_name(_WORKFORCES[settings.kind])(settings)
+    return workforce

@@ -1,0 +1,113 @@
+"""A process that imports Dask once, and forks a worker for each line that it is told.
+
+Two hundred workers then start in seconds and share most of their memory. The process ends with its standard input, so
+also when the controller is killed: first the workers get SIGTERM, then what is left is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from dynvision.engines.worker_main import WorkerOptions, run_worker
+from dynvision.system.process_trees import end_process
+
+__all__ = ["main"]
+
+_PATIENCE = 3.4
+"""Seconds that workers may take to end."""
+
+_LOOK = 0.1
+"""Seconds between two looks at which workers have ended."""
+
+
+def main() -> None:
+    """Start workers until standard input ends."""
+    import distributed  # noqa: F401  # The workers need it; it is imported before any thread exists.
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # The controller says when to end: it closes the pipe.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    workers: dict[int, str] = {}
+    for orders in _read_orders():
+        for order in orders:
+            workers[_fork(order, answers)] = order["name"]
+        _report_ends(workers, answers)
+    for pid in workers:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE
+    while workers and time.monotonic() < deadline:
+        _report_ends(workers, answers)
+        time.sleep(0.02)
+    end_process(0)
+
+
+def _read_orders() -> Any:
+    """Yield the orders that came, several times a second; end with standard input."""
+    rest = b""
+    waiting = select.poll()
+    waiting.register(0, select.POLLIN)
+    while True:
+        orders = []
+        if waiting.poll(_LOOK * 1000):
+            part = os.read(0, 1 << 16)
+            if not part:
+                return
+            *lines, rest = (rest + part).split(b"\n")
+            orders = [json.loads(line) for line in lines if line.strip()]
+        yield orders
+
+
+def _fork(order: dict[str, Any], answers: int) -> int:
+    """Start a worker, and return its process."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.close(answers)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        if os.getppid() != parent:
+            os._exit(1)
+        os.environ.update(order["environment"])
+        options = order["options"]
+        for name in ("credentials", "scratch"):
+            options[name] = Path(options[name])
+        run_worker(WorkerOptions(**options))
+    finally:
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _report_ends(workers: dict[int, str], answers: int) -> None:
+    """Write a line for each worker that has ended."""
+    while workers:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        name = workers.pop(pid, None)
+        if name is not None:
+            line = json.dumps({"name": name, "pid": pid, "code": os.waitstatus_to_exitcode(status)})
+            with contextlib.suppress(OSError):
+                os.write(answers, line.encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

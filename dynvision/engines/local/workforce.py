@@ -1,0 +1,205 @@
+"""The workers of this machine: one for each share of the cores, and one for each GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dynvision.engines.calls import Resources
+from dynvision.engines.interfaces import LOOPBACK
+from dynvision.engines.local.gpus import choose_gpus
+from dynvision.engines.settings import EngineSettings
+from dynvision.engines.worker_main import WorkerOptions
+from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
+from dynvision.errors import DynvisionError
+from dynvision.system.machine import available_memory, usable_cores
+from dynvision.system.process_trees import kill_tree
+
+__all__ = ["LocalWorkforce"]
+
+_MEMORY = 3 << 30
+"""Bytes that a recording of a small network takes; more workers than fit are not started unless asked for."""
+
+_MOST_FAILURES = 3
+"""So many workers may end one after another without ever having been connected."""
+
+_PATIENCE = 3.8
+"""Seconds that all workers may take to end."""
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A place for one worker: its name without a number, and its GPU in the words of CUDA; `None` for the CPU."""
+
+    name: str
+    gpu: str | None
+
+
+class LocalWorkforce(Workforce):
+    """Workers of this machine, which start when there is work for them and then stay.
+
+    Args:
+        settings: How many, and which GPUs.
+
+    Raises:
+        ConfigError: If a GPU is named that is not there.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        gpus = choose_gpus(settings.gpus)
+        count = settings.workers or max(1, min(usable_cores(), available_memory() // _MEMORY))
+        shared = max(len(gpus), count) if settings.share_gpus and gpus else len(gpus)
+        self._gpu_slots = [_Slot(f"gpu-{i}", gpus[i % len(gpus)]) for i in range(shared)]
+        self._cpu_slots = [_Slot(f"cpu-{i}", None) for i in range(count)]
+        self._threads = max(1, usable_cores() // count)
+        self.slots = len(self._gpu_slots) + count
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._door: Door | None = None
+        self._names: dict[_Slot, str] = {}
+        self._numbers = itertools.count(1)
+        self._ends: dict[str, tuple[int, int]] = {}
+        self._met: set[str] = set()
+        self._failures = 0
+        self._said_no_gpu = False
+
+    def prepare(self) -> None:
+        try:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-P", "-m", "dynvision.engines.local.nursery"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                # Threads of libraries do not survive a fork.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C at a terminal reaches the controller alone.
+            )
+        except OSError as error:
+            raise DynvisionError(
+                f"no worker can be started: {error}. Close other programs, then run this again."
+            ) from None
+        threading.Thread(target=self._listen, args=(self._nursery,), name="dynvision-workers", daemon=True).start()
+
+    def open(self, door: Door) -> None:
+        self._door = door
+
+    def meet(self, worker: WorkerProcess) -> None:
+        self._met.add(worker.name)
+
+    def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
+        self._forget_ended()
+        told = self._tell_no_gpu(demands)
+        for slots, wants_gpu in ((self._gpu_slots, True), (self._cpu_slots, False)):
+            wanted = sum(d.waiting + d.running for d in demands if self._wants_gpu(d.resources) == wants_gpu)
+            for slot in slots[:wanted]:
+                if slot not in self._names:
+                    self._start(slot)
+        return told
+
+    def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
+        return worker.name.startswith("gpu-") == self._wants_gpu(resources)
+
+    def explain_loss(self, worker: WorkerProcess) -> Loss:
+        deadline = time.monotonic() + 1.0
+        while worker.name not in self._ends and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if worker.name not in self._ends:
+            return Loss("lost", f"worker {worker.name} does not answer any more")
+        pid, code = self._ends[worker.name]
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return Loss("lost", f"its worker (process {pid}) {how}")
+
+    def log(self, worker: WorkerProcess) -> Path | None:
+        return self._log(worker.name)
+
+    def close(self) -> None:
+        nursery, self._nursery = self._nursery, None
+        if nursery is None:
+            return
+        assert nursery.stdin is not None
+        with contextlib.suppress(OSError):
+            nursery.stdin.close()
+        try:
+            nursery.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            kill_tree(nursery.pid)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                nursery.wait(0.5)
+
+    def _wants_gpu(self, resources: Resources) -> bool:
+        return resources.gpus > 0 and bool(self._gpu_slots)
+
+    def _tell_no_gpu(self, demands: Sequence[Demand]) -> list[str]:
+        asks = any(demand.resources.gpus for demand in demands)
+        if not asks or self._gpu_slots or self._said_no_gpu:
+            return []
+        self._said_no_gpu = True
+        return ["a GPU is asked for, but this machine has none that can be used: it is computed on the CPU"]
+
+    def _log(self, name: str) -> Path | None:
+        return self._door.logs / f"{self._door.run}-{name}.log" if self._door is not None else None
+
+    def _start(self, slot: _Slot) -> None:
+        assert self._door is not None
+        assert self._nursery is not None
+        assert self._nursery.stdin is not None
+        name = f"{slot.name}-{next(self._numbers)}"
+        scratch = self._door.folder / name
+        scratch.mkdir(mode=0o700)
+        options = WorkerOptions(
+            address=self._door.address,
+            credentials=self._door.credentials,
+            name=name,
+            host=LOOPBACK,
+            threads=self._threads,
+            resources={"gpu": 1.0} if slot.gpu is not None else {},
+            scratch=scratch,
+        )
+        order = {
+            "name": name,
+            "log": str(self._log(name)),
+            "environment": {"CUDA_VISIBLE_DEVICES": slot.gpu or ""},
+            "options": asdict(options),
+        }
+        try:
+            self._nursery.stdin.write(json.dumps(order, default=str).encode() + b"\n")
+        except OSError:
+            raise DynvisionError(
+                f"the process that starts workers has ended ({self._nursery.poll()}); its last words are above. What "
+                "was finished is kept; run this again."
+            ) from None
+        self._names[slot] = name
+
+    def _forget_ended(self) -> None:
+        """Free the slots of workers that have ended, so that new ones start.
+
+        Raises:
+            DynvisionError: If one after another ends before it is connected.
+        """
+        for slot, name in list(self._names.items()):
+            if name not in self._ends:
+                continue
+            del self._names[slot]
+            self._failures = 0 if name in self._met else self._failures + 1
+            if self._failures >= _MOST_FAILURES:
+                raise DynvisionError(
+                    f"workers cannot be started: {self._failures} ended one after another before they could be used. "
+                    f"The last one's log is {self._log(name)}."
+                )
+
+    def _listen(self, nursery: subprocess.Popen[bytes]) -> None:
+        """Note which workers have ended."""
+        assert nursery.stdout is not None
+        with nursery.stdout:
+            for line in nursery.stdout:
+                with contextlib.suppress(ValueError, KeyError):
+                    end = json.loads(line)
+                    self._ends[end["name"]] = (end["pid"], end["code"])

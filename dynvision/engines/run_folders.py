@@ -1,0 +1,47 @@
+"""The folder of one run for credentials and job scripts, and those that killed runs have left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+__all__ = ["make_run_folder", "remove_leftovers"]
+
+_PREFIX = "run-"
+_OWNER = "owner.json"
+
+
+def make_run_folder(folder: Path, run: str) -> Path:
+    """Make the folder of a run, which only this user can read, and note which process uses it."""
+    import psutil
+
+    path = folder / f"{_PREFIX}{run}"
+    path.mkdir(parents=True, mode=0o700)
+    path.chmod(0o700)
+    owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    (path / _OWNER).write_text(json.dumps(owner))
+    return path
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the folders of runs of this machine whose process was killed, so that no key stays behind."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            owner = json.loads((path / _OWNER).read_text())
+            if owner["host"] == platform.node() and not _is_alive(owner["pid"], owner["started"]):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(pid: int, started: float) -> bool:
+    import psutil
+
+    try:
+        return abs(psutil.Process(pid).create_time() - started) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True

@@ -1,0 +1,111 @@
+"""The workers of a Dask cluster that somebody else has started."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from dynvision.engines.calls import Resources
+from dynvision.engines.hub import Hub
+from dynvision.engines.settings import EngineSettings
+from dynvision.engines.worker import describe_worker
+from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
+from dynvision.errors import ConfigError
+
+__all__ = ["RunningCluster"]
+
+_PATIENCE = 60.0
+"""Seconds that workers may take to describe themselves; they import this project first."""
+
+
+class RunningCluster(Workforce):
+    """The workers of a running scheduler. None is started or stopped.
+
+    Args:
+        settings: The address, and the folder of the root.
+        hub: The connection to it.
+    """
+
+    def __init__(self, settings: EngineSettings, hub: Hub) -> None:
+        self._address, self._folder, self._patience = settings.address, settings.folder, settings.queue_wait
+        self._hub = hub
+        self._known: set[str] = set()
+        self._has_gpus = False
+        self._alone_since: float | None = None
+        self.slots = 1
+
+    def open(self, door: Door) -> None:
+        """Do nothing: the workers are there."""
+
+    def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
+        self.slots = max(1, len(workers))
+        new = [worker for worker in workers if worker.address not in self._known]
+        if new:
+            self._check(new)
+        self._has_gpus = any(worker.offers.get("gpu", 0) > 0 for worker in workers)
+        if workers or not demands:
+            self._alone_since = None
+            return []
+        self._alone_since = self._alone_since or time.monotonic()
+        if time.monotonic() - self._alone_since < self._patience:
+            return []
+        self._alone_since = time.monotonic() + 3600  # It is said once an hour.
+        return [f"the Dask scheduler at {self._address} has no worker; waiting for one"]
+
+    def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
+        if worker.address not in self._known:
+            return False
+        offers_gpu = worker.offers.get("gpu", 0) > 0
+        return offers_gpu == (resources.gpus > 0) or (resources.gpus > 0 and not self._has_gpus)
+
+    def explain_loss(self, worker: WorkerProcess) -> Loss:
+        return Loss("lost", f"worker {worker.name} ({worker.address}) is not connected any more")
+
+    def close(self) -> None:
+        """Do nothing: the workers are not ours."""
+
+    def _check(self, workers: Sequence[WorkerProcess]) -> None:
+        """Check that workers can compute what they are given.
+
+        Raises:
+            ConfigError: If one of them has other versions, or does not see the root.
+        """
+        nonce, file = secrets.token_hex(16), (self._folder / f"nonce-{secrets.token_hex(8)}").absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(nonce)
+        addresses = [worker.address for worker in workers]
+        try:
+            answers = self._hub.ask(describe_worker, nonce, [str(file)], workers=addresses, seconds=_PATIENCE)
+        except TimeoutError:
+            raise ConfigError(
+                f"the workers of {self._address} have not answered within {_PATIENCE:.0f} s. Restart them."
+            ) from None
+        finally:
+            file.unlink(missing_ok=True)
+        here = describe_worker(nonce, [])["versions"]
+        for worker in workers:
+            if worker.address in answers:  # Otherwise it has ended meanwhile.
+                self._check_answer(worker, answers[worker.address], here)
+                self._known.add(worker.address)
+
+    def _check_answer(self, worker: WorkerProcess, answer: Any, here: dict[str, str]) -> None:
+        who = f"worker {worker.name} of {self._address}"
+        if isinstance(answer, BaseException):
+            raise ConfigError(
+                f"{who} cannot use this project ({type(answer).__name__}: {answer}). Install the same dynvision-assets "
+                "there, with the extra [cluster], and restart it."
+            )
+        different = [name for name, version in here.items() if answer["versions"].get(name) != version]
+        if different:
+            name = different[0]
+            raise ConfigError(
+                f"{who} has {name} {answer['versions'].get(name)}, and this machine {here[name]}. Install the same "
+                "version on both, and restart the worker."
+            )
+        if not answer["root"]:
+            raise ConfigError(
+                f"{who} (on {answer['host']}) does not see the folder {self._folder.absolute()}. The root has to be on "
+                "a file system that all machines share, at the same path."
+            )
