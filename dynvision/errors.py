@@ -13,6 +13,7 @@ __all__ = [
     "DataError",
     "DynvisionError",
     "KilledError",
+    "LockLostError",
     "MachineError",
     "MissingError",
     "OutOfMemoryError",
@@ -68,6 +69,10 @@ class KilledError(DynvisionError):
 
 class UnexpectedError(DynvisionError):
     """Code failed in a way that nobody expected; the message names the file with the traceback."""
+
+
+class LockLostError(DynvisionError):
+    """Another process has taken over the lock of an output that this one was building; nothing was put in place."""
 
 
 class MissingError(DynvisionError, FileNotFoundError):

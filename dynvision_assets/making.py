@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.errors import DynvisionError
-from dynvision.system.holders import lock_path
 from dynvision.system.locks import FOR_EVER, output_lock, try_lock
+from dynvision.system.locks.holders import lock_path
 from dynvision.system.progress import say
 from dynvision.system.stopping import STOPPING
 from dynvision.targets import Target

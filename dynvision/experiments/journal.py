@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.system.files import read_file
+from dynvision.system.guards import check_guard
 from dynvision.system.json_values import as_json, same_json
 
 __all__ = ["JOURNAL", "BatchEntry", "Journal"]
@@ -53,6 +54,7 @@ class Journal:
 
     def begin(self) -> None:
         """Write the header of a new store."""
+        check_guard(self.path)
         self.path.write_text(json.dumps(self.header) + "\n")
         self.batches = []
 
@@ -75,7 +77,12 @@ class Journal:
         return True
 
     def append(self, entry: BatchEntry) -> None:
-        """Add the next batch."""
+        """Add the next batch.
+
+        Raises:
+            LockLostError: If another process has taken over the lock of the store.
+        """
+        check_guard(self.path)
         with self.path.open("ab") as file:
             file.write(json.dumps(asdict(entry)).encode() + b"\n")
         self.batches.append(entry)

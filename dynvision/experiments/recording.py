@@ -33,7 +33,7 @@ from dynvision.models.loading import rebuild_network
 from dynvision.models.states import Examination
 from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
-from dynvision.system.machine import choose_device
+from dynvision.system.machine import choose_device, lease_device
 from dynvision.system.progress import progress_bar, say
 
 __all__ = ["SweepRecording"]
@@ -61,7 +61,8 @@ class SweepRecording:
         self.images = self._choose_images()
         self.presentations = [c.presentation.preceded_by(order.idle) for c in order.conditions]
         self.references = plan_references([c.presentation for c in order.conditions])
-        self.device = choose_device(order.run.device)
+        # What is named is recorded. Which of several GPUs computes is chosen when one is free.
+        self.device = self._computes_on = choose_device(order.run.device)
         self.threads = order.run.threads or torch.get_num_threads()
         self.remarks: dict[str, str] = {}
 
@@ -73,7 +74,7 @@ class SweepRecording:
             DataError: If a response is not finite.
             DynvisionError: If responses cannot be written, or the device runs out of memory.
         """
-        with _torch_threads(self.threads):
+        with _torch_threads(self.threads), lease_device(self.order.run.device) as self._computes_on:
             stepper = self.open_stepper()
             probe = self.probe(stepper)
             self.remarks = stepper.remarks()
@@ -100,7 +101,7 @@ class SweepRecording:
             layers,
             Reduction(record.resolution, record.units, record.unit_seed),
             frames=getattr(torch, run.dtype),
-            device=self.device,
+            device=self._computes_on,
             mixed_precision=run.mixed_precision,
             stored=getattr(torch, record.dtype),
         )

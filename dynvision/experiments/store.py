@@ -22,6 +22,7 @@ from dynvision.experiments.journal import JOURNAL
 from dynvision.experiments.store_files import open_array
 from dynvision.system.failures import is_unreadable, unreadable_file
 from dynvision.system.files import read_file
+from dynvision.system.guards import check_guard
 
 __all__ = [
     "DIGEST",
@@ -54,7 +55,12 @@ def partial_path(store: Path) -> Path:
 
 
 def reject_partial(store: Path) -> None:
-    """Make sure that what was written for a store is never resumed. The files stay for whoever wants to look."""
+    """Make sure that what was written for a store is never resumed. The files stay for whoever wants to look.
+
+    Raises:
+        LockLostError: If another process has taken over the lock of the store: then the files are that one's.
+    """
+    check_guard(store)
     for name in (JOURNAL, PENDING):
         (partial_path(store) / name).unlink(missing_ok=True)
 

@@ -18,8 +18,12 @@ from dynvision.experiments.store import DIGEST, PENDING, digest_content, discard
 from dynvision.experiments.store_files import create_array, fill_variable, open_array, write_variables
 from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, StoreLayout
 from dynvision.system.files import make_directory, write_json
+from dynvision.system.guards import check_guard
 
 __all__ = ["StoreWriter", "write_skeleton"]
+
+_LOOK = 5.0
+"""Seconds between two looks at whether the lock of a store is still held, while blocks are written."""
 
 
 def write_skeleton(
@@ -96,7 +100,11 @@ class StoreWriter:
 
         Returns:
             Tensorstore's futures, done when the block is written.
+
+        Raises:
+            LockLostError: If another process has taken over the lock of the store.
         """
+        check_guard(self.folder, _LOOK)
         first = batch * self.layout.batch_size
         writes = []
         for name, value in arrays.items():

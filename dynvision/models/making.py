@@ -87,7 +87,7 @@ def train_order(
         training: How it is trained.
         images: The images of the training split.
         augment: The transform of training images `[C, H, W]`.
-        device: Where it is trained; see `choose_device`.
+        device: Where it is trained; see `lease_device`.
 
     Raises:
         ConfigError: If the network does not fit the images or has no weights, or an epoch is wanted that is not

@@ -25,7 +25,7 @@ from dynvision.models.calling import (
     time_axis_of,
 )
 from dynvision.models.reproducible import reproducible_kernels
-from dynvision.system.machine import choose_device
+from dynvision.system.machine import lease_device
 from dynvision.system.progress import progress_bar
 
 __all__ = ["History", "classify", "train_network"]
@@ -80,7 +80,7 @@ def train_network(
         normalize: Mean and standard deviation of each channel, applied after `augment`.
         description: The text of the progress bar.
         on_epoch: Called after each epoch with its number, counted from 1; the network is within its constraint.
-        device: The name of a device, see `choose_device`.
+        device: The name of a device, see `lease_device`; a GPU is this run's alone meanwhile.
 
     Returns:
         Loss and validation accuracy of each epoch.
@@ -89,10 +89,10 @@ def train_network(
         ConfigError: If this machine has no such device, or `augment` changes the shape of an image.
         DynvisionError: If the loss of an epoch is not finite.
     """
-    used = choose_device(device)
-    history = History(device=used.type)
     updates = settings.epochs * len(train_loader)
     with contextlib.ExitStack() as stack:
+        used = stack.enter_context(lease_device(device))
+        history = History(device=used.type)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(reproducible_kernels(used))
         bar = stack.enter_context(progress_bar(updates, description, "update"))

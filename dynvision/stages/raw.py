@@ -25,6 +25,7 @@ from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
 from dynvision.stages.raw_checks import RAW_CHECKS, RawInspection, digest_export
 from dynvision.system.escaping import code_span
 from dynvision.system.files import make_directory, replace_directory, write_json
+from dynvision.system.guards import check_guard
 from dynvision.system.progress import say
 from dynvision.targets import Target
 
@@ -243,6 +244,7 @@ class RawStage(Stage):
                 workers=self.run.workers,
             )
         except DynvisionError:
+            check_guard(folder)  # If another process has taken the lock over, the folder is that one's.
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         except OSError as error:

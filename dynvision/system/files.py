@@ -17,6 +17,7 @@ from typing import Any
 
 from dynvision.errors import DynvisionError
 from dynvision.system.failures import is_unreadable
+from dynvision.system.guards import check_guard
 
 __all__ = [
     "check_free_space",
@@ -126,7 +127,12 @@ def make_directory(path: Path) -> Path:
 
 
 def replace_file(temporary: Path, path: Path) -> None:
-    """Put a finished temporary file in place: fsync, rename, fsync of the folder."""
+    """Put a finished temporary file in place: fsync, rename, fsync of the folder.
+
+    Raises:
+        LockLostError: If another process has taken over the lock of the output that the file belongs to.
+    """
+    check_guard(path)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -157,7 +163,11 @@ def replace_directory(temporary: Path, path: Path) -> None:
 
     The caller has made sure that `path` is an output of this project. A reader finds either the old folder or the new
     one. Only if the system cannot exchange two folders in one step, there is an instant with neither.
+
+    Raises:
+        LockLostError: If another process has taken over the lock of the output that the folder belongs to.
     """
+    check_guard(path)
     old = temporary_sibling(path)
     if path.exists() and _exchange(temporary, path):
         os.rename(temporary, old)
@@ -199,7 +209,11 @@ def remove_leftovers(path: Path) -> None:
     """Remove the temporary files and folders that a killed process left next to an output.
 
     The caller holds the lock of the output, so nobody else is writing.
+
+    Raises:
+        LockLostError: If another process has taken that lock over.
     """
+    check_guard(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.errors import ConfigError, unknown_name
+from dynvision.system.gpu_leases import lease_gpu, name_gpus
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +25,15 @@ _LIMITS = {
 DEVICES = ("auto", "cpu", "cuda", "mps", *(f"cuda:{number}" for number in range(16)))
 """The devices to choose from: the CPU, the first or a numbered GPU of NVIDIA or AMD, Apple's GPU."""
 
-__all__ = ["DEVICES", "available_memory", "check_device", "choose_device", "collect_garbage_seldom", "usable_cores"]
+__all__ = [
+    "DEVICES",
+    "available_memory",
+    "check_device",
+    "choose_device",
+    "collect_garbage_seldom",
+    "lease_device",
+    "usable_cores",
+]
 
 
 def available_memory() -> int:
@@ -91,6 +102,45 @@ def choose_device(name: str) -> torch.device:
             "there is one: under 'run' in config_models.yaml for recording, in the Launchpad for one run."
         )
     return device
+
+
+@contextlib.contextmanager
+def lease_device(name: str) -> Iterator[torch.device]:
+    """Have a device to compute on; while this block runs, no other run of this machine computes on the same GPU.
+
+    `auto` and `cuda` take a GPU that is free, if there are several. The CPU and Apple's GPU are not leased. With
+    `DYNVISION_SHARE_GPUS=1` in the environment, runs that have it share GPUs.
+
+    Args:
+        name: As `choose_device` takes it.
+
+    Yields:
+        The device.
+
+    Raises:
+        UnknownNameError: If there is no such name.
+        ConfigError: If this machine has no such device.
+        MachineError: If GPUs cannot be leased.
+    """
+    import torch
+
+    device = choose_device(name)
+    if device.type != "cuda":
+        yield device
+        return
+    with lease_gpu(_visible_gpus(), device.index) as number:
+        try:
+            yield torch.device("cuda", number)
+        finally:
+            torch.cuda.empty_cache()  # Whoever has the GPU next needs its memory.
+
+
+def _visible_gpus() -> list[str]:
+    """Return the names of the GPUs that this process sees, by their numbers."""
+    import torch
+
+    properties = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return name_gpus([str(getattr(gpu, "uuid", "")) for gpu in properties], os.environ)
 
 
 def collect_garbage_seldom() -> tuple[int, int, int]:

@@ -43,6 +43,11 @@ class Owner:
     pid: int
     start: str
 
+    @property
+    def is_of_this_boot(self) -> bool:
+        """Whether this process and that one run on the same kernel; false if nobody can tell."""
+        return bool(self.boot_id) and self.boot_id == _boot_id()
+
     @classmethod
     def here(cls) -> Owner:
         """Return this process."""
@@ -68,12 +73,14 @@ class Owner:
     def liveness(self) -> Liveness:
         """Tell whether the process is there: `alive`, `dead`, or `unknown` if it cannot be seen from here."""
         here = Owner.here()
-        if self.host != here.host or bool(self.boot_id) != bool(here.boot_id):
-            return "unknown"
-        if self.pid_namespace != here.pid_namespace:
+        if bool(self.boot_id) != bool(here.boot_id) or self.pid_namespace != here.pid_namespace:
             return "unknown"  # Another container, whose processes cannot be seen.
-        if self.boot_id != here.boot_id:
-            return "dead"  # The machine has been restarted.
+        if self.boot_id != here.boot_id or not here.boot_id:
+            if self.host != here.host:
+                return "unknown"
+            if self.boot_id != here.boot_id:
+                return "dead"  # The machine has been restarted.
+        # The kernel is the same, whatever the machine is called now.
         if not _exists(self.pid):
             return "dead"
         start = _start_of(self.pid)

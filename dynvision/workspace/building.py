@@ -11,6 +11,7 @@ from dynvision.errors import DynvisionError
 from dynvision.records import Record
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.system.files import make_directory, remove_leftovers
+from dynvision.system.guards import check_guard
 from dynvision.system.locks import FOR_EVER, output_lock
 from dynvision.system.progress import say, tell_listeners
 from dynvision.targets import Target
@@ -130,6 +131,7 @@ def reject_targets(targets: Sequence[str], *, root: str, config: Mapping[str, An
     with _locks(workspace, chosen, wait=False):
         for path in (path for target in chosen for path in workspace.stage(target).record_files(target)):
             if path.exists():
+                check_guard(path)
                 os.replace(path, path.with_name(path.name + ".rejected"))
                 aside.append(str(path))
     return aside
@@ -172,7 +174,7 @@ def _locks(workspace: Workspace, targets: Sequence[Target], wait: bool) -> Itera
     with contextlib.ExitStack() as stack:
         for target in sorted(targets):
             written = workspace.stage(target).written(target)
-            stack.enter_context(output_lock(written[0], FOR_EVER if wait else 0.0, _tell))
+            stack.enter_context(output_lock(written[0], FOR_EVER if wait else 0.0, _tell, guarded=written[1:]))
             for path in written:
                 remove_leftovers(path)
         yield

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynvision.system.holders import Holder, find_holder, lock_path, owner_path, read_note
 from dynvision.system.locks import break_lock, try_lock
+from dynvision.system.locks.holders import STALE, Holder, find_holder, lock_path, owner_path, say_duration
 from dynvision.system.owners import Owner
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
@@ -50,9 +50,12 @@ def unlock_target(workspace: Workspace, target: Target, *, force: bool = False) 
 def _unlock(output: Path, force: bool) -> Unlocked:
     if not lock_path(output).exists() and not owner_path(output).exists():
         return Unlocked(True, "is not locked")
-    with try_lock(output) as is_ours:
-        if is_ours:
-            return _tidy(output)
+    with try_lock(output) as found:
+        if found == "":
+            return Unlocked(True, "is not locked")
+        if found is not None:
+            left = "What that left half made is removed by the next build"
+            return Unlocked(True, f"was locked by {found}; it is free. {left}")
     holder = find_holder(output)
     running = [pid for pid, _ in holder.heirs] if holder.owner is None else []
     if holder.owner is not None and holder.liveness == "alive":
@@ -66,27 +69,10 @@ def _unlock(output: Path, force: bool) -> Unlocked:
         break_lock(output)
         return Unlocked(
             True,
-            f"was locked by {holder}, and was freed by force. If that process still runs, stop it before you build",
+            f"was locked by {holder}, and was freed by force. If that process still runs, it finds that out before it "
+            "puts anything in place, and stops",
         )
     return Unlocked(False, f"is locked by {holder}. {_how_to_be_sure(holder)}")
-
-
-def _tidy(output: Path) -> Unlocked:
-    """Remove the note of an owner that has ended. The caller holds the lock."""
-    holder = read_note(output)
-    if holder.owner is not None and holder.liveness != "dead":
-        return Unlocked(
-            True,
-            f"is not locked as far as this machine can see. Its note names {holder}; if that process still runs, the "
-            "disk does not share locks between machines: let one machine build at a time",
-        )
-    owner_path(output).unlink(missing_ok=True)
-    if holder.owner is None:
-        return Unlocked(True, "is not locked")
-    return Unlocked(
-        True,
-        f"was locked by {holder}, which has ended; it is free. What that left half made is removed by the next build",
-    )
 
 
 def _how_to_be_sure(holder: Holder) -> str:
@@ -99,4 +85,8 @@ def _how_to_be_sure(holder: Holder) -> str:
         same_host = holder.owner.host == Owner.here().host
         place = ("in the other container on " if same_host else "on ") + holder.owner.host
         where = f"That cannot be seen from here: look {place} (ps -p {holder.owner.pid})"
-    return f"{where}. If nothing builds it any more, free it with --force"
+    when = "" if holder.quiet is None else f" Its last sign of life was {say_duration(holder.quiet)} ago."
+    return (
+        f"{where}.{when} If none comes for {say_duration(STALE * holder.refresh)}, the next build takes the lock over. "
+        "If nothing builds it any more, free it with --force"
+    )

@@ -21,9 +21,10 @@ Examples:
   dynvision unlock --force processed/gratings     if their owner is on another machine, and has ended for sure
 
 The lock of a process that was killed is free by itself; this says so, and removes its note. What a running process
-builds stays locked: its id, machine and command are printed. If the owner is on another machine or in another
-container, or a process that it started keeps the lock, that is printed with what to do. Nothing in data/ is
-removed. The exit code is 0 if all are free, and 1 if one is not.
+builds stays locked: its id, machine, job and command are printed. If the owner is on another machine or in another
+container, its lock is free once it has given no sign of life for 5 minutes; until then that is printed with what to
+do, as it is if a process that the owner started keeps the lock. A process whose lock was freed by force puts nothing
+in place. Nothing in data/ is removed. The exit code is 0 if all are free, and 1 if one is not.
 """
 
 

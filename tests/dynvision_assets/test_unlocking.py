@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dynvision.system import holders
-from dynvision.system.holders import lock_path, owner_path
-from dynvision.system.locks import output_lock
+from dynvision.system.locks import holders, output_lock
+from dynvision.system.locks.holders import lock_path, owner_path
 from dynvision.system.owners import Owner
 from tests.helpers.commands import call_dynvision
 
@@ -81,16 +82,18 @@ def test_what_a_running_process_builds_stays_locked(empty_root: Path, output: Pa
 
 @pytest.mark.usefixtures("held")
 def test_the_lock_of_another_machine_is_freed_by_force_alone(empty_root: Path, output: Path) -> None:
-    note(output, replace(HERE, host="far", pid=77))
+    note(output, replace(HERE, host="far", boot_id="other", pid=77))
     code, said = unlock(empty_root)
     assert code == 1
     assert "is locked by process 77 on far (dynvision make x)" in said
-    assert (
-        "cannot be seen from here: look on far (ps -p 77). If nothing builds it any more, free it with --force" in said
+    assert re.search(
+        r"cannot be seen from here: look on far \(ps -p 77\)\. Its last sign of life was \d+ s ago\. If none comes for "
+        r"5 min, the next build takes the lock over\. If nothing builds it any more, free it with --force\n$",
+        said,
     )
     code, said = unlock(empty_root, "--force")
     assert code == 0
-    assert "was freed by force. If that process still runs, stop it before you build" in said
+    assert "was freed by force. If that process still runs, it finds that out" in said
     assert call_dynvision(empty_root, "make", TARGET).exit_code == 0
 
 
@@ -114,7 +117,7 @@ def test_an_owner_that_left_no_note_is_not_guessed(empty_root: Path, output: Pat
 def test_a_process_without_a_note_is_seen_all_the_same(empty_root: Path, output: Path) -> None:
     descriptor = os.open(lock_path(output), os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    note(output, replace(HERE, host="far"))  # left by somebody else
+    note(output, replace(HERE, host="far", boot_id="other"))  # left by somebody else
     code, said = unlock(empty_root, "--force")
     os.close(descriptor)
     assert code == 1
@@ -139,13 +142,24 @@ def test_a_process_that_inherited_the_lock_is_named(empty_root: Path, output: Pa
     assert unlock(empty_root)[0] == 0
 
 
-def test_a_free_lock_with_the_note_of_another_machine_is_not_claimed(empty_root: Path, output: Path) -> None:
-    lock_path(output).touch()
-    note(output, replace(HERE, host="far"))
+def test_the_note_of_another_machine_is_a_lock_where_the_kernel_knows_of_none(empty_root: Path, output: Path) -> None:
+    note(output, replace(HERE, host="far", boot_id="other", pid=77))
+    code, said = unlock(empty_root)
+    assert code == 1
+    assert "is locked by process 77 on far (dynvision make x)" in said
+    assert owner_path(output).exists()
+    assert unlock(empty_root, "--force")[0] == 0
+    assert unlock(empty_root) == (0, f"{TARGET}: is not locked\n")
+
+
+def test_a_machine_that_gives_no_sign_of_life_has_lost_its_lock(empty_root: Path, output: Path) -> None:
+    note(output, replace(HERE, host="far", boot_id="other", pid=77))
+    os.utime(owner_path(output), (time.time() - 400, time.time() - 400))
     code, said = unlock(empty_root)
     assert code == 0
-    assert "is not locked as far as this machine can see" in said
-    assert owner_path(output).exists()
+    assert "was locked by process 77 on far (dynvision make x) since 2023-11-" in said
+    assert "which has given no sign of life for 7 min; it is free." in said
+    assert not owner_path(output).exists()
 
 
 def test_the_lock_of_a_download_is_looked_at_too(empty_root: Path, output: Path) -> None:

@@ -27,6 +27,7 @@ from dynvision.system.files import (
     temporary_sibling,
     write_json,
 )
+from dynvision.system.guards import check_guard
 
 __all__ = ["write_beton", "write_betons"]
 
@@ -134,6 +135,7 @@ def _put_in_place(temporary: Path, path: Path, sha256: str) -> None:
     The sidecar comes last, because it contains the digests of the other two: with the old sidecar, a new file or table
     that differs is recognized as another one. A reader who comes in between reads again (see `sidecars`).
     """
+    check_guard(path)
     os.replace(temporary, path)
     os.replace(table_path(temporary), table_path(path))
     replace_file(sidecar_path(temporary), sidecar_path(path))

@@ -22,6 +22,7 @@ from dynvision.data.images.image_table import ImageRow, digest_image
 from dynvision.data.sources.folders.class_folders import ClassFolder, Export
 from dynvision.errors import DataError
 from dynvision.system.files import digest_json, make_directory, read_json, write_json
+from dynvision.system.guards import check_guard
 from dynvision.system.machine import usable_cores
 from dynvision.system.progress import progress_bar
 
@@ -40,6 +41,9 @@ _CLUTTER = re.compile(
     r"\.DS_Store|\._.*|\.nfs[0-9a-f]+|\.fuse_hidden.*|\.directory|thumbs\.db|desktop\.ini", re.IGNORECASE
 )
 """What operating systems leave in folders of which somebody has looked at the images."""
+
+_LOOK = 5.0
+"""Seconds between two looks at whether the lock of the output is still held, while images are written."""
 
 Numbered = tuple[int, int, npt.NDArray[np.uint8]]
 """An image: its number in the source, its class index, its pixels."""
@@ -152,6 +156,7 @@ def export_images(
     Raises:
         DataError: If the source gives another number of images, some with one channel and some with three, or the
             folder contains other ones.
+        LockLostError: If another process has taken over the lock of the output.
         OSError: If a file cannot be written. The files already written stay for the next attempt.
     """
     width = len(str(len(names) - 1))
@@ -171,6 +176,7 @@ def export_images(
         raise DataError(f"{description}: the source gave {sum(tally.counts)} images where {total} were expected")
     if resumes:
         _check_counts(folders, tally.counts, description)
+    check_guard(folder)
     (folder / _NOTE).unlink(missing_ok=True)
     return tally.export(names, folders)
 
@@ -229,6 +235,7 @@ def _write_chunk(
 ) -> list[Written]:
     import cv2
 
+    check_guard(folders[0], _LOOK)
     written = []
     for number, index, image in chunk:
         path = folders[index] / f"{number:05d}.png"

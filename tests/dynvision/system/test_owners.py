@@ -29,7 +29,8 @@ def test_this_process_is_alive_and_its_note_reads_back():
         ({"start": "1"}, "dead"),  # its id was given to another process
         ({"boot_id": "another"}, "dead"),  # the machine was restarted
         ({"pid": 2**31 - 1}, "dead"),
-        ({"host": "elsewhere"}, "unknown"),
+        ({"host": "elsewhere"}, "alive"),  # the machine was given another name, or the process has one of its own
+        ({"host": "elsewhere", "pid": 2**31 - 1}, "dead"),
         ({"host": "elsewhere", "boot_id": "another"}, "unknown"),
         ({"pid_namespace": "1"}, "unknown"),  # another container with the same host name
         ({"pid_namespace": "1", "start": "1"}, "unknown"),

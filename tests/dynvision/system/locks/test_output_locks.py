@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from dynvision.errors import DynvisionError
-from dynvision.system import holders, locks
-from dynvision.system.holders import Holder, find_holder, lock_path, owner_path
-from dynvision.system.locks import FOR_EVER, OutputBusyError, hold_until_exit, output_lock
+from dynvision.system.locks import FOR_EVER, OutputBusyError, hold_until_exit, holders, output_lock, output_locks
+from dynvision.system.locks.holders import Holder, find_holder, lock_path, owner_path
 from dynvision.system.owners import Owner
 
 HOLD = (
@@ -99,7 +98,7 @@ def test_a_process_that_inherited_the_lock_of_a_killed_one_is_named(tmp_path):
 
 
 def test_waiting_that_takes_long_says_so_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "REPEAT", 0.0)
+    monkeypatch.setattr(output_locks, "REPEAT", 0.0)
     output, told = tmp_path / "train", []
     descriptor = hold_by_hand(output)
     expected = pytest.raises(OutputBusyError, match=f"train is being built by process {os.getpid()} ")
@@ -127,7 +126,7 @@ def test_a_note_that_cannot_be_read_names_nobody(tmp_path, monkeypatch, note):
 
 
 def test_how_long_it_has_been_held_reads_well():
-    owner = replace(Owner.here(), host="far")
+    owner = replace(Owner.here(), host="far", boot_id="other")
     assert str(Holder(owner)) == f"process {owner.pid} on far"
     assert str(Holder(owner, "dynvision demo", time.time() - 185)).endswith(", 3 min ago")
     assert str(Holder(owner, "dynvision demo", time.time() - 7.2)).endswith(", 7 s ago")
@@ -150,10 +149,11 @@ def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path):
         pass
 
 
-def test_a_note_that_cannot_be_written_does_not_matter(tmp_path):
+def test_a_note_that_cannot_be_written_is_a_lock_that_cannot_be_used(tmp_path):
     owner_path(tmp_path / "x").mkdir()
-    with output_lock(tmp_path / "x"):
-        assert find_holder(tmp_path / "x").owner is None
+    expected = pytest.raises(DynvisionError, match=r"x cannot be locked, so it is not written: .*\.x\.owner: Is a dir")
+    with expected, output_lock(tmp_path / "x"):
+        pass
 
 
 def test_ctrl_c_ends_waiting_at_once(tmp_path):
