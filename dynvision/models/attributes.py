@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Key", "Values", "changed_values", "disturb", "preserved", "read_values", "write_values"]
+__all__ = ["KeptGenerator", "Key", "Values", "changed_values", "disturb", "preserved", "read_values", "write_values"]
 
 Key = tuple[str, str]
 """The name of a module, and that of its buffer or attribute."""
@@ -35,7 +35,7 @@ _UNKNOWN = _Unknown()
 
 
 @dataclass(frozen=True)
-class _Generator:
+class KeptGenerator:
     """A generator of random numbers of the network's own, with its state."""
 
     generator: Any
@@ -62,7 +62,7 @@ def write_values(network: nn.Module, values: Mapping[Key, Any]) -> None:
     modules = dict(network.named_modules())
     for (name, attribute), value in values.items():
         kept = modules[name]._buffers if attribute in modules[name]._buffers else modules[name].__dict__
-        kept[attribute] = _restore(value) if isinstance(value, _Generator) else _copy(value)
+        kept[attribute] = _restore(value) if isinstance(value, KeptGenerator) else _copy(value)
 
 
 @contextlib.contextmanager
@@ -108,14 +108,14 @@ def _disturb_or_keep(value: Any) -> Any:
 
 def _copy(value: Any, depth: int = 3) -> Any:
     """Copy a value that is followed; anything else gives `_UNKNOWN`, also deep in a list or dict."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | _Generator):
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | KeptGenerator):
         return value
     if type(value) is Tensor:
         return value.detach().clone()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return value.copy()
     if isinstance(value, _GENERATORS):
-        return _Generator(value, _state_of(value))
+        return KeptGenerator(value, _state_of(value))
     if depth == 0 or type(value) not in (list, tuple, dict, deque):
         return _UNKNOWN
     if isinstance(value, dict):
@@ -135,7 +135,7 @@ def _state_of(generator: Any) -> Any:
     return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
 
 
-def _restore(kept: _Generator) -> Any:
+def _restore(kept: KeptGenerator) -> Any:
     generator = kept.generator
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = kept.state
@@ -153,7 +153,7 @@ def _equal(one: Any, other: Any) -> bool:
         return one.shape == other.shape and one.dtype == other.dtype and _same_numbers(one, other)
     if isinstance(one, np.ndarray):
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
-    if isinstance(one, _Generator):
+    if isinstance(one, KeptGenerator):
         return _equal(one.state, other.state)
     if isinstance(one, list | tuple | deque):
         return len(one) == len(other) and all(map(_equal, one, other))
