@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ Values = dict[Key, Any]
 
 _OF_TORCH = frozenset(vars(nn.Module()))
 """Attributes that each module has."""
+
+_FAR = 1_000_003
+"""How far a whole number is moved: an odd number, beyond the length of any trial."""
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
@@ -82,27 +86,60 @@ def preserved(network: nn.Module) -> Iterator[None]:
             weight.grad = gradients.get(weight)
 
 
-def disturb(value: Any) -> Any:
-    """Return another value of the same kind, far from it; `None` if there is none."""
+def disturb(value: Any, factor: float = 3.0) -> Any:
+    """Return another value of the same kind; `None` if there is none.
+
+    Args:
+        value: A number, an array, or such together.
+        factor: How far from it, in units of its largest magnitude (of 1, if that is less), and in which direction.
+            Whole numbers are counters more often than amounts, so they go farther.
+    """
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int | float):
-        return value + 1_000_003
+    if isinstance(value, int):
+        return value + int(math.copysign(_FAR, factor))
+    if isinstance(value, float):
+        return value + factor * max(1.0, abs(value))
     if isinstance(value, Tensor):
-        if value.dtype is torch.bool:
-            return ~value
-        return value + (3 + torch.rand_like(value) if value.is_floating_point() else 1_000_003)
+        return _disturb_tensor(value, factor)
     if isinstance(value, np.ndarray):
-        return value + 3 if value.dtype.kind in "fiu" else None
+        return _disturb_array(value, factor)
     if isinstance(value, dict):
-        return {key: _disturb_or_keep(inner) for key, inner in value.items()}
+        return {key: _disturb_or_keep(inner, factor) for key, inner in value.items()}
     if isinstance(value, deque):
-        return deque(map(_disturb_or_keep, value), value.maxlen)
-    return type(value)(map(_disturb_or_keep, value)) if isinstance(value, list | tuple) else None
+        return deque((_disturb_or_keep(inner, factor) for inner in value), value.maxlen)
+    if isinstance(value, list | tuple):
+        return type(value)(_disturb_or_keep(inner, factor) for inner in value)
+    return None
 
 
-def _disturb_or_keep(value: Any) -> Any:
-    other = disturb(value)
+def _disturb_tensor(value: Tensor, factor: float) -> Tensor:
+    if value.dtype is torch.bool:
+        return ~value
+    if not value.is_floating_point():
+        far = _FAR if value.element_size() > 2 else 3
+        return value + far if factor > 0 else value - far
+    finite = value[value.isfinite()]
+    scale = max(1.0, float(finite.abs().max())) if finite.numel() else 1.0
+    return value + factor * scale * (1 + torch.rand_like(value) / 3)  # not the same for all, which a norm would undo
+
+
+def _disturb_array(value: Any, factor: float) -> Any:
+    kind = value.dtype.kind
+    if kind == "b":
+        return ~value
+    if kind in "iu":
+        far = value.dtype.type(_FAR if value.dtype.itemsize > 2 else 3)
+        return np.asarray(value + far if factor > 0 else value - far)
+    if kind != "f":
+        return None
+    scale = max(1.0, float(np.abs(value[np.isfinite(value)]).max(initial=0.0)))
+    with np.errstate(over="ignore"):
+        return np.asarray(value + factor * scale, dtype=value.dtype)
+
+
+def _disturb_or_keep(value: Any, factor: float) -> Any:
+    other = disturb(value, factor)
     return value if other is None else other
 
 
