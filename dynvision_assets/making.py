@@ -105,8 +105,8 @@ def _is_locked(output: Path) -> bool:
     """Whether another process holds the lock of an output."""
     if not lock_path(output).exists():
         return False
-    with try_lock(output) as is_free:
-        return not is_free
+    with try_lock(output) as taken:
+        return taken is None
 
 
 class _Runner:

@@ -24,6 +24,7 @@ __all__ = [
     "Range",
     "Seed",
     "Steps",
+    "Threads",
 ]
 
 LARGEST_SEED = 2**32 - 1
@@ -46,6 +47,9 @@ Count = Annotated[int, Field(ge=1, le=MOST_IMAGES)]
 Steps = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 """Images that are held together: more fit into no memory."""
+
+Threads = Annotated[int, Field(ge=1, le=1024)]
+"""Threads of torch; more than there are cores change no number."""
 
 Amplitude = Annotated[float, Field(ge=0, le=1e6)]
 """A standard deviation in units of the standardized image; above it, float32 loses the image."""

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dynvision.config.data import Statistics
-from dynvision.config.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range
+from dynvision.config.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range, Threads
 from dynvision.config.names import ImportPath, Name, Section, repeats
 from dynvision.config.patterns import check_placeholders
 from dynvision.config.recording import RecordConfig, RunConfig
 
-__all__ = ["IMAGENET", "IMAGENET_STATISTICS", "IMAGE_FOLDER", "ModelConfig", "TrainingConfig"]
+__all__ = ["IMAGENET", "IMAGENET_STATISTICS", "IMAGE_FOLDER", "THREADS", "ModelConfig", "TrainingConfig"]
 
 IMAGENET = "imagenet"
 """The word for ImageNet's 1,000 classes, and for the mean and deviation of its images."""
@@ -25,6 +25,11 @@ _OTHER_STATISTICS = {
     "IMAGENET1K_FEATURES": Statistics(mean=[0.48235, 0.45882, 0.40784], std=[0.00392156862745098] * 3),  # of vgg16
 }
 """The statistics of those of torchvision's networks, and of their weights, that have others than ImageNet's."""
+
+THREADS = 2
+"""Threads of torch by which a network is built and trained unless its settings say otherwise.
+
+A fixed number, because the last digits of a training depend on it: on another machine it ends in the same weights."""
 
 _FRAMES_OF_VIDEO = ("torchvision.models.video", "torchvision.models.optical_flow")
 
@@ -56,6 +61,7 @@ class TrainingConfig(Section):
     sensor_noise: Amplitude = Field(0.0, description="in units of the normalized image")
     contrast_range: Range = (1.0, 1.0)
     transform: Name | None = Field(None, description="a preset of transform_presets")
+    threads: Threads = Field(THREADS, description="of torch; the last digits of the weights depend on it")
     datasets: dict[Name, PlainSettings] = Field(
         default_factory=dict, description="settings that differ for one dataset"
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dynvision.config.limits import BatchSize, Count, PlainText, Seed
+from dynvision.config.limits import BatchSize, Count, PlainText, Seed, Threads
 from dynvision.config.names import Section
 from dynvision.system.machine import check_device
 
@@ -54,7 +54,7 @@ class RunConfig(Section):
         2.0, ge=1.2, le=100_000, description="peak memory of the run in GB, libraries included"
     )
     workers: int | None = Field(None, ge=1, le=1024, description="of the image loader; raw .beton files need none")
-    threads: int | None = Field(None, ge=1, le=1024, description="of torch; by default its own choice")
+    threads: Threads | None = Field(None, description="of torch; by default its own choice")
 
     @model_validator(mode="after")
     def _precision_fits(self) -> RunConfig:

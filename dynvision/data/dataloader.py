@@ -129,6 +129,15 @@ class StandardDataLoader(DataLoader[Any]):
         """
         yield from self._open_reader()
 
+    def epoch_state(self) -> dict[str, Any]:
+        """Return what the order of the next epochs follows from, besides torch's global generator: its own one."""
+        return {"generator": None if self.generator is None else self.generator.get_state()}
+
+    def restore_epoch(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch that was next when `epoch_state` was called, perhaps in another process."""
+        if self.generator is not None:
+            self.generator.set_state(state["generator"])
+
     def _open_reader(self) -> DataLoader[Any]:
         """Open torch's loader of the images with their samples' numbers, or take the one whose workers persist."""
         trials = self._choose_trials()

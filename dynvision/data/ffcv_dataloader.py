@@ -239,6 +239,14 @@ class FFCVStimulusLoader:
         """Images a batch."""
         return int(self._loader.batch_size)
 
+    def epoch_state(self) -> dict[str, Any]:
+        """Return what the order of the next epochs follows from, besides the seed: how many there were."""
+        return {"next_epoch": self._loader.next_epoch}
+
+    def restore_epoch(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch that was next when `epoch_state` was called, perhaps in another process."""
+        self._loader.next_epoch = state["next_epoch"]
+
     def __iter__(self) -> Iterator[Batch]:
         make = self._maker.make
         for images, labels, ids in self.iterate_images():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import RANK, SweepWriter
 from dynvision.models.checking import check_layers, check_network
 from dynvision.models.loading import rebuild_network
+from dynvision.models.reproducible import torch_threads
 from dynvision.models.states import Examination
 from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
@@ -74,7 +74,7 @@ class SweepRecording:
             DataError: If a response is not finite.
             DynvisionError: If responses cannot be written, or the device runs out of memory.
         """
-        with _torch_threads(self.threads), lease_device(self.order.run.device) as self._computes_on:
+        with torch_threads(self.threads), lease_device(self.order.run.device) as self._computes_on:
             stepper = self.open_stepper()
             probe = self.probe(stepper)
             self.remarks = stepper.remarks()
@@ -323,13 +323,3 @@ class SweepRecording:
         # This is the least size after compression. If the disk fills up all the same, the run stops and can be resumed.
         least = left * layout.n_timesteps * layout.least_bytes_per_step
         check_free_space(self.order.conditions[0].store.parent, least, name)
-
-
-@contextlib.contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

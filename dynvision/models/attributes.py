@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Key", "Values", "changed_values", "disturb", "preserved", "read_values", "write_values"]
+__all__ = ["KeptGenerator", "Key", "Values", "changed_values", "disturb", "preserved", "read_values", "write_values"]
 
 Key = tuple[str, str]
 """The name of a module, and that of its buffer or attribute."""
@@ -23,6 +24,9 @@ Values = dict[Key, Any]
 
 _OF_TORCH = frozenset(vars(nn.Module()))
 """Attributes that each module has."""
+
+_FAR = 1_000_003
+"""How far a whole number is moved: an odd number, beyond the length of any trial."""
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
@@ -35,7 +39,7 @@ _UNKNOWN = _Unknown()
 
 
 @dataclass(frozen=True)
-class _Generator:
+class KeptGenerator:
     """A generator of random numbers of the network's own, with its state."""
 
     generator: Any
@@ -62,7 +66,7 @@ def write_values(network: nn.Module, values: Mapping[Key, Any]) -> None:
     modules = dict(network.named_modules())
     for (name, attribute), value in values.items():
         kept = modules[name]._buffers if attribute in modules[name]._buffers else modules[name].__dict__
-        kept[attribute] = _restore(value) if isinstance(value, _Generator) else _copy(value)
+        kept[attribute] = _restore(value) if isinstance(value, KeptGenerator) else _copy(value)
 
 
 @contextlib.contextmanager
@@ -82,40 +86,73 @@ def preserved(network: nn.Module) -> Iterator[None]:
             weight.grad = gradients.get(weight)
 
 
-def disturb(value: Any) -> Any:
-    """Return another value of the same kind, far from it; `None` if there is none."""
+def disturb(value: Any, factor: float = 3.0) -> Any:
+    """Return another value of the same kind; `None` if there is none.
+
+    Args:
+        value: A number, an array, or such together.
+        factor: How far from it, in units of its largest magnitude (of 1, if that is less), and in which direction.
+            Whole numbers are counters more often than amounts, so they go farther.
+    """
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int | float):
-        return value + 1_000_003
+    if isinstance(value, int):
+        return value + int(math.copysign(_FAR, factor))
+    if isinstance(value, float):
+        return value + factor * max(1.0, abs(value))
     if isinstance(value, Tensor):
-        if value.dtype is torch.bool:
-            return ~value
-        return value + (3 + torch.rand_like(value) if value.is_floating_point() else 1_000_003)
+        return _disturb_tensor(value, factor)
     if isinstance(value, np.ndarray):
-        return value + 3 if value.dtype.kind in "fiu" else None
+        return _disturb_array(value, factor)
     if isinstance(value, dict):
-        return {key: _disturb_or_keep(inner) for key, inner in value.items()}
+        return {key: _disturb_or_keep(inner, factor) for key, inner in value.items()}
     if isinstance(value, deque):
-        return deque(map(_disturb_or_keep, value), value.maxlen)
-    return type(value)(map(_disturb_or_keep, value)) if isinstance(value, list | tuple) else None
+        return deque((_disturb_or_keep(inner, factor) for inner in value), value.maxlen)
+    if isinstance(value, list | tuple):
+        return type(value)(_disturb_or_keep(inner, factor) for inner in value)
+    return None
 
 
-def _disturb_or_keep(value: Any) -> Any:
-    other = disturb(value)
+def _disturb_tensor(value: Tensor, factor: float) -> Tensor:
+    if value.dtype is torch.bool:
+        return ~value
+    if not value.is_floating_point():
+        far = _FAR if value.element_size() > 2 else 3
+        return value + far if factor > 0 else value - far
+    finite = value[value.isfinite()]
+    scale = max(1.0, float(finite.abs().max())) if finite.numel() else 1.0
+    return value + factor * scale * (1 + torch.rand_like(value) / 3)  # not the same for all, which a norm would undo
+
+
+def _disturb_array(value: Any, factor: float) -> Any:
+    kind = value.dtype.kind
+    if kind == "b":
+        return ~value
+    if kind in "iu":
+        far = value.dtype.type(_FAR if value.dtype.itemsize > 2 else 3)
+        return np.asarray(value + far if factor > 0 else value - far)
+    if kind != "f":
+        return None
+    scale = max(1.0, float(np.abs(value[np.isfinite(value)]).max(initial=0.0)))
+    with np.errstate(over="ignore"):
+        return np.asarray(value + factor * scale, dtype=value.dtype)
+
+
+def _disturb_or_keep(value: Any, factor: float) -> Any:
+    other = disturb(value, factor)
     return value if other is None else other
 
 
 def _copy(value: Any, depth: int = 3) -> Any:
     """Copy a value that is followed; anything else gives `_UNKNOWN`, also deep in a list or dict."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | _Generator):
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | KeptGenerator):
         return value
     if type(value) is Tensor:
         return value.detach().clone()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return value.copy()
     if isinstance(value, _GENERATORS):
-        return _Generator(value, _state_of(value))
+        return KeptGenerator(value, _state_of(value))
     if depth == 0 or type(value) not in (list, tuple, dict, deque):
         return _UNKNOWN
     if isinstance(value, dict):
@@ -135,7 +172,7 @@ def _state_of(generator: Any) -> Any:
     return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
 
 
-def _restore(kept: _Generator) -> Any:
+def _restore(kept: KeptGenerator) -> Any:
     generator = kept.generator
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = kept.state
@@ -153,7 +190,7 @@ def _equal(one: Any, other: Any) -> bool:
         return one.shape == other.shape and one.dtype == other.dtype and _same_numbers(one, other)
     if isinstance(one, np.ndarray):
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
-    if isinstance(one, _Generator):
+    if isinstance(one, KeptGenerator):
         return _equal(one.state, other.state)
     if isinstance(one, list | tuple | deque):
         return len(one) == len(other) and all(map(_equal, one, other))

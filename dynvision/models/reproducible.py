@@ -1,4 +1,4 @@
-"""The kernels that give the same numbers at every run on a GPU."""
+"""What makes a computation give the same numbers at every run: the kernels of a GPU, the threads of a CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-__all__ = ["reproducible_kernels"]
+__all__ = ["reproducible_kernels", "torch_threads"]
 
 
 @contextlib.contextmanager
@@ -35,3 +35,21 @@ def reproducible_kernels(device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(was, warn_only=only_warned)
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with a number of threads while the block runs, then with as many as before.
+
+    The last digits of gradients and of decompositions depend on how sums are divided among threads. They do not depend
+    on how many cores there are, nor on OMP_NUM_THREADS.
+
+    Args:
+        count: The threads that one operation of torch uses on the CPU.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["generator_states", "kept_generators", "seed_everything", "seed_torch", "seeded"]
+__all__ = [
+    "generator_states",
+    "kept_generators",
+    "read_generators",
+    "seed_everything",
+    "seed_torch",
+    "seeded",
+    "write_generators",
+]
 
 
 @contextlib.contextmanager
@@ -78,3 +86,28 @@ def generator_states(device: torch.device) -> list[Any]:
     elif device.type == "mps":
         states.append(torch.mps.get_rng_state().cpu().numpy().tobytes())
     return states
+
+
+def read_generators(device: torch.device) -> dict[str, Any]:
+    """Return the states of the global generators, so that `write_generators` puts them back.
+
+    Args:
+        device: Its generator counts, too.
+    """
+    states = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": np.random.get_state()}
+    if device.type == "cuda":
+        states["device"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["device"] = torch.mps.get_rng_state()
+    return states
+
+
+def write_generators(states: dict[str, Any], device: torch.device) -> None:
+    """Put the global generators, and that of a device, into states that were read."""
+    torch.set_rng_state(states["torch"])
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["device"].cpu(), device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states["device"].cpu())

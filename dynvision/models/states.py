@@ -28,6 +28,12 @@ MORE_CALLS = 8
 MOST_SECONDS = 5.0
 """After this time a slow network is called no more, once it was called `LEAST_CALLS` times."""
 
+DISTURBANCES = (3.0, -3.0, 300.0, -300.0, 1e6, -1e6)
+"""How far what a network changed is moved, to see whether outputs follow; see `disturb`.
+
+Both ways, because an output may stand at the end of its range, as that of a unit that spikes all the time; and farther
+and farther, because what is remembered may be small beside what is shown."""
+
 _CPU = torch.device("cpu")
 
 
@@ -154,8 +160,11 @@ class _Examiner:
         now = read_values(self.network)
         usual = self._run((0, 1, 2), None, 0)
         earlier = {key: before[key] for key in changed if key in before}
-        other = {key: value for key in changed if (value := disturb(now[key])) is not None}
-        for values in (earlier, other):
+        others = (
+            {key: value for key in changed if (value := disturb(now[key], factor)) is not None}
+            for factor in DISTURBANCES
+        )
+        for values in (earlier, *others):
             try:
                 write_values(self.network, values)
                 if not all(map(_is_same, usual, self._run((0, 1, 2), None, 0))):

@@ -108,6 +108,10 @@ class Stage(ABC):
     def settings(self, target: Target) -> dict[str, Any]:
         """Return the slice of the configuration that a target depends on, as JSON-ready values."""
 
+    def recorded_settings(self, target: Target, record: Record) -> dict[str, Any]:
+        """Return the settings by which a target was built, as `settings` names them today."""
+        return record.config
+
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:
         """Say why a target is stale, given which of its settings are not those of its record."""
         return f"the configuration changed: {', '.join(changed)}"
@@ -174,6 +178,14 @@ class Stage(ABC):
     def output(self, target: Target) -> Path:
         """Return the file or folder that a target is."""
         return self.paths.output(self.folder, *target.key[1:], target.partition)
+
+    def describe_unfinished(self, target: Target) -> str:
+        """Say what an interrupted build of a target left from which the next one goes on; empty if there is nothing."""
+        return ""
+
+    def discard_unfinished(self, target: Target) -> None:
+        """Remove what an interrupted build left, now that the target is up to date; the caller holds its lock."""
+        return
 
     def written(self, target: Target) -> list[Path]:
         """Return the files and folders that building a target writes; its lock lies next to the first."""

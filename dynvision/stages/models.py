@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+import contextlib
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.models import IMAGE_FOLDER, IMAGENET
+from dynvision.config.models import IMAGE_FOLDER, IMAGENET, THREADS, TrainingConfig
 from dynvision.config.patterns import fill_pattern
 from dynvision.config.transform_checks import choose_preset
+from dynvision.errors import DynvisionError
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.classes import read_own_classes
-from dynvision.models.weights_header import digest_checkpoint, read_arrays
+from dynvision.models.making.notes import checkpoint_folder, read_note, remove_checkpoints
+from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.model_checks import validation_is_above_chance, weights_are_finite
+from dynvision.stages.model_files import digest_weights, read_first_kernels, save_model
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
 from dynvision.system.escaping import code_span
-from dynvision.system.file_digests import digest_files
-from dynvision.system.files import make_directory, replace_directory, sync_tree, temporary_sibling, write_json
-from dynvision.system.json_values import whole_key_paths
+from dynvision.system.json_values import changed_keys, whole_key_paths
+from dynvision.system.machine import choose_device
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dynvision.models.making import MadeNetwork, NetworkOrder
+    from dynvision.models.making.checkpoints import Checkpoints
+    from dynvision.models.making.orders import MadeNetwork, NetworkOrder
 
-__all__ = ["ModelsStage", "digest_weights"]
+__all__ = ["ModelsStage"]
 
 
 class ModelsStage(Stage):
@@ -73,7 +74,7 @@ class ModelsStage(Stage):
         _, name, dataset = target.key
         model, data = self.config.models[name], self.config.data
         seed = GroupSeed.parse(str(target.partition)).seed
-        training = model.training.for_dataset(dataset) if model.training is not None else None
+        training = self._training(target)
         statistics = data.data_statistics.get(dataset)
         settings: dict[str, Any] = {
             "class": model.class_path,
@@ -105,6 +106,32 @@ class ModelsStage(Stage):
         if not self.stages.of(ProcessedStage).is_used:  # The images are split when they are opened.
             settings |= {"train_ratio": data.train_ratio, "split_seed": data.split_seed}
         return settings
+
+    def recorded_settings(self, target: Target, record: Record) -> dict[str, Any]:
+        """Return the settings of a record; before threads were a setting, they were noted among the details.
+
+        A training on a GPU does not depend on them, so any number will do there.
+        """
+        training = record.config.get("training")
+        if training is None or "threads" in training:
+            return record.config
+        now, details = self._training(target), record.details
+        is_on_cpu = details.get("device", "cpu") == "cpu"
+        threads = details.get("threads") if is_on_cpu or now is None else now.threads
+        return {**record.config, "training": {**training, "threads": threads}}
+
+    def explain_change(self, target: Target, changed: Sequence[str]) -> str:
+        record, now = self.read_record(target), self._training(target)
+        if list(changed) == ["training"] and record is not None and now is not None:
+            before = self.recorded_settings(target, record)["training"] or {}
+            names = changed_keys(before, now.model_dump(mode="json", exclude={"datasets"}))
+            if names == ["threads"]:
+                return (
+                    f"it was trained with {before['threads']} threads, and training.threads is {now.threads}; the last "
+                    f"digits of its weights depend on it. Set threads: {before['threads']} to keep it"
+                )
+            return f"the configuration changed: {', '.join(f'training.{name}' for name in names)}"
+        return super().explain_change(target, changed)
 
     def describe(self, key: tuple[str, ...]) -> str:
         size, model = self.config.data.data_resolution[key[2]], self.config.models[key[1]]
@@ -139,6 +166,22 @@ class ModelsStage(Stage):
 
     def build(self, targets: Sequence[Target], inputs: dict[Target, Record]) -> list[Record]:
         return [self._build(target, inputs) for target in targets]
+
+    def describe_unfinished(self, target: Target) -> str:
+        try:
+            note = read_note(checkpoint_folder(self.output(target)))
+        except (DynvisionError, OSError):  # The next build says so, and begins anew.
+            return ""
+        return "" if note is None else f"; its training came to the end of epoch {note.epoch}"
+
+    def discard_unfinished(self, target: Target) -> None:
+        with contextlib.suppress(OSError):  # It is in nobody's way; the next build removes it.
+            remove_checkpoints(checkpoint_folder(self.output(target)))
+
+    def _training(self, target: Target) -> TrainingConfig | None:
+        _, model, dataset = target.key
+        training = self.config.models[model].training
+        return None if training is None else training.for_dataset(dataset)
 
     def _describe_classes(self, model: str) -> Any:
         """Return a network's own classes as settings: a file with the digest of its content."""
@@ -184,7 +227,7 @@ class ModelsStage(Stage):
         details = record.details
         if "loss" in details:
             return {"training": draw_training(details["loss"], details["val_accuracy"], str(target))}
-        kernels = _read_first_kernels(record.check_files(self.output(target)).check("trained.safetensors"))
+        kernels = read_first_kernels(record.check_files(self.output(target)).check("trained.safetensors"))
         return {"first_layer": draw_kernels(kernels, str(target))}
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
@@ -193,7 +236,7 @@ class ModelsStage(Stage):
     def _order(self, target: Target, record: Record) -> NetworkOrder:
         """Say which network is wanted, given the record of the images or classes that it is made for."""
         from dynvision.models.class_order import read_class_order
-        from dynvision.models.making import NetworkOrder
+        from dynvision.models.making.orders import NetworkOrder
 
         model = self.config.models[target.key[1]]
         return NetworkOrder(
@@ -211,7 +254,7 @@ class ModelsStage(Stage):
         )
 
     def _build(self, target: Target, inputs: dict[Target, Record]) -> Record:
-        from dynvision.models.making import take_network, train_order
+        from dynvision.models.making.orders import take_network, train_order
 
         start = time.perf_counter()
         (upstream,) = self.upstream(target)
@@ -224,8 +267,10 @@ class ModelsStage(Stage):
             training = model.training.for_dataset(dataset)
             images = self.stages.of(ProcessedStage).open_images(upstream, inputs[upstream])
             augment = self._augmentation(dataset, training.transform)
-            made = train_order(order, training, images, augment, self.run.device)
-        return self._save(target, inputs[upstream], made, start)
+            checkpoints = self._checkpoints(target, inputs[upstream], order.epochs)
+            made = train_order(order, training, images, augment, self.run.device, checkpoints)
+        seconds = round(time.perf_counter() - start, 3)
+        return self._save(target, inputs[upstream], made, seconds)
 
     def _all_classes(self, dataset: str) -> list[dict[str, Any]]:
         """Return every class of a dataset, if an index file or a fixed number says which; otherwise nothing."""
@@ -244,12 +289,27 @@ class ModelsStage(Stage):
         chosen = choose_preset(self.config.data.transform_presets, preset, dataset)
         return get_data_transform(chosen, config=self.config, tensors=True)
 
-    def _save(self, target: Target, source: Record, made: MadeNetwork, start: float) -> Record:
-        """Write each set of weights under its name, all with the record of the last one, `trained`."""
+    def _checkpoints(self, target: Target, source: Record, epochs: Sequence[int]) -> Checkpoints:
+        """Return the checkpoints of a training, which are used only by one that would end in the same weights."""
         import torch
 
-        from dynvision.models.loading import save_weights
-        from dynvision.models.weights.filling import fill_network
+        from dynvision.models.making.checkpoints import Checkpoints
+
+        settings = self.settings(target)
+        training = {f"training.{name}": value for name, value in settings.pop("training").items()}
+        (upstream,) = self.upstream(target)
+        identity = {
+            **settings,
+            **training,
+            str(upstream): source.data_version,
+            "code_version": self.code_version,
+            "device": choose_device(self.run.device).type,
+            "torch": torch.__version__,
+        }
+        return Checkpoints(checkpoint_folder(self.output(target)), str(target), identity, epochs, self.run.fresh)
+
+    def _save(self, target: Target, source: Record, made: MadeNetwork, seconds: float) -> Record:
+        import torch
 
         (upstream,) = self.upstream(target)
         record = make_record(
@@ -259,45 +319,11 @@ class ModelsStage(Stage):
             inputs={str(upstream): source.data_version},
             content=digest_weights(made.weights["trained"]),
             details={
+                "threads": THREADS,  # unless the training says otherwise
                 **made.details,
                 "parameters": sum(p.numel() for p in made.network.parameters()),
-                "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
-                "seconds": round(time.perf_counter() - start, 3),
+                "seconds": seconds,
             },
         )
-        folder = self.output(target)
-        make_directory(folder.parent)
-        temporary = temporary_sibling(folder)
-        try:
-            for name, weights in made.weights.items():
-                fill_network(made.network, weights)
-                save_weights(temporary / f"{name}.safetensors", made.network, record.to_dict())
-            files = digest_files(temporary, sorted(f"{name}.safetensors" for name in made.weights))
-            record = dataclasses.replace(record, files=files)
-            write_json(temporary / "record.json", record.to_dict())
-            sync_tree(temporary)
-            replace_directory(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return record
-
-
-def _read_first_kernels(path: Path) -> Any:
-    """Read the kernels of the first convolution, `[C_out, C_in, k, k]`; else the first matrix, as one kernel."""
-    import numpy as np
-
-    arrays = [value for value in read_arrays(path).values() if value.ndim in (2, 4)]
-    kernels = next((value for value in arrays if value.ndim == 4), None)
-    return kernels if kernels is not None else arrays[0][None, None] if arrays else np.zeros((1, 1, 1, 1))
-
-
-def digest_weights(weights: dict[str, Any]) -> str:
-    """Digest the names and values of weights, by their bytes: NumPy does not have all types."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]
+        return save_model(self.output(target), made, record)

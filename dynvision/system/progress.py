@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["listen_to_progress", "progress_bar", "say", "tell_listeners"]
+__all__ = ["announce", "listen_to_progress", "progress_bar", "say", "tell_listeners"]
 
 EVERY = 10.0
 """Seconds between two lines to a listener."""
@@ -32,13 +32,14 @@ def listen_to_progress(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(total: int | None, description: str, unit: str = "image") -> Iterator[Any]:
+def progress_bar(total: int | None, description: str, unit: str = "image", *, initial: int = 0) -> Iterator[Any]:
     """Make a tqdm bar that suits a terminal as well as a log file.
 
     Args:
         total: How many units there are; `None` if that is unknown.
         description: What is being done.
         unit: What is counted.
+        initial: How many units were done before; they do not count for the rate.
     """
     from tqdm import tqdm
 
@@ -47,6 +48,7 @@ def progress_bar(total: int | None, description: str, unit: str = "image") -> It
         total=total,
         desc=description,
         unit=f" {unit}",
+        initial=initial,
         mininterval=0.2 if on_terminal else 10.0,
         dynamic_ncols=on_terminal,
         file=_Patient(sys.stderr),
@@ -67,7 +69,7 @@ def describe_progress(bar: Any, description: str, unit: str) -> str:
     """Say in a line how far a bar is: `raw/mnist:train: 1200 of 60000 images (2 %), 410 a second, 2 min 23 s left`."""
     state = bar.format_dict
     done, total, seconds = state["n"], state["total"], state["elapsed"]
-    rate = done / seconds if seconds else 0.0
+    rate = (done - state.get("initial", 0)) / seconds if seconds else 0.0
     counted = f"{done} of {total} {unit}s ({done / total:.0%})" if total else f"{done} {unit}s"
     parts = [counted, f"{rate:.3g} a second" if rate < 100 else f"{rate:.0f} a second"]
     if total and done >= total:
@@ -84,6 +86,12 @@ def say(message: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(message, file=_Patient(sys.stderr))
+
+
+def announce(message: str) -> None:
+    """Say a line on the terminal and in the log of the run."""
+    say(message)
+    tell_listeners(message)
 
 
 class _Patient:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dynvision.errors import DynvisionError
@@ -104,12 +104,14 @@ def _build(
         fresh = [str(target) for target in records if not stage.unchecked_mark(target).exists()]
         if fresh:
             tell_listeners(NOT_BUILT + "; ".join(fresh[:_MOST_NAMED]))
+        _discard_unfinished(stage, records)
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
             for target in group:
                 _mark_unchecked(stage, target)
             records.update(zip(group, stage.build(group, inputs), strict=True))
+            _discard_unfinished(stage, group)
         for target in chosen:
             if stage.unchecked_mark(target).exists() and passes_hard_checks(workspace, target, records[target]):
                 stage.unchecked_mark(target).unlink()
@@ -166,6 +168,11 @@ def _mark_unchecked(stage: Stage, target: Target) -> None:
     if any(check.is_hard for check in stage.checks):
         make_directory(stage.unchecked_mark(target).parent)
         stage.unchecked_mark(target).touch()
+
+
+def _discard_unfinished(stage: Stage, targets: Iterable[Target]) -> None:
+    for target in targets:
+        stage.discard_unfinished(target)
 
 
 @contextlib.contextmanager

@@ -23,13 +23,13 @@ from dynvision.workspace.workspace import Workspace
 
 __all__ = ["Leftover", "find_leftovers", "hint_at_leftover", "parse_existing"]
 
-_RECORDS = ("record.json", "manifest.json", "folder.link", "journal.jsonl", "pending.json")
+_RECORDS = ("record.json", "manifest.json", "folder.link", "journal.jsonl", "pending.json", "checkpoint.json")
 """Files that only this project writes into the folder of an output."""
 
 _SUFFIXES = (".beton.json", ".manifest.json")
 
-_PARTIAL = re.compile(r"\.(.+)\.partial(-[\w-]+)?")
-"""The name of an output that was being written."""
+_PARTIAL = re.compile(r"\.(.+)\.(partial(-[\w-]+)?|training)")
+"""The name of an output that was being written, or of the checkpoints of one."""
 
 
 @dataclass(frozen=True)

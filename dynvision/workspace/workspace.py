@@ -206,10 +206,10 @@ class Workspace:
     def _status(self, target: Target, known: dict[Target, Status]) -> Status:
         record: Record | None = None
         try:
-            record = self.stage(target).read_record(target)
-            if record is None:
-                return Status("missing", "it has not been built")
             stage = self.stage(target)
+            record = stage.read_record(target)
+            if record is None:
+                return Status("missing", f"it has not been built{stage.describe_unfinished(target)}")
             stage.check_files(target, record)
             reason = self._why_stale(target, record, known)
             if not reason and stage.unchecked_mark(target).exists():
@@ -231,7 +231,7 @@ class Workspace:
         stage = self.stage(target)
         if record.code_version != stage.code_version:
             return f"the code of the stage '{stage.name}' changed"
-        changed = changed_keys(record.config, stage.settings(target))
+        changed = changed_keys(stage.recorded_settings(target, record), stage.settings(target))
         if changed:
             return stage.explain_change(target, changed)
         upstream = stage.upstream(target)

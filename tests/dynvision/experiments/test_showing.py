@@ -16,7 +16,8 @@ from dynvision.experiments.reducing import Reduction
 from dynvision.experiments.showing import SweepRunner
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.experiments.walking import _seed
-from dynvision.models import RCNN
+from dynvision.models import RCNN, NormalizingNetwork
+from dynvision.models.reproducible import torch_threads
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import show_first_only, show_nothing
 from tests.helpers.batches import make_runner, show_batch
@@ -64,6 +65,25 @@ def test_sweep_gives_the_same_bits_as_showing_each_condition_alone(network, imag
     for number, presentation in enumerate(shown):
         alone = show_batch(make_runner(network, [presentation], LAYERS, resolution, idle), images, ids)
         assert_same_bits(together, alone, number, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resolution", ["unit", "channel", "layer"])
+@pytest.mark.parametrize("count", [1, 33])
+def test_responses_have_the_same_bits_at_any_number_of_threads(resolution, count):
+    shown = [Presentation.contrast(4, 2, 1, contrast, sensor_noise=0.5) for contrast in (0.2, 1.0)]
+    large, ids = torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)), np.arange(count)
+    layers = {RCNN: ["V1", "V1.lateral", "IT", "classifier"], NormalizingNetwork: ["V1", "V2", "classifier"]}
+    for kind, names in layers.items():
+        with torch.random.fork_rng(), torch_threads(1):
+            torch.manual_seed(0)
+            wide = kind(10, 32).eval()
+            one = show_batch(make_runner(wide, shown, names, resolution, idle=2), large, ids)
+        for threads in (2, 3):
+            with torch_threads(threads):
+                other = show_batch(make_runner(wide, shown, names, resolution, idle=2), large, ids)
+            for number in range(len(shown)):
+                assert_same_bits(one, other, number, number)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from dynvision.experiments.stepping import NetworkStepper
 from dynvision.models.calling import set_time_axis
 from dynvision.models.checking import check_layers, check_network, check_training, count_outputs
 from dynvision.models.loading import build_network
-from dynvision.models.training import classify
+from dynvision.models.making.learning import classify
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.batches import show_batch
 

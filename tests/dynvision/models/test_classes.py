@@ -15,7 +15,7 @@ from dynvision.config.data import Statistics
 from dynvision.config.models import ModelConfig
 from dynvision.errors import ConfigError
 from dynvision.models.classes import name_outputs, read_own_classes
-from dynvision.models.making import NetworkOrder, take_network
+from dynvision.models.making.orders import NetworkOrder, take_network
 
 GROUP, DATASET = [{"index": 7}, {"index": 9}], [{"index": n} for n in range(10)]
 

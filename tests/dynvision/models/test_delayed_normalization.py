@@ -14,7 +14,7 @@ from dynvision.errors import ConfigError
 from dynvision.models import DelayedNormalization
 from dynvision.models.checking import check_network
 from dynvision.models.loading import build_network, record_layers
-from dynvision.models.making import NetworkOrder, train_order
+from dynvision.models.making.orders import NetworkOrder, train_order
 from tests.helpers.delayed_normalization import CELLS, convolve_response
 
 PATH = "dynvision.models:DelayedNormalization"

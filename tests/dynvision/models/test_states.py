@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from torch import nn
 
 from dynvision.errors import ConfigError
 from dynvision.models import RCNN, NormalizingNetwork
+from dynvision.models.attributes import disturb
 from dynvision.models.checking import check_network
+from dynvision.models.seeding import seeded
+from dynvision.models.states import DISTURBANCES
 
 
 class Base(nn.Module):
@@ -136,20 +140,36 @@ class HidesPart(Base):
         return self.look(state) + self.past[0], state
 
 
+def make(network: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """Make a network whose weights follow from a seed."""
+    with seeded(seed):
+        return network()
+
+
 @pytest.mark.parametrize(
     "network", [ThreeSteps, Ring, Late, VeryLate, LateSteps, Membrane, Running, Global, OwnGenerator, HidesPart]
 )
 def test_a_state_of_its_own_is_refused(network):
-    network = network().eval()
+    network = make(network).eval()
     with pytest.raises(ConfigError, match="it keeps a state of its own"):
         check_network(network, 2, 3, 6)
 
 
+ALWAYS_ABOVE = (6, 30, 38, 61, 67, 76, 84)
+"""Seeds with which a membrane is above its threshold whatever is shown, so that only a lower value shows its state."""
+
+
+@pytest.mark.parametrize("seed", [*range(18), *ALWAYS_ABOVE[1:]])
+def test_the_state_of_a_membrane_is_refused_whatever_its_weights(seed):
+    with pytest.raises(ConfigError, match="it keeps a state of its own"):
+        check_network(make(Membrane, seed).eval(), 2, 3, 6)
+
+
 def test_a_state_that_appears_within_the_trial_is_refused():
-    check_network(LateAndElsewhere(), 2, 3, 6)
+    check_network(make(LateAndElsewhere), 2, 3, 6)
     LateAndElsewhere.past.clear()
     with pytest.raises(ConfigError, match="it keeps a state of its own"):
-        check_network(LateAndElsewhere(), 2, 3, 6, n_timesteps=60)
+        check_network(make(LateAndElsewhere), 2, 3, 6, n_timesteps=60)
 
 
 class Attentive(Base):
@@ -195,22 +215,23 @@ class NumpyNoise(Base):
 
 
 @pytest.mark.parametrize("network", [Attentive, Cached, InPlace, Dropping, NumpyNoise])
-def test_what_only_looks_like_a_state_is_not_refused_and_is_left_as_it_was(network):
-    network = network().train()
+@pytest.mark.parametrize("seed", range(4))
+def test_what_only_looks_like_a_state_is_not_refused_and_is_left_as_it_was(network, seed):
+    network = make(network, seed).train()
     network.calls = 5
     found = check_network(network, 2, 3, 6)
     assert found.draws_random == (type(network) in (Dropping, NumpyNoise))
     assert (network.training, network.calls) == (True, 5)
 
 
-@pytest.mark.parametrize("network", [RCNN(2, 8), NormalizingNetwork(2, 8)])
+@pytest.mark.parametrize("network", [RCNN, NormalizingNetwork])
 def test_networks_of_the_project_keep_nothing_and_draw_nothing(network):
-    assert check_network(network, 2, 3, 8, n_timesteps=40).draws_random is False
+    assert check_network(make(lambda: network(2, 8)), 2, 3, 8, n_timesteps=40).draws_random is False
 
 
 def test_the_message_names_what_changes():
     with pytest.raises(ConfigError, match=r"it changes its past, calls.*Give it a method step\(x, state\)"):
-        check_network(Ring().eval(), 2, 3, 6)
+        check_network(make(Ring).eval(), 2, 3, 6)
 
 
 class OfTheBatch(Base):
@@ -225,6 +246,27 @@ class OfTheBatch(Base):
 
 
 def test_a_network_that_mixes_images_is_noticed():
-    assert check_network(OfTheBatch(), 2, 3, 6).mixes_images
-    assert not check_network(InPlace(), 2, 3, 6).mixes_images
-    assert not check_network(Dropping(), 2, 3, 6).mixes_images
+    assert check_network(make(OfTheBatch), 2, 3, 6).mixes_images
+    assert not check_network(make(InPlace), 2, 3, 6).mixes_images
+    assert not check_network(make(Dropping), 2, 3, 6).mixes_images
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(True, 3, 0.5, torch.zeros(2), torch.full((2,), torch.inf), torch.zeros(2, dtype=torch.half)),
+        *(torch.zeros(2, dtype=torch.uint8), torch.zeros(2, dtype=torch.int8), torch.tensor([True, False])),
+        *(np.zeros(2), np.zeros(2, np.float16), np.zeros((), np.float32), np.zeros(2, np.uint8), np.zeros(2, np.int16)),
+        *(np.array([True]), [1, "a"], (0.5,), {"a": torch.zeros(1)}, deque([1, 2], 2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("factor", DISTURBANCES)
+def test_a_disturbed_value_is_another_one_of_the_same_kind(value, factor):
+    other = disturb(value, factor)
+    assert type(other) is type(value)
+    if isinstance(value, torch.Tensor | np.ndarray):
+        assert (other.dtype, other.shape) == (value.dtype, value.shape)
+        assert bool((other != value).all()) or bool(torch.as_tensor(value).isinf().all())
+    else:
+        assert other != value

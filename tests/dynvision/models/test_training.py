@@ -13,8 +13,9 @@ from dynvision.data.dataloader import get_data_loader
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.models import RCNN
+from dynvision.models.making.learning import classify
+from dynvision.models.making.training import train_network
 from dynvision.models.stability import convolution_gain
-from dynvision.models.training import classify, train_network
 from dynvision.stimuli.presentation import Presentation
 
 pytestmark = pytest.mark.slow

@@ -1,11 +1,9 @@
-"""Training a network on images shown over time."""
+"""A network with its optimizer, and how images are shown to it in training and validation."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch.nn import functional
 from dynvision.config.models import TrainingConfig
 from dynvision.data.images.normalization import Normalization, standardize
 from dynvision.data.loading.sequence import StimulusSequence
-from dynvision.errors import ConfigError, DynvisionError
+from dynvision.errors import ConfigError
 from dynvision.models.attributes import preserved
 from dynvision.models.calling import (
     evaluating,
@@ -24,97 +22,12 @@ from dynvision.models.calling import (
     step_network,
     time_axis_of,
 )
-from dynvision.models.reproducible import reproducible_kernels
-from dynvision.system.machine import lease_device
-from dynvision.system.progress import progress_bar
+from dynvision.models.seeding import kept_generators
 
-__all__ = ["History", "classify", "train_network"]
+__all__ = ["Learner", "Showing", "classify", "constrain"]
 
 CONSTRAIN_EVERY = 10
 """Updates between two projections of the recurrence; its gain hardly moves in that time."""
-
-
-@dataclass
-class History:
-    """The course of a training, one entry an epoch.
-
-    Attributes:
-        loss: Mean training loss (cross-entropy, nats).
-        val_accuracy: Share of validation images that are named correctly at the last step.
-        device: The type of device that computed it: `cpu`, `cuda`, `mps`.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    val_accuracy: list[float] = field(default_factory=list)
-    device: str = "cpu"
-
-
-def train_network(
-    network: nn.Module,
-    train_loader: Any,
-    val_loader: Any,
-    settings: TrainingConfig,
-    seed: int,
-    augment: Callable[[Tensor], Tensor] | None = None,
-    normalize: Normalization | None = None,
-    description: str = "training",
-    on_epoch: Callable[[int], None] | None = None,
-    device: str = "auto",
-) -> History:
-    """Train a network in place, with AdamW and one cycle of the learning rate.
-
-    AdamW is that of Loshchilov & Hutter (Decoupled weight decay regularization, ICLR 2019), the one-cycle schedule that
-    of Smith & Topin (Super-convergence, 2019). Each image is shown for `n_timesteps` steps with the contrast and the
-    sensor noise of the settings; the loss is the mean cross-entropy of the outputs from step `loss_from` on. With
-    `clip`, a gradient that is longer is scaled to that length (Pascanu, Mikolov & Bengio, On the difficulty of training
-    recurrent neural networks, ICML 2013). If the network has a method `constrain`, it is called every 10 updates and
-    after each epoch.
-
-    Args:
-        network: Maps frames to class scores, step by step. It ends on the CPU.
-        train_loader: Yields (`StimulusSequence`, labels `[B, T]`); its length is the number of batches an epoch.
-        val_loader: Yields the same, in a fixed order.
-        settings: Epochs, steps, learning rate, noise.
-        seed: Seeds contrast, noise and augmentation; the global generator of the CPU is left as it was.
-        augment: Maps an image `[C, H, W]` as the loaders give it to one of the same shape.
-        normalize: Mean and standard deviation of each channel, applied after `augment`.
-        description: The text of the progress bar.
-        on_epoch: Called after each epoch with its number, counted from 1; the network is within its constraint.
-        device: The name of a device, see `lease_device`; a GPU is this run's alone meanwhile.
-
-    Returns:
-        Loss and validation accuracy of each epoch.
-
-    Raises:
-        ConfigError: If this machine has no such device, or `augment` changes the shape of an image.
-        DynvisionError: If the loss of an epoch is not finite.
-    """
-    updates = settings.epochs * len(train_loader)
-    with contextlib.ExitStack() as stack:
-        used = stack.enter_context(lease_device(device))
-        history = History(device=used.type)
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.enter_context(reproducible_kernels(used))
-        bar = stack.enter_context(progress_bar(updates, description, "update"))
-        torch.manual_seed(seed)
-        learner = _Learner(network.to(used), settings, updates, _Showing(settings, seed, augment, normalize, used))
-        for epoch in range(1, settings.epochs + 1):
-            loss = learner.train_epoch(train_loader, bar)
-            if not math.isfinite(loss):
-                raise DynvisionError(
-                    f"the training loss is {loss} in epoch {epoch}: lower learning_rate under training in "
-                    "config_models.yaml"
-                )
-            history.loss.append(loss)
-            history.val_accuracy.append(learner.measure_accuracy(val_loader))
-            position = f"{epoch}/{settings.epochs}"
-            bar.set_postfix(epoch=position, loss=f"{loss:.3f}", val=f"{history.val_accuracy[-1]:.1%}")
-            _constrain(network)
-            if on_epoch is not None:
-                on_epoch(epoch)
-    network.to("cpu")
-    _constrain(network)
-    return history
 
 
 @torch.no_grad()
@@ -129,7 +42,7 @@ def classify(network: nn.Module, sequence: StimulusSequence) -> Tensor:
     return torch.stack(outputs, dim=1)
 
 
-class _Showing:
+class Showing:
     """How images are shown in training: augmented, standardized, with a random contrast, and noise at every step."""
 
     def __init__(
@@ -174,10 +87,10 @@ class _Showing:
         return torch.stack(changed)
 
 
-class _Learner:
+class Learner:
     """A network with its optimizer and the schedule of the learning rate."""
 
-    def __init__(self, network: nn.Module, settings: TrainingConfig, updates: int, showing: _Showing) -> None:
+    def __init__(self, network: nn.Module, settings: TrainingConfig, updates: int, showing: Showing) -> None:
         self.network, self.settings, self.showing = network, settings, showing
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         if not self.weights:
@@ -213,7 +126,7 @@ class _Learner:
             losses.append(float(loss.detach()))
             bar.update()
             if number % CONSTRAIN_EVERY == 0:
-                _constrain(self.network)
+                constrain(self.network)
         if not losses:
             raise ConfigError(
                 f"{type(self.network).__name__} cannot be trained on one image at a time, as batch normalization needs "
@@ -226,9 +139,8 @@ class _Learner:
         """Whether the network can be trained on a batch of one image; it is left as it was."""
         if self.takes_one is None:
             image = sequence.images.to(self.showing.device)
-            devices = [image.device] if image.device.type == "cuda" else []
             try:
-                with preserved(self.network), torch.random.fork_rng(devices=devices), torch.no_grad():
+                with preserved(self.network), kept_generators(image.device), torch.no_grad():
                     step_network(self.network, image, None)
                 self.takes_one = True
             except ConfigError:
@@ -261,8 +173,9 @@ class _Learner:
         return loss / (settings.n_timesteps - settings.loss_from)
 
 
-def _constrain(network: nn.Module) -> None:
-    constrain = getattr(network, "constrain", None)
-    if callable(constrain):
+def constrain(network: nn.Module) -> None:
+    """Bring a network within its constraint, if it has one."""
+    method = getattr(network, "constrain", None)
+    if callable(method):
         with explaining_failures(network, ()):
-            constrain()
+            method()

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dynvision.config.models import ModelConfig, TrainingConfig
+from dynvision.config.models import THREADS, ModelConfig, TrainingConfig
 from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
 from dynvision.models.checking import check_layers, check_network, check_training, count_outputs
@@ -19,7 +19,9 @@ from dynvision.models.checkpoint import load_checkpoint
 from dynvision.models.class_order import order_classes
 from dynvision.models.classes import name_outputs
 from dynvision.models.loading import build_network
-from dynvision.models.training import train_network
+from dynvision.models.making.checkpoints import Checkpoints
+from dynvision.models.making.training import train_network
+from dynvision.models.reproducible import torch_threads
 
 __all__ = ["MadeNetwork", "NetworkOrder", "take_network", "train_order"]
 
@@ -79,8 +81,9 @@ def train_order(
     images: StoredImages,
     augment: Callable[[Tensor], Tensor] | None,
     device: str,
+    checkpoints: Checkpoints | None = None,
 ) -> MadeNetwork:
-    """Build a network and train it.
+    """Build a network and train it, all with the number of threads that the settings say.
 
     Args:
         order: What network is wanted.
@@ -88,6 +91,7 @@ def train_order(
         images: The images of the training split.
         augment: The transform of training images `[C, H, W]`.
         device: Where it is trained; see `lease_device`.
+        checkpoints: Where the training is kept while it is under way, and from where it goes on.
 
     Raises:
         ConfigError: If the network does not fit the images or has no weights, or an epoch is wanted that is not
@@ -100,6 +104,50 @@ def train_order(
             f"{training.epochs}: change the experiment's status in config_experiments.yaml, or epochs in "
             "config_models.yaml"
         )
+    with torch_threads(training.threads):
+        network = _build_trainable(order, training)
+        weights = {"init": _copy_weights(network)}
+        kept = {} if checkpoints is None else checkpoints.kept
+
+        def keep(epoch: int) -> None:
+            if epoch in order.epochs:
+                kept[epoch] = _copy_weights(network)
+
+        size, steps = training.batch_size, training.n_timesteps
+        history = train_network(
+            network,
+            images.loader("train", size, steps, order="random", seed=order.seed, normalized=False),
+            images.loader("val", size, steps, normalized=False),
+            training,
+            order.seed,
+            augment,
+            images.normalize,
+            order.name,
+            keep,
+            device,
+            checkpoints,
+        )
+    weights |= {f"epoch={epoch}": kept[epoch] for epoch in order.epochs}
+    weights["trained"] = _copy_weights(network)
+    details = {
+        "classes": list(order.classes),
+        "channels": order.channels,
+        "val_accuracy": history.val_accuracy,
+        "loss": history.loss,
+        "device": history.device,
+        "threads": training.threads,
+    }
+    if checkpoints is not None and checkpoints.resumed_after:
+        details["resumed_after"] = checkpoints.resumed_after
+    return MadeNetwork(network, weights, details)
+
+
+def _build_trainable(order: NetworkOrder, training: TrainingConfig) -> nn.Module:
+    """Build a network that is to be trained, and check that it can be.
+
+    Raises:
+        ConfigError: If it has no weights to train, or does not fit the images.
+    """
     network = _build(order, len(order.classes))
     if not any(weight.requires_grad for weight in network.parameters()):
         raise ConfigError(
@@ -109,34 +157,7 @@ def train_order(
     check_network(network, len(order.classes), order.channels, order.resolution, training.n_timesteps)
     check_training(network, len(order.classes), order.channels, order.resolution)
     check_layers(network, order.model.record.layers, order.channels, order.resolution)
-    weights = {"init": _copy_weights(network)}
-
-    def keep(epoch: int) -> None:
-        if epoch in order.epochs:
-            weights[f"epoch={epoch}"] = _copy_weights(network)
-
-    size, steps = training.batch_size, training.n_timesteps
-    history = train_network(
-        network,
-        images.loader("train", size, steps, order="random", seed=order.seed, normalized=False),
-        images.loader("val", size, steps, normalized=False),
-        training,
-        order.seed,
-        augment,
-        images.normalize,
-        order.name,
-        keep,
-        device,
-    )
-    weights["trained"] = _copy_weights(network)
-    details = {
-        "classes": list(order.classes),
-        "channels": order.channels,
-        "val_accuracy": history.val_accuracy,
-        "loss": history.loss,
-        "device": history.device,
-    }
-    return MadeNetwork(network, weights, details)
+    return network
 
 
 def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> MadeNetwork:
@@ -149,7 +170,8 @@ def take_network(order: NetworkOrder, all_classes: Sequence[ClassEntry]) -> Made
     Raises:
         ConfigError: If the network does not fit the images or its own classes, or an epoch is wanted.
     """
-    network, n_classes = _build_ready(order)
+    with torch_threads(THREADS):
+        network, n_classes = _build_ready(order)
     outputs = count_outputs(network, order.channels, order.resolution)
     classes = name_outputs(outputs, order.own_classes, order.classes, all_classes, order.name)
     if order.class_order is not None:

@@ -1,0 +1,1 @@
+"""Making a network: taking it as it is, or training it, also on from where a training was interrupted."""
