@@ -71,7 +71,7 @@ def ask_doctor(
         make_directory(folder)
     except OSError as error:
         yield Finding(
-            "the root can be written", False, explain_os_error(error), "Change its permissions, or make room."
+            "the root can be written (here)", False, explain_os_error(error), "Change its permissions, or make room."
         )
         return
     try:
