@@ -14,6 +14,7 @@ import click
 
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision_assets.commands.completion import completion
+from dynvision_assets.commands.doctor import doctor
 from dynvision_assets.commands.endings import DONE, FAILED, end_command, flush_output, usable_streams
 from dynvision_assets.commands.exporting import export
 from dynvision_assets.commands.looking import list_assets, show, status, verify
@@ -70,6 +71,7 @@ def main() -> None:
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
       dynvision export responses/contrast/rcnn_gratings   a netCDF file for other programs
       dynvision ui                                        the graph in the browser
+      dynvision doctor --engine slurm                     whether jobs of a queue can compute for this root
 
     Everything is under the root: $DYNVISION_ROOT, otherwise the nearest folder at or above the current one that is a
     root already, otherwise the current folder. The configuration is in $DYNVISION_CONFIG, otherwise in config/ of the
@@ -84,7 +86,7 @@ def main() -> None:
     collect_garbage_seldom()
 
 
-for _command in (make, experiment, list_assets, show, status, verify, export, unlock, ui, demo, completion):
+for _command in (make, experiment, list_assets, show, status, verify, export, unlock, ui, demo, doctor, completion):
     main.add_command(_command)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, get_completion_class
 
+from dynvision.engines.settings import HERE, QUEUES
 from dynvision.errors import DynvisionError
 
 if TYPE_CHECKING:
@@ -95,6 +96,16 @@ class SubjectName(click.ParamType):  # type: ignore[type-arg]
         """Return the subjects that begin with the text."""
         workspace = _open_workspace()
         return _complete(workspace.config.subjects if workspace is not None else [], incomplete)
+
+
+class EngineName(click.ParamType):  # type: ignore[type-arg]
+    """The name of an engine, or the address of a scheduler. The configuration checks it."""
+
+    name = "engine"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        """Return the engines that begin with the text."""
+        return _complete((HERE, "local", *QUEUES), incomplete)
 
 
 def _complete(names: Iterable[str], incomplete: str) -> list[CompletionItem[Any]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dynvision.errors import unknown_name
 from dynvision.targets import Target
 from dynvision_assets.commands.completion import ExperimentName, SubjectName, TargetName
+from dynvision_assets.commands.engines import engine_options, find_settings, print_job_scripts
 from dynvision_assets.commands.support import (
     TARGETS,
     count_targets,
@@ -28,11 +30,35 @@ __all__ = ["demo", "experiment", "make"]
 
 Key = tuple[str, ...]
 
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of a command that builds.
+
+    Attributes:
+        force: Build the named targets even if they are up to date.
+        no_wait: Fail if another process builds the same.
+        dry_run: Say what would be built, and build nothing.
+        as_json: Print JSON.
+        engine: Another engine than that of the configuration.
+        jobs: How many targets are computed at once.
+    """
+
+    force: bool = False
+    no_wait: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+    engine: str | None = None
+    jobs: int | None = None
+
+
 DEMO = ("summary/contrast/normalizing_gratings", "summary/duration/normalizing_gratings", "summary/contrast")
 
 force_option = click.option("--force", is_flag=True, help="Build the named targets even if they are up to date.")
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="List what would be built, in order, and why; build nothing."
+    "--dry-run",
+    is_flag=True,
+    help="List what would be built, in order, and why, and the scripts of jobs; build nothing.",
 )
 no_wait_option = click.option(
     "--no-wait", is_flag=True, help="Fail at once if another command or run builds the same, instead of waiting for it."
@@ -49,11 +75,14 @@ Examples:
   dynvision make data/interim/cifar100/train_invertebrates/folder.link
   dynvision make --dry-run summary/contrast/rcnn_gratings     what would be built, and why
   dynvision make --force models/rcnn/gratings:all_s0      train the network again
+  dynvision make -j 4 responses/contrast/rcnn_gratings    four targets at once on this machine
+  dynvision make --engine slurm summary/contrast/rcnn_gratings
 
-Targets that are up to date are not built again. `dynvision ui` shows the runs. Ctrl-C stops cleanly: finished
-targets are kept. If another command or run is building the same target, this one says which, waits, and goes on with
-what that has built; --no-wait fails instead. The exit code is 0 if everything was built, 1 if something failed, 2 for
-a wrong name or configuration, and 130 after Ctrl-C.
+Targets that are up to date are not built again. `dynvision ui` shows the run. Ctrl-C stops cleanly: finished
+targets are kept. What fails takes along what is made from it; the rest is built all the same. If another command or
+run is building the same target, this one says which, waits, and goes on with what that has built; --no-wait fails
+instead. The exit code is 0 if everything was built, 1 if something failed, 2 for a wrong name or configuration, and
+130 after Ctrl-C.
 """
 
 EXPERIMENT = """Run an experiment of config_experiments.yaml, up to its tables and pictures.
@@ -74,12 +103,13 @@ Examples:
 @force_option
 @no_wait_option
 @dry_run_option
+@engine_options
 @json_option
-def make(targets: tuple[str, ...], force: bool, no_wait: bool, dry_run: bool, as_json: bool) -> None:
+def make(targets: tuple[str, ...], **options: Any) -> None:
     """Build targets, and everything they are made from."""
     with readable_errors():
         workspace = open_workspace()
-        _make_or_plan(workspace, parse_targets(workspace, targets), force, dry_run, as_json, wait=not no_wait)
+        _make_or_plan(workspace, parse_targets(workspace, targets), Choices(**options))
 
 
 @click.command(help=EXPERIMENT, short_help="Run an experiment, up to its tables and pictures.")
@@ -90,25 +120,27 @@ def make(targets: tuple[str, ...], force: bool, no_wait: bool, dry_run: bool, as
 @force_option
 @no_wait_option
 @dry_run_option
+@engine_options
 @json_option
-def experiment(name: str, subjects: tuple[str, ...], force: bool, no_wait: bool, dry_run: bool, as_json: bool) -> None:
+def experiment(name: str, subjects: tuple[str, ...], **options: Any) -> None:
     """Run an experiment, up to its tables and pictures."""
     with readable_errors():
-        workspace = open_workspace()
+        workspace, choices = open_workspace(), Choices(**options)
         chosen = _choose_subjects(workspace, name, subjects)
         keys = [key for subject in chosen for key in _find_keys(workspace, name, subject)]
         if not subjects and len(chosen) > 1:
             keys += _find_keys(workspace, name, None)
         # All of them are targets, and not the summaries alone: --force then shows the stimuli again, too.
         targets = [target for key in keys for target in workspace.targets(key)]
-        _make_or_plan(workspace, targets, force, dry_run, as_json, wait=not no_wait)
-        if not (dry_run or as_json):
+        _make_or_plan(workspace, targets, choices)
+        if not (choices.dry_run or choices.as_json):
             for subject in chosen:
                 _print_summary(workspace, Target(("summary", name, subject)))
 
 
 @click.command(short_help="Build the whole chain on the built-in gratings.")
-def demo() -> None:
+@engine_options
+def demo(engine: str | None, jobs: int | None) -> None:
     """Build the whole chain on the built-in gratings, and print the results.
 
     Nothing is downloaded. The demo draws oriented gratings, trains a small normalizing network on them, shows them at
@@ -118,23 +150,25 @@ def demo() -> None:
     with readable_errors():
         workspace = open_workspace()
         targets = parse_targets(workspace, DEMO)
-        _make_or_plan(workspace, targets, force=False, dry_run=False, as_json=False)
+        _make_or_plan(workspace, targets, Choices(engine=engine, jobs=jobs))
         for target in targets:
             _print_summary(workspace, target)
         click.echo("\nLook at the graph, its pictures and numbers in the browser: make ui (or dynvision ui)")
 
 
-def _make_or_plan(
-    workspace: Workspace, targets: list[Target], force: bool, dry_run: bool, as_json: bool, wait: bool = True
-) -> None:
+def _make_or_plan(workspace: Workspace, targets: list[Target], choices: Choices) -> None:
     """Build targets, or print what would be built."""
-    if dry_run:
-        _print_plan(workspace, targets, force, as_json)
+    settings = find_settings(workspace, choices.engine, choices.jobs)  # raises before anything is done
+    if choices.dry_run:
+        plan = _print_plan(workspace, targets, choices.force, choices.as_json)
+        if not choices.as_json:
+            print_job_scripts(workspace, plan, settings)
         return
     from dynvision_assets.making import make_targets
 
-    made = make_targets(workspace, targets, force, wait=wait)
-    if as_json:
+    wait, engine, jobs = not choices.no_wait, choices.engine, choices.jobs
+    made = make_targets(workspace, targets, choices.force, wait=wait, engine=engine, jobs=jobs)
+    if choices.as_json:
         built = [name_parts(target) for target in made.built]
         print_json({"wanted": [str(t) for t in made.wanted], "built": built, "seconds": round(made.seconds, 3)})
     else:
@@ -157,17 +191,18 @@ def _print_made(made: Made) -> None:
         click.echo("  " + "/".join(key) + (f": {', '.join(partitions)}" if partitions else ""))
 
 
-def _print_plan(workspace: Workspace, targets: list[Target], force: bool, as_json: bool) -> None:
-    """Print what would be built, in order, and why."""
+def _print_plan(workspace: Workspace, targets: list[Target], force: bool, as_json: bool) -> list[Target]:
+    """Print what would be built, in order, and why; return it."""
     known: dict[Target, Status] = {}
     plan = workspace.plan(targets, force)
     reasons = {target: workspace.status(target, known).reason or "forced" for target in plan}
     if as_json:
         print_json([{**name_parts(target), "reason": reason} for target, reason in reasons.items()])
-        return
+        return plan
     for target, reason in reasons.items():
         click.echo(f"{target}: {reason}")
     click.echo(f"{count_targets(plan)} would be built" if plan else "everything is up to date; nothing would be built")
+    return plan
 
 
 def _choose_subjects(workspace: Workspace, name: str, subjects: tuple[str, ...]) -> list[str]:
