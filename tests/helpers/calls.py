@@ -124,3 +124,10 @@ def kill_the_worker_of(note: str, seconds: float) -> int:
     Path(note).write_text(str(os.getppid()))
     time.sleep(seconds)
     return os.getppid()
+
+
+def is_taken_for_many() -> bool:
+    """Whether Lightning believes that Slurm has started this process as one of many."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    return bool(SLURMEnvironment.detect())
