@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dynvision.engines.calls import Resources
 from dynvision.engines.interfaces import LOOPBACK
+from dynvision.engines.local.gpu_claims import GpuClaims
 from dynvision.engines.local.gpus import choose_gpus
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.worker_main import WorkerOptions
@@ -32,7 +33,7 @@ _MEMORY = 3 << 30
 _MOST_FAILURES = 3
 """So many workers may end one after another without ever having been connected."""
 
-_PATIENCE = 3.8
+_PATIENCE = 3.5
 """Seconds that all workers may take to end."""
 
 
@@ -69,7 +70,8 @@ class LocalWorkforce(Workforce):
         self._ends: dict[str, tuple[int, int]] = {}
         self._met: set[str] = set()
         self._failures = 0
-        self._said_no_gpu = False
+        self._claims = None if settings.share_gpus else GpuClaims()
+        self._said: set[str] = set()
 
     def prepare(self) -> None:
         try:
@@ -96,13 +98,21 @@ class LocalWorkforce(Workforce):
 
     def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
         self._forget_ended()
-        told = self._tell_no_gpu(demands)
+        told: list[str] = []
+        if not self._gpu_slots and any(demand.resources.gpus for demand in demands):
+            told.append("a GPU is asked for, but this machine has none that can be used: it is computed on the CPU")
         for slots, wants_gpu in ((self._gpu_slots, True), (self._cpu_slots, False)):
             wanted = sum(d.waiting + d.running for d in demands if self._wants_gpu(d.resources) == wants_gpu)
-            for slot in slots[:wanted]:
-                if slot not in self._names:
-                    self._start(slot)
-        return told
+            for slot in slots:
+                if wanted <= 0:
+                    break
+                if self._has_started(slot):
+                    wanted -= 1
+                elif slot.gpu is not None:
+                    told.append(f"GPU {slot.gpu} computes for another run on this machine; it is used once it is free")
+        new = [line for line in told if line not in self._said]
+        self._said.update(new)
+        return new
 
     def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
         return worker.name.startswith("gpu-") == self._wants_gpu(resources)
@@ -124,6 +134,14 @@ class LocalWorkforce(Workforce):
         nursery, self._nursery = self._nursery, None
         if nursery is None:
             return
+        try:
+            self._end(nursery)
+        finally:
+            if self._claims is not None:
+                self._claims.close()
+
+    def _end(self, nursery: subprocess.Popen[bytes]) -> None:
+        """End the process that starts workers, and so all of them."""
         assert nursery.stdin is not None
         with contextlib.suppress(OSError):
             nursery.stdin.close()
@@ -137,12 +155,14 @@ class LocalWorkforce(Workforce):
     def _wants_gpu(self, resources: Resources) -> bool:
         return resources.gpus > 0 and bool(self._gpu_slots)
 
-    def _tell_no_gpu(self, demands: Sequence[Demand]) -> list[str]:
-        asks = any(demand.resources.gpus for demand in demands)
-        if not asks or self._gpu_slots or self._said_no_gpu:
-            return []
-        self._said_no_gpu = True
-        return ["a GPU is asked for, but this machine has none that can be used: it is computed on the CPU"]
+    def _has_started(self, slot: _Slot) -> bool:
+        """Start the worker of a place unless there is one; say whether it could."""
+        if slot in self._names:
+            return True
+        if slot.gpu is not None and self._claims is not None and not self._claims.claim(slot.gpu):
+            return False
+        self._start(slot)
+        return True
 
     def _log(self, name: str) -> Path | None:
         return self._door.logs / f"{self._door.run}-{name}.log" if self._door is not None else None

@@ -79,3 +79,13 @@ def test_memory_that_python_could_not_get_counts_too(open_local: Opening) -> Non
     assert "there is not enough memory" in str(outcome.error)
     assert outcome.attempts == 2
     assert told[0].endswith("It is tried again with 3 GiB of memory")
+
+
+@pytest.mark.slow
+def test_a_child_that_was_told_to_end_is_tried_again(open_local: Opening, tmp_path: Path) -> None:
+    engine = open_local()
+    told: list[str] = []
+    engine.submit(call("die_unless_noted", note=str(tmp_path / "note"), number=15, name="models/a"))
+    outcome = engine.wait(told.append)
+    assert (outcome.result, outcome.attempts) == (2, 2)
+    assert told == ["models/a: the process that computes it was told to end by a signal; it is tried again"]

@@ -105,6 +105,15 @@ def test_calls_run_there_and_those_with_a_gpu_where_one_is_offered(settings: Eng
     assert not list(settings.folder.glob("nonce-*"))
 
 
+def test_two_controllers_do_not_disturb_each_other(settings: EngineSettings) -> None:
+    with two_workers(settings) as one, two_workers(settings) as other:
+        for number in range(6):
+            for engine in (one, other):
+                engine.submit(call("sleep", seconds=0.1, name=f"call-{number}"))
+        for engine in (one, other):
+            assert [engine.wait().result for _ in range(6)] == [0.1] * 6
+
+
 def test_a_call_marked_here_is_computed_by_this_machine_s_own_process(settings: EngineSettings) -> None:
     with two_workers(settings) as engine:
         engine.submit(Call("here", "tests.helpers.calls:say", {"lines": ["line"]}, here=True))
