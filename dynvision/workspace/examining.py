@@ -67,8 +67,8 @@ def examine_worker(folder: str, token: str, patience: float) -> dict[str, Any]:
     if seen_after is not None:
         report |= examine(shared)
         report["is_taken"] = not takes_again(shared / "from_here")
-        with contextlib.suppress(OSError, DynvisionError), try_lock(shared / LOCKED) as is_free:
-            report["is_locked"] = not is_free
+        with contextlib.suppress(OSError, DynvisionError), try_lock(shared / LOCKED) as taken:
+            report["is_locked"] = taken is None
         with contextlib.suppress(OSError):
             (shared / "from_there").write_text(token, encoding="utf-8")
     else:
@@ -118,5 +118,5 @@ def find_gpus() -> list[str]:
 
 def _keeps_out(output: Path) -> bool:
     """Whether a lock that is held keeps out whoever tries to take it."""
-    with try_lock(output) as is_mine, try_lock(output) as is_free:
-        return is_mine and not is_free
+    with try_lock(output) as first, try_lock(output) as second:
+        return first is not None and second is None
