@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dynvision.system.process_trees import list_tree
+from dynvision.system.process_trees import glance_at_tree
 from dynvision.system.progress import say
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ChildWatch:
         if span > 5 * LOOK:  # This process was stopped itself, as by Ctrl-Z: all go on together.
             self._suspects, self._worked, self._work = set(), now, None
             return
-        tree = list_tree(self._pid)
+        tree = glance_at_tree(self._pid)
         stopped = self._find_stopped(tree)
         if stopped is not None:
             self._say(now, stopped, self._describe_stopped(stopped))
