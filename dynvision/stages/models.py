@@ -23,18 +23,17 @@ from dynvision.stages.checks import Check
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.model_checks import validation_is_above_chance, weights_are_finite
 from dynvision.stages.model_files import digest_weights, read_first_kernels, save_model
+from dynvision.stages.model_training import explain_training, open_checkpoints, settings_with_threads, training_settings
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
 from dynvision.system.escaping import code_span
-from dynvision.system.json_values import changed_keys, whole_key_paths
-from dynvision.system.machine import choose_device
+from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dynvision.models.making.checkpoints import Checkpoints
     from dynvision.models.making.orders import MadeNetwork, NetworkOrder
 
 __all__ = ["ModelsStage"]
@@ -80,7 +79,7 @@ class ModelsStage(Stage):
             "class": model.class_path,
             "args": model.args,
             "source": digest_source(model.class_path, model.args),
-            "training": training.model_dump(mode="json", exclude={"datasets"}) if training is not None else None,
+            "training": training_settings(training),
             "statistics": statistics.model_dump(mode="json") if statistics else None,
             "resolution": data.data_resolution[dataset],
             "seed": seed,
@@ -108,29 +107,13 @@ class ModelsStage(Stage):
         return settings
 
     def recorded_settings(self, target: Target, record: Record) -> dict[str, Any]:
-        """Return the settings of a record; before threads were a setting, they were noted among the details.
-
-        A training on a GPU does not depend on them, so any number will do there.
-        """
-        training = record.config.get("training")
-        if training is None or "threads" in training:
-            return record.config
-        now, details = self._training(target), record.details
-        is_on_cpu = details.get("device", "cpu") == "cpu"
-        threads = details.get("threads") if is_on_cpu or now is None else now.threads
-        return {**record.config, "training": {**training, "threads": threads}}
+        return settings_with_threads(record, self._training(target))
 
     def explain_change(self, target: Target, changed: Sequence[str]) -> str:
-        record, now = self.read_record(target), self._training(target)
-        if list(changed) == ["training"] and record is not None and now is not None:
-            before = self.recorded_settings(target, record)["training"] or {}
-            names = changed_keys(before, now.model_dump(mode="json", exclude={"datasets"}))
-            if names == ["threads"]:
-                return (
-                    f"it was trained with {before['threads']} threads, and training.threads is {now.threads}; the last "
-                    f"digits of its weights depend on it. Set threads: {before['threads']} to keep it"
-                )
-            return f"the configuration changed: {', '.join(f'training.{name}' for name in names)}"
+        record, now = self.read_record(target), training_settings(self._training(target))
+        before = None if record is None else self.recorded_settings(target, record)["training"]
+        if list(changed) == ["training"] and before is not None and now is not None:
+            return explain_training(before, now)
         return super().explain_change(target, changed)
 
     def describe(self, key: tuple[str, ...]) -> str:
@@ -267,7 +250,9 @@ class ModelsStage(Stage):
             training = model.training.for_dataset(dataset)
             images = self.stages.of(ProcessedStage).open_images(upstream, inputs[upstream])
             augment = self._augmentation(dataset, training.transform)
-            checkpoints = self._checkpoints(target, inputs[upstream], order.epochs)
+            versions = {str(upstream): inputs[upstream].data_version}
+            identity = {**self.settings(target), **versions, "code_version": self.code_version}
+            checkpoints = open_checkpoints(self.output(target), str(target), identity, self.run, order.epochs)
             made = train_order(order, training, images, augment, self.run.device, checkpoints)
         seconds = round(time.perf_counter() - start, 3)
         return self._save(target, inputs[upstream], made, seconds)
@@ -288,25 +273,6 @@ class ModelsStage(Stage):
             return None
         chosen = choose_preset(self.config.data.transform_presets, preset, dataset)
         return get_data_transform(chosen, config=self.config, tensors=True)
-
-    def _checkpoints(self, target: Target, source: Record, epochs: Sequence[int]) -> Checkpoints:
-        """Return the checkpoints of a training, which are used only by one that would end in the same weights."""
-        import torch
-
-        from dynvision.models.making.checkpoints import Checkpoints
-
-        settings = self.settings(target)
-        training = {f"training.{name}": value for name, value in settings.pop("training").items()}
-        (upstream,) = self.upstream(target)
-        identity = {
-            **settings,
-            **training,
-            str(upstream): source.data_version,
-            "code_version": self.code_version,
-            "device": choose_device(self.run.device).type,
-            "torch": torch.__version__,
-        }
-        return Checkpoints(checkpoint_folder(self.output(target)), str(target), identity, epochs, self.run.fresh)
 
     def _save(self, target: Target, source: Record, made: MadeNetwork, seconds: float) -> Record:
         import torch

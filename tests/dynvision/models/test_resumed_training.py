@@ -63,10 +63,25 @@ class Drawing(nn.Module):
         return nn.functional.dropout(self.head(self.norm(x).mean((2, 3))), 0.3, self.training)
 
 
+class Dropping(nn.Module):
+    """Draws on the device, which keeps a tensor of the network, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head, self.mean = nn.BatchNorm2d(3), nn.Linear(3, 2), None
+
+    def forward(self, x):
+        if self.training:
+            self.mean = x.detach().mean() if self.mean is None else 0.9 * self.mean + 0.1 * x.detach().mean()
+            x = x - 0.1 * self.mean
+        return self.head(nn.functional.dropout(self.norm(x).mean((2, 3)), 0.3, self.training))
+
+
 NETWORKS = {
     "rcnn": lambda: RCNN(2, 8, channels=[4, 4, 4, 4]),
     "normalizing": lambda: NormalizingNetwork(2, 8, channels=[4, 4], kernel=3),
     "drawing": Drawing,
+    "dropping": Dropping,
 }
 AUGMENT = v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomAffine(10, translate=(0.1, 0.1))])
 
@@ -90,7 +105,7 @@ def make_loader(count: int, shuffle: bool) -> Any:
 
 
 def train(
-    name: str, checkpoints: Checkpoints | None, stop_in: int | None = None, settings: TrainingConfig = SETTINGS
+    name: str, checkpoints: Checkpoints | None, stop_in: int | None = None, device: str = "cpu"
 ) -> tuple[dict[str, torch.Tensor], History]:
     """Train a new network with new loaders; `stop_in` stops in that epoch, after its updates."""
 
@@ -101,7 +116,8 @@ def train(
     with seeded(0):
         network = NETWORKS[name]()
     loaders = make_loader(25, True), make_loader(8, False)
-    history = train_network(network, *loaders, settings, 0, AUGMENT, on_epoch=stop, checkpoints=checkpoints)
+    options = {"on_epoch": stop, "checkpoints": checkpoints, "device": device}
+    history = train_network(network, *loaders, SETTINGS, 0, AUGMENT, **options)
     return network.state_dict(), history
 
 
@@ -140,6 +156,16 @@ def test_a_training_that_stops_in_every_epoch_ends_in_the_same_weights(tmp_path,
         with pytest.raises(Stopped):
             train("drawing", open_checkpoints(tmp_path), stop_in=epoch)
     assert_same(train("drawing", open_checkpoints(tmp_path)), whole["drawing"])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+@pytest.mark.parametrize("name", ["rcnn", "normalizing", "dropping"])
+def test_a_training_on_a_gpu_that_stops_in_every_epoch_ends_in_the_same_weights(tmp_path, name):
+    whole = train(name, None, device="cuda")
+    for epoch in range(2, EPOCHS + 1):
+        with pytest.raises(Stopped):
+            train(name, open_checkpoints(tmp_path), stop_in=epoch, device="cuda")
+    assert_same(train(name, open_checkpoints(tmp_path), device="cuda"), whole)
 
 
 def test_a_training_that_was_finished_but_not_saved_is_not_trained_again(tmp_path, whole):

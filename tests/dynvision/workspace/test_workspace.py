@@ -102,7 +102,7 @@ def test_changed_split_makes_the_training_side_stale_from_the_split_on(chain_cop
 def test_changed_training_makes_the_model_and_its_responses_stale(chain_copy):
     workspace = change(chain_copy, "models", lambda c: c["models"]["rcnn"]["training"].update(learning_rate=0.1))
     assert stale(workspace) == texts(*CHAIN[6:])
-    assert workspace.status(MODEL).reason == "the configuration changed: training"
+    assert workspace.status(MODEL).reason == "the configuration changed: training.learning_rate"
 
 
 def test_changed_readout_makes_the_responses_numbers_and_the_summary_stale(chain_copy):
