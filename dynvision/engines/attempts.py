@@ -84,13 +84,14 @@ def after_loss(attempt: Attempt, loss: Loss, seconds: float, log: str) -> Retry:
     return Retry(replace(attempt, losses=losses), None, f"{name}: {loss.sentence}; it is tried again")
 
 
-def after_memory(attempt: Attempt, sentence: str, log: str) -> Retry:
+def after_memory(attempt: Attempt, sentence: str, log: str, kind: type[DynvisionError] = OutOfMemoryError) -> Retry:
     """Decide what follows if memory ran out: the next attempt that gets more, or the error.
 
     Args:
         attempt: The attempt.
         sentence: What is known, with the call's name.
         log: Where more is written, as the end of a sentence; may be empty.
+        kind: The class of the error.
     """
     has = attempt.resources.memory
     for entry in range(attempt.entry + 1, len(attempt.call.attempts)):
@@ -98,7 +99,7 @@ def after_memory(attempt: Attempt, sentence: str, log: str) -> Retry:
         if memory is None or (has is not None and memory > has):
             again = replace(attempt, entry=entry)
             return Retry(again, None, f"{sentence.rstrip('.')}. It is tried again with {_show(memory)} of memory")
-    return Retry(None, OutOfMemoryError(f"{sentence}{log}"), sentence)
+    return Retry(None, kind(f"{sentence}{log}"), sentence)
 
 
 def _show(memory: int | None) -> str:

@@ -10,13 +10,14 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dynvision import errors
 from dynvision.engines.attempts import Attempt, Retry, after_loss, after_memory
 from dynvision.engines.calls import Outcome, Resources
 from dynvision.engines.events import Broken, Ended, Event, Said, Started, Submitted, WorkersChanged
 from dynvision.engines.hub import Hub
-from dynvision.engines.workforce import Demand, WorkerProcess, Workforce
+from dynvision.engines.workforce import Demand, Loss, WorkerProcess, Workforce
 from dynvision.errors import DynvisionError, UnexpectedError
 
 __all__ = ["Dispatcher", "Failed", "Line", "Message", "as_own_error"]
@@ -89,6 +90,7 @@ class Dispatcher:
     def close(self) -> None:
         """End the thread."""
         self._is_stopping = True
+        self._events.put(Said("", ""))  # It wakes up.
         self._thread.join(1.5)
 
     @property
@@ -128,14 +130,21 @@ class Dispatcher:
                 name = self._running[key].attempt.call.name
                 self._messages.put(Line(line if line.startswith(name) else f"{name}: {line}"))
             case Ended(key, answer) if key in self._running:
-                running = self._running.pop(key)
-                self._set_free(running.worker)
-                if answer is None or answer.get("stopped"):
-                    self._lose(running)
-                else:
-                    self._finish(running, answer)
+                self._end(key, answer)
             case Broken(error):
                 raise error
+
+    def _end(self, key: str, answer: dict[str, Any] | None) -> None:
+        """Take the end of a call."""
+        if answer is not None and answer.get("stopped"):  # The worker may be about to end, too; why is known then.
+            self._running[key].gone = self._running[key].gone or time.monotonic()
+            return
+        running = self._running.pop(key)
+        self._set_free(running.worker)
+        if answer is None:
+            self._lose(running)
+        else:
+            self._finish(running, answer)
 
     def _put(self, attempt: Attempt) -> None:
         heap = self._waiting.setdefault(attempt.resources, [])
@@ -146,6 +155,8 @@ class Dispatcher:
         now = {worker.address: worker for worker in workers}
         busy = {running.worker.address for running in self._running.values()}
         self._free = {address: worker for address, worker in now.items() if address not in busy}
+        for address in now.keys() - self._workers.keys():
+            self._workforce.meet(now[address])
         self._workers = now
         for running in self._running.values():
             if running.worker.address not in now and running.gone is None:
@@ -161,6 +172,7 @@ class Dispatcher:
             if running.gone is not None and now - running.gone > _GRACE:
                 del self._running[key]
                 self._hub.drop(key)
+                self._set_free(running.worker)
                 self._lose(running)
 
     def _lose(self, running: _Running) -> None:
@@ -172,25 +184,27 @@ class Dispatcher:
                 self._put(attempt)
                 return
         seconds = time.monotonic() - running.sent
-        loss = self._workforce.explain_loss(running.worker)
+        if running.worker.address in self._workers and running.gone is not None:
+            loss = Loss("lost", "the process that computes it was told to end by a signal")
+        else:
+            loss = self._workforce.explain_loss(running.worker)
         attempt = replace(attempt, started=attempt.started + 1)
         self._follow(after_loss(attempt, loss, seconds, self._say_log(running)), attempt, running, seconds)
 
-    def _finish(self, running: _Running, answer: dict[str, object]) -> None:
+    def _finish(self, running: _Running, answer: dict[str, Any]) -> None:
         attempt = replace(running.attempt, started=running.attempt.started + 1)
-        where, seconds = str(answer.get("where", running.where)), float(str(answer.get("seconds", 0.0)))
+        where, seconds = answer.get("where", running.where), answer.get("seconds", 0.0)
         if "error" not in answer:
             outcome = Outcome(
                 attempt.call, answer.get("result"), where=where, seconds=seconds, attempts=attempt.started
             )
             self._messages.put(outcome)
             return
-        text = str(answer["message"])
+        text, kind = str(answer["message"]), getattr(errors, str(answer["error"]), DynvisionError)
         if answer.get("memory"):
-            self._follow(after_memory(attempt, text, self._say_log(running)), attempt, running, seconds)
+            self._follow(after_memory(attempt, text, self._say_log(running), kind), attempt, running, seconds)
             return
-        error = getattr(errors, str(answer["error"]), DynvisionError)(text)
-        self._messages.put(Outcome(attempt.call, None, error, where, seconds, attempt.started))
+        self._messages.put(Outcome(attempt.call, None, kind(text), where, seconds, attempt.started))
 
     def _follow(self, retry: Retry, attempt: Attempt, running: _Running, seconds: float) -> None:
         if retry.attempt is not None:

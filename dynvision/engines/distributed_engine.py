@@ -23,6 +23,7 @@ from dynvision.engines.running_cluster import RunningCluster
 from dynvision.engines.settings import QUEUES, EngineSettings
 from dynvision.engines.workforce import Door, Workforce
 from dynvision.errors import ConfigError, DynvisionError
+from dynvision.system.stopping import hold_signals
 
 __all__ = ["DistributedEngine"]
 
@@ -86,7 +87,8 @@ class DistributedEngine(Engine):
             raise
 
     def close(self) -> None:
-        self._closing.close()
+        with hold_signals(drop=False):  # A second Ctrl-C must not leave half of it running.
+            self._closing.close()
 
     def _open(self, settings: EngineSettings, stack: contextlib.ExitStack) -> None:
         """Start what is needed; each part is closed with the stack, the last one first."""

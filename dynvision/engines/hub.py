@@ -27,6 +27,9 @@ T = TypeVar("T")
 _LOOK = 1.0
 """Seconds between two looks at the workers of a scheduler that is not ours; our own one tells."""
 
+PATIENCE = 10.0
+"""Seconds that a scheduler may take to answer."""
+
 _CLOSING = 0.8
 """Seconds that the client, and then the scheduler, may take to say goodbye."""
 
@@ -59,13 +62,13 @@ class Hub:
         """
         self._start(lambda: self._open_scheduler(host, security))
 
-    def connect(self, address: str, security: Security | None, patience: float = 15.0) -> None:
+    def connect(self, address: str, security: Security | None) -> None:
         """Connect to a running scheduler.
 
         Raises:
-            ConfigError: If none answers there within so many seconds.
+            ConfigError: If none answers there.
         """
-        self._start(lambda: self._open_client(address, security, patience))
+        self._start(lambda: self._open_client(address, security))
 
     @property
     def workers(self) -> tuple[WorkerProcess, ...]:
@@ -155,13 +158,13 @@ class Hub:
                 "interfaces."
             ) from error
         self.link = scheduler.link
-        await self._open_client(scheduler.address, security, 15.0)
+        await self._open_client(scheduler.address, security)
 
-    async def _open_client(self, address: str, security: Security | None, patience: float) -> None:
+    async def _open_client(self, address: str, security: Security | None) -> None:
         from distributed import Client
 
         client = Client(
-            address, security=security, asynchronous=True, set_as_default=False, timeout=patience, name="dynvision"
+            address, security=security, asynchronous=True, set_as_default=False, timeout=PATIENCE, name="dynvision"
         )
         self._client = client
         try:

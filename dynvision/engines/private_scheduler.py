@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
+from tornado.routing import PathMatches, Rule
+from tornado.web import HTTPError, RequestHandler
 
 __all__ = ["PrivateScheduler"]
 
@@ -28,13 +31,17 @@ class PrivateScheduler(Scheduler):  # type: ignore[misc]  # Dask has few types
         return f"http://{server.address}:{server.port}/{self._prefix}/status"
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
-        """Start the dashboard's server. A page that lists all addresses, the secret one too, is left out."""
-        from tornado.routing import PathMatches, Rule
-        from tornado.web import ErrorHandler
-
+        """Start the dashboard's server. It knows no address but the secret ones; others would lead to them."""
         super().start_http_server(*arguments, **options)
-        hidden = Rule(PathMatches(r"/sitemap\.json"), ErrorHandler, {"status_code": 404})
-        self.http_application.default_router.rules.insert(0, hidden)
+        others = Rule(PathMatches(rf"/(?!{re.escape(self._prefix)}/).*"), _Nothing)
+        self.http_application.default_router.rules.insert(0, others)
+
+
+class _Nothing(RequestHandler):
+    """A page that does not exist."""
+
+    def prepare(self) -> None:
+        raise HTTPError(404)
 
 
 class _Watch(SchedulerPlugin):  # type: ignore[misc]  # Dask has few types

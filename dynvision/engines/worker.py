@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import DynvisionError, KilledError, OutOfMemoryError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 __all__ = ["describe_worker", "run_call"]
+
+_CHILD = threading.Lock()
+"""Held by the thread that uses the child of this process."""
 
 
 def run_call(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,12 +40,14 @@ def run_call(order: Mapping[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     answer: dict[str, Any] = {"where": where}
     try:
-        answer["result"] = shared_process().run(
-            order["function"],
-            order["arguments"],
-            tell=lambda line: worker.log_event(topic, {"key": key, "line": line}),
-            is_wanted=lambda: _is_wanted(worker, key),
-        )
+        with _child_alone(lambda: _is_wanted(worker, key)):
+            start = time.perf_counter()
+            answer["result"] = shared_process().run(
+                order["function"],
+                order["arguments"],
+                tell=lambda line: worker.log_event(topic, {"key": key, "line": line}),
+                is_wanted=lambda: _is_wanted(worker, key),
+            )
     except KeyboardInterrupt:
         answer["stopped"] = True
     except DynvisionError as error:
@@ -51,6 +57,22 @@ def run_call(order: Mapping[str, Any]) -> dict[str, Any]:
             "memory": isinstance(error, KilledError | OutOfMemoryError),
         }
     return answer | {"seconds": time.perf_counter() - start}
+
+
+@contextlib.contextmanager
+def _child_alone(is_wanted: Callable[[], bool]) -> Iterator[None]:
+    """Use the child alone: several controllers may use one running cluster, whose workers have several threads.
+
+    Raises:
+        KeyboardInterrupt: If the call is not wanted any more.
+    """
+    while not _CHILD.acquire(timeout=0.5):
+        if not is_wanted():
+            raise KeyboardInterrupt
+    try:
+        yield
+    finally:
+        _CHILD.release()
 
 
 def _is_wanted(worker: Worker, key: str) -> bool:

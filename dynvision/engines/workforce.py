@@ -95,6 +95,9 @@ class Workforce(ABC):
     def prepare(self) -> None:  # noqa: B027  # most have nothing to prepare
         """Do what takes time and needs no scheduler, while the scheduler starts; return at once."""
 
+    def meet(self, worker: WorkerProcess) -> None:  # noqa: B027  # most need not know
+        """Take note of a worker that has just connected; it may be gone again when `adjust` is called next."""
+
     def log(self, worker: WorkerProcess) -> Path | None:
         """Return the file with what a worker and its calls print; `None` if there is none."""
         return None

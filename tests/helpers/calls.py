@@ -100,8 +100,10 @@ def numpy_threads() -> int:
     return torch.get_num_threads()
 
 
-def interrupts() -> str:
-    """Refuse to end when told to."""
+def ignore_interruptions(note: str) -> None:
+    """Refuse to end when told to, and note this process and one that it started."""
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(note).write_text(f"{os.getpid()} {helper.pid}")
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             time.sleep(60)
@@ -115,3 +117,17 @@ def pid_slowly(seconds: float) -> int:
 def environment_slowly(names: list[str], seconds: float) -> dict[str, str | None]:
     time.sleep(seconds)
     return environment(names)
+
+
+def kill_the_worker_of(note: str, seconds: float) -> int:
+    """Note the worker, sleep, and return it."""
+    Path(note).write_text(str(os.getppid()))
+    time.sleep(seconds)
+    return os.getppid()
+
+
+def is_taken_for_many() -> bool:
+    """Whether Lightning believes that Slurm has started this process as one of many."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    return bool(SLURMEnvironment.detect())

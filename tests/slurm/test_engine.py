@@ -13,25 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dynvision.engines.calls import Call, Outcome, Resources
+from dynvision.engines.calls import Outcome, Resources
 from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.queues.scripts import job_scripts
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import ConfigError, DynvisionError
+from tests.helpers.slurm_calls import SMALL, call, engine
 from tests.helpers.slurm_cluster import SlurmCluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
-
-SMALL = Resources(memory=400 << 20, time=300)
-
-
-def engine(folder: Path, **settings: object) -> DistributedEngine:
-    """An engine whose jobs reach this machine."""
-    return DistributedEngine(EngineSettings(kind="slurm", folder=folder / "engine", interface="lo", **settings))  # type: ignore[arg-type]
-
-
-def call(name: str, function: str, /, *attempts: Resources, **arguments: object) -> Call:
-    return Call(name, f"tests.slurm.functions:{function}", arguments, attempts or (SMALL,))
 
 
 def wait_until(is_true: Callable[[], object], seconds: float = 60) -> None:
@@ -183,7 +173,7 @@ def test_end_leaves_no_job_and_no_process(cluster: SlurmCluster, tmp_path: Path)
 
 def test_jobs_end_by_themselves_when_the_controller_is_killed(cluster: SlurmCluster, tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path\nfrom tests.slurm.test_engine import call, engine\n"
+        "from pathlib import Path\nfrom tests.helpers.slurm_calls import call, engine\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "opened = engine(folder)\n"
         "opened.submit(call('one', 'work', folder=str(folder), name='one', seconds=250))\n"

@@ -21,7 +21,7 @@ from dynvision.system.process_trees import end_process
 
 __all__ = ["main"]
 
-_PATIENCE = 3.4
+_PATIENCE = 3.0
 """Seconds that workers may take to end."""
 
 _LOOK = 0.1

@@ -91,8 +91,10 @@ class LocalWorkforce(Workforce):
     def open(self, door: Door) -> None:
         self._door = door
 
+    def meet(self, worker: WorkerProcess) -> None:
+        self._met.add(worker.name)
+
     def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
-        self._met.update(worker.name for worker in workers)
         self._forget_ended()
         told = self._tell_no_gpu(demands)
         for slots, wants_gpu in ((self._gpu_slots, True), (self._cpu_slots, False)):

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--nthreads", type=int, help="how many threads a call may use")
     parser.add_argument("--memory-limit", help="not used: the batch system sees to it")
     parser.add_argument("--death-timeout", type=float, default=60.0, help="seconds to wait for the scheduler")
+    parser.add_argument("--local-directory", type=Path, help="a folder of the run for temporary files")
     parser.add_argument("--interface", help="the network interface to listen on")
     chosen = parser.parse_args(arguments)
     if not chosen.credentials.is_dir():
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         host = address_of(chosen.interface)
     except DynvisionError as error:
         sys.exit(str(error))
+    if chosen.local_directory is not None:
+        chosen.local_directory.mkdir(exist_ok=True)
     run_worker(
         WorkerOptions(
             address=chosen.address,
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name=chosen.name,
             host=host,
             threads=chosen.nthreads,
+            scratch=chosen.local_directory,
             patience=chosen.death_timeout,
         )
     )

@@ -95,6 +95,7 @@ def _build(
             nanny=False,
             interface=settings.interface,
             death_timeout=PATIENCE,
+            local_directory=shlex.quote(str(door.folder / name)),
             python=f"exec {shlex.quote(sys.executable)} -P",  # so that the batch system's signals reach it
             worker_command="dynvision.engines.queues.job_main",
             worker_extra_args=["--credentials", shlex.quote(str(door.credentials))],

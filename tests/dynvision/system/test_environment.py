@@ -7,7 +7,7 @@ import pytest
 
 from dynvision.config.reading import find_config_folder
 from dynvision.errors import ConfigError
-from dynvision.system.environment import load_environment, read_env_file, read_setting
+from dynvision.system.environment import load_environment, read_env_file, read_setting, without_launcher
 
 
 @pytest.fixture
@@ -84,3 +84,16 @@ def test_any_other_text_is_read(root, content):
 def test_a_folder_in_place_of_env_is_left_alone(tmp_path):
     (tmp_path / ".env").mkdir()
     assert read_env_file(tmp_path) == {}
+
+
+def test_what_says_which_of_many_processes_one_is_is_left_out():
+    launcher = dict.fromkeys(
+        (
+            *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS_PER_NODE"),
+            *("SLURM_STEP_ID", "SLURM_STEP_NODELIST", "PMI_RANK", "PMIX_SERVER_URI2", "OMPI_COMM_WORLD_SIZE"),
+            *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID"),
+        ),
+        "1",
+    )
+    kept = dict.fromkeys(("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SLURM_JOB_NODELIST", "FRANK", "PATH"), "1")
+    assert without_launcher({**launcher, **kept}) == kept

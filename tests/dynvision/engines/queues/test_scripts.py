@@ -79,7 +79,8 @@ def test_job_starts_the_worker_in_the_place_and_with_the_settings_of_this_proces
         "module load cuda",
         f"exec {sys.executable} -P -m dynvision.engines.queues.job_main tls://<this machine>:<port> --name dynvision-1",
         "--nthreads 2 ",
-        "--death-timeout 60 --credentials /root/engine/credentials --interface ib0",
+        "--death-timeout 60 --local-directory /root/engine/dynvision-1 --credentials /root/engine/credentials "
+        "--interface ib0",
     ]
     places = [text.find(part) for part in parts]
     assert -1 not in places, parts[places.index(-1)]

@@ -1,10 +1,26 @@
-"""Functions that tests let jobs compute."""
+"""Calls for an engine on Slurm, and the functions that its jobs then compute."""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
+
+from dynvision.engines.calls import Call, Resources
+from dynvision.engines.distributed_engine import DistributedEngine
+from dynvision.engines.settings import EngineSettings
+
+SMALL = Resources(memory=400 << 20, time=300)
+
+
+def engine(folder: Path, **settings: object) -> DistributedEngine:
+    """An engine whose jobs reach this machine."""
+    return DistributedEngine(EngineSettings(kind="slurm", folder=folder / "engine", interface="lo", **settings))  # type: ignore[arg-type]
+
+
+def call(name: str, function: str, /, *attempts: Resources, **arguments: object) -> Call:
+    """A call of one of the functions below."""
+    return Call(name, f"tests.helpers.slurm_calls:{function}", arguments, attempts or (SMALL,))
 
 
 def add(first: int, second: int) -> dict[str, object]:
