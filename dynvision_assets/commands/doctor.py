@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from dynvision.engines.opening import open_engine
+from dynvision.system.progress import say
 from dynvision_assets.commands.engines import engine_option, find_settings
 from dynvision_assets.commands.support import json_option, open_workspace, print_json, readable_errors
 
@@ -30,8 +32,6 @@ def doctor(engine: str | None, as_json: bool) -> None:
     with readable_errors():
         workspace = open_workspace()
         settings = find_settings(workspace, engine, None)
-        from dynvision.engines.opening import open_engine
-        from dynvision.system.progress import say
         from dynvision.workspace.doctor import ask_doctor
 
         found = []

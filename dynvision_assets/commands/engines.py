@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynvision.engines.queues.scripts import job_scripts
 from dynvision.engines.settings import QUEUES
 from dynvision_assets.commands.completion import EngineName
 
@@ -58,7 +59,6 @@ def print_job_scripts(workspace: Workspace, plan: Sequence[Target], settings: En
     """
     if settings.kind not in QUEUES:
         return
-    from dynvision.engines.queues.scripts import job_scripts
     from dynvision.workspace.grouping import group_targets
 
     groups = [group for group in group_targets(workspace, plan) if not group.here]

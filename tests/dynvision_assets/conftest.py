@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.chains import copy_root
+from tests.helpers.chains import CHAIN, copy_root
 from tests.helpers.commands import run_dynvision
 from tests.helpers.configuration import write_config
-
-CHAIN = (
-    "summary/contrast/rcnn_gratings",
-    "responses/contrast_duration/rcnn_gratings",
-    "responses/contrast/rcnn_ends",
-    "interim/gratings",
-)
 
 
 @pytest.fixture(autouse=True)

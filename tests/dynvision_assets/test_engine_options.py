@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.engines import opening
 from dynvision.engines.settings import EngineSettings
 from dynvision.workspace import examining
 from dynvision_assets import resources
@@ -27,7 +26,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[EngineSettings]:
         return engine
 
     monkeypatch.setattr(resources, "open_engine", open_engine)
-    monkeypatch.setattr(opening, "open_engine", open_engine)
+    monkeypatch.setattr("dynvision_assets.commands.doctor.open_engine", open_engine)
     monkeypatch.setattr(examining, "find_gpus", list)
     return found
 

@@ -19,8 +19,7 @@ from dynvision.targets import Target
 from dynvision_assets import resources
 from dynvision_assets.partitions import asset_key, partition_key
 from dynvision_assets.wiring import make_definitions
-from tests.dynvision_assets.conftest import CHAIN
-from tests.helpers.chains import open_workspace, records, states
+from tests.helpers.chains import CHAIN, open_workspace, records, states
 from tests.helpers.commands import call_dynvision, run_dynvision, run_python
 from tests.helpers.configuration import edit_config
 from tests.helpers.engines import ScriptedEngine

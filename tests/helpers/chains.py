@@ -13,6 +13,14 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 
+CHAIN = (
+    "summary/contrast/rcnn_gratings",
+    "responses/contrast_duration/rcnn_gratings",
+    "responses/contrast/rcnn_ends",
+    "interim/gratings",
+)
+"""What is built in the root of the tests of the assets."""
+
 
 @dataclass
 class Chain:

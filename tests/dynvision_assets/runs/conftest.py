@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,7 @@ import pytest
 from dynvision_assets import resources
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
-from tests.helpers.engines import ScriptedEngine
-
-RunAsset = Callable[..., dg.ExecuteInProcessResult]
-
-
-class Engines:
-    """The engines of runs.
-
-    Attributes:
-        opened: Those that were opened, in order.
-        prepared: Those that are opened next; otherwise new ones are.
-    """
-
-    def __init__(self) -> None:
-        self.opened: list[ScriptedEngine] = []
-        self.prepared: list[ScriptedEngine] = []
-
-    def open(self, settings: object) -> ScriptedEngine:
-        """Take the place of `open_engine`."""
-        self.opened.append(self.prepared.pop(0) if self.prepared else ScriptedEngine())
-        return self.opened[-1]
+from tests.helpers.runs import Engines, RunAsset
 
 
 @pytest.fixture

@@ -13,12 +13,11 @@ from dynvision.workspace.building import build_targets
 from dynvision_assets import resources
 from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG
 from dynvision_assets.wiring import make_definitions, resolve_make_job
-from tests.dynvision_assets.runs.conftest import Engines, RunAsset
-from tests.dynvision_assets.runs.test_selections import events, failure
 from tests.helpers.chains import open_workspace, records, states
 from tests.helpers.commands import call_dynvision
 from tests.helpers.engines import ScriptedEngine
 from tests.helpers.instances import open_instance
+from tests.helpers.runs import Engines, RunAsset, events, failure
 
 
 def recorded(done: dg.ExecuteInProcessResult) -> list[str]:

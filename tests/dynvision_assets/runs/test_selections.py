@@ -13,11 +13,11 @@ from PIL import Image
 from dynvision.engines.calls import Call
 from dynvision.errors import DynvisionError
 from dynvision.workspace.building import build_targets
-from tests.dynvision_assets.runs.conftest import Engines, RunAsset
 from tests.helpers.chains import open_workspace, records, states
 from tests.helpers.configuration import edit_config
 from tests.helpers.engines import ScriptedEngine
 from tests.helpers.instances import open_instance
+from tests.helpers.runs import Engines, RunAsset, events, failure
 
 INTERIM = dg.AssetKey(["interim", "gratings"])
 
@@ -25,22 +25,6 @@ INTERIM = dg.AssetKey(["interim", "gratings"])
 def build(root: Path, *targets: str) -> None:
     for target in targets:
         build_targets([target], root=str(root), config=str(root / "config"))
-
-
-def events(instance: dg.DagsterInstance, key: str) -> list[tuple[str, str | None, str]]:
-    """The partition, data version and run of each event, oldest first."""
-    found = instance.fetch_materializations(dg.AssetKey(key.split("/")), limit=100).records
-    return [
-        (str(r.partition_key), (r.asset_materialization.tags or {}).get("dagster/data_version"), r.run_id)
-        for r in reversed(found)
-        if r.asset_materialization is not None
-    ]
-
-
-def failure(done: dg.ExecuteInProcessResult) -> str:
-    (event,) = done.filter_events(lambda event: event.is_step_failure)
-    cause = event.step_failure_data.user_failure_data
-    return str(cause.description) if cause is not None else str(event.step_failure_data.error)
 
 
 def test_each_partition_has_one_event_with_its_own_version_and_the_run(
