@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dynvision.errors import ConfigError
 
-__all__ = ["SETTINGS", "check_installed", "private_log", "settings_of_dask"]
+__all__ = ["SETTINGS", "check_installed", "settings_of_dask", "use_dask"]
 
 SETTINGS: dict[str, Any] = {
     # The engine decides what is repeated. Dask must not do so by itself.
@@ -60,6 +61,37 @@ def check_installed() -> None:
 
 
 @contextlib.contextmanager
+def use_dask(log: Path) -> Iterator[None]:
+    """Use Dask with our settings and a log file; the last one who does restores what the user's process had.
+
+    Args:
+        log: The file. Engines that are open at the same time share that of the first.
+    """
+    with _USE.lock:
+        if not _USE.count:
+            _USE.restoring.enter_context(settings_of_dask())
+            _USE.restoring.enter_context(_private_log(log))
+        _USE.count += 1
+    try:
+        yield
+    finally:
+        with _USE.lock:
+            _USE.count -= 1
+            if not _USE.count:
+                _USE.restoring.close()
+
+
+class _Use:
+    """How many engines of this process use Dask, and how to restore what there was before."""
+
+    def __init__(self) -> None:
+        self.lock, self.count, self.restoring = threading.Lock(), 0, contextlib.ExitStack()
+
+
+_USE = _Use()
+
+
+@contextlib.contextmanager
 def settings_of_dask() -> Iterator[None]:
     """Set Dask's configuration, and restore what the user's process had."""
     import dask.config
@@ -70,7 +102,7 @@ def settings_of_dask() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def private_log(path: Path) -> Iterator[None]:
+def _private_log(path: Path) -> Iterator[None]:
     """Write the warnings of Dask and its libraries to a file, so that no traceback of theirs reaches a terminal.
 
     Args:

@@ -215,7 +215,8 @@ class Dispatcher:
 
     def _say_log(self, running: _Running) -> str:
         log = self._workforce.log(running.worker)
-        return f" The log of its worker is {log}." if log is not None else ""
+        has_words = log is not None and log.is_file() and log.stat().st_size > 0
+        return f" The log of its worker is {log}." if has_words else ""
 
     def _assign(self) -> None:
         """Give each free worker the most urgent call that it takes."""

@@ -12,17 +12,17 @@ from collections.abc import Callable
 from dynvision.engines.base import Engine
 from dynvision.engines.calls import Call, Outcome
 from dynvision.engines.credentials import make_credentials, read_credentials
-from dynvision.engines.dask_use import check_installed, private_log, settings_of_dask
+from dynvision.engines.dask_use import check_installed, use_dask
 from dynvision.engines.dispatcher import Dispatcher, Failed, Message, as_own_error
 from dynvision.engines.events import Event, Submitted
 from dynvision.engines.here_thread import HereThread
 from dynvision.engines.hub import Hub
 from dynvision.engines.interfaces import LOOPBACK, address_of
-from dynvision.engines.run_folders import make_run_folder, remove_leftovers
+from dynvision.engines.run_folders import make_run_folder, remove_leftovers, tidy_logs
 from dynvision.engines.running_cluster import RunningCluster
-from dynvision.engines.settings import QUEUES, EngineSettings
+from dynvision.engines.settings import HERE, QUEUES, EngineSettings
 from dynvision.engines.workforce import Door, Workforce
-from dynvision.errors import ConfigError, DynvisionError
+from dynvision.errors import ConfigError, DynvisionError, unknown_name
 from dynvision.system.stopping import hold_signals
 
 __all__ = ["DistributedEngine"]
@@ -99,8 +99,8 @@ class DistributedEngine(Engine):
         self._workforce = workforce = make_workforce(settings, hub)
         stack.callback(workforce.close)
         workforce.prepare()
-        stack.enter_context(settings_of_dask())
-        stack.enter_context(private_log(logs / f"{run}-dask.log"))
+        stack.callback(tidy_logs, logs, run)
+        stack.enter_context(use_dask(logs / f"{run}-dask.log"))
         if settings.kind == "address":
             self._connect(settings, hub, stack)
         else:
@@ -140,8 +140,14 @@ class DistributedEngine(Engine):
 
 
 def make_workforce(settings: EngineSettings, hub: Hub) -> Workforce:
-    """Return where the workers of some settings come from."""
+    """Return where the workers of some settings come from.
+
+    Raises:
+        UnknownNameError: If there is no such kind of engine; the message names the nearest.
+    """
     if settings.kind == "address":
         return RunningCluster(settings, hub)
+    if settings.kind not in _WORKFORCES:
+        raise unknown_name("engine", settings.kind, (HERE, *_WORKFORCES, "address"))
     workforce: Workforce = pkgutil.resolve_name(_WORKFORCES[settings.kind])(settings)
     return workforce

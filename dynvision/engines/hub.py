@@ -113,7 +113,7 @@ class Hub:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result(seconds)
 
     def _start(self, opening: Callable[[], Awaitable[None]]) -> None:
-        # Not a daemon by accident: if the controller is interrupted while it closes, this must not keep it alive.
+        # A daemon, so that a controller that is interrupted while it closes does not wait for it for ever.
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._live(opening)), name="dynvision-engine", daemon=True
         )

@@ -1,4 +1,4 @@
-"""The folder of one run for credentials and job scripts, and those that killed runs have left behind."""
+"""The folder of one run for credentials and job scripts, what killed runs have left behind, and the logs of all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import platform
 import shutil
 from pathlib import Path
 
-__all__ = ["make_run_folder", "remove_leftovers"]
+__all__ = ["make_run_folder", "remove_leftovers", "tidy_logs"]
+
+KEPT = 300
+"""So many log files of workers are kept; older ones are removed."""
 
 _PREFIX = "run-"
 _OWNER = "owner.json"
@@ -34,6 +37,17 @@ def remove_leftovers(folder: Path) -> None:
             owner = json.loads((path / _OWNER).read_text())
             if owner["host"] == platform.node() and not _is_alive(owner["pid"], owner["started"]):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def tidy_logs(folder: Path, run: str) -> None:
+    """Remove the logs of a run in which nothing was written, and the oldest ones of other runs if there are many."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{run}-*.log"):
+            if not path.stat().st_size:
+                path.unlink()
+        logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        for path in logs[:-KEPT]:
+            path.unlink(missing_ok=True)
 
 
 def _is_alive(pid: int, started: float) -> bool:

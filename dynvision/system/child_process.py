@@ -42,6 +42,10 @@ a small network's time. And each thread that writes responses gets an arena of i
 more memory."""
 
 
+class _NotWantedInterrupt(KeyboardInterrupt):
+    """The end of a call that nobody waits for any more; no signal came."""
+
+
 class ComputeProcess:
     """A child process that is started with the first call and answers one call after another."""
 
@@ -85,7 +89,7 @@ class ComputeProcess:
             if answer is None and _end_of(child) == 0:  # It was told to end before it took the call.
                 answer = _ask(self._start(name), request, name, tell, is_wanted)
         except BaseException as error:  # If this process is interrupted, the child must not go on alone.
-            STOPPING.was_raised |= not isinstance(error, Exception)
+            STOPPING.was_raised |= not isinstance(error, Exception | _NotWantedInterrupt)
             self._close(drop_signals=True)
             raise
         if answer is None:
@@ -190,7 +194,7 @@ def _ask(
     for message in exchange(child, request):
         watch.look()
         if is_wanted is not None and not is_wanted():
-            raise KeyboardInterrupt
+            raise _NotWantedInterrupt
         if message is not None and "progress" not in message:
             return message
         if message is not None and tell is not None:

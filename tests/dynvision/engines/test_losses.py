@@ -41,7 +41,7 @@ def test_a_call_that_loses_three_workers_fails_and_names_the_log(open_local: Ope
     assert "this was loss number 3. Nothing was recorded." in text
     log = re.search(r"The log of its worker is (.*)\.$", text)
     assert log is not None
-    assert Path(log[1]).is_file()
+    assert "the last words" in Path(log[1]).read_text()
     assert engine.wait().result == "next"
 
 
