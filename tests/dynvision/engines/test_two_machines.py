@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from dynvision.workspace.addresses import parse_target
-from tests.dynvision.engines.conftest import PROJECT
 from tests.helpers.namespaces import Machine, two_machines, why_no_machines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 RESPONSES = "responses/contrast/rcnn_gratings"
 
