@@ -23,6 +23,12 @@ from dynvision_assets.runs.reporting import Event, Reporter
 
 __all__ = ["make_stage_asset"]
 
+ABOUT_SELECTIONS = (
+    "\n\nA selection of partitions is one run, a selection with gaps one for each stretch. The job `make` and the "
+    "command `dynvision make` do it in one, and build what is missing upstream."
+)
+"""What the description of an asset with partitions says of runs."""
+
 
 def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType) -> dg.AssetsDefinition:
     """Make the asset of a key. A selection of its partitions is one run.
@@ -48,7 +54,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,
-        description=stage.describe(key),
+        description=stage.describe(key) + (ABOUT_SELECTIONS if stage.dimensions(key) else ""),
         code_version=stage.code_version,
         automation_condition=REBUILD if deps else None,
         check_specs=checks,

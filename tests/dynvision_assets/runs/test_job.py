@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from dynvision.engines.calls import Call
 from dynvision.errors import DynvisionError
@@ -130,3 +133,11 @@ def test_the_job_is_among_the_definitions_and_says_how_it_is_used(empty_root: Pa
         assert 'targets: ["summary/contrast/rcnn_gratings"' in str(job.description)
     names = [job.name for job in make_definitions(workspace).get_repository_def().get_all_jobs()]
     assert names.count("make") == 1
+
+
+def test_the_run_config_of_the_description_and_of_the_page_is_valid(empty_root: Path) -> None:
+    job = resolve_make_job(open_workspace(empty_root))
+    page = (Path(resources.__file__).parent.parent / "docs" / "how-to" / "backfill.md").read_text()
+    for text in (str(job.description), page):
+        (block,) = [lines for lines in re.findall(r"```\w+\n(.*?)```", text, re.DOTALL) if "ops:" in lines]
+        assert dg.validate_run_config(job, yaml.safe_load(textwrap.dedent(block)))
