@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -35,16 +36,8 @@ LINE = r"^[^\n\r\x00]+$"
 _Value = TypeVar("_Value")
 
 
-def _per_attempt(value: object) -> object:
+def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
-
-
-def _parsed_memory(value: object) -> object:
-    return _parsed(parse_memory, value)
-
-
-def _parsed_time(value: object) -> object:
-    return _parsed(parse_time, value)
 
 
 def _parsed(parse: Any, value: object) -> object:
@@ -61,21 +54,17 @@ def _options(value: object) -> object:
     return (tuple(value) if isinstance(value, list) else (value,),)
 
 
-def _lines(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
 _Some = Field(min_length=1, max_length=_MOST_ATTEMPTS)
 _Word = Annotated[str, StringConstraints(pattern=WORD, max_length=255)]
 _Line = Annotated[str, StringConstraints(pattern=LINE, max_length=4096)]
 
-Cpus = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], BeforeValidator(_per_attempt), _Some]
-Gpus = Annotated[tuple[Annotated[int, Field(ge=0, le=1024)], ...], BeforeValidator(_per_attempt), _Some]
-Memory = Annotated[tuple[int, ...], BeforeValidator(_parsed_memory), _Some]
-Time = Annotated[tuple[int, ...], BeforeValidator(_parsed_time), _Some]
-Words = Annotated[tuple[_Word, ...], BeforeValidator(_per_attempt), _Some]
+Cpus = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], BeforeValidator(_listed), _Some]
+Gpus = Annotated[tuple[Annotated[int, Field(ge=0, le=1024)], ...], BeforeValidator(_listed), _Some]
+Memory = Annotated[tuple[int, ...], BeforeValidator(partial(_parsed, parse_memory)), _Some]
+Time = Annotated[tuple[int, ...], BeforeValidator(partial(_parsed, parse_time)), _Some]
+Words = Annotated[tuple[_Word, ...], BeforeValidator(_listed), _Some]
 Options = Annotated[tuple[tuple[_Line, ...], ...], BeforeValidator(_options), _Some]
-Lines = Annotated[tuple[_Line, ...], BeforeValidator(_lines), Field(max_length=1000)]
+Lines = Annotated[tuple[_Line, ...], BeforeValidator(_listed), Field(max_length=1000)]
 
 
 class Needs(Section):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynvision.engines.queues.commands import Commands
-from dynvision.engines.queues.dialects import JobState
+from dynvision.engines.queues.states import JobState
 from dynvision.errors import DynvisionError
 
 __all__ = ["Answer", "Clerk", "Refused", "Seen", "Taken"]

@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dynvision.engines.queues.dialects import Dialect, JobState
+from dynvision.engines.queues.dialects import Dialect
+from dynvision.engines.queues.states import JobState
 from dynvision.errors import ConfigError, DynvisionError
 
 __all__ = ["BusyError", "Commands", "RefusedError"]

@@ -7,7 +7,6 @@ do not know: GPUs, one log for each job, and what the commands say.
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,24 +15,19 @@ from typing import Any, Literal
 
 from dynvision.engines.calls import Resources
 from dynvision.engines.quantities import format_time
+from dynvision.engines.queues.states import (
+    States,
+    read_htcondor,
+    read_lsf,
+    read_oar,
+    read_pbs,
+    read_sge,
+    read_slurm,
+)
 
-__all__ = ["DIALECTS", "Dialect", "JobState"]
-
-
-@dataclass(frozen=True)
-class JobState:
-    """What a batch system says of a job.
-
-    Attributes:
-        phase: Whether it waits, runs, or has ended.
-        reason: Why it waits, in the words of the batch system; may be empty.
-    """
-
-    phase: Literal["waiting", "running", "ended"]
-    reason: str = ""
+__all__ = ["DIALECTS", "Dialect"]
 
 
-States = Mapping[str, JobState]
 Settings = dict[str, Any]
 
 
@@ -91,16 +85,6 @@ def _slurm(resources: Resources) -> Settings:
     }
 
 
-def _read_slurm(text: str) -> States:
-    found = {}
-    for number, word, reason in _rows(text, 3, "|"):
-        phase = "waiting" if word in ("PENDING", "CONFIGURING", "REQUEUED", "SUSPENDED") else "running"
-        is_over = word in ("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
-        why = "" if reason in ("None", "") else reason
-        found[number] = JobState("ended" if is_over else phase, why)  # type: ignore[arg-type]
-    return found
-
-
 def _pbs(resources: Resources) -> Settings:
     spec = f"select=1:ncpus={resources.cpus}"
     spec += "" if resources.memory is None else f":mem={_megabytes(resources.memory)}mb"
@@ -110,16 +94,6 @@ def _pbs(resources: Resources) -> Settings:
         "account": resources.account,
         "walltime": _time(resources),
         "resource_spec": spec,
-    }
-
-
-def _read_pbs(text: str) -> States:
-    words = {"Q": "waiting", "H": "waiting", "W": "waiting", "T": "waiting", "S": "waiting", "R": "running"}
-    rows = (line.split() for line in text.splitlines())
-    return {
-        row[0].partition(".")[0]: JobState(words.get(row[-2], "running" if row[-2] == "B" else "ended"))  # type: ignore[arg-type]
-        for row in rows
-        if len(row) >= 5 and row[0][:1].isdigit()
     }
 
 
@@ -134,11 +108,6 @@ def _lsf(resources: Resources) -> Settings:
     }
 
 
-def _read_lsf(text: str) -> States:
-    words = {"PEND": "waiting", "PSUSP": "waiting", "WAIT": "waiting", "DONE": "ended", "EXIT": "ended"}
-    return {number: JobState(words.get(word, "running")) for number, word in _rows(text, 2)}  # type: ignore[arg-type]
-
-
 def _sge(resources: Resources) -> Settings:
     # SGE counts memory for each slot.
     memory = None if resources.memory is None else f"h_vmem={_megabytes(resources.memory // resources.cpus)}M"
@@ -150,16 +119,6 @@ def _sge(resources: Resources) -> Settings:
     }
 
 
-def _read_sge(text: str) -> States:
-    found = {}
-    for row in (line.split() for line in text.splitlines()):
-        if len(row) >= 5 and row[0].isdigit():
-            word = row[4]
-            waits = "q" in word or "E" in word
-            found[row[0]] = JobState("waiting" if waits else "running", "an error" if "E" in word else "")
-    return found
-
-
 def _oar(resources: Resources) -> Settings:
     return {
         "queue": resources.partition,
@@ -169,26 +128,6 @@ def _oar(resources: Resources) -> Settings:
         # Properties that stand for memory have other names on each cluster: `extra` can name them.
         "memory_per_core_property_name": "not_applicable",
     }
-
-
-def _read_oar(text: str) -> States:
-    words = {"Waiting": "waiting", "Hold": "waiting", "toLaunch": "waiting", "toAckReservation": "waiting"}
-    words |= {"Terminated": "ended", "Error": "ended"}
-    found = re.findall(r"^(\d+)\s*:\s*(\w+)", text, re.MULTILINE)
-    return {number: JobState(words.get(word, "running")) for number, word in found}  # type: ignore[arg-type]
-
-
-def _read_htcondor(text: str) -> States:
-    words = {"1": "waiting", "5": "waiting", "7": "waiting", "3": "ended", "4": "ended"}
-    return {
-        number: JobState(words.get(word, "running"), "it is held" if word == "5" else "")  # type: ignore[arg-type]
-        for number, word in _rows(text, 2)
-    }
-
-
-def _rows(text: str, count: int, separator: str | None = None) -> list[Sequence[str]]:
-    rows = [line.strip().split(separator, count - 1) for line in text.splitlines()]
-    return [[cell.strip() for cell in row] for row in rows if len(row) == count]
 
 
 def _slurm_options(log: Path, resources: Resources) -> list[str]:
@@ -217,7 +156,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "slurm": Dialect(
         *("Slurm", "SLURMJob", "sbatch", "scancel"),
         ask=lambda jobs: [*("squeue", "--noheader", "--states=all", "--format=%A|%T|%r", "--jobs"), ",".join(jobs)],
-        read=_read_slurm,
+        read=read_slurm,
         settings=_slurm,
         options=_slurm_options,
         skip=("--mem=",),
@@ -227,14 +166,14 @@ DIALECTS: Mapping[str, Dialect] = {
     "pbs": Dialect(
         *("PBS", "PBSJob", "qsub", "qdel"),
         ask=lambda jobs: ["qstat", *jobs],
-        read=_read_pbs,
+        read=read_pbs,
         settings=_pbs,
         options=lambda log, _: ["-j oe", f"-o {shlex.quote(str(log))}", "-r n"],
     ),
     "lsf": Dialect(
         *("LSF", "LSFJob", "bsub", "bkill"),
         ask=lambda jobs: ["bjobs", "-noheader", "-o", "jobid stat", *jobs],
-        read=_read_lsf,
+        read=read_lsf,
         settings=_lsf,
         options=_lsf_options,
         skip=("#BSUB -M ",),
@@ -243,14 +182,14 @@ DIALECTS: Mapping[str, Dialect] = {
     "sge": Dialect(
         *("SGE", "SGEJob", "qsub", "qdel"),
         ask=lambda _: ["qstat"],
-        read=_read_sge,
+        read=read_sge,
         settings=_sge,
         options=_sge_options,
     ),
     "oar": Dialect(
         *("OAR", "OARJob", "oarsub", "oardel"),
         ask=lambda jobs: [*("oarstat", "--state"), *(word for job in jobs for word in ("--job", job))],
-        read=_read_oar,
+        read=read_oar,
         settings=_oar,
         options=lambda log, _: [f"-O {shlex.quote(str(log))}", f"-E {shlex.quote(str(log))}"],
         script_on="line",
@@ -262,7 +201,7 @@ DIALECTS: Mapping[str, Dialect] = {
             *("condor_q", "-autoformat", "ClusterId", "JobStatus", "-constraint"),
             " || ".join(f"ClusterId == {job}" for job in jobs),
         ],
-        read=_read_htcondor,
+        read=read_htcondor,
         settings=lambda _: {"disk": "1GiB"},
         options=_htcondor_options,
         skip=("RequestMemory",),

@@ -41,6 +41,10 @@ class Reports:
         """Note that the worker of a job has come."""
         self._failures.clear()
 
+    def note_taken(self, resources: Resources) -> None:
+        """Note that a job was taken."""
+        self._refusals.pop(resources, None)
+
     def note_refusal(self, resources: Resources, error: DynvisionError, now: float) -> None:
         """Note that a job was not taken, so that it is tried again later."""
         is_first = resources not in self._refusals

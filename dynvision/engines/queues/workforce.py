@@ -111,8 +111,9 @@ class QueueWorkforce(Workforce):
         for answer in answers:
             match answer:
                 case Taken(name, number):
-                    if name in self._jobs:
-                        self._jobs[name].number = number
+                    if taken := self._jobs.get(name):
+                        taken.number = number
+                        self._reports.note_taken(taken.resources)
                 case Refused(name, error):
                     if refused := self._jobs.pop(name, None):
                         self._reports.note_refusal(refused.resources, error, now)

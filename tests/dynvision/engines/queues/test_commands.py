@@ -9,10 +9,11 @@ import pytest
 
 from dynvision.engines.calls import Resources
 from dynvision.engines.queues.commands import Commands
-from dynvision.engines.queues.dialects import DIALECTS, JobState
+from dynvision.engines.queues.dialects import DIALECTS
 from dynvision.engines.queues.job_main import main
 from dynvision.engines.queues.jobs import Job
 from dynvision.engines.queues.losses import explain_end
+from dynvision.engines.queues.states import JobState
 from dynvision.engines.workforce import Loss
 
 OUTPUTS = {

@@ -169,6 +169,10 @@ def test_what_is_refused_is_tried_again_while_others_compute(queue, start):
     queue.refuse(None)
     situation.now += 61
     situation.submitted(2, *demands)
+    queue.set_state(2, "COMPLETED")
+    situation.workers, situation.busy = [], set()
+    situation.until(lambda: not situation.workforce._jobs, step=1.0)
+    situation.adjust()  # what was refused once is forgotten
 
 
 def test_batch_system_that_does_not_answer_is_no_failure(queue, start):

@@ -1,0 +1,88 @@
+"""What batch systems say about the state of jobs, read into three phases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["JobState", "States", "read_htcondor", "read_lsf", "read_oar", "read_pbs", "read_sge", "read_slurm"]
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What a batch system says of a job.
+
+    Attributes:
+        phase: Whether it waits, runs, or has ended.
+        reason: Why it waits, in the words of the batch system; may be empty.
+    """
+
+    phase: Literal["waiting", "running", "ended"]
+    reason: str = ""
+
+
+States = Mapping[str, JobState]
+"""The state of each job that is known, by number."""
+
+
+def read_slurm(text: str) -> States:
+    """Read what `squeue` prints: number, state and reason, with bars between them."""
+    found = {}
+    for number, word, reason in _rows(text, 3, "|"):
+        phase = "waiting" if word in ("PENDING", "CONFIGURING", "REQUEUED", "SUSPENDED") else "running"
+        is_over = word in ("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
+        why = "" if reason in ("None", "") else reason
+        found[number] = JobState("ended" if is_over else phase, why)  # type: ignore[arg-type]
+    return found
+
+
+def read_pbs(text: str) -> States:
+    """Read the table of `qstat`."""
+    words = {"Q": "waiting", "H": "waiting", "W": "waiting", "T": "waiting", "S": "waiting", "R": "running"}
+    rows = (line.split() for line in text.splitlines())
+    return {
+        row[0].partition(".")[0]: JobState(words.get(row[-2], "running" if row[-2] == "B" else "ended"))  # type: ignore[arg-type]
+        for row in rows
+        if len(row) >= 5 and row[0][:1].isdigit()
+    }
+
+
+def read_lsf(text: str) -> States:
+    """Read what `bjobs` prints: number and state."""
+    words = {"PEND": "waiting", "PSUSP": "waiting", "WAIT": "waiting", "DONE": "ended", "EXIT": "ended"}
+    return {number: JobState(words.get(word, "running")) for number, word in _rows(text, 2)}  # type: ignore[arg-type]
+
+
+def read_sge(text: str) -> States:
+    """Read the table of `qstat`."""
+    found = {}
+    for row in (line.split() for line in text.splitlines()):
+        if len(row) >= 5 and row[0].isdigit():
+            word = row[4]
+            waits = "q" in word or "E" in word
+            found[row[0]] = JobState("waiting" if waits else "running", "an error" if "E" in word else "")
+    return found
+
+
+def read_oar(text: str) -> States:
+    """Read what `oarstat --state` prints: number and state, with a colon between them."""
+    words = {"Waiting": "waiting", "Hold": "waiting", "toLaunch": "waiting", "toAckReservation": "waiting"}
+    words |= {"Terminated": "ended", "Error": "ended"}
+    found = re.findall(r"^(\d+)\s*:\s*(\w+)", text, re.MULTILINE)
+    return {number: JobState(words.get(word, "running")) for number, word in found}  # type: ignore[arg-type]
+
+
+def read_htcondor(text: str) -> States:
+    """Read what `condor_q` prints: number and state, which is a number, too."""
+    words = {"1": "waiting", "5": "waiting", "7": "waiting", "3": "ended", "4": "ended"}
+    return {
+        number: JobState(words.get(word, "running"), "it is held" if word == "5" else "")  # type: ignore[arg-type]
+        for number, word in _rows(text, 2)
+    }
+
+
+def _rows(text: str, count: int, separator: str | None = None) -> list[Sequence[str]]:
+    rows = [line.strip().split(separator, count - 1) for line in text.splitlines()]
+    return [[cell.strip() for cell in row] for row in rows if len(row) == count]
