@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynvision.engines.calls import Call, Resources
 from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.settings import EngineSettings
-
-PROJECT = Path(__file__).resolve().parents[3]
-
-Opening = Callable[..., DistributedEngine]
-
-
-def call(function: str, *attempts: Resources, name: str = "", priority: int = 0, **arguments: Any) -> Call:
-    return Call(
-        name or f"call:{function}",
-        f"tests.helpers.calls:{function}",
-        arguments,
-        attempts or (Resources(),),
-        priority,
-    )
+from tests.helpers.engine_calls import PROJECT, Opening
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.dynvision.engines.conftest import Opening, call
+from tests.helpers.engine_calls import Opening, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -16,7 +16,7 @@ from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, UnexpectedError
 from dynvision.system.machine import usable_cores
-from tests.dynvision.engines.conftest import Opening, call
+from tests.helpers.engine_calls import Opening, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from dynvision.engines.calls import Resources
 from dynvision.errors import KilledError, OutOfMemoryError
-from tests.dynvision.engines.conftest import Opening, call
+from tests.helpers.engine_calls import Opening, call
 
 GIB = 1 << 30
 

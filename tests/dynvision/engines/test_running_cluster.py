@@ -22,8 +22,8 @@ from dynvision.engines.worker import describe_worker
 from dynvision.engines.workforce import WorkerProcess
 from dynvision.errors import ConfigError
 from dynvision.system.process_trees import kill_tree
-from tests.dynvision.engines.conftest import PROJECT, call
 from tests.dynvision.engines.test_engine_ends import alive, noted, wait_for
+from tests.helpers.engine_calls import PROJECT, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from dynvision.engines.credentials import make_credentials, read_credentials
-from tests.dynvision.engines.conftest import Opening, call
+from tests.helpers.engine_calls import Opening, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
