@@ -21,7 +21,7 @@ from dynvision.errors import MachineError
 from dynvision.system.owners import Owner, describe_process
 from dynvision.system.progress import say, tell_listeners
 
-__all__ = ["FOLDER", "SHARE", "lease_gpu", "name_gpus"]
+__all__ = ["FOLDER", "SHARE", "lease_gpu", "name_gpus", "sharing_gpus"]
 
 FOLDER = Path("/tmp/dynvision-gpus")  # for all users: where TMPDIR points differs among them
 """The folder with a file for each GPU that was ever leased on this machine."""
@@ -58,6 +58,25 @@ def name_gpus(uuids: Sequence[str], environment: Mapping[str, str]) -> list[str]
         entry = chosen[number] if number < len(chosen) else str(number)
         names.append(entry if entry.startswith("MIG-") else uuid or entry)
     return names
+
+
+@contextlib.contextmanager
+def sharing_gpus(may_share: bool) -> Iterator[None]:
+    """Let what is computed in this block share GPUs with other runs, if it may; otherwise the environment says it.
+
+    Args:
+        may_share: Whether the configuration allows it.
+    """
+    before = os.environ.get(SHARE)
+    if may_share:
+        os.environ[SHARE] = "1"
+    try:
+        yield
+    finally:
+        if may_share and before is None:
+            del os.environ[SHARE]
+        elif may_share and before is not None:
+            os.environ[SHARE] = before
 
 
 @contextlib.contextmanager

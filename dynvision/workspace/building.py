@@ -11,6 +11,7 @@ from dynvision.errors import DynvisionError
 from dynvision.records import Record
 from dynvision.stages.base import UNCHECKED, Stage
 from dynvision.system.files import make_directory, remove_leftovers
+from dynvision.system.gpu_leases import sharing_gpus
 from dynvision.system.guards import check_guard
 from dynvision.system.locks import FOR_EVER, output_lock
 from dynvision.system.progress import say, tell_listeners
@@ -95,7 +96,7 @@ def _build(
     workspace: Workspace, chosen: Sequence[Target], force: bool, wait: bool, run_settings: Mapping[str, Any]
 ) -> tuple[dict[Target, Record], list[Target]]:
     """Build targets of one asset under their locks; return the record of each, and which were not up to date."""
-    with _locks(workspace, chosen, wait):
+    with _locks(workspace, chosen, wait), sharing_gpus(workspace.config.compute.share_gpus):
         stage = workspace.stage(chosen[0]).with_run_settings(chosen, run_settings, fresh=force)
         if stage.config is not workspace.config:
             # Whether a target is up to date depends on the settings: ask a workspace that has those of this run.

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from dynvision.engines.calls import Resources
 from dynvision.engines.interfaces import LOOPBACK
-from dynvision.engines.local.gpu_claims import GpuClaims
 from dynvision.engines.local.gpus import choose_gpus
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.worker_main import WorkerOptions
@@ -70,7 +69,6 @@ class LocalWorkforce(Workforce):
         self._ends: dict[str, tuple[int, int]] = {}
         self._met: set[str] = set()
         self._failures = 0
-        self._claims = None if settings.share_gpus else GpuClaims()
         self._said: set[str] = set()
 
     def prepare(self) -> None:
@@ -106,10 +104,9 @@ class LocalWorkforce(Workforce):
             for slot in slots:
                 if wanted <= 0:
                     break
-                if self._has_started(slot):
-                    wanted -= 1
-                elif slot.gpu is not None:
-                    told.append(f"GPU {slot.gpu} computes for another run on this machine; it is used once it is free")
+                wanted -= 1
+                if slot not in self._names:
+                    self._start(slot)
         new = [line for line in told if line not in self._said]
         self._said.update(new)
         return new
@@ -134,14 +131,6 @@ class LocalWorkforce(Workforce):
         nursery, self._nursery = self._nursery, None
         if nursery is None:
             return
-        try:
-            self._end(nursery)
-        finally:
-            if self._claims is not None:
-                self._claims.close()
-
-    def _end(self, nursery: subprocess.Popen[bytes]) -> None:
-        """End the process that starts workers, and so all of them."""
         assert nursery.stdin is not None
         with contextlib.suppress(OSError):
             nursery.stdin.close()
@@ -154,15 +143,6 @@ class LocalWorkforce(Workforce):
 
     def _wants_gpu(self, resources: Resources) -> bool:
         return resources.gpus > 0 and bool(self._gpu_slots)
-
-    def _has_started(self, slot: _Slot) -> bool:
-        """Start the worker of a place unless there is one; say whether it could."""
-        if slot in self._names:
-            return True
-        if slot.gpu is not None and self._claims is not None and not self._claims.claim(slot.gpu):
-            return False
-        self._start(slot)
-        return True
 
     def _log(self, name: str) -> Path | None:
         return self._door.logs / f"{self._door.run}-{name}.log" if self._door is not None else None

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.helpers.engine_calls import Opening, call
+from tests.helpers.engine_calls import Opening, alive, call, noted, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -34,27 +32,6 @@ with open_engine(EngineSettings(kind="local", workers=2, gpus=(), folder=folder 
     for _ in range(2):
         engine.wait()
 """
-
-
-def wait_for(is_true: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def noted(path: Path) -> list[int]:
-    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
-
-
-def alive(pids: list[int]) -> list[int]:
-    """Those of some processes that still run."""
-    running = []
-    for pid in pids:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                running.append(pid)
-    return running
 
 
 @pytest.mark.parametrize("function", ["write_after", "ignore_interruptions"])

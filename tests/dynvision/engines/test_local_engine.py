@@ -128,25 +128,6 @@ def test_each_gpu_has_one_worker_and_the_others_have_none(
     assert time.monotonic() - start < 10
 
 
-def test_a_gpu_of_another_run_is_waited_for_unless_it_may_be_shared(
-    open_local: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    first, second = open_local(gpus=None), open_local(gpus=None)
-    for engine in (first, second):
-        engine.submit(call("echo", Resources(gpus=1), value=1))
-        if engine is first:
-            assert engine.wait().result == 1
-    sharing = open_local(gpus=None, share_gpus=True)
-    sharing.submit(call("echo", Resources(gpus=1), value=2))
-    assert sharing.wait().result == 2
-    threading.Timer(1.0, first.close).start()
-    told: list[str] = []
-    assert second.wait(told.append).result == 1
-    assert told == ["GPU 0 computes for another run on this machine; it is used once it is free"]
-
-
 def test_without_a_gpu_a_call_that_asks_for_one_runs_on_the_cpu_and_that_is_told_once(open_local: Opening) -> None:
     engine = open_local()
     told: list[str] = []

@@ -22,8 +22,7 @@ from dynvision.engines.worker import describe_worker
 from dynvision.engines.workforce import WorkerProcess
 from dynvision.errors import ConfigError
 from dynvision.system.process_trees import kill_tree
-from tests.dynvision.engines.test_engine_ends import alive, noted, wait_for
-from tests.helpers.engine_calls import PROJECT, call
+from tests.helpers.engine_calls import PROJECT, alive, call, noted, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -14,7 +14,7 @@ import pytest
 
 from dynvision.errors import MachineError
 from dynvision.system import gpu_leases, machine
-from dynvision.system.gpu_leases import SHARE, lease_gpu, name_gpus
+from dynvision.system.gpu_leases import SHARE, lease_gpu, name_gpus, sharing_gpus
 from dynvision.system.machine import lease_device
 
 GPUS = ["GPU-a", "GPU-b"]
@@ -191,3 +191,16 @@ def test_a_device_without_a_number_is_a_gpu_that_is_free(folder, monkeypatch, na
         assert device == torch.device(found)
         assert len(list(folder.iterdir())) == 2
     stop(child)
+
+
+@pytest.mark.parametrize("before", [None, "0", "1"])
+def test_what_may_share_shares_only_while_it_computes(monkeypatch, before):
+    if before is None:
+        monkeypatch.delenv(SHARE, raising=False)
+    else:
+        monkeypatch.setenv(SHARE, before)
+    with sharing_gpus(True):
+        assert os.environ[SHARE] == "1"
+    assert os.environ.get(SHARE) == before
+    with sharing_gpus(False):
+        assert os.environ.get(SHARE) == before
