@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import subprocess
 import sys
@@ -22,7 +22,6 @@ from tests.helpers.slurm_cluster import SlurmCluster
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 TARGET = "summary/contrast"
-SUBJECTS = ("rcnn_gratings", "rcnn_ends")
 COMPUTE = """\
 engine: slurm
 interface: lo
@@ -63,17 +62,16 @@ def finish(process: subprocess.Popen[bytes], output: Path) -> None:
     assert code == 0, output.read_text()
 
 
-def batches(root: Path, subject: str) -> int:
-    """How many batches of a subject's recording are on the disk while it is not whole."""
-    folder = root / "data" / "responses" / "contrast" / subject
-    journals = [path / JOURNAL for path in folder.glob(".*.partial")]
-    return min((len(path.read_bytes().splitlines()) - 1 for path in journals if path.exists()), default=0)
+def count_batches(root: Path) -> int:
+    """How many batches of recordings that are not whole are on the disk."""
+    journals = (root / "data" / "responses").rglob(f".*.partial/{JOURNAL}")
+    return sum(max(0, len(path.read_bytes().splitlines()) - 1) for path in journals if path.exists())
 
 
-def wait_for_batches(root: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until both recordings are in their middle."""
-    while not all(batches(root, subject) >= 2 for subject in SUBJECTS):
-        assert process.poll() is None, "it ended before both recordings were under way"
+def wait_for_batches(root: Path, process: subprocess.Popen[bytes], more_than: int) -> None:
+    """Wait until a recording is in its middle, further than before."""
+    while count_batches(root) <= more_than:
+        assert process.poll() is None, "it ended before it was disturbed"
         time.sleep(0.02)
 
 
@@ -84,13 +82,17 @@ def wait_for_no_job(cluster: SlurmCluster) -> None:
     assert cluster.jobs() == []
 
 
-def kill_worker_of(number: str) -> None:
-    """Kill the worker of a job of Slurm: the process that Slurm has started for it."""
-    found = [
-        p for p in psutil.process_iter(["cmdline"]) if "dynvision.engines.queues.job_main" in (p.info["cmdline"] or [])
-    ]
-    (worker,) = [p for p in found if p.environ().get("SLURM_JOB_ID") == number]
-    os.kill(worker.pid, signal.SIGKILL)
+def running_jobs(cluster: SlurmCluster) -> list[str]:
+    return [number for number, state in cluster.jobs() if state == "RUNNING"]
+
+
+def kill_workers(numbers: list[str]) -> None:
+    """Kill the workers of jobs: the processes that Slurm has started for them."""
+    for process in psutil.process_iter(["cmdline"]):
+        if "dynvision.engines.queues.job_main" in (process.info["cmdline"] or []):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.environ().get("SLURM_JOB_ID") in numbers:
+                    process.kill()
 
 
 def deterministic_files(root: Path) -> dict[str, Path]:
@@ -115,17 +117,19 @@ def test_chain_whose_jobs_are_lost_has_every_byte_of_a_local_build(
     (root / "config" / "config_compute.yaml").write_text(COMPUTE)
     output = tmp_path / "slurm.txt"
     making = start_make(root, output)
-    wait_for_batches(root, making)
-    first, second = sorted(number for number, state in cluster.jobs() if state == "RUNNING")
-    cluster.call("scancel", first)
-    kill_worker_of(second)
+    wait_for_batches(root, making, 8)
+    before = running_jobs(cluster)
+    cluster.call("scancel", *before)
+    done = count_batches(root)
+    wait_for_batches(root, making, done + 4)
+    kill_workers([number for number in running_jobs(cluster) if number not in before])
     finish(making, output)
 
     said = output.read_text()
-    assert f"job {first} on " in said, said
-    assert said.count("it is tried again") == 2, said
+    assert " was cancelled; it is tried again" in said, said
+    assert said.count("; it is tried again") >= 2, said
     logs = "".join(path.read_text() for path in (root / ".dynvision" / "engine" / "logs").glob("*.log"))
-    assert logs.count(": resumes after ") == 2, logs
+    assert logs.count(": resumes after ") >= 2, logs
     wait_for_no_job(cluster)
 
     local = write_root(tmp_path / "local")
