@@ -76,7 +76,9 @@ class Needs(Section):
     cpus: Cpus | None = Field(None, description="cores, also the threads of the computation; 1 by default")
     memory: Memory | None = Field(None, description="with a unit: 16G, 500M")
     time: Time | None = Field(None, description="how long a job may run, with a unit: 30m, 12h, 2d, 1:30:00")
-    gpus: Gpus | None = Field(None, description="GPUs; 0 by default")
+    gpus: Gpus | None = Field(
+        None, description="GPUs; by default those of this machine are used, but no job asks for one"
+    )
     account: Words | None = Field(None, description="who is charged, in the words of the cluster")
     partition: Words | None = Field(None, description="the queue, in the words of the cluster")
     extra: Options | None = Field(None, description="further options of the job, added to the general ones")
@@ -185,17 +187,23 @@ class ComputeConfig(Section):
         if unknown := next((name for name in self.stages if name not in valid), None):
             raise unknown_name("stage", unknown, valid, f"{file}: stages")
 
-    def attempts(self, target: Target) -> tuple[Resources, ...]:
+    def attempts(self, target: Target, gpu_if_there: bool = False) -> tuple[Resources, ...]:
         """Return what the first attempt at a target needs, the second, ….
 
         There are as many as the longest of the lists has entries, one at least.
+
+        Args:
+            target: The target.
+            gpu_if_there: Whether it can use a GPU, so that it has one of this machine's if `gpus` is not given for it.
         """
         needs: dict[str, tuple[Any, ...]] = self.defaults.given
         for choice in self._choices(target):
             needs |= choice.given if isinstance(choice, Needs) else {}
         count = max((len(values) for values in needs.values()), default=1)
+        may_use = gpu_if_there and "gpus" not in needs
         return tuple(
-            Resources(**{name: _at(values, number) for name, values in needs.items()}) for number in range(count)
+            Resources(**{name: _at(values, number) for name, values in needs.items()}, gpu_if_there=may_use)
+            for number in range(count)
         )
 
     def runs_here(self, target: Target) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from dynvision.engines.calls import Call, Outcome
+from dynvision.engines.calls import Call, Outcome, Resources
 
 __all__ = ["Engine"]
 
@@ -22,6 +22,15 @@ class Engine(ABC):
 
     slots: int = 1
     link: str | None = None
+
+    def slots_for(self, resources: Resources, here: bool = False) -> int:
+        """Return how many calls of one kind may be computed at once, such as those that need a GPU.
+
+        Args:
+            resources: What they need.
+            here: Whether they are computed by the controlling machine.
+        """
+        return 1 if here else self.slots
 
     @abstractmethod
     def submit(self, call: Call) -> None:

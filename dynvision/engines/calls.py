@@ -20,6 +20,7 @@ class Resources:
         memory: Bytes; `None` asks for nothing.
         time: Seconds; `None` asks for nothing.
         gpus: GPUs.
+        gpu_if_there: Whether a GPU of this machine is used, though none is asked for. Jobs are given none for it.
         account: Who is charged, in the words of the cluster.
         partition: The queue, in the words of the cluster.
         extra: Further options of the job, as the submitting command takes them.
@@ -29,6 +30,7 @@ class Resources:
     memory: int | None = None
     time: int | None = None
     gpus: int = 0
+    gpu_if_there: bool = False
     account: str | None = None
     partition: str | None = None
     extra: tuple[str, ...] = ()

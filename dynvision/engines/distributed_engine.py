@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pkgutil
 import queue
 import secrets
@@ -10,7 +11,7 @@ import shutil
 from collections.abc import Callable
 
 from dynvision.engines.base import Engine
-from dynvision.engines.calls import Call, Outcome
+from dynvision.engines.calls import Call, Outcome, Resources
 from dynvision.engines.credentials import make_credentials, read_credentials
 from dynvision.engines.dask_use import check_installed, use_dask
 from dynvision.engines.dispatcher import Dispatcher, Failed, Message, as_own_error
@@ -56,8 +57,14 @@ class DistributedEngine(Engine):
             self._open(settings, stack)
             self._closing = stack.pop_all()
 
+    def slots_for(self, resources: Resources, here: bool = False) -> int:
+        return 1 if here and not self._is_local else self._workforce.slots_for(resources)
+
     def submit(self, call: Call) -> None:
         self._outstanding += 1
+        if not self._is_local:  # Whether a GPU is there is known of this machine alone.
+            attempts = tuple(dataclasses.replace(attempt, gpu_if_there=False) for attempt in call.attempts)
+            call = dataclasses.replace(call, attempts=attempts)
         if call.here and not self._is_local:
             if self._here is None:
                 self._here = HereThread(self._messages)

@@ -92,6 +92,10 @@ class Workforce(ABC):
 
     slots: int = 1
 
+    def slots_for(self, resources: Resources) -> int:
+        """Return how many calls that need these resources may be computed at once."""
+        return self.slots
+
     def prepare(self) -> None:  # noqa: B027  # most have nothing to prepare
         """Do what takes time and needs no scheduler, while the scheduler starts; return at once."""
 

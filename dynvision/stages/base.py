@@ -62,6 +62,7 @@ class Stage(ABC):
             stale then.
         key_names: What the parts of a key after the stage's name are.
         builds_many: Whether several partitions of a key are built in one go.
+        computes_networks: Whether building runs a network, which is faster on a GPU.
         shares_inputs: Whether all partitions of a key are made from the same inputs.
         is_partitioned: Whether its assets have partitions.
         observes_config: Whether the slice of the configuration that a partition depends on is shown in Dagster, as
@@ -78,6 +79,7 @@ class Stage(ABC):
     code_version: ClassVar[str]
     key_names: ClassVar[tuple[str, ...]] = ("dataset",)
     builds_many: ClassVar[bool] = False
+    computes_networks: ClassVar[bool] = False
     shares_inputs: ClassVar[bool] = False
     is_partitioned: ClassVar[bool] = True
     observes_config: ClassVar[bool] = False

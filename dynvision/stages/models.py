@@ -44,6 +44,7 @@ class ModelsStage(Stage):
 
     name = folder = "models"
     code_version = "2"
+    computes_networks = True
     key_names = ("model", "dataset")
     selectors = ("group", "seed")
     checks = (Check(weights_are_finite, is_hard=True), Check(validation_is_above_chance, is_hard=False))

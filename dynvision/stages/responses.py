@@ -54,6 +54,7 @@ class ResponsesStage(Stage):
 
     name = folder = "responses"
     code_version = "5"
+    computes_networks = True
     key_names = ("experiment", "subject")
     builds_many = True
     shares_inputs = True

@@ -68,8 +68,10 @@ def group_targets(workspace: Workspace, plan: Sequence[Target]) -> list[Group]:
     compute = workspace.config.compute
     groups: dict[Any, list[Target]] = {}
     for target in plan:
-        what = target.key if workspace.stage(target).builds_many else target
-        groups.setdefault((what, tuple(compute.attempts(target)), compute.runs_here(target)), []).append(target)
+        stage = workspace.stage(target)
+        what = target.key if stage.builds_many else target
+        attempts = compute.attempts(target, stage.computes_networks)
+        groups.setdefault((what, attempts, compute.runs_here(target)), []).append(target)
     return [Group(tuple(targets), attempts, here) for (_, attempts, here), targets in groups.items()]
 
 

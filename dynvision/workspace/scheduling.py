@@ -129,8 +129,9 @@ class Schedule:
             # What is up to date by now counts as done at once, so that more may be ready.
             for group in ready:
                 calls += self._look_again(group)
-        free = max(1, self.engine.slots - len(self._running))
+        busy = len(self._running)
         for group, is_forced in calls:
+            free = self.engine.slots_for(group.attempts[0], group.here) - busy
             parts = max(1, free // len(calls)) if self.workspace.stage(group.targets[0]).builds_many else 1
             for targets in split_evenly(group.targets, parts):
                 self._submit(group.of(targets), is_forced)

@@ -71,6 +71,9 @@ class LocalWorkforce(Workforce):
         self._failures = 0
         self._said: set[str] = set()
 
+    def slots_for(self, resources: Resources) -> int:
+        return len(self._gpu_slots if self._wants_gpu(resources) else self._cpu_slots)
+
     def prepare(self) -> None:
         try:
             self._nursery = subprocess.Popen(
@@ -142,7 +145,7 @@ class LocalWorkforce(Workforce):
                 nursery.wait(0.5)
 
     def _wants_gpu(self, resources: Resources) -> bool:
-        return resources.gpus > 0 and bool(self._gpu_slots)
+        return (resources.gpus > 0 or resources.gpu_if_there) and bool(self._gpu_slots)
 
     def _log(self, name: str) -> Path | None:
         return self._door.logs / f"{self._door.run}-{name}.log" if self._door is not None else None

@@ -215,3 +215,11 @@ def test_reading_an_engine_loads_neither_dask_nor_torch(small_config):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_can_use_a_gpu_has_one_of_this_machine_unless_told_otherwise():
+    target, other = Target(("models", "rcnn", "gratings"), "all_s0"), Target(("models", "other", "gratings"), "all_s0")
+    compute = ComputeConfig.model_validate({"targets": {"models/other/*": {"gpus": 0}}})
+    assert [needs.gpu_if_there for needs in compute.attempts(target, gpu_if_there=True)] == [True]
+    assert [needs.gpu_if_there for needs in compute.attempts(other, gpu_if_there=True)] == [False]
+    assert [needs.gpu_if_there for needs in compute.attempts(target)] == [False]

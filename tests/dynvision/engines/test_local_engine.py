@@ -118,13 +118,14 @@ def test_each_gpu_has_one_worker_and_the_others_have_none(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     engine = open_local(workers=1, gpus=None)
     assert engine.slots == 3
-    for _ in range(2):
-        engine.submit(call("environment_slowly", Resources(gpus=1), names=["CUDA_VISIBLE_DEVICES"], seconds=0.6))
+    assert [engine.slots_for(r) for r in (Resources(), Resources(gpus=1), Resources(gpu_if_there=True))] == [1, 2, 2]
+    for needs in (Resources(gpus=1), Resources(gpu_if_there=True)):
+        engine.submit(call("environment_slowly", needs, names=["CUDA_VISIBLE_DEVICES"], seconds=0.6))
     engine.submit(call("environment_slowly", names=["CUDA_VISIBLE_DEVICES"], seconds=0.6))
     start = time.monotonic()
     outcomes = [engine.wait() for _ in range(3)]
-    seen = sorted((o.call.attempts[0].gpus, o.result["CUDA_VISIBLE_DEVICES"]) for o in outcomes)
-    assert seen == [(0, ""), (1, "4"), (1, "7")]
+    seen = sorted((o.result["CUDA_VISIBLE_DEVICES"], o.call.attempts[0] == Resources()) for o in outcomes)
+    assert seen == [("", True), ("4", False), ("7", False)]
     assert time.monotonic() - start < 10
 
 

@@ -96,6 +96,15 @@ def test_conditions_are_split_over_free_slots(small_workspace: Workspace, slots:
     assert [len(call.arguments["targets"]) for call in engine.submitted] == sizes
 
 
+def test_conditions_are_split_over_the_slots_of_their_own_kind(small_workspace: Workspace) -> None:
+    engine = ScriptedEngine(5, failing("responses"))
+    engine.slots_for = lambda resources, here=False: 2 if resources.gpu_if_there else 5  # type: ignore[method-assign]
+    plan = targets_of(small_workspace, "responses/contrast/rcnn_gratings")
+    with pytest.raises(DynvisionError):
+        list(Schedule(small_workspace, plan, engine, SILENT).run())
+    assert [len(call.arguments["targets"]) for call in engine.submitted] == [2, 1]
+
+
 def test_sweeps_share_the_slots_and_are_not_split_where_there_are_no_more_than_sweeps(
     small_workspace: Workspace,
 ) -> None:
