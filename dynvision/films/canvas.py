@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.system.escaping import show_text
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -41,7 +43,7 @@ def load_font(size: int, is_bold: bool = False) -> Any:
 
 def fit_text(text: str, font: Any, width: float) -> str:
     """Return a text that is no wider than `width` pixels: of a longer one the beginning, with `…`."""
-    line = " ".join(text.split())
+    line = show_text(" ".join(text.split()), 500)
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(f"{line}…") > width:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from dynvision.films.timeline import Timeline
 
 __all__ = ["choose_steps", "pick_evenly"]
+
+Item = TypeVar("Item")
 
 _VOID_WEIGHT = 0.1
 """How much a step of void counts where gaps are filled; there is less to see than in a step of an image."""
@@ -42,7 +45,7 @@ def choose_steps(timeline: Timeline, most: int) -> list[int]:
     return _fill_gaps(chosen, timeline, most)
 
 
-def pick_evenly(items: Sequence[int], most: int) -> list[int]:
+def pick_evenly(items: Sequence[Item], most: int) -> list[Item]:
     """Return all items or `most` of them, evenly spread from the first to the last."""
     if len(items) <= most:
         return list(items)

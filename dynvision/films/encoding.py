@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.films.animation import Animation, Moment, choose_moments
+from dynvision.system.files import make_directory, write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,6 +30,32 @@ def is_film(path: Path) -> bool:
         return MARK.encode() in path.read_bytes()
     except OSError:
         return False
+
+
+def is_whole_film(path: Path) -> bool:
+    """Whether a file is a film strip that was written to its end."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return content.startswith(b"\x89PNG") and MARK.encode() in content and content[-8:-4] == b"IEND"
+
+
+def write_film(path: Path, content: bytes) -> Path:
+    """Write a film to a file; an earlier film is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: If there is a file that is no film of this project.
+        OSError: If it cannot be written.
+    """
+    if path.exists() and not is_film(path):
+        raise FileExistsError(f"{path} is there already, and is no film of this project. Name another file.")
+    make_directory(path.parent)
+    write_bytes(path, content)
+    return path
 
 
 def encode_picture(picture: Image, form: str = "png", most_bytes: int = 50_000) -> bytes:
@@ -78,7 +105,7 @@ def _encode_still(picture: Image, form: str) -> bytes:
     if form == "webp":
         picture.convert("RGB").save(buffer, "webp", lossless=True, xmp=MARK.encode())
     else:
-        picture.save(buffer, "png", compress_level=6, pnginfo=_png_text())
+        picture.save(buffer, "png", compress_level=4, pnginfo=_png_text())
     return buffer.getvalue()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ import numpy.typing as npt
 
 from dynvision.films.animation import Animation, choose_speed
 from dynvision.films.choosing import choose_steps
-from dynvision.films.encoding import encode_animation, encode_picture, is_film
+from dynvision.films.encoding import encode_animation, encode_picture, write_film
 from dynvision.films.scaling import Scaling
 from dynvision.films.strip import Strip
 from dynvision.films.timeline import Timeline, write_number
-from dynvision.system.files import make_directory, write_bytes
 
 __all__ = ["FORMS", "STRIP_STEPS", "Film"]
 
@@ -59,6 +58,10 @@ class Film:
         if not 0 <= step < self.timeline.n_steps:
             raise IndexError(f"there is no step {step}: the trial has {self.timeline.n_steps}, counted from 0")
         return self.scaling.to_pixels(self.render(step))
+
+    def first(self, count: int) -> Film:
+        """Return the film of the first trials alone."""
+        return replace(self, render=lambda step: self.render(step)[:count], names=self.names[:count])
 
     @cached_property
     def frames(self) -> npt.NDArray[np.uint8]:
@@ -122,12 +125,7 @@ class Film:
         form = target.suffix.lower()
         if form not in FORMS:
             raise ValueError(f"{target}: a film is a .png (the strip), .webp or .gif (the animation)")
-        if target.exists() and not is_film(target):
-            raise FileExistsError(f"{target} is there already, and is no film of this project. Name another file.")
-        content = self.encode(form[1:])
-        make_directory(target.parent)
-        write_bytes(target, content)
-        return target
+        return write_film(target, self.encode(form[1:]))
 
     @property
     def alt_text(self) -> str:

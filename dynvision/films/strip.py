@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Strip:
         names: For each trial the names of its images; none says nothing.
         title: The line above; empty for none.
         width: Pixels of a frame, about.
+        has_notes: Whether the notes of the timeline stand under the title.
     """
 
     timeline: Timeline
@@ -40,7 +41,7 @@ class Strip:
     names: Sequence[Sequence[str]] = ()
     title: str = ""
     width: int = 84
-    _tiles: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    has_notes: bool = True
 
     @property
     def n_trials(self) -> int:
@@ -67,7 +68,11 @@ class Strip:
 
     @property
     def _head(self) -> int:
-        return 8 + _LINE * (bool(self.title) + len(self.timeline.notes[:2]))
+        return 8 + _LINE * (bool(self.title) + len(self._notes))
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return self.timeline.notes[:2] if self.has_notes else ()
 
     def draw(self) -> Image:
         """Draw the strip."""
@@ -87,7 +92,7 @@ class Strip:
     def _write_head(self, pen: Any) -> None:
         room, y = self.size[0] - 16, 6
         lines = [(self.title, load_font(13, is_bold=True), INK)] if self.title else []
-        lines += [(note, load_font(11), GREY) for note in self.timeline.notes[:2]]
+        lines += [(note, load_font(11), GREY) for note in self._notes]
         for text, font, ink in lines:
             pen.text((8, y), fit_text(text, font, room), font=font, fill=ink)
             y += _LINE
@@ -130,12 +135,18 @@ def draw_sheet(strips: Sequence[Strip], title: str) -> Image:
     """
     from PIL import Image, ImageDraw
 
-    drawn = [strip.draw() for strip in strips]
-    head, gap = 30, 10
+    # What holds for all conditions stands once, at the top.
+    notes = strips[0].timeline.notes[:2]
+    is_shared = all(strip.timeline.notes[:2] == notes for strip in strips)
+    drawn = [replace(strip, has_notes=not is_shared).draw() for strip in strips]
+    shared = notes if is_shared else ()
+    head, gap = 30 + _LINE * len(shared), 10
     size = (max(picture.width for picture in drawn), head + sum(picture.height + gap for picture in drawn))
     sheet = Image.new("RGB", size, PAPER)
     pen, font = ImageDraw.Draw(sheet), load_font(15, is_bold=True)
     pen.text((8, 6), fit_text(title, font, size[0] - 16), font=font, fill=INK)
+    for line, note in enumerate(shared):
+        pen.text((8, 27 + _LINE * line), fit_text(note, load_font(11), size[0] - 16), font=load_font(11), fill=GREY)
     y = head
     for picture in drawn:
         pen.line([(8, y - 2), (size[0] - 8, y - 2)], fill="#E4E4E4")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,24 +15,25 @@ from dynvision.data.stores.base import StoredImages
 from dynvision.films.film import Film
 from dynvision.stimuli.presentation import Presentation
 
-__all__ = ["film_trials", "name_samples", "show_trials"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dynvision.data.images.normalization import Normalization
+
+__all__ = ["film_images", "load_images", "name_samples"]
 
 
-def show_trials(
-    source: StoredImages,
-    part: str,
-    trials: npt.NDArray[np.int64],
-    presentation: Presentation,
-    dtype: str = "float32",
-) -> StimulusSequence:
-    """Show a few trials of stored images, with the noise that they have in a recording.
+def load_images(source: StoredImages, part: str, trials: npt.NDArray[np.int64], dtype: str = "float32") -> Tensor:
+    """Load the images of a few trials, as a recording gets them.
 
     Args:
         source: The images.
         part: The part of them: `test`, or `images` of a stimulus set.
-        trials: Which samples each trial shows, shape `[N, K]`; the first names the trial, and seeds its noise.
-        presentation: What is shown when, idle steps included.
+        trials: Which samples each trial shows, shape `[N, K]`.
         dtype: The type of the frames.
+
+    Returns:
+        Shape `[N, C, H, W]`, or `[N, K, C, H, W]` if a trial shows several.
     """
     import torch
 
@@ -40,32 +41,32 @@ def show_trials(
     loader = source.loader(part, len(once), indices=once.tolist(), is_looked_at_for_long=True)
     images = torch.cat([batch.images for batch, _ in loader])[torch.from_numpy(places.reshape(trials.shape))]
     several = images if trials.shape[1] > 1 else images[:, 0]
-    return StimulusSequence(several.to(getattr(torch, dtype)), presentation, trials[:, 0])
+    return several.to(getattr(torch, dtype))
 
 
-def film_trials(
-    source: StoredImages,
-    part: str,
-    trials: npt.NDArray[np.int64],
+def film_images(
+    images: Tensor,
+    ids: npt.NDArray[np.int64],
     presentation: Presentation,
-    idle: int = 0,
-    dtype: str = "float32",
+    idle: int,
+    normalize: Normalization | None,
+    names: Sequence[Sequence[str]] = (),
     title: str = "",
 ) -> Film:
-    """Film a few trials of stored images as they are recorded; see `show_trials`.
+    """Film trials as they are recorded: with the noise of their samples, and after idle steps.
 
     Args:
-        source: The images.
-        part: The part of them.
-        trials: Which samples each trial shows, shape `[N, K]`.
+        images: As `load_images` gives them.
+        ids: Which sample each trial is, shape `[N]`; seeds the noise.
         presentation: What is shown when, without the idle steps before it.
         idle: The steps before it, which the film leaves out.
-        dtype: The type of the frames.
+        normalize: Mean and standard deviation of each channel, by which the images are standardized.
+        names: For each trial the names of its images.
         title: What the film is of.
     """
-    sequence = show_trials(source, part, trials, presentation.preceded_by(idle), dtype)
-    names = name_samples(source, part, trials[:, : presentation.n_images])
-    return sequence.show(normalize=source.normalize, names=names, title=title, start=idle)
+    shown = [trial[: presentation.n_images] for trial in names]
+    sequence = StimulusSequence(images, presentation.preceded_by(idle), ids)
+    return sequence.show(normalize=normalize, names=shown, title=title, start=idle)
 
 
 def name_samples(source: StoredImages, part: str, trials: npt.NDArray[np.int64]) -> list[list[str]]:
@@ -81,7 +82,7 @@ def name_samples(source: StoredImages, part: str, trials: npt.NDArray[np.int64])
     return [[_name_sample(table, classes, int(sample)) for sample in trial] for trial in trials]
 
 
-def _name_sample(table: dict[str, Sequence[Any]], classes: dict[int, str], sample: int) -> str:
+def _name_sample(table: Mapping[str, Sequence[Any]], classes: Mapping[int, str], sample: int) -> str:
     label = table["label"][sample]
     if label != NO_CLASS and label in classes:
         return classes[label]
