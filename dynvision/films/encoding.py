@@ -49,6 +49,7 @@ def write_film(path: Path, content: bytes) -> Path:
 
     Raises:
         FileExistsError: If there is a file that is no film of this project.
+        DynvisionError: If its folder cannot be made.
         OSError: If it cannot be written.
     """
     if path.exists() and not is_film(path):
@@ -86,17 +87,18 @@ def encode_animation(animation: Animation, form: str = "webp", most_bytes: int =
         form: `webp`, `gif` or `png` (APNG).
         most_bytes: How many bytes it takes at most, if the last resort is enough.
     """
-    encode, content, done = _FORMS[form], b"", set()
-    for most, quality in _ATTEMPTS:
+    encode, content, per_frame = _FORMS[form], b"", 0.0
+    for number, (most, quality) in enumerate(_ATTEMPTS):
         moments = choose_moments(animation.timeline, most)
         # Only the bytes of WebP depend on the quality.
-        attempt = (len(moments), quality if form == "webp" else 0)
-        if attempt in done:
-            continue
-        done.add(attempt)
+        scale = 0.35 + 0.0076 * quality if form == "webp" else 1.0
+        is_last = number == len(_ATTEMPTS) - 1
+        if not is_last and per_frame * len(moments) * scale > 1.1 * most_bytes:
+            continue  # By the last attempt, this one takes too many bytes, too.
         content = encode(list(animation.draw(moments)), moments, quality)
         if len(content) <= most_bytes:
             break
+        per_frame = len(content) / len(moments) / scale
     return content
 
 

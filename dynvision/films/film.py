@@ -119,6 +119,7 @@ class Film:
         Raises:
             ValueError: If it has another ending.
             FileExistsError: If there is a file that is no film of this project.
+            DynvisionError: If its folder cannot be made.
             OSError: If it cannot be written.
         """
         target = Path(path).expanduser()

@@ -58,10 +58,10 @@ def preview(
 ) -> None:
     """Draw what an experiment will show."""
     with readable_errors():
-        from dynvision.workspace.previewing import open_preview
+        from dynvision.stages.previewing import open_preview
 
         workspace = open_workspace()
-        shown = open_preview(workspace, experiment, subject, conditions, images)
+        shown = open_preview(workspace.stages, experiment, subject, conditions, images)
         folder = out or workspace.paths.previews(experiment, shown.subject)
         files = _write_preview(shown.films, folder, f"{experiment}, {shown.subject}", animates_all=bool(conditions))
         if as_json:

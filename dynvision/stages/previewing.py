@@ -19,11 +19,11 @@ from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
 from dynvision.data.sources.gratings import draw_grating
 from dynvision.errors import DynvisionError, unknown_name
 from dynvision.films.film import Film
+from dynvision.stages.base import Stages
 from dynvision.stages.raw import RawStage
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.rendering import film_pictures
 from dynvision.targets import Target
-from dynvision.workspace.workspace import Workspace
 
 __all__ = ["Preview", "open_preview"]
 
@@ -51,7 +51,7 @@ class Preview:
 
 
 def open_preview(
-    workspace: Workspace,
+    stages: Stages,
     experiment: str,
     subject: str | None = None,
     conditions: Sequence[str] = (),
@@ -60,7 +60,7 @@ def open_preview(
     """Show an experiment without computing anything: a few images of its dataset, or gratings if there are none yet.
 
     Args:
-        workspace: The workspace.
+        stages: The stages over the configuration.
         experiment: The experiment.
         subject: Whose images, standardization and sensor noise are taken; by default the first subject's.
         conditions: The conditions, as in targets; by default all.
@@ -69,7 +69,8 @@ def open_preview(
     Raises:
         UnknownNameError: If there is no such experiment or condition, or the subject does not take part in it.
     """
-    config = workspace.config
+    raw = stages.of(RawStage)
+    config = raw.config
     if experiment not in config.experiments:
         where = str(config.folder / "config_experiments.yaml")
         raise unknown_name("experiment", experiment, config.experiments, where)
@@ -84,7 +85,7 @@ def open_preview(
     standardization = choose_standardization(config, shown)
     assert standardization is not None, "the configuration is checked: each subject has one"
     normalize = (standardization.statistics.mean, standardization.statistics.std)
-    trials, names, about = _open_trials(workspace, subject, n_trials, per_trial, len(normalize[0]))
+    trials, names, about = _open_trials(raw, subject, n_trials, per_trial, len(normalize[0]))
 
     def film(condition: str, presentation: Presentation) -> Film:
         count = presentation.n_images
@@ -101,13 +102,13 @@ def open_preview(
 
 
 def _open_trials(
-    workspace: Workspace, subject: str, n_trials: int, per_trial: int, channels: int
+    raw: RawStage, subject: str, n_trials: int, per_trial: int, channels: int
 ) -> tuple[list[list[Any]], list[list[str]], str]:
     """Return the images of trials `[H, W, C]`, their names, and what they are."""
-    data, dataset = workspace.config.data, workspace.config.subjects[subject].dataset
+    data, dataset = raw.config.data, raw.config.subjects[subject].dataset
     size, depth = data.data_resolution[dataset], data.bit_depth.get(dataset)
     try:
-        chosen = _choose_trials(workspace, subject, n_trials, per_trial)
+        chosen = _choose_trials(raw, subject, n_trials, per_trial)
         images = [[read_image(path, channels, size, depth) for _, path in trial] for trial in chosen]
     except (DynvisionError, OSError, ValueError):
         images = []  # Whoever makes the dataset is told what is wrong with it.
@@ -125,38 +126,38 @@ def _draw_test_image(size: int, turn: float, image: int) -> tuple[str, Any]:
     return f"{degrees:.0f} deg", draw_grating(size, degrees, 4, 0.0, 0.8)
 
 
-def _choose_trials(workspace: Workspace, subject: str, n_trials: int, per_trial: int) -> list[list[Named]]:
+def _choose_trials(raw: RawStage, subject: str, n_trials: int, per_trial: int) -> list[list[Named]]:
     """Choose the images of trials; none if there are too few.
 
     Each image of a trial is of another class than the one before it, if there are classes; the images of a set with
     frames are those of one stimulus.
     """
-    dataset = workspace.config.subjects[subject].dataset
-    if dataset in (sets := workspace.config.data.stimulus_sets) and sets[dataset].frames is not None:
-        stimuli = [images for images in _list_stimuli(workspace, dataset) if len(images) >= per_trial]
+    dataset = raw.config.subjects[subject].dataset
+    if dataset in (sets := raw.config.data.stimulus_sets) and sets[dataset].frames is not None:
+        stimuli = [images for images in _list_stimuli(raw, dataset) if len(images) >= per_trial]
         return [images[:per_trial] for images in stimuli[:n_trials]]
-    found = list(itertools.islice(_list_examples(workspace, subject), max(8, n_trials * per_trial)))
+    found = list(itertools.islice(_list_examples(raw, subject), max(8, n_trials * per_trial)))
     if len(found) < per_trial:
         return []
     starts = np.unique(np.linspace(0, len(found) - 1, min(n_trials, len(found))).round().astype(int)).tolist()
     return [[found[(start + number) % len(found)] for number in range(per_trial)] for start in starts]
 
 
-def _list_examples(workspace: Workspace, subject: str) -> Iterator[Named]:
+def _list_examples(raw: RawStage, subject: str) -> Iterator[Named]:
     """Yield images of a subject's classes, one of each class after the other; or the images of a stimulus set."""
-    if workspace.config.data.is_stimulus_set(dataset := workspace.config.subjects[subject].dataset):
-        yield from itertools.chain.from_iterable(_list_stimuli(workspace, dataset))
+    if raw.config.data.is_stimulus_set(dataset := raw.config.subjects[subject].dataset):
+        yield from itertools.chain.from_iterable(_list_stimuli(raw, dataset))
         return
-    classes = list(itertools.islice(_list_classes(workspace, subject), _MOST_CLASSES))
+    classes = list(itertools.islice(_list_classes(raw, subject), _MOST_CLASSES))
     for number in range(max((len(images) for _, images in classes), default=0)):
         yield from ((name, images[number]) for name, images in classes if number < len(images))
 
 
-def _list_classes(workspace: Workspace, subject: str) -> Iterator[tuple[str, Sequence[Path]]]:
+def _list_classes(raw: RawStage, subject: str) -> Iterator[tuple[str, Sequence[Path]]]:
     """Yield the name and the images of each class of a subject's group."""
-    shown, raw = workspace.config.subjects[subject], workspace.stages.of(RawStage)
+    shown = raw.config.subjects[subject]
     target = Target((RawStage.name, shown.dataset), "test")
-    folder, wanted = raw.output(target), workspace.config.data.groups(shown.dataset)[shown.group]
+    folder, wanted = raw.output(target), raw.config.data.groups(shown.dataset)[shown.group]
     record = raw.read_record(target)
     if record is None:  # A folder's name may be the index of its class.
         for path, images in _walk(folder):
@@ -169,9 +170,9 @@ def _list_classes(workspace: Workspace, subject: str) -> Iterator[tuple[str, Seq
             yield str(entry["name"]), [path / name for name in list_images(path)]
 
 
-def _list_stimuli(workspace: Workspace, dataset: str) -> list[list[Named]]:
+def _list_stimuli(raw: RawStage, dataset: str) -> list[list[Named]]:
     """Return the images of a stimulus set, those of each stimulus together."""
-    raw, target = workspace.stages.of(RawStage), Target((RawStage.name, dataset), "all")
+    target = Target((RawStage.name, dataset), "all")
     folder, record = raw.output(target), raw.read_record(target)
     table = None if record is None else raw.read_stimuli(target, record)
     if table is None:
