@@ -33,7 +33,7 @@ class Strip:
         names: For each trial the names of its images; none says nothing.
         title: The line above; empty for none.
         width: Pixels of a frame, about.
-        has_notes: Whether the notes of the timeline stand under the title.
+        said: The notes of the timeline that stand elsewhere, and not under the title.
     """
 
     timeline: Timeline
@@ -41,7 +41,7 @@ class Strip:
     names: Sequence[Sequence[str]] = ()
     title: str = ""
     width: int = 84
-    has_notes: bool = True
+    said: tuple[str, ...] = ()
 
     @property
     def n_trials(self) -> int:
@@ -72,7 +72,7 @@ class Strip:
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        return self.timeline.notes[:2] if self.has_notes else ()
+        return tuple(note for note in self.timeline.notes[:2] if note not in self.said)
 
     def draw(self) -> Image:
         """Draw the strip."""
@@ -136,10 +136,9 @@ def draw_sheet(strips: Sequence[Strip], title: str) -> Image:
     from PIL import Image, ImageDraw
 
     # What holds for all conditions stands once, at the top.
-    notes = strips[0].timeline.notes[:2]
-    is_shared = all(strip.timeline.notes[:2] == notes for strip in strips)
-    drawn = [replace(strip, has_notes=not is_shared).draw() for strip in strips]
-    shared = notes if is_shared else ()
+    noted = [strip.timeline.notes[:2] for strip in strips]
+    shared = tuple(note for note in noted[0] if all(note in notes for notes in noted))
+    drawn = [replace(strip, said=shared).draw() for strip in strips]
     head, gap = 30 + _LINE * len(shared), 10
     size = (max(picture.width for picture in drawn), head + sum(picture.height + gap for picture in drawn))
     sheet = Image.new("RGB", size, PAPER)
