@@ -184,7 +184,6 @@ def test_the_pictures_of_a_condition_are_its_strip_as_it_is_and_its_time_courses
 
 def test_only_a_few_conditions_of_many_have_a_strip(root, monkeypatch):
     monkeypatch.setattr(response_films, "FILMED", 2)
-    show(root)
     shutil.rmtree(root / "data" / KEY)
     show(root)
     assert [(store(root, level) / FILM).exists() for level in ("0.1", "0.5", "1.0")] == [True, False, True]
@@ -236,8 +235,11 @@ def test_show_stimulus_writes_strip_and_animation(root):
     assert sorted(path.name for path in folder.iterdir()) == ["contrast=0.5.png", "contrast=0.5.webp"]
     assert (folder / "contrast=0.5.png").read_bytes() == (store(root) / FILM).read_bytes()
     assert (folder / "contrast=0.5.webp").stat().st_size <= 300_000
-    again = call_dynvision(root, "show", "--stimulus", f"{KEY}:0.5", "--images", "0,4", "--json", "--out", "a.gif")
+    again = call_dynvision(
+        root, "show", "--stimulus", f"{KEY}:0.5", "--images", "0,4", "--json", "--out", str(root / "a.gif")
+    )
     assert again.exit_code == 0, again.output
+    assert json.loads(again.output) == [{"path": str(root / "a.gif"), "bytes": (root / "a.gif").stat().st_size}]
 
 
 @pytest.mark.parametrize(
