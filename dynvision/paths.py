@@ -67,6 +67,10 @@ class Paths:
         """`data/reports/<experiment>/<subject>`, or `…/_subjects` for all of them."""
         return self.data / "reports" / experiment / subject
 
+    def previews(self, experiment: str, subject: str) -> Path:
+        """`data/previews/<experiment>/<subject>`, what will be shown."""
+        return self.data / "previews" / experiment / subject
+
     def relative(self, path: Path) -> str:
         """Write a path relative to the root if it lies inside."""
         try:

@@ -17,6 +17,7 @@ from dynvision_assets.commands.completion import completion
 from dynvision_assets.commands.doctor import doctor
 from dynvision_assets.commands.endings import DONE, FAILED, end_command, flush_output, usable_streams
 from dynvision_assets.commands.exporting import export
+from dynvision_assets.commands.filming import preview
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make
 from dynvision_assets.commands.serving import ui
@@ -68,6 +69,7 @@ def main() -> None:
       dynvision list                                      all assets, and how much of each has been made
       dynvision make responses/contrast/rcnn_gratings     all contrasts, and everything they are made from
       dynvision experiment contrast                       an experiment, up to its tables and pictures
+      dynvision preview masking                           what it will show, drawn from the YAML alone
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
       dynvision export responses/contrast/rcnn_gratings   a netCDF file for other programs
       dynvision ui                                        the graph in the browser
@@ -86,7 +88,21 @@ def main() -> None:
     collect_garbage_seldom()
 
 
-for _command in (make, experiment, list_assets, show, status, verify, export, unlock, ui, demo, doctor, completion):
+for _command in (
+    make,
+    experiment,
+    preview,
+    list_assets,
+    show,
+    status,
+    verify,
+    export,
+    unlock,
+    ui,
+    demo,
+    doctor,
+    completion,
+):
     main.add_command(_command)
 
 

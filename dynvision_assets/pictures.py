@@ -6,17 +6,23 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dynvision.films.encoding import encode_picture
 from dynvision.records import Record
 from dynvision.stages.base import Stage
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image as Picture
 
 __all__ = ["draw_target"]
 
 DPI = 80
 """Resolution of the pictures, in dots per inch: sharp on a screen, and small enough for Dagster's database."""
+
+
+SMALL = 50_000
+"""Bytes of a PNG file that is shown as it is."""
 
 
 def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes]:
@@ -31,13 +37,20 @@ def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes
         The bytes of PNG images, by title.
     """
     return {
-        title: _shrink(drawing) if isinstance(drawing, Path) else _encode(drawing)
+        title: _read(drawing) if isinstance(drawing, Path) else _encode(drawing)
         for title, drawing in stage.draw(target, record).items()
     }
 
 
-def _encode(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
+def _read(path: Path) -> bytes:
+    """Return a PNG file: as it is if it is small, otherwise as `_shrink` gives it."""
+    return path.read_bytes() if path.stat().st_size <= SMALL else _shrink(path)
+
+
+def _encode(figure: Figure | Picture) -> bytes:
+    """Return a figure or a picture as PNG."""
+    if not hasattr(figure, "savefig"):
+        return encode_picture(figure, most_bytes=SMALL)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
     return buffer.getvalue()

@@ -24,6 +24,9 @@ from dynvision.targets import Target
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+    from dynvision.films.film import Film
 
 __all__ = ["UNCHECKED", "ReadBack", "Stage", "Stages"]
 
@@ -355,9 +358,23 @@ class Stage(ABC):
         """Return what the checks of a finished target look at."""
         return Inspection(self, target, record)
 
+    def film(self, target: Target, images: int | Sequence[int] = 3) -> Film:
+        """Return the film of what was shown to make a target.
+
+        Args:
+            target: The target.
+            images: How many trials, or which samples.
+
+        Raises:
+            ConfigError: If nothing was shown to make such a target, or a sample was not shown.
+            MissingError: If it has not been made, or the images are not there any more; names the command.
+            DamagedFileError: If the images are not the ones that were shown.
+        """
+        raise ConfigError(f"nothing was shown to make {target}; only responses have a film of what was shown")
+
     @abstractmethod
-    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        """Draw what a target holds: figures, or PNG files that exist already, by title."""
+    def draw(self, target: Target, record: Record) -> Mapping[str, Figure | Image | Path]:
+        """Draw what a target holds: figures, pictures, or PNG files that exist already, by title."""
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         """Return the size of a target on disk; `None` if that takes reading many files."""

@@ -26,6 +26,7 @@ from dynvision.experiments.store import (
 from dynvision.experiments.store_layout import REST
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.records import Record, make_record
+from dynvision.stages.response_films import FILM
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import read_json, replace_directory, sync_tree, write_json
@@ -93,7 +94,7 @@ def put_in_place(store: Path) -> Record:
     consolidate_store(folder)
     record = Record.from_dict(pending["record"], folder)
     (folder / JOURNAL).unlink(missing_ok=True)
-    files = digest_files(folder, list_files(folder, [RECORD]))
+    files = digest_files(folder, list_files(folder, [RECORD, FILM]))
     details = {**record.details, "bytes": sum(digest.n_bytes for digest in files.values())}
     record = dataclasses.replace(record, details=details, files=files)
     write_json(folder / RECORD, record.to_dict())

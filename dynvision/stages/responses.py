@@ -30,6 +30,13 @@ from dynvision.stages.checks import Check
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.response_checks import responses_are_complete_and_finite
+from dynvision.stages.response_films import (
+    TRIALS_SHOWN,
+    choose_trials_shown,
+    film_records,
+    find_film,
+    write_films,
+)
 from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
 from dynvision.stages.response_results import ResponseResults
 from dynvision.stages.run_settings import RunSettings
@@ -42,9 +49,10 @@ from dynvision.targets import Target
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from dynvision.data.stores.base import StoredImages
+    from dynvision.films.film import Film
 
 __all__ = ["ResponsesStage"]
 
@@ -130,19 +138,36 @@ class ResponsesStage(Stage):
 
     def shown_images(self, target: Target, responses: xarray.Dataset) -> xarray.DataArray:
         _, images = self.upstream(target)
+        source = self._open_recorded(target, json.loads(responses.attrs["inputs"]))
+        part = self.config.shown(target.key[2]).parts[0]
+        size = self.config.data.data_resolution[images.key[1]]
+        return open_shown_images(source, part, size, responses, str(images))
+
+    def film(self, target: Target, images: int | Sequence[int] = TRIALS_SHOWN) -> Film:
+        return self.films([target], images)[0]
+
+    def films(self, targets: Sequence[Target], images: int | Sequence[int] = TRIALS_SHOWN) -> list[Film]:
+        """Return the film of each of some conditions of one key, of the same trials; see `film`."""
+        from dynvision.experiments.reading import open_store
+
+        records = self.require(targets)
+        source = self._open_recorded(targets[0], records[0].inputs)
+        root = open_store(self.output(targets[0])).to_dataset()
+        rows = choose_trials_shown(root["sample"].values.tolist(), images, str(targets[0]))
+        return film_records(records, root, source, self.config.shown(targets[0].key[2]).parts[0], rows)
+
+    def _open_recorded(self, target: Target, inputs: Mapping[str, str]) -> StoredImages:
+        """Open the images that were shown to record responses, given the data versions of their inputs."""
+        _, images = self.upstream(target)
         stage = self.stages[images.stage]
         (record,) = stage.require([images])
-        inputs = json.loads(responses.attrs["inputs"])
         if inputs.get(str(images)) != record.data_version:
             raise DamagedFileError(
                 f"{images} was made again since the responses were recorded, or they were recorded with other images. "
                 f"Make them again: dynvision make {'/'.join(target.key)}"
             )
         stage.check_files(images, record)
-        source = self.stages.of(ProcessedStage).open_images(images, record)
-        part = self.config.shown(target.key[2]).parts[0]
-        size = self.config.data.data_resolution[images.key[1]]
-        return open_shown_images(source, part, size, responses, str(images))
+        return self.stages.of(ProcessedStage).open_images(images, record)
 
     def results(self, targets: Sequence[Target], allow_missing: bool = False) -> ResponseResults:
         """Return the responses of conditions, to be opened or exported.
@@ -189,18 +214,18 @@ class ResponsesStage(Stage):
         sentence = f"{len(record.files)} files of {record.details['samples']} trials"
         return ReadBack(digest_content(note["digests"]), sentence)
 
-    def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        from dynvision.analysis.figures.targets import draw_condition
+    def draw(self, target: Target, record: Record) -> dict[str, Image | Path]:
+        from dynvision.analysis.figures.condition import draw_condition
 
-        details = record.details
-        figure = draw_condition(
+        details, strip = record.details, find_film(self.output(target))
+        course = draw_condition(
             details["mean_response"],
             details["accuracy_over_time"],
             str(target),
             self.presentation(target),
             details.get("dt"),
         )
-        return {"time_course": figure}
+        return {**({} if strip is None else {"stimulus": strip}), "time_course": course}
 
     def settings(self, target: Target) -> dict[str, Any]:
         _, experiment_name, subject_name = target.key
@@ -370,7 +395,8 @@ class ResponsesStage(Stage):
 
         start = time.perf_counter()
         order = self.order(targets, inputs)
-        sweep = SweepRecording(order).run()
+        recording = SweepRecording(order)
+        sweep = recording.run()
         seconds = round((time.perf_counter() - start) / len(targets), 3)
         readout = self.config.experiments[targets[0].key[1]].readout
         for target, writer in zip(targets, sweep.writers, strict=True):
@@ -384,6 +410,7 @@ class ResponsesStage(Stage):
                 details={**details, "seconds": seconds},
             )
             writer.finish(record.to_dict(), order.record.allow_nonfinite)
+        write_films(order, recording.images.trials, [writer.folder for writer in sweep.writers])
 
     def _versions(self, target: Target, inputs: dict[Target, Record]) -> dict[str, str]:
         return {str(upstream): inputs[upstream].data_version for upstream in self.upstream(target)}

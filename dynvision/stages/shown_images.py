@@ -13,7 +13,7 @@ from dynvision.errors import DamagedFileError
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["open_shown_images"]
+__all__ = ["find_samples", "open_shown_images"]
 
 _BLOCK = 64
 """Trials whose images are read at once."""
@@ -44,7 +44,7 @@ def open_shown_images(
 
     several = "image_source" in root.variables
     files = np.atleast_1d(root["image_source" if several else "source"].values)
-    indices = _find_samples(files, source.samples(part)["source"], name)
+    indices = find_samples(files, source.samples(part)["source"], name)
     shape = (source.channels, resolution, resolution)
     blocks = []
     for start in range(0, len(indices), _BLOCK):
@@ -63,7 +63,20 @@ def open_shown_images(
     return xarray.DataArray(whole, coordinates, dims, "images", about)
 
 
-def _find_samples(files: npt.NDArray[Any], table: list[str], name: str) -> npt.NDArray[np.int64]:
+def find_samples(files: npt.NDArray[Any], table: list[str], name: str) -> npt.NDArray[np.int64]:
+    """Find the samples that image files are.
+
+    Args:
+        files: The files, as responses name them.
+        table: The file of each sample of the partition.
+        name: The target of the images, for messages.
+
+    Returns:
+        Their places in the table, in the shape of `files`.
+
+    Raises:
+        DamagedFileError: If there is no such sample.
+    """
     places = {file: place for place, file in enumerate(table)}
     try:
         found = [places[str(file)] for file in files.ravel()]

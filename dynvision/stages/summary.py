@@ -7,10 +7,14 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.errors import unknown_name
+from dynvision.errors import DynvisionError, unknown_name
+from dynvision.films.choosing import pick_evenly
+from dynvision.films.encoding import encode_picture, is_whole_film
+from dynvision.films.strip import draw_sheet
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
@@ -33,8 +37,10 @@ from dynvision.system.files import (
     sha256_file,
     sync_tree,
     temporary_sibling,
+    write_bytes,
     write_json,
 )
+from dynvision.system.progress import say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -42,6 +48,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["SHOWN_IN", "SummaryStage"]
+
+STIMULI = "stimuli.png"
+"""The picture of what was shown. It is not among the files of the record, so that nothing depends on it."""
+
+CONDITIONS_FILMED = 5
+"""Conditions of an experiment whose strips are in that picture."""
 
 SHOWN_IN = ("contrast", "duration", "interval", "stability", "masking")
 """The experiments from which the phenomena of a subject are read (`dynvision.analysis.phenomena`)."""
@@ -185,7 +197,9 @@ class SummaryStage(Stage):
         return SummaryInspection(self, target, record)
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
-        return {name: self.output(target) / f"{name}.png" for name in self.pictures(target)}
+        folder = self.output(target)
+        pictures: dict[str, Figure | Path] = {name: folder / f"{name}.png" for name in self.pictures(target)}
+        return pictures | ({"stimuli": folder / STIMULI} if is_whole_film(folder / STIMULI) else {})
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         return self._sum_files(target, record)
@@ -273,11 +287,27 @@ class SummaryStage(Stage):
                 files=digest_files(temporary, list_files(temporary)),
             )
             write_json(temporary / "record.json", record.to_dict())
+            self._draw_stimuli(target, temporary)
             sync_tree(temporary)
             replace_directory(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return record
+
+    def _draw_stimuli(self, target: Target, folder: Path) -> None:
+        """Draw what was shown in some of the conditions. The picture is missing if the images are there no longer."""
+        if _is_comparison(target) or _is_phenomena(target):
+            return
+        chosen = pick_evenly(self.upstream(target), CONDITIONS_FILMED)
+        try:
+            films = self._responses.films(chosen, 1)
+            strips = [
+                replace(film.strip(width=64), title=str(condition.partition))
+                for condition, film in zip(chosen, films, strict=True)
+            ]
+            write_bytes(folder / STIMULI, encode_picture(draw_sheet(strips, "/".join(target.key[1:]))))
+        except (DynvisionError, OSError, ValueError) as error:
+            say(f"{target}: what was shown could not be drawn ({error})")
 
 
 def _is_comparison(target: Target) -> bool:

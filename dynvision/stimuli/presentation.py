@@ -29,6 +29,8 @@ from dynvision.stimuli.timeline import describe_timeline, draw_presentation, fin
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from dynvision.films.film import Film
+
 _LARGEST_PIXEL = 1e6
 """In units of the standardized image; above it, float32 loses the image."""
 
@@ -315,6 +317,38 @@ class Presentation:
             dt: Milliseconds a step, for the axis; by default the presentation's own, else it is in steps.
         """
         return draw_presentation(self.frames, self.contrasts, self.dt if dt is None else dt, find_zero(self.segments))
+
+    def show(
+        self,
+        image: Any,
+        *,
+        normalize: tuple[Sequence[float], Sequence[float]] | None = None,
+        names: Sequence[str] = (),
+        resolution: int | None = None,
+        title: str = "",
+    ) -> Film:
+        """Show an image, or a few, as a network would get them: with their contrast, noise and void.
+
+        A notebook shows the result as a film strip and an animation; `.save("film.webp")` writes it, and `.frames` are
+        its pixels. If a trial shows several images, they are taken in order: the first trial has the first of them.
+
+        Args:
+            image: A path, a Pillow image, an array `[H, W]`, `[H, W, C]` or `[C, H, W]`, a tensor `[C, H, W]` or
+                `[B, C, H, W]`, or a list of these. Whole numbers are pixels from 0 to 255, fractions pixels from 0 to
+                1. Fractions that leave this range are taken as standardized already.
+            normalize: Mean and deviation of each channel, by which the images are standardized. By default those of the
+                images themselves; of standardized images, black and white are two deviations from mean grey.
+            names: What the images are, in order.
+            resolution: Width and height in pixels; by default their own, but at most 256.
+            title: The line above.
+
+        Raises:
+            ValueError: If it is no image, the images differ in size, or there are too few for a trial.
+            OSError: If a file cannot be read.
+        """
+        from dynvision.stimuli.rendering import film_pictures
+
+        return film_pictures(self, image, normalize=normalize, names=names, resolution=resolution, title=title)
 
     def window(self, name: str | Sequence[int], image: int | None = None) -> slice:
         """Find the steps of a window: `stimulus`, `late`, `outro`, `all` or `[start, stop]`; see `find_window`."""

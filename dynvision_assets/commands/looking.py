@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from dynvision.errors import unknown_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import explain_os_error
 from dynvision_assets.commands.completion import TargetName
+from dynvision_assets.commands.filming import show_stimuli
 from dynvision_assets.commands.left_over import list_leftovers, print_leftovers
 from dynvision_assets.commands.support import (
     FAILED,
@@ -27,8 +29,6 @@ from dynvision_assets.commands.support import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dynvision.targets import Target
     from dynvision.workspace import Status, Workspace
 
@@ -84,6 +84,11 @@ Examples:
   dynvision show data/processed/gratings/test_all
   dynvision show --samples processed/gratings:test_all    every sample, and the image it was made from
   dynvision show --json responses/contrast/rcnn_gratings:0.5
+  dynvision show --stimulus responses/contrast/rcnn_gratings:0.5    what was shown: a film strip, and an animation
+  dynvision show --stimulus responses/contrast/rcnn_gratings:0.5 --images 12,40 --out film.webp
+
+With --stimulus, the frames are those that the network got, with their noise. Without --out, both files are in
+data/films/. Only earlier films are replaced.
 """
 
 
@@ -165,12 +170,20 @@ def verify(targets: tuple[str, ...], as_json: bool) -> None:
 @click.option(
     "--samples", is_flag=True, help="List every sample of the .beton files: its labels, and the image it was made from."
 )
+@click.option("--stimulus", is_flag=True, help="Draw what was shown in a condition, as a film strip and an animation.")
+@click.option(
+    "--images", default="3", show_default=True, help="With --stimulus: how many images, or their samples (12,40)."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="With --stimulus: the file, .png, .webp or .gif.")
 @json_option
-def show(target: str, samples: bool, as_json: bool) -> None:
+def show(target: str, samples: bool, stimulus: bool, images: str, out: Path | None, as_json: bool) -> None:
     """Show the record of a target."""
     with readable_errors():
         workspace = open_workspace()
         chosen = parse_targets(workspace, [target])
+        if stimulus or out is not None:
+            show_stimuli(workspace, chosen, images, out, as_json)
+            return
         if as_json:
             print_json([_describe(workspace, one, samples) for one in chosen])
             return

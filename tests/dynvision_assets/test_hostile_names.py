@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynvision.analysis.figures.targets import draw_condition, draw_contact_sheet, draw_training
+from dynvision.analysis.figures.condition import draw_condition
+from dynvision.analysis.figures.targets import draw_contact_sheet, draw_training
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -91,9 +92,9 @@ def test_any_name_can_stand_over_a_picture(name):
     for figure in (
         draw_contact_sheet([(name, [image])], name),
         draw_training([1.0], [0.5], name),
-        draw_condition({name: [0.0, 1.0]}, [0.5, 0.5], name),
     ):
         figure.draw_without_rendering()
+    assert draw_condition({name: [0.0, 1.0]}, [0.5, 0.5], name).size == (640, 208)
 
 
 def test_the_description_of_a_network_shows_its_class_as_code(small_workspace: Workspace):

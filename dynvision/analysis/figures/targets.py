@@ -1,21 +1,16 @@
-"""Figures of single targets: contact sheets of images, training, kernels, one condition."""
+"""Figures of single targets: contact sheets of images, training, kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynvision.analysis.figures.style import GREY, label_time
-from dynvision.stimuli.presentation import Presentation
-from dynvision.stimuli.showings import count_time, find_time_zero
-from dynvision.stimuli.timeline import find_showings
 from dynvision.system.escaping import escape_mathtext
 
 __all__ = [
-    "draw_condition",
     "draw_contact_sheet",
     "draw_kernels",
     "draw_training",
@@ -76,52 +71,5 @@ def draw_kernels(kernels: Any, title: str) -> Figure:
         axes.imshow(image, cmap="gray", interpolation="nearest")
     for axes in figure.axes:
         axes.set_axis_off()
-    figure.suptitle(escape_mathtext(title, 100), fontsize=9)
-    return figure
-
-
-def draw_condition(
-    mean_response: Mapping[str, Sequence[float]],
-    accuracy: Sequence[float] | None,
-    title: str,
-    presentation: Presentation | None = None,
-    dt: float | None = None,
-) -> Figure:
-    """Draw one condition: each layer's mean response relative to its largest size, and the accuracy if there is one.
-
-    Args:
-        mean_response: For each layer the mean at each step, T values.
-        accuracy: At each step, T values; `None` leaves the panel out.
-        title: The title of the figure.
-        presentation: What was shown when; the bars are its images. By default all steps show the image.
-        dt: Milliseconds a step, for the axis; by default it is in steps.
-    """
-    figure = Figure(figsize=(7.6 if accuracy is not None else 4.6, 2.6))
-    # Laid out by hand: it is drawn for every condition, and a layout engine draws everything twice.
-    margins = {"left": 0.085, "right": 0.985, "bottom": 0.18, "top": 0.88, "wspace": 0.22}
-    if accuracy is None:
-        margins["left"] = 0.14
-    panels = figure.subplots(1, 1 if accuracy is None else 2, squeeze=False, gridspec_kw=margins).ravel()
-    left = panels[0]
-    n_timesteps = max(map(len, mean_response.values()), default=len(accuracy or ()))
-    presentation = Presentation.constant(n_timesteps) if presentation is None else presentation
-    scale, zero = dt or 1.0, find_time_zero(presentation)
-    time = count_time(presentation) * scale
-    for name, values in mean_response.items():
-        course = np.asarray(values, dtype=np.float64)
-        largest = np.abs(course[np.isfinite(course)]).max(initial=1e-12)
-        left.plot(time, course / largest, label=escape_mathtext(name, _LONGEST), lw=1.4)
-    left.set(xlabel=label_time(dt), ylabel="mean response / its largest size")
-    left.legend(fontsize=7, frameon=False)
-    if accuracy is not None:
-        panels[1].plot(time, np.asarray(accuracy, dtype=np.float64), color="tab:blue", lw=1.4)
-        panels[1].set(xlabel=label_time(dt), ylabel="accuracy", ylim=(0, 1.02))
-    for axes in panels:
-        for start, stop, frame in find_showings(presentation.frames):
-            # A bar at the axis; the second image of a trial is paler than the first.
-            alpha = 0.5 if frame % 2 == 0 else 0.25
-            ends = ((start - zero) * scale, (stop - zero) * scale)
-            axes.axvspan(*ends, ymax=0.025, color=GREY, alpha=alpha, lw=0)
-        axes.set_xlim(-zero * scale, (presentation.n_timesteps - zero) * scale)
     figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure

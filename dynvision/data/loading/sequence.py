@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
@@ -14,14 +13,17 @@ from torch import Tensor
 
 from dynvision.data.loading.frames import add_scaled, check_whole_numbers, fade, lay_out_channels_last
 from dynvision.data.loading.indexing import check_slices, check_step, check_trial, is_integer, is_one_axis, pick
+from dynvision.films.film import Film
+from dynvision.films.scaling import Scaling
 from dynvision.stimuli.noise import Noise, add_noise, sensor_noise
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.rendering import seed_noise, trace_timeline
 from dynvision.stimuli.segments import VOID
 
 __all__ = ["StimulusSequence"]
 
-_IMAGE_SEED = 0xD1B54A32D192ED03
-"""Gives each image of a trial its own noise: an odd number without a pattern in its bits."""
+_TOLERANCE = 0.01
+"""By how much pixels may leave [0, 1], as after scaling, and are not standardized ones."""
 
 _KEPT_DRAWS = 4
 """Noisy images that a sequence keeps, so that memory does not grow with the number of its noises."""
@@ -184,8 +186,7 @@ class StimulusSequence:
             while len(self._drawn) >= _KEPT_DRAWS:
                 del self._drawn[next(iter(self._drawn))]
             pixels = image.detach().cpu().to(torch.float32).numpy()
-            own = dataclasses.replace(noise, seed=(noise.seed + index * _IMAGE_SEED) % 2**64)
-            noisy = torch.from_numpy(add_noise(pixels, own, self._ids(), key[2])).to(image)
+            noisy = torch.from_numpy(add_noise(pixels, seed_noise(noise, index), self._ids(), key[2])).to(image)
             is_last = image.is_contiguous(memory_format=torch.channels_last)
             self._drawn[key] = lay_out_channels_last(noisy) if is_last else noisy
         return self._drawn[key]
@@ -213,6 +214,37 @@ class StimulusSequence:
         for start, stop in self.presentation.runs:
             if self.presentation.frames[start] != VOID or self.presentation.sensor_noise > 0:
                 steps[start:stop].copy_(self.frame(start).expand_as(steps[start:stop]))
+
+    def show(
+        self,
+        *,
+        normalize: tuple[Sequence[float], Sequence[float]] | None = None,
+        names: Sequence[Sequence[str]] = (),
+        title: str = "",
+        start: int = 0,
+    ) -> Film:
+        """Show the trials as a film strip and an animation, made of the frames that `frame` gives.
+
+        Args:
+            normalize: Mean and deviation of each channel, by which the images were standardized. Without, images that
+                leave [0, 1] are shown around mid grey, with black and white two deviations away.
+            names: For each trial the names of its images.
+            title: The line above.
+            start: The first step of the film, as after idle steps.
+        """
+        scaling = Scaling.of(normalize)
+        low, high = (float(self.images.min()), float(self.images.max())) if self.images.numel() else (0.0, 1.0)
+        if self.images.dtype == torch.uint8:
+            scaling = Scaling((0.0,), (1 / 255,))
+        elif normalize is None and (low < -_TOLERANCE or high > 1 + _TOLERANCE):
+            scaling = Scaling((0.5,), (0.25,))
+        return Film(
+            trace_timeline(self.presentation).after(start),
+            lambda step: self.frame(step + start).detach().to("cpu", torch.float32).numpy(),
+            scaling,
+            names,
+            title,
+        )
 
     def to(self, *args: Any, **kwargs: Any) -> StimulusSequence:
         """Move or convert the images, as `torch.Tensor.to`: B images travel, not B × T frames."""

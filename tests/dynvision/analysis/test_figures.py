@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
+from dynvision.analysis.figures.condition import draw_condition, relate_course
 from dynvision.analysis.figures.style import (
     color_layers,
     color_levels,
@@ -22,7 +23,6 @@ from dynvision.analysis.figures.style import (
     tag_level,
 )
 from dynvision.analysis.figures.summary import draw_figures
-from dynvision.analysis.figures.targets import draw_condition
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
@@ -305,7 +305,9 @@ def test_a_picture_of_a_single_sample_warns_of_nothing(experiments):
 
 
 def test_a_step_that_is_not_finite_does_not_hide_the_others_of_a_condition():
-    figure = draw_condition({"V1": [0.0, -4.0, float("nan"), 2.0], "V2": [float("nan")] * 4}, [0.5] * 4, "title")
-    course, unknown = (line.get_ydata() for line in figure.axes[0].get_lines())
+    courses = {"V1": [0.0, -4.0, float("nan"), 2.0], "V2": [float("nan")] * 4}
+    course, unknown = (relate_course(values) for values in courses.values())
     np.testing.assert_array_equal(course, [0, -1, np.nan, 0.5])
     assert np.isnan(unknown).all()
+    picture = draw_condition(courses, [0.5] * 4, "title")
+    assert {color for _, color in picture.getcolors(maxcolors=1 << 16)} > {(0, 114, 178)}  # the line of V1

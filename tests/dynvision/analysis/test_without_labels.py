@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
+from dynvision.analysis.figures.condition import draw_condition
 from dynvision.analysis.figures.summary import draw_figures
-from dynvision.analysis.figures.targets import draw_condition
 from dynvision.analysis.measures import find_unanswered, measure_condition, score_responses
 from dynvision.analysis.phenomena import Tables, list_phenomena
 from dynvision.analysis.sweeps.experiment import analyse_experiment
@@ -92,8 +92,8 @@ def test_every_figure_is_drawn_without_an_accuracy(tmp_path, parameters):
 
 
 def test_a_condition_is_drawn_without_an_accuracy():
-    assert len(draw_condition({"V1": [0.0] * T}, None, "x", SHOW).axes) == 1
-    assert len(draw_condition({"V1": [0.0] * T}, [0.5] * T, "x", SHOW).axes) == 2
+    one, two = (draw_condition({"V1": [0.0] * T}, accuracy, "x", SHOW) for accuracy in (None, [0.5] * T))
+    assert two.width == 2 * one.width
 
 
 @pytest.mark.parametrize("parameters", [("contrast",), ("contrast", "duration")])

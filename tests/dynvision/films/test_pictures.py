@@ -1,0 +1,111 @@
+"""What may be given to `Presentation.show`."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dynvision.stimuli.presentation import Presentation
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+GREY = PIXELS[:, :, 0]
+PLANES = PIXELS.transpose(2, 0, 1)
+ONE = Presentation.constant(1)
+
+
+def save(folder):
+    Image.fromarray(PIXELS).save(folder / "image.png")
+    return folder / "image.png"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        save,
+        lambda folder: str(save(folder)),
+        lambda _: Image.fromarray(PIXELS),
+        lambda _: PIXELS,
+        lambda _: PIXELS / 255,
+        lambda _: PLANES,
+        lambda _: PLANES.astype(np.int64),
+        lambda _: torch.from_numpy(PLANES.copy()),
+        lambda _: torch.from_numpy(PLANES / np.float32(255)),
+        lambda _: torch.from_numpy(PLANES / np.float32(255))[None],
+        lambda _: [PIXELS],
+        lambda _: torch.from_numpy(PLANES / np.float32(255)).requires_grad_(),
+    ],
+)
+def test_an_image_is_shown_as_it_is_whatever_holds_it(given, tmp_path):
+    np.testing.assert_array_equal(ONE.show(given(tmp_path)).frames[0, 0], PIXELS)
+
+
+@pytest.mark.parametrize("given", [GREY, GREY[:, :, None], GREY / 255, Image.fromarray(GREY), torch.tensor(GREY)])
+def test_a_grey_image_stays_grey(given):
+    np.testing.assert_array_equal(ONE.show(given).frames[0, 0], GREY)
+
+
+def test_several_images_are_several_trials():
+    film = ONE.show([PIXELS, PIXELS[::-1], GREY])
+    assert film.frames.shape == (3, 1, 10, 12, 3)
+    np.testing.assert_array_equal(film.frames[2, 0, :, :, 1], GREY)
+    assert ONE.show(torch.zeros(4, 3, 8, 8)).frames.shape[0] == 4
+
+
+def test_a_batch_that_is_standardized_already_is_mapped_back_by_its_statistics():
+    mean, std = [0.5, 0.4, 0.3], [0.2, 0.2, 0.3]
+    batch = (torch.from_numpy(PLANES / np.float32(255))[None] - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(
+        std
+    ).view(3, 1, 1)
+    np.testing.assert_array_equal(ONE.show(batch, normalize=(mean, std)).frames[0, 0], PIXELS)
+    shown = ONE.show(batch).frames  # around mid grey, as nothing says by what
+    assert shown.min() == 0
+    assert shown.max() == 255
+
+
+def test_a_large_photograph_is_scaled_down_and_a_resolution_is_taken():
+    large = np.zeros((600, 1200, 3), np.uint8)
+    assert ONE.show(large).frames.shape == (1, 1, 128, 256, 3)
+    assert ONE.show(Image.fromarray(large)).frames.shape == (1, 1, 128, 256, 3)
+    assert ONE.show([large, PIXELS], resolution=32).frames.shape == (2, 1, 32, 32, 3)
+
+
+def test_images_of_different_sizes_need_a_resolution():
+    with pytest.raises(ValueError, match=re.escape("the images differ in size (10 × 12 and 12 × 10 pixels)")):
+        ONE.show([PIXELS, PIXELS.transpose(1, 0, 2)])
+
+
+def test_too_few_images_for_a_trial_are_counted():
+    show = Presentation.from_program([{"image": 1}, {"image": 1, "which": "next"}])
+    assert show.show([PIXELS] * 4).frames.shape[0] == 2
+    with pytest.raises(ValueError, match="shows 2 images a trial, and 3 were given: give 2, or 4 for two trials"):
+        show.show([PIXELS] * 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (PIXELS.astype(np.float32), "fractions are pixels from 0 to 1, and these reach 255. Divide them by 255"),
+        (PIXELS.astype(np.int32) * 100, "whole numbers are pixels from 0 to 255, and these lie from 0 to 25500"),
+        (np.full((4, 4), np.nan), "the image has numbers that are not finite"),
+        (np.zeros((4, 4, 2)), "an image of shape [4, 4, 2] has neither 1 nor 3 channels: an image is a path"),
+        (np.zeros(4), "ndarray of shape [4]: an image is a path"),
+        (torch.zeros(1, 1, 3, 4, 4), "a tensor of shape [1, 1, 3, 4, 4]"),
+        ([], "there is no image to show"),
+        (object(), "object of shape []: an image is a path"),
+    ],
+)
+def test_what_is_no_image_is_an_error_that_says_what_is(given, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        ONE.show(given)
+
+
+def test_a_file_that_is_missing_or_no_image_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=re.escape("none.png: there is no such image")):
+        ONE.show(tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ValueError, match=re.escape("text.png cannot be read as an image")):
+        ONE.show(tmp_path / "text.png")
