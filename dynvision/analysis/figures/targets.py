@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dynvision.analysis.figures.style import GREY, label_time
+from dynvision.analysis.figures.style import BLUE, GREY, VERMILION, label_time
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time, find_time_zero
 from dynvision.stimuli.timeline import find_showings
@@ -50,9 +50,9 @@ def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: s
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(loss) + 1)
-    left.plot(epochs, loss, "o-", color="tab:red", markersize=3)
+    left.plot(epochs, loss, "o-", color=VERMILION, markersize=3)
     left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
-    right.plot(epochs, val_accuracy, "o-", color="tab:blue", markersize=3)
+    right.plot(epochs, val_accuracy, "s-", color=BLUE, markersize=3)
     right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.02))
     figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure
@@ -114,7 +114,7 @@ def draw_condition(
     left.set(xlabel=label_time(dt), ylabel="mean response / its largest size")
     left.legend(fontsize=7, frameon=False)
     if accuracy is not None:
-        panels[1].plot(time, np.asarray(accuracy, dtype=np.float64), color="tab:blue", lw=1.4)
+        panels[1].plot(time, np.asarray(accuracy, dtype=np.float64), color=BLUE, lw=1.4)
         panels[1].set(xlabel=label_time(dt), ylabel="accuracy", ylim=(0, 1.02))
     for axes in panels:
         for start, stop, frame in find_showings(presentation.frames):
