@@ -1,4 +1,4 @@
-"""The command line: `dynvision make | experiment | list | show | status | verify | export | unlock | ui | …`."""
+"""The command line: `dynvision make | experiment | list | show | status | verify | report | unlock | ui | …`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dynvision_assets.commands.endings import DONE, FAILED, end_command, flush_o
 from dynvision_assets.commands.exporting import export
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make
+from dynvision_assets.commands.reporting import report
 from dynvision_assets.commands.serving import ui
 from dynvision_assets.commands.unlocking import unlock
 
@@ -68,6 +69,7 @@ def main() -> None:
       dynvision make responses/contrast/rcnn_gratings     all contrasts, and everything they are made from
       dynvision experiment contrast                       an experiment, up to its tables and pictures
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
+      dynvision report                                    pages to look at, of all summaries
       dynvision export responses/contrast/rcnn_gratings   a netCDF file for other programs
       dynvision ui                                        the graph in the browser
 
@@ -84,7 +86,7 @@ def main() -> None:
     collect_garbage_seldom()
 
 
-for _command in (make, experiment, list_assets, show, status, verify, export, unlock, ui, demo, completion):
+for _command in (make, experiment, list_assets, show, status, verify, report, export, unlock, ui, demo, completion):
     main.add_command(_command)
 
 
