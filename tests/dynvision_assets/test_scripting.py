@@ -82,7 +82,8 @@ def test_an_experiment_is_made_for_the_subjects_that_are_named(chain: Path) -> N
     done = call_dynvision(chain, "experiment", "contrast", "--subject", "rcnn_ends")
     assert done.exit_code == 0, done.output
     assert "built 1 target" in done.stdout
-    assert "contrast, rcnn_ends: accuracy and peak mean response" in done.stdout
+    assert "contrast, rcnn_ends\n" in done.stdout
+    assert (chain / "data/reports/contrast/rcnn_ends/index.html").as_uri() in done.stdout
     pictures = [line.split()[-1] for line in done.stdout.splitlines() if line.endswith(".png")]
     assert pictures
     assert all(Path(name).is_file() for name in pictures)

@@ -124,7 +124,17 @@ def draw_marks(
                     side = "top" if value > shown[1] else "bottom"
                     y = 0.97 - _ROW * written[side] if side == "top" else 0.03 + _ROW * written[side]
                     under = axes.get_xaxis_transform()
-                    axes.text(x, y, text, color=color, transform=under, ha="center", va=side, fontsize=7.5)
+                    # The name of a layer stands below it; levels of a group are told apart by colour.
+                    axes.text(
+                        x,
+                        y,
+                        text,
+                        color=color if group else "black",
+                        transform=under,
+                        ha="center",
+                        va=side,
+                        fontsize=7.5,
+                    )
                     written[side] += 1
         rows_above = max(rows_above, written["top"])
     axes.set_xticks(range(len(fitted)), [name_layer(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0)

@@ -101,7 +101,7 @@ def _draw_panel(
         axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
     else:
         draw_tuned(axes, result, name, result.analysis.main, second or colors[name])
-        axes.set_title(name_layer(name), color="black" if second else colors[name], fontweight="bold")
+        axes.set_title(name_layer(name), fontweight="bold")
 
 
 def _draw_shared(
