@@ -9,9 +9,6 @@ __all__ = ["NONE", "format_interval", "format_measured", "format_number"]
 NONE = "–"
 """Stands where there is no number."""
 
-_NARROW = "\N{NO-BREAK SPACE}"
-"""Keeps an interval on one line."""
-
 _MOST_DECIMALS = 6
 
 
@@ -42,7 +39,7 @@ def format_interval(value: object, low: object, high: object) -> str:
         return format_number(value)
     left = "(−∞" if ends[0] is None else f"[{format_number(ends[0])}"
     right = "∞)" if ends[1] is None else f"{format_number(ends[1])}]"
-    return f"{format_number(value)} {left},{_NARROW}{right}"
+    return f"{format_number(value)} {left}, {right}"
 
 
 def _read(value: object) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,8 +37,7 @@ def list_headlines(result: ExperimentAnalysis) -> list[Fact]:
         for layer, measure, parameter, estimate in _marks(result)
         if measure in (main, "accuracy")
     ][:4]
-    # An interval stays on one line.
-    return [dataclasses.replace(fact, value=fact.value.replace(", ", ",\N{NO-BREAK SPACE}")) for fact in facts]
+    return facts
 
 
 def say_range(tuning: pd.DataFrame, along: str, column: str) -> str:

@@ -190,11 +190,16 @@ class YamlBuilder:
             key = _UNFINISHED
         elif type(key) is str:
             if key in top.content or key in top.other_keys:
-                raise self.error(event, f"not valid YAML: the key '{show_text(key, 80)}' is given twice; move what is below it to the first")
+                raise self.error(
+                    event,
+                    f"not valid YAML: the key '{show_text(key, 80)}' is given twice; move what is below it to the first",
+                )
         else:
             text = str(key)
             if key in top.content or text in top.content or text in top.other_keys:
-                raise self.error(event, f"not valid YAML: the key '{text}' is given twice; move what is below it to the first")
+                raise self.error(
+                    event, f"not valid YAML: the key '{text}' is given twice; move what is below it to the first"
+                )
             if is_plain and isinstance(key, (int, float)) and not isinstance(key, bool) and text != event.value:
                 shown = show_text(event.value, 40)
                 raise self.error(event, f"the key {shown} is read as the number {text}: write '{shown}' in quotes")

@@ -35,7 +35,7 @@ def test_without_an_error_there_is_a_number_alone() -> None:
 
 
 def test_an_end_without_a_limit_is_infinite() -> None:
-    assert format_interval(0.8, 0.6, np.nan) == "0.8 [0.6,\N{NO-BREAK SPACE}∞)"
-    assert format_interval(0.8, np.nan, 0.9) == "0.8 (−∞,\N{NO-BREAK SPACE}0.9]"
+    assert format_interval(0.8, 0.6, np.nan) == "0.8 [0.6, ∞)"
+    assert format_interval(0.8, np.nan, 0.9) == "0.8 (−∞, 0.9]"
     assert format_interval(0.8, np.nan, np.nan) == "0.8"
     assert format_interval(np.nan, 0.1, 0.2) == NONE
