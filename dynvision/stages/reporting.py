@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from dynvision.errors import DamagedFileError, DynvisionError
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record
 from dynvision.reports.content import PAGE, Link, Page, Picture
-from dynvision.reports.embedding import TYPES
 from dynvision.reports.provenance import Source
 from dynvision.stages.base import Stages
 from dynvision.stimuli.noise import Noise
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PAGE", "compose_page", "refresh_index"]
 
-_STRIPS = "stimulus"
-"""How the names of pictures of what was shown begin, in the folder of a summary or in a folder of that name in it."""
+_STRIPS = ("stimuli", "stimulus")
+"""How the names of pictures of what was shown begin, in the folder of a summary."""
+
+_STILL = ("png", "jpg", "svg")
+"""Kinds of pictures that do not move: a page does not move for those who asked their system for less motion."""
 
 
 def compose_page(
@@ -62,7 +64,7 @@ def compose_page(
         record.details.get("parameters", ()),
         _find_presentations(sources),
         (experiment.description if experiment is not None else None) or "",
-        _find_strips(folder, list(record.files), files.read),
+        _find_strips(folder),
         [Link("All reports", f"../../{PAGE}")],
         {name: address for name, address in subjects.items() if not name.startswith((".", ALL_SUBJECTS))},
     )
@@ -137,33 +139,25 @@ def _read_presentation(settings: Mapping[str, Any]) -> Presentation:
     return Presentation(**{**settings, "segments": segments})
 
 
-def _find_strips(folder: Path, names: Sequence[str], read: Callable[[str], bytes]) -> list[Picture]:
-    """Return the pictures of what was shown that lie in the folder of a summary.
-
-    Args:
-        folder: The folder, to look for pictures that its record does not name.
-        names: The files that its record names.
-        read: Reads one of these.
-    """
+def _find_strips(folder: Path) -> list[Picture]:
+    """Return the pictures of what was shown that lie in the folder of a summary; they are no files of its record."""
     pictures = []
-    for name, content in [*_read_named(names, read), *_read_others(folder, names)]:
-        kind = name.rpartition(".")[2].lower()
-        if kind in (*TYPES, "svg"):
-            title = Path(name).stem.replace("_", " ")
-            alt = f"Film strip of what was shown: {title}. A row for each condition and image, one frame for each step."
+    for path in sorted(folder.iterdir()):
+        kind = path.suffix[1:].lower()
+        if path.stem.startswith(_STRIPS) and kind in _STILL and (kind == "svg" or _is_whole(path)):
+            alt = "Film strips of what was shown: a row for each condition, a frame for each of some steps."
             caption = "The frames as the network got them, with their contrast and noise."
-            pictures.append(Picture(title.capitalize(), alt, caption, content, kind, name))
+            pictures.append(Picture("What was shown", alt, caption, path.read_bytes(), kind, path.name))
     return pictures
 
 
-def _read_named(names: Sequence[str], read: Callable[[str], bytes]) -> Iterator[tuple[str, bytes]]:
-    for name in sorted(names):
-        if name.startswith(_STRIPS) and not name.endswith((".csv", ".parquet")):
-            yield name, read(name)
+def _is_whole(path: Path) -> bool:
+    """Tell whether a picture can be opened; one that was cut off is left out."""
+    from PIL import Image
 
-
-def _read_others(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    for path in sorted([*folder.glob(f"{_STRIPS}*.*"), *folder.glob(f"{_STRIPS}/*.*")]):
-        name = path.relative_to(folder).as_posix()
-        if name not in names and path.is_file():
-            yield name, path.read_bytes()
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True

@@ -14,6 +14,7 @@ from tests.helpers.chains import copy_root, open_workspace, states
 from tests.helpers.commands import call_dynvision
 from tests.helpers.configuration import edit_config
 from tests.helpers.files import flip_byte
+from tests.helpers.reports import PIXEL
 
 SUMMARY = "summary/contrast/rcnn_gratings"
 FOLDER = "data/reports/contrast/rcnn_gratings"
@@ -138,3 +139,14 @@ def test_a_root_with_such_a_name_has_an_address(made_root: Path, tmp_path: Path,
     root = copy_root(made_root, tmp_path / name)
     done = call_dynvision(root, "report", SUMMARY)
     assert (root / FOLDER / "index.html").as_uri() in done.stdout
+
+
+def test_a_picture_of_what_was_shown_becomes_part_of_the_page_unless_it_is_cut_off(chain: Path) -> None:
+    strip = chain / FOLDER / "stimuli.png"
+    strip.write_bytes(PIXEL)
+    assert call_dynvision(chain, "report", SUMMARY).exit_code == 0
+    assert 'alt="Film strips of what was shown' in (chain / FOLDER / "index.html").read_text()
+    strip.write_bytes(PIXEL[:20])
+    assert call_dynvision(chain, "report", SUMMARY).exit_code == 0
+    assert "Film strips" not in (chain / FOLDER / "index.html").read_text()
+    assert states(chain)[SUMMARY] == "fresh"
