@@ -168,7 +168,8 @@ def _describe_stimulus(material: Material, dt: float | None) -> Section:
         text = "What was shown is not known any more: the responses were made again since, or are gone."
         return Section("stimulus", "Stimulus", (text,), pictures=material.strips)
     pictures = [*material.strips, draw_conditions(material.presentations, dt)]
-    return Section("stimulus", "Stimulus", pictures=pictures, tables=[list_conditions(material.presentations)])
+    table = list_conditions(material.presentations, has_one_subject="subject" not in material.tables["fits"])
+    return Section("stimulus", "Stimulus", pictures=pictures, tables=[table])
 
 
 def _draw(result: ExperimentAnalysis, name: str, content: bytes) -> Picture:

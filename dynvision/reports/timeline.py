@@ -62,8 +62,13 @@ def draw_conditions(presentations: Mapping[str, Presentation], dt: float | None)
     )
 
 
-def list_conditions(presentations: Mapping[str, Presentation]) -> Table:
-    """List what each condition shows: steps from the onset, contrast, noise."""
+def list_conditions(presentations: Mapping[str, Presentation], *, has_one_subject: bool = True) -> Table:
+    """List what each condition shows: steps from the onset, contrast, noise.
+
+    Args:
+        presentations: What each condition shows, by its name.
+        has_one_subject: Whether it is shown to one subject. Several may differ in sensor noise, which is left out.
+    """
     rows = []
     for name, presentation in presentations.items():
         zero = find_time_zero(presentation)
@@ -81,8 +86,8 @@ def list_conditions(presentations: Mapping[str, Presentation]) -> Table:
                 "; ".join(showings) or "nothing",
                 _contrast_text(presentation),
                 "; ".join(noises) or "none",
-                format_number(presentation.sensor_noise),
                 format_number(presentation.n_timesteps),
+                *([format_number(presentation.sensor_noise)] if has_one_subject else []),
             ]
         )
     head = [
@@ -90,8 +95,8 @@ def list_conditions(presentations: Mapping[str, Presentation]) -> Table:
         "image shown, in steps from onset",
         "contrast",
         "noise in the image",
-        "sensor noise (SD)",
         "steps",
+        *(["sensor noise (SD)"] if has_one_subject else []),
     ]
     return Table("What each condition shows", head, rows, words=(1, 2, 3), is_folded=len(rows) > 6)
 
