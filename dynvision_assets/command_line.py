@@ -1,4 +1,4 @@
-"""The command line: `dynvision make | experiment | list | show | status | verify | export | unlock | ui | …`."""
+"""The command line: `dynvision make | experiment | list | show | status | verify | report | unlock | ui | …`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dynvision_assets.commands.exporting import export
 from dynvision_assets.commands.filming import preview
 from dynvision_assets.commands.looking import list_assets, show, status, verify
 from dynvision_assets.commands.making import demo, experiment, make
+from dynvision_assets.commands.reporting import report
 from dynvision_assets.commands.serving import ui
 from dynvision_assets.commands.unlocking import unlock
 
@@ -71,6 +72,7 @@ def main() -> None:
       dynvision experiment contrast                       an experiment, up to its tables and pictures
       dynvision preview masking                           what it will show, drawn from the YAML alone
       dynvision show data/processed/gratings/test_all     counts, shapes, versions
+      dynvision report                                    pages to look at, of all summaries
       dynvision export responses/contrast/rcnn_gratings   a netCDF file for other programs
       dynvision ui                                        the graph in the browser
       dynvision doctor --engine slurm                     whether jobs of a queue can compute for this root
@@ -96,6 +98,7 @@ for _command in (
     show,
     status,
     verify,
+    report,
     export,
     unlock,
     ui,

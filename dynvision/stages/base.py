@@ -73,6 +73,7 @@ class Stage(ABC):
         watches_files: Whether some of its targets are files that may change without this project.
         selectors: The keywords of `load` and `path` that choose a partition, the same for all keys.
         load_options: The other keywords of `load`.
+        has_pages: Whether each of its targets has a page to look at.
         checks: The checks of a finished target.
         run: How the present run computes.
     """
@@ -89,6 +90,7 @@ class Stage(ABC):
     watches_files: ClassVar[bool] = False
     selectors: ClassVar[tuple[str, ...]] = ()
     load_options: ClassVar[tuple[str, ...]] = ()
+    has_pages: ClassVar[bool] = False
     checks: ClassVar[tuple[Check, ...]] = ()
     run: RunSettings = RunSettings()
 
@@ -375,6 +377,16 @@ class Stage(ABC):
     @abstractmethod
     def draw(self, target: Target, record: Record) -> Mapping[str, Figure | Image | Path]:
         """Draw what a target holds: figures, pictures, or PNG files that exist already, by title."""
+
+    def write_page(self, target: Target) -> Path:
+        """Write the page of a finished target again, from its files, and return its path. Nothing is computed.
+
+        Raises:
+            ConfigError: If such a target has no page, or a file is in the way that this project did not write.
+            MissingError: If it has not been made; names the command.
+            DamagedFileError: If a file is not the one that was written.
+        """
+        raise ConfigError(f"{target} has no page; only summaries have. List them: dynvision list summary")
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
         """Return the size of a target on disk; `None` if that takes reading many files."""

@@ -6,7 +6,7 @@ import io
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.reporting import PAGE, compose_page, refresh_index
 from dynvision.stages.responses import ResponsesStage
 from dynvision.stages.summarizing import (
     GROUPS,
@@ -111,6 +112,7 @@ class SummaryStage(Stage):
     key_names = ("experiment", "subject")
     is_partitioned = False
     load_options = ("table",)
+    has_pages = True
     checks = (Check(every_condition_is_measured, is_hard=True),)
 
     def keys(self) -> list[tuple[str, ...]]:
@@ -288,10 +290,12 @@ class SummaryStage(Stage):
             )
             write_json(temporary / "record.json", record.to_dict())
             self._draw_stimuli(target, temporary)
+            self._write_page(target, record, summary.tables, temporary)
             sync_tree(temporary)
             replace_directory(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+        refresh_index(folder.parent.parent)
         return record
 
     def _draw_stimuli(self, target: Target, folder: Path) -> None:
@@ -308,6 +312,20 @@ class SummaryStage(Stage):
             write_bytes(folder / STIMULI, encode_picture(draw_sheet(strips, "/".join(target.key[1:]))))
         except (DynvisionError, OSError, ValueError) as error:
             say(f"{target}: what was shown could not be drawn ({error})")
+
+    def write_page(self, target: Target) -> Path:
+        target, record = self.require_one([target])
+        names = [name.removesuffix(".parquet") for name in record.files if name.endswith(".parquet")]
+        tables = {name: self._read_table(target, record, name) for name in names}
+        self._write_page(target, record, tables, self.output(target))
+        refresh_index(self.output(target).parent.parent)
+        return self.output(target) / PAGE
+
+    def _write_page(self, target: Target, record: Record, tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+        """Write the page of a summary next to its files. It is none of them: it may be written again at any time."""
+        from dynvision.reports.rendering import write_page
+
+        write_page(compose_page(target, record, folder, tables, self.stages), folder / PAGE)
 
 
 def _is_comparison(target: Target) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +49,16 @@ With a PREFIX, experiments are listed with their descriptions. At the end stands
 the configuration, with its size.
 """
 
-STATUS = f"""Say why TARGETs (by default all) are missing or stale, following their inputs back to the first cause.
+STATUS = f"""Say why TARGETs are missing or stale, following their inputs back to the first cause.
+
+Without a TARGET there is a line for each asset that is not up to date, with the first reason; --all lists every target.
 
 {TARGETS}
 
 \b
 Examples:
-  dynvision status
+  dynvision status                                     a line for each asset
+  dynvision status --all                               a line for each target
   dynvision status summary/contrast/rcnn_gratings
   dynvision status --check responses/contrast/rcnn_gratings:0.5 && echo up to date
 
@@ -121,9 +124,10 @@ def list_assets(prefix: str, as_json: bool) -> None:
 
 @click.command(help=STATUS, short_help="Say why targets are missing or stale.")
 @click.argument("targets", nargs=-1, metavar="[TARGET…]", type=TargetName())
+@click.option("--all", "is_long", is_flag=True, help="List every target, also if none is named.")
 @click.option("--check", is_flag=True, help="Exit with 1 if something is missing or stale.")
 @json_option
-def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
+def status(targets: tuple[str, ...], is_long: bool, check: bool, as_json: bool) -> None:
     """Say why targets are missing or stale."""
     with readable_errors():
         workspace = open_workspace()
@@ -133,11 +137,16 @@ def status(targets: tuple[str, ...], check: bool, as_json: bool) -> None:
         fresh = sum(state.state == "fresh" for state in states.values())
         if as_json:
             print_json([{**name_parts(target), **vars(state)} for target, state in states.items()])
-        else:
+        elif targets or is_long:
             for target, state in states.items():
                 if state.state != "fresh":
                     click.echo(f"{state.state:8} {target}: {show_text(state.reason)}")
             click.echo(f"{fresh} up to date")
+        else:
+            for line in _count_by_asset(states):
+                click.echo(line)
+            hint = "" if fresh == len(states) else "; every target: dynvision status --all"
+            click.echo(f"{fresh} of {len(states)} up to date{hint}")
         if check and fresh < len(states):
             sys.exit(FAILED)
 
@@ -202,6 +211,27 @@ def _count_states(workspace: Workspace, keys: Sequence[tuple[str, ...]]) -> list
         described = {"description": own} if own else {}
         rows.append({"key": "/".join(key), "partitions": len(states), **counts, **described})
     return rows
+
+
+def _count_by_asset(states: Mapping[Target, Status]) -> Iterator[str]:
+    """Yield a line for each asset that is not up to date: how many partitions are in which state, and the first reason.
+
+    The state and the reason are those of what needs most to be done.
+    """
+    by_key: dict[tuple[str, ...], list[Status]] = {}
+    for target, state in states.items():
+        by_key.setdefault(target.key, []).append(state)
+    for key, of_asset in by_key.items():
+        counts = {name: sum(state.state == name for state in of_asset) for name in ("damaged", "missing", "stale")}
+        worst = next((name for name, count in counts.items() if count), None)
+        if worst is None:
+            continue
+        reason = show_text(next(state.reason for state in of_asset if state.state == worst))
+        several = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        whole = f"{len(of_asset)} partitions"
+        parts = f" ({whole if counts[worst] == len(of_asset) else f'{several} of {whole}'})"
+        count = parts if len(of_asset) > 1 else ""
+        yield f"{worst:8} {'/'.join(key)}{count}: {reason}"
 
 
 def _describe(workspace: Workspace, target: Target, samples: bool) -> dict[str, Any]:

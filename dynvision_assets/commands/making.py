@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynvision.errors import unknown_name
+from dynvision.reports.content import PAGE
 from dynvision.targets import Target
 from dynvision_assets.commands.completion import ExperimentName, SubjectName, TargetName
 from dynvision_assets.commands.engines import engine_options, find_settings, print_job_scripts
+from dynvision_assets.commands.reporting import print_page
 from dynvision_assets.commands.support import (
     TARGETS,
     count_targets,
@@ -145,7 +147,8 @@ def demo(engine: str | None, jobs: int | None) -> None:
 
     Nothing is downloaded. The demo draws oriented gratings, trains a small normalizing network on them, shows them at
     several contrasts and durations, and prints both tuning curves. Then it compares the contrast response with that of
-    a plain recurrent network, RCNN. A second call only prints the results.
+    a plain recurrent network, RCNN. It names the page of each experiment, with all pictures and numbers. A second call
+    only prints the results.
     """
     with readable_errors():
         workspace = open_workspace()
@@ -153,7 +156,8 @@ def demo(engine: str | None, jobs: int | None) -> None:
         _make_or_plan(workspace, targets, Choices(engine=engine, jobs=jobs))
         for target in targets:
             _print_summary(workspace, target)
-        click.echo("\nLook at the graph, its pictures and numbers in the browser: make ui (or dynvision ui)")
+        click.echo(f"\nAll pages: {(workspace.paths.data / 'reports' / PAGE).as_uri()}")
+        click.echo("Look at the graph, its pictures and numbers in the browser: make ui (or dynvision ui)")
 
 
 def _make_or_plan(workspace: Workspace, targets: list[Target], choices: Choices) -> None:
@@ -232,15 +236,16 @@ def _find_keys(workspace: Workspace, experiment: str, subject: str | None) -> li
 
 
 def _print_summary(workspace: Workspace, target: Target) -> None:
-    """Print the tuning curve of a summary, and the paths of its pictures."""
+    """Print the numbers of a summary that matter, and where its pictures and its page are."""
+    from dynvision.reports.terminal import describe_numbers
+
     stage = workspace.stage(target)
     folder = stage.output(target)
-    tuning = stage.load([target], table="tuning" if len(target.key) == 3 else "table")
-    tuning = tuning.drop(columns=["condition", "accuracy_sem", "samples"], errors="ignore")
-    # All measures would be too wide for a terminal.
-    tuning = tuning[[name for name in map(str, tuning.columns) if "/" not in name or name.startswith("peak/")]]
-    shown = "accuracy and peak mean response" if "accuracy" in tuning else "peak mean response"
-    click.echo(f"\n{', '.join(target.key[1:])}: {shown}\n")
-    click.echo(tuning.round(3).to_string(index=False))
-    click.echo(f"\nall numbers: {folder / ('tuning.csv' if len(target.key) == 3 else 'table.csv')}")
+    name = "tuning" if len(target.key) == 3 else "table"
+    tuning, fits = (stage.load([target], table=table) for table in (name, "fits"))
+    parameters = workspace.config.experiments[target.key[1]].parameters
+    click.echo(f"\n{', '.join(target.key[1:])}\n")
+    click.echo(describe_numbers(tuning, fits, parameters))
+    click.echo(f"\nall numbers: {folder / f'{name}.csv'}")
     click.echo("pictures: " + "\n          ".join(str(path) for path in sorted(folder.glob("*.png"))))
+    print_page(workspace, target)

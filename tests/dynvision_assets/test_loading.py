@@ -390,3 +390,8 @@ def test_dagster_loads_the_value_of_summary(definitions: dg.Definitions, made_ro
 def test_dagster_names_the_command_for_a_value_that_has_not_been_made(definitions: dg.Definitions) -> None:
     with pytest.raises(MissingError, match="Make it: dynvision make processed/gratings:train_ends"):
         definitions.load_asset_value(["processed", "gratings"], partition_key="train_ends")
+
+
+def test_a_loaded_beton_says_in_one_line_what_it_is(made_root: Path) -> None:
+    loaded = dva.load("processed/gratings", split="test", group="all", file="test", root=made_root)
+    assert repr(loaded) == f"<ProcessedFile {loaded.path}: 12 images of 3 × 32 × 32 pixels>"

@@ -85,7 +85,7 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
             axes.set_title("accuracy" if layer == OUTPUT else name_layer(layer))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    draw_level_legend(figure, SUBJECT, colors, result.has_times_in_ms)
+    draw_level_legend(figure, SUBJECT, colors, result.has_times_in_ms, has_markers=True)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from dynvision.analysis.courses import NUMBERS
-from dynvision.analysis.figures.style import GREY, label_parameter, name_layer
+from dynvision.analysis.figures.style import GREY, MARKERS, label_parameter, name_layer
 from dynvision.analysis.fits import format_estimate, is_shown
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import Curve
@@ -51,7 +51,7 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
     if result.across is not None and isinstance(colors, Mapping):
         groups = [(level, part, colors[level]) for level, part in tuning.groupby(result.across, sort=False)]
     positions, fitted = set_levels(axes, result), []
-    for level, part, color in groups:
+    for number, (level, part, color) in enumerate(groups):
         fits = result.fits[(result.fits["layer"] == layer) & (result.fits["measure"] == measure)]
         if level is not None:
             fits = fits[fits[result.across] == level]
@@ -62,7 +62,8 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         if null is not None and null.notna().any():
             # What noise alone reaches; a point inside of it is no response.
             axes.fill_between(x, 0, np.sign(part[column]) * null, color=GREY, alpha=0.15, lw=0, zorder=0)
-        axes.errorbar(x, part[column], part.get(errors), fmt="o" if is_fitted else "o-", color=color, lw=1.2)
+        marker = MARKERS[number % len(MARKERS)]
+        axes.errorbar(x, part[column], part.get(errors), fmt=marker if is_fitted else f"{marker}-", color=color, lw=1.2)
         if is_fitted and curve is not None:
             fitted.append((curve, fits, x, color, level is None))
     for curve, *drawn in fitted:  # The lines of the marks need the limits of all points.
@@ -116,13 +117,24 @@ def draw_marks(
                 color = colors[level if group else layer]
                 if is_shown(value, *shown):
                     ends = _clip_interval(value, low, high, shown)
-                    axes.errorbar(x, value, [[value - ends[0]], [ends[1] - value]], fmt="o", color=color)
+                    marker = MARKERS[(number if group else layers.index(layer)) % len(MARKERS)]
+                    axes.errorbar(x, value, [[value - ends[0]], [ends[1] - value]], fmt=marker, color=color)
                 elif not np.isnan(value):
                     text = format_estimate(value, low, high, *shown)
                     side = "top" if value > shown[1] else "bottom"
                     y = 0.97 - _ROW * written[side] if side == "top" else 0.03 + _ROW * written[side]
                     under = axes.get_xaxis_transform()
-                    axes.text(x, y, text, color=color, transform=under, ha="center", va=side, fontsize=7.5)
+                    # The name of a layer stands below it; levels of a group are told apart by colour.
+                    axes.text(
+                        x,
+                        y,
+                        text,
+                        color=color if group else "black",
+                        transform=under,
+                        ha="center",
+                        va=side,
+                        fontsize=7.5,
+                    )
                     written[side] += 1
         rows_above = max(rows_above, written["top"])
     axes.set_xticks(range(len(fitted)), [name_layer(layer) for layer in fitted], rotation=30 if len(fitted) > 4 else 0)

@@ -17,7 +17,10 @@ from dynvision.system.escaping import escape_mathtext
 from dynvision.system.files import write_bytes
 
 __all__ = [
+    "BLUE",
     "GREY",
+    "MARKERS",
+    "VERMILION",
     "WIDTH",
     "color_layers",
     "color_levels",
@@ -38,8 +41,13 @@ GREY = "0.35"
 _LONGEST_TITLE = 28
 """The most characters of a panel's title, where three panels stand side by side."""
 
-_DISTINCT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, VERMILION = "#0072B2", "#D55E00"
+
+_DISTINCT = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe & Ito (Color universal design, 2008), without yellow, which is too light for lines."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Shapes of points, so that lines in one panel differ in more than their colour."""
 
 _STYLE = {
     "font.size": 9.0,
@@ -57,7 +65,7 @@ _STYLE = {
     "lines.markersize": 4.5,
     "errorbar.capsize": 2.0,
     "svg.hashsalt": "dynvision",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
 }
 
 _TITLES = {
@@ -92,7 +100,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
         name: The name of both files, without the ending.
 
     Returns:
-        The files: `<name>.png`, 200 pixels an inch, and `<name>.svg`, with letters as outlines.
+        The files: `<name>.png`, 200 pixels an inch, and `<name>.svg`, with text as text.
 
     Raises:
         OSError: If a file cannot be written.

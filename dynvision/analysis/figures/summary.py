@@ -74,7 +74,8 @@ def draw_summary(result: ExperimentAnalysis) -> Figure:
         draw_level_legend(figure, result.along, colors, result.has_times_in_ms)
     else:
         draw_level_legend(figure, result.along, colors, result.has_times_in_ms, "outside upper left", 4)
-        draw_level_legend(figure, str(result.across), second, result.has_times_in_ms, "outside upper right", 3)
+        where = "outside upper right"
+        draw_level_legend(figure, str(result.across), second, result.has_times_in_ms, where, 3, has_markers=True)
     return figure
 
 

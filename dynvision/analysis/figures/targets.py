@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from dynvision.analysis.figures.style import BLUE, VERMILION
 from dynvision.system.escaping import escape_mathtext
 
 __all__ = [
@@ -45,9 +46,9 @@ def draw_training(loss: Sequence[float], val_accuracy: Sequence[float], title: s
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(loss) + 1)
-    left.plot(epochs, loss, "o-", color="tab:red", markersize=3)
+    left.plot(epochs, loss, "o-", color=VERMILION, markersize=3)
     left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
-    right.plot(epochs, val_accuracy, "o-", color="tab:blue", markersize=3)
+    right.plot(epochs, val_accuracy, "s-", color=BLUE, markersize=3)
     right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.02))
     figure.suptitle(escape_mathtext(title, 100), fontsize=9)
     return figure

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from dynvision.analysis.figures.style import (
     GREY,
+    MARKERS,
     WIDTH,
     color_levels,
     label_parameter,
@@ -104,6 +105,8 @@ def draw_level_legend(
     times_in_ms: bool,
     location: str = "outside upper center",
     columns: int = 8,
+    *,
+    has_markers: bool = False,
 ) -> None:
     """Name the colour of each level above the panels.
 
@@ -114,9 +117,14 @@ def draw_level_legend(
         times_in_ms: Whether durations are in ms.
         location: Where the legend is; at the left or right it leaves room for a second one.
         columns: How many names a row has.
+        has_markers: Whether levels differ in the shape of their points, too.
     """
     named = pick_levels(list(colors))
-    handles = [Line2D([], [], color=colors[level], lw=2.5, label=escape_mathtext(level)) for level in named]
+    shapes = {level: MARKERS[i % len(MARKERS)] if has_markers else "" for i, level in enumerate(colors)}
+    handles = [
+        Line2D([], [], color=colors[level], lw=2.5, marker=shapes[level], label=escape_mathtext(level))
+        for level in named
+    ]
     figure.legend(
         handles=handles,
         loc=location,

@@ -21,6 +21,7 @@ from dynvision.analysis.figures.panels import (
 )
 from dynvision.analysis.figures.style import (
     GREY,
+    MARKERS,
     WIDTH,
     color_layers,
     color_levels,
@@ -61,9 +62,12 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if second is not None and result.across is not None:
-        draw_level_legend(figure, result.across, second, result.has_times_in_ms)
+        draw_level_legend(figure, result.across, second, result.has_times_in_ms, has_markers=True)
     elif result.analysis.shared:
-        handles = [Line2D([], [], color=colors[n], marker="o", lw=1.5, label=name_layer(n)) for n in result.layers]
+        handles = [
+            Line2D([], [], color=colors[name], marker=MARKERS[i % len(MARKERS)], lw=1.5, label=name_layer(name))
+            for i, name in enumerate(result.layers)
+        ]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), columnspacing=1.2)
     return figure
 
@@ -97,7 +101,7 @@ def _draw_panel(
         axes.set_ylabel(f"{curve.mark_label}: {label_parameter(result.along, result.has_times_in_ms)}")
     else:
         draw_tuned(axes, result, name, result.analysis.main, second or colors[name])
-        axes.set_title(name_layer(name), color="black" if second else colors[name], fontweight="bold")
+        axes.set_title(name_layer(name), fontweight="bold")
 
 
 def _draw_shared(
@@ -121,10 +125,11 @@ def _draw_shared(
         title = f"{name} of {name_layer(layer)}"
     positions = set_levels(axes, result)
     is_empty = True
-    for rows, layer, color in lines:
+    for number, (rows, layer, color) in enumerate(lines):
         rows = rows[find_responses(rows, layer)]
         x = [positions[v] for v in rows[result.along]]
-        axes.errorbar(x, rows[f"{column}/{layer}"], rows[f"{column}_sem/{layer}"], fmt="o-", color=color, lw=1.2)
+        shape = f"{MARKERS[number % len(MARKERS)]}-"
+        axes.errorbar(x, rows[f"{column}/{layer}"], rows[f"{column}_sem/{layer}"], fmt=shape, color=color, lw=1.2)
         is_empty &= not rows[f"{column}/{layer}"].notna().any()
     axes.set_title(title)
     axes.set_ylabel(label_number(name, result))

@@ -17,6 +17,8 @@ __all__ = ["YamlBuilder"]
 _MOST_LEVELS = 40
 """Brackets within brackets; a configuration needs eight."""
 
+_TWICE = "is given twice; put what is below it under the first one"
+
 _MOST_REPEATED = 1_000_000
 """Values that aliases may repeat."""
 
@@ -190,11 +192,11 @@ class YamlBuilder:
             key = _UNFINISHED
         elif type(key) is str:
             if key in top.content or key in top.other_keys:
-                raise self.error(event, f"not valid YAML: the key '{show_text(key, 80)}' is given twice")
+                raise self.error(event, f"not valid YAML: the key '{show_text(key, 80)}' {_TWICE}")
         else:
             text = str(key)
             if key in top.content or text in top.content or text in top.other_keys:
-                raise self.error(event, f"not valid YAML: the key '{text}' is given twice")
+                raise self.error(event, f"not valid YAML: the key '{text}' {_TWICE}")
             if is_plain and isinstance(key, (int, float)) and not isinstance(key, bool) and text != event.value:
                 shown = show_text(event.value, 40)
                 raise self.error(event, f"the key {shown} is read as the number {text}: write '{shown}' in quotes")

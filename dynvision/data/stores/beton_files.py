@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["STORE", "BetonImages", "BetonStore", "ProcessedFile"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProcessedFile:
     """A `.beton` file that was compared with its sidecar.
 
@@ -36,6 +36,11 @@ class ProcessedFile:
     path: Path
     sidecar: dict[str, Any]
     normalize: Normalization | None
+
+    def __repr__(self) -> str:
+        file = self.sidecar["file"]
+        size = " × ".join(str(file[name]) for name in ("channels", "resolution", "resolution") if name in file)
+        return f"<{type(self).__name__} {self.path}: {file['samples']} images of {size} pixels>"
 
     def loader(self, **settings: Any) -> FFCVStimulusLoader:
         """Open the file; takes the settings of `get_ffcv_dataloader`, normalized like the dataset by default."""

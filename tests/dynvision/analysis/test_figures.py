@@ -15,6 +15,7 @@ from PIL import Image
 from dynvision.analysis.figures.comparison import compare_subjects, draw_comparison
 from dynvision.analysis.figures.condition import draw_condition, relate_course
 from dynvision.analysis.figures.style import (
+    MARKERS,
     color_layers,
     color_levels,
     label_parameter,
@@ -152,7 +153,7 @@ def test_c50_outside_of_what_was_shown_is_written_as_a_bound_and_not_marked(expe
     assert not [line for line in axes.get_lines() if line.get_marker() == "^"]
     marks = next(axes for axes in figure.axes if "of each layer" in axes.get_title(loc="left"))
     assert [text.get_text() for text in marks.texts] == ["> 1"]
-    assert max(line.get_ydata()[0] for line in marks.get_lines() if line.get_marker() == "o") < 1
+    assert max(line.get_ydata()[0] for line in marks.get_lines() if line.get_marker() in MARKERS) < 1
 
 
 def test_subjects_are_compared_in_one_table_and_one_figure(experiments, tmp_path):

@@ -78,3 +78,19 @@ def test_what_load_gives_can_be_written_by_xarray_itself(responses, tmp_path):
     again = xarray.open_datatree(tmp_path / "own.nc", engine="h5netcdf")
     np.testing.assert_array_equal(again["V2.0"]["response"], responses["V2.0"]["response"])
     np.testing.assert_array_equal(again["V1"]["mean"], responses["V1"]["mean"])
+
+
+def test_what_load_gives_is_written_by_xarray_alone_and_read_back_the_same(responses, tmp_path):
+    columns = {"category": np.array(["a", "b", "", "", "a"], dtype=object), "is_new": np.arange(5) % 2 == 0}
+    responses.dataset = responses.to_dataset().assign_coords({name: ("sample", v) for name, v in columns.items()})
+    responses.to_netcdf(tmp_path / "own.nc")  # the engine that there is
+    again = xarray.open_datatree(tmp_path / "own.nc")
+    for node in responses.subtree:
+        read = again[node.path].to_dataset().load()
+        xarray.testing.assert_equal(node.to_dataset().load(), read)
+        for name, value in node.attrs.items():
+            np.testing.assert_array_equal(again[node.path].attrs[name], value)
+        for name, variable in node.variables.items():
+            assert read[name].attrs == variable.attrs
+            kinds = {np.asarray(values).dtype.kind.replace("U", "O") for values in (variable, read[name])}
+            assert len(kinds) == 1, name

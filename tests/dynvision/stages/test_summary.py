@@ -81,6 +81,7 @@ def test_it_lies_where_no_subject_can(compared):
         "fits.parquet",
         "comparison.png",
         "comparison.svg",
+        "index.html",
     }
     for text in ("summary/contrast", str(folder / "comparison.png"), "data/reports/contrast"):
         assert parse_target(workspace, text) == [ALL]
