@@ -57,7 +57,7 @@ print(json.dumps({"status of the root": time.perf_counter() - start}))
 """
 
 SWEEP = """
-from dynvision.stages import response_records
+from dynvision.stages.recorded import records as response_records
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
 spent = [0.0]

@@ -29,18 +29,18 @@ from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.checks import Check
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
-from dynvision.stages.response_checks import responses_are_complete_and_finite
-from dynvision.stages.response_films import (
+from dynvision.stages.recorded.films import (
     TRIALS_SHOWN,
     choose_trials_shown,
     film_records,
     find_film,
     write_films,
 )
-from dynvision.stages.response_records import describe_responses, put_in_place, read_out_again
-from dynvision.stages.response_results import ResponseResults
+from dynvision.stages.recorded.records import describe_responses, put_in_place, read_out_again
+from dynvision.stages.recorded.results import ResponseResults
+from dynvision.stages.recorded.shown_images import open_shown_images
+from dynvision.stages.response_checks import responses_are_complete_and_finite
 from dynvision.stages.run_settings import RunSettings
-from dynvision.stages.shown_images import open_shown_images
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json

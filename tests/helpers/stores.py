@@ -18,7 +18,7 @@ from dynvision.experiments.store import RECORD, consolidate_store, digest_block,
 from dynvision.experiments.store_layout import ArraySpec, StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.records import make_record
-from dynvision.stages import response_records
+from dynvision.stages.recorded import records as response_records
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import write_json
 from tests.helpers.files import flip_byte

@@ -116,7 +116,7 @@ def _read_trials(
     responses: xarray.Dataset, source: StoredImages, part: str, rows: Sequence[int], name: str
 ) -> npt.NDArray[np.int64]:
     """Return which samples some trials show, shape `[N, K]`."""
-    from dynvision.stages.shown_images import find_samples
+    from dynvision.stages.recorded.shown_images import find_samples
 
     trials: npt.NDArray[np.int64] = responses["sample"].values[list(rows)][:, None]
     if "image_source" in responses.variables:

@@ -26,7 +26,7 @@ from dynvision.experiments.store import (
 from dynvision.experiments.store_layout import REST
 from dynvision.experiments.store_writer import StoreWriter
 from dynvision.records import Record, make_record
-from dynvision.stages.response_films import FILM
+from dynvision.stages.recorded.films import FILM
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import read_json, replace_directory, sync_tree, write_json

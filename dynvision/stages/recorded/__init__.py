@@ -1,0 +1,1 @@
+"""What the responses stage does with recorded responses: their records, films, images and results."""
