@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
 from dynvision.config.limits import PlainText
 from dynvision.config.names import Section, repeats
@@ -89,7 +89,16 @@ class Needs(Section):
         return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
 
 
-Choice = Needs | Literal["here"]
+def _sort_of_choice(value: object) -> str:
+    """Name the type that is meant, so that a message is about that alone."""
+    return "literal[here]" if isinstance(value, str) else "dict[needs]"
+
+
+Choice = Annotated[
+    Annotated[Needs, Tag("dict[needs]")] | Annotated[Literal["here"], Tag("literal[here]")],
+    Discriminator(_sort_of_choice),
+]
+"""What a target needs, or the word that keeps it on the controlling machine."""
 
 
 class ComputeConfig(Section):
@@ -174,7 +183,7 @@ class ComputeConfig(Section):
         return self
 
     def check_stages(self, names: Iterable[str], file: Path) -> None:
-        """Raise if `stages` names one that does not exist.
+        """Raise if `stages`, or a pattern of `targets`, names one that does not exist.
 
         Args:
             names: The stages that exist.
@@ -186,6 +195,10 @@ class ComputeConfig(Section):
         valid = list(names)
         if unknown := next((name for name in self.stages if name not in valid), None):
             raise unknown_name("stage", unknown, valid, f"{file}: stages")
+        for pattern in self.targets:
+            stage = pattern.partition("/")[0]
+            if stage not in valid and not set(stage) & set("*?["):  # A star may stand for several parts.
+                raise unknown_name("stage", stage, valid, f"{file}: targets: '{pattern}'")
 
     def attempts(self, target: Target, gpu_if_there: bool = False) -> tuple[Resources, ...]:
         """Return what the first attempt at a target needs, the second, ….

@@ -11,7 +11,7 @@ from dynvision.errors import DynvisionError
 __all__ = ["Call", "Outcome", "Resources"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one attempt at a call needs.
 

@@ -43,6 +43,10 @@ SETTINGS: dict[str, Any] = {
 
 _LIBRARIES = ("distributed", "tornado", "bokeh")
 
+_MISTAKEN = "bokeh.server.util"
+"""A logger that warns at each start that the dashboard may be opened under any name. Whoever tunnels to it has to, and
+only who knows its secret address can."""
+
 
 def check_installed() -> None:
     """Check that Dask's scheduler can be imported.
@@ -111,6 +115,7 @@ def _private_log(path: Path) -> Iterator[None]:
     import distributed  # noqa: F401  # It adds its own handlers, which are set aside here.
 
     handler = logging.FileHandler(path, delay=True)
+    handler.addFilter(lambda record: record.name != _MISTAKEN)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     before = {logger: (logger.handlers[:], logger.level, logger.propagate) for logger in _loggers()}
     for logger, (_, level, _) in before.items():

@@ -9,10 +9,12 @@ import queue
 import secrets
 import shutil
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynvision.engines.base import Engine
 from dynvision.engines.calls import Call, Outcome, Resources
-from dynvision.engines.credentials import make_credentials, read_credentials
+from dynvision.engines.credentials import CERTIFICATE, KEY, ROOT, make_credentials, read_credentials
 from dynvision.engines.dask_use import check_installed, use_dask
 from dynvision.engines.dispatcher import Dispatcher, Failed, Message, as_own_error
 from dynvision.engines.events import Event, Submitted
@@ -25,6 +27,9 @@ from dynvision.engines.settings import HERE, QUEUES, EngineSettings
 from dynvision.engines.workforce import Door, Workforce
 from dynvision.errors import ConfigError, DynvisionError, unknown_name
 from dynvision.system.stopping import hold_signals
+
+if TYPE_CHECKING:
+    from distributed import Security
 
 __all__ = ["DistributedEngine"]
 
@@ -139,11 +144,34 @@ class DistributedEngine(Engine):
                 raise ConfigError(
                     f"{settings.address} needs the setting 'certificates': a folder with ca.pem, cert.pem and key.pem."
                 )
-            security = read_credentials(settings.certificates)
+            security = _read_certificates(settings.certificates)
         stack.callback(hub.close)
         hub.connect(settings.address, security)
         workers = hub.workers
         self._workforce.adjust([], workers, frozenset())
+
+
+def _read_certificates(folder: Path) -> Security:
+    """Return what Dask needs to connect with a user's certificates.
+
+    Raises:
+        ConfigError: If a file is missing, or is no certificate or key.
+    """
+    missing = next((folder / file for file in (ROOT, CERTIFICATE, KEY) if not (folder / file).is_file()), None)
+    if missing is not None:
+        raise ConfigError(
+            f"{missing} is not there. Let the setting 'certificates' name the folder with {ROOT}, {CERTIFICATE} and "
+            f"{KEY}; a relative path starts at the root."
+        )
+    security = read_credentials(folder)
+    try:
+        security.get_connection_args("client")
+    except OSError as error:
+        raise ConfigError(
+            f"the certificates in {folder} cannot be used ({error}). The setting 'certificates' needs {ROOT}, "
+            f"{CERTIFICATE} and the key of that in {KEY}, all readable and in the format PEM."
+        ) from error
+    return security
 
 
 def make_workforce(settings: EngineSettings, hub: Hub) -> Workforce:

@@ -168,10 +168,13 @@ class Hub:
         )
         self._client = client
         try:
-            await client
+            # Dask waits for ever for what listens there and does not speak as a scheduler does.
+            await asyncio.wait_for(client, 2 * PATIENCE)
         except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
+            is_mute = isinstance(error, TimeoutError) and not str(error)
+            why = "what listens there does not speak as one does" if is_mute else _short(error)
             raise ConfigError(
-                f"no Dask scheduler answers at {address} ({_short(error)}). Check the setting 'address', whether it "
+                f"no Dask scheduler answers at {address} ({why}). Check the setting 'address', whether it "
                 "runs, and, if it begins with tls://, the setting 'certificates'."
             ) from error
         self.address = address

@@ -21,6 +21,15 @@ _PROC = Path("/proc")
 _LONGEST = 120
 """The longest command that is shown, in characters."""
 
+_HELPERS = ("dynvision.system.child_main", "dynvision.engines.local.nursery")
+"""The programs that nobody types: a process computes in them, through others of them, for its user."""
+
+_MOST_HELPERS = 4
+"""So many of them are looked through: a child, its worker, and the process that starts workers."""
+
+_JOBS = ("dynvision.engines.queues.job_main", "dynvision.engines.worker_main")
+"""The programs of a worker whose controller is on another machine, or was started by hand."""
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -94,12 +103,16 @@ def describe_process(pid: int | None = None) -> str:
     """Return the command of a process as a user would type it; empty if it cannot be seen.
 
     Args:
-        pid: The process; by default this one. For a child process that computes, the command is that of its parent.
+        pid: The process; by default this one. For a child process that computes, and for a worker of this machine,
+            the command is that of the process which asked for it.
     """
-    arguments = _arguments_of(os.getpid() if pid is None else pid)
-    if any(argument.endswith("child_main") for argument in arguments):
-        parent = os.getppid() if pid is None else _parent_of(pid)
-        arguments = _arguments_of(parent) or arguments
+    current = os.getpid() if pid is None else pid
+    arguments = _arguments_of(current)
+    for _ in range(_MOST_HELPERS):
+        if not any(argument in _HELPERS for argument in arguments):
+            break
+        current = os.getppid() if current == os.getpid() else _parent_of(current)
+        arguments = _arguments_of(current) or arguments
     return name_command(arguments)
 
 
@@ -125,6 +138,8 @@ def name_command(arguments: list[str]) -> str:
             return _shorten(["dynvision", *shown[position + 1 :]])
         if argument == "execute_run":
             return "a run in Dagster"
+        if argument in _JOBS:
+            return "a job of dynvision"
     return _shorten([Path(shown[0]).name, *shown[1:]]) if shown else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import string
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -111,7 +112,9 @@ def _ask_for_gpus(flag: str, gpus: int) -> list[str]:
     """Return the option by which a job asks for GPUs; none if it needs none."""
     if not gpus:
         return []
-    return [flag.replace("{gpus}", str(gpus)) if "{gpus}" in flag else f"{flag}={gpus}"]
+    filled = flag.format(gpus=gpus)  # A brace that is meant is written twice.
+    has_place = any(name == "gpus" for _, name, _, _ in string.Formatter().parse(flag))
+    return [filled if has_place else f"{filled}={gpus}"]
 
 
 def _as_mapping(options: Iterable[str]) -> dict[str, str]:

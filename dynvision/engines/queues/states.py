@@ -26,15 +26,22 @@ class JobState:
 States = Mapping[str, JobState]
 """The state of each job that is known, by number."""
 
+_SLURM_WAITS = (
+    *("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"),
+    *("SUSPENDED", "STOPPED"),
+)
+_SLURM_ENDS = (
+    *("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"),
+    "OUT_OF_MEMORY",
+)
+
 
 def read_slurm(text: str) -> States:
     """Read what `squeue` prints: number, state and reason, with bars between them."""
     found = {}
     for number, word, reason in _rows(text, 3, "|"):
-        phase = "waiting" if word in ("PENDING", "CONFIGURING", "REQUEUED", "SUSPENDED") else "running"
-        is_over = word in ("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
-        why = "" if reason in ("None", "") else reason
-        found[number] = JobState("ended" if is_over else phase, why)  # type: ignore[arg-type]
+        phase = "waiting" if word in _SLURM_WAITS else "ended" if word in _SLURM_ENDS else "running"
+        found[number] = JobState(phase, "" if reason in ("None", "") else reason)  # type: ignore[arg-type]
     return found
 
 

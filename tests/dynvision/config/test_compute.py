@@ -183,6 +183,28 @@ def test_unknown_stage_names_the_nearest(small_config, tmp_path):
     assert f"{small_config / FILE}: stages: unknown stage 'modles'. Did you mean 'models'?" in str(caught.value)
 
 
+def test_pattern_over_a_stage_that_does_not_exist_names_the_nearest(small_config, tmp_path):
+    for pattern in ("modles/rcnn/*", "modles"):
+        (small_config / FILE).write_text(f"targets: {{'{pattern}': {{gpus: 1}}}}")
+        with pytest.raises(UnknownNameError) as caught:
+            Workspace(load_config(small_config), Paths(tmp_path))
+        where = f"{small_config / FILE}: targets: '{pattern}': unknown stage 'modles'. Did you mean 'models'?"
+        assert where in str(caught.value)
+
+
+def test_pattern_whose_stage_is_a_pattern_is_taken(small_config, tmp_path):
+    (small_config / FILE).write_text("targets: {'*rcnn*': {gpus: 1}, '[mr]*/rcnn/*': here, 'models/rcnn/*': here}")
+    assert Workspace(load_config(small_config), Paths(tmp_path)).config.compute.targets.keys() >= {"*rcnn*"}
+
+
+def test_each_mistake_in_what_a_stage_needs_is_one_sentence(small_config):
+    assert problem(small_config, "stages: {models: {memory: 16}}") == "stages.models.memory: 16 has no unit; write 16G"
+    assert problem(small_config, "stages: {models: there}") == "stages.models: Input should be 'here'"
+    said = problem(small_config, "targets: {'models/*': {cpu: 1}}")
+    assert said.startswith("targets.models/*.cpu: unknown key. Did you mean 'cpus'?")
+    assert "\n" not in said
+
+
 def test_file_that_cannot_be_read_is_an_error_and_not_an_absent_one(small_config):
     (small_config / FILE).symlink_to("gone.yaml")
     with pytest.raises(ConfigError) as caught:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.engines.calls import Resources
+from dynvision.engines.calls import Call, Resources
 from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, UnexpectedError
 from dynvision.system.machine import usable_cores
+from dynvision.system.owners import describe_process
 from tests.helpers.engine_calls import Opening, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -175,6 +176,20 @@ def test_without_distributed_the_extra_is_named(folder: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match=r"pip install 'dynvision-assets\[cluster\]'"):
         DistributedEngine(EngineSettings(kind="local", folder=folder))
     assert not folder.exists()
+
+
+def test_who_computes_is_named_by_the_command_that_the_user_typed(open_local: Opening) -> None:
+    engine = open_local()
+    engine.submit(Call("who", "dynvision.system.owners:describe_process", {}))
+    assert engine.wait().result == describe_process()
+
+
+def test_a_run_in_which_nothing_went_wrong_leaves_no_log_of_dask(open_local: Opening, folder: Path) -> None:
+    engine = open_local()
+    engine.submit(call("echo", value=1))
+    assert engine.wait().result == 1
+    engine.close()
+    assert not [path.read_text() for path in (folder / "logs").glob("*-dask.log")]
 
 
 def test_closing_twice_does_no_harm(open_local: Opening) -> None:

@@ -22,6 +22,7 @@ def test_memory_is_read_with_its_unit(text, amount):
     ("text", "seconds"),
     [
         *(("90s", 90), ("30m", 1800), ("12h", 43200), ("2d", 172800), ("1h30m", 5400), ("1.5h", 5400), ("1h 5s", 3605)),
+        *(("1.5m", 90), ("1000.0m", 60_000)),  # what the message for a time without a unit may say
         *(("1:30:00", 5400), ("1-12:00:00", 129600), ("00:01:30", 90)),
     ],
 )

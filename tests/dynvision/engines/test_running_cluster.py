@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -169,6 +170,26 @@ def test_an_address_where_nobody_answers_is_an_error(folder: Path, monkeypatch: 
     monkeypatch.setattr("dynvision.engines.hub.PATIENCE", 1.0)
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
         DistributedEngine(EngineSettings(kind="address", address="tcp://127.0.0.1:9", folder=folder))
+
+
+def test_something_else_that_listens_at_the_address_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynvision.engines.hub.PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # It takes connections, and never answers.
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(ConfigError, match=f"no Dask scheduler answers at {address} "):
+            DistributedEngine(EngineSettings(kind="address", address=address, folder=folder))
+        assert time.monotonic() - start < 20
+
+
+def test_certificates_that_are_not_there_or_none_are_named(folder: Path, tmp_path: Path) -> None:
+    settings = EngineSettings(kind="address", address="tls://127.0.0.1:9", certificates=tmp_path, folder=folder)
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/ca\.pem is not there\. Let the setting 'certificates' name"):
+        DistributedEngine(settings)
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (tmp_path / name).write_text("nothing")
+    with pytest.raises(ConfigError, match=rf"the certificates in {tmp_path} cannot be used \(.+\)\. The setting"):
+        DistributedEngine(settings)
 
 
 @pytest.mark.parametrize(

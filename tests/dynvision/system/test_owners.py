@@ -91,6 +91,8 @@ def test_commands_read_as_they_are_typed():
     assert name_command([*python, "dagster", "api", "execute_run", '{"long": 1}']) == "a run in Dagster"
     assert name_command(["/usr/bin/sleep", "10", "a\n\tb\x1b"]) == "sleep 10 a b?"
     assert len(name_command(["dynvision", "make", *["x" * 50] * 9])) == 120
+    job = [*python, "dynvision.engines.queues.job_main", "tls://10.0.0.1:1", "--credentials", "/root/.dynvision/x"]
+    assert name_command(job) == "a job of dynvision"
     assert name_command([]) == ""
     assert describe_process(2**31 - 1) == ""
     assert describe_process()

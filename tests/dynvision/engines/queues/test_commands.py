@@ -70,6 +70,19 @@ def test_state_of_jobs_is_read(kind):
     assert found == states
 
 
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("ended", "BOOT_FAIL DEADLINE REVOKED OUT_OF_MEMORY PREEMPTED"),
+        ("waiting", "REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT STOPPED SUSPENDED"),
+        ("running", "RUNNING COMPLETING STAGE_OUT SIGNALING RESIZING"),
+    ],
+)
+def test_every_state_of_slurm_has_its_phase(phase, words):
+    found = DIALECTS["slurm"].read("".join(f"{n}|{word}|None\n" for n, word in enumerate(words.split())))
+    assert {state.phase for state in found.values()} == {phase}
+
+
 @pytest.mark.parametrize("kind", DIALECTS)
 def test_number_of_a_submitted_job_is_read(kind):
     text, number = SUBMITTED[kind]

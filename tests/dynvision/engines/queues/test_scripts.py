@@ -14,7 +14,7 @@ from dynvision.engines.queues.scripts import job_scripts
 from dynvision.engines.settings import QUEUES, EngineSettings
 from dynvision.errors import ConfigError
 
-NEEDS = Resources(8, 16 << 30, 5400, 1, "abc", "short")
+NEEDS = Resources(cpus=8, memory=16 << 30, time=5400, gpus=1, account="abc", partition="short")
 
 HEADERS = {
     "slurm": [
@@ -100,6 +100,8 @@ def test_job_with_a_gpu_sees_the_one_that_the_batch_system_gives():
     [
         ("slurm", "--gpus-per-node", "#SBATCH --gpus-per-node=1"),
         ("slurm", "--gres=gpu:a100:{gpus}", "#SBATCH --gres=gpu:a100:1"),
+        ("slurm", "--comment={{gpu}}_{gpus}", "#SBATCH --comment={gpu}_1"),
+        ("slurm", "--gpus=a{{x}}", "#SBATCH --gpus=a{x}=1"),
         ("pbs", "-l ngpus={gpus}", "#PBS -l ngpus=1"),
         ("oar", "-p gpu_count={gpus}", "#OAR -p gpu_count=1"),
         ("htcondor", "request_GPUs = {gpus}", "request_GPUs = 1"),
