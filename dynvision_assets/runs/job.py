@@ -76,7 +76,7 @@ def build_op(
 
 def make_job() -> dg.JobDefinition:
     """Make the job. It needs the resources `compute` and `step_io_manager`."""
-    return _make_job(MAKE, DESCRIPTION, {})
+    return _make_job(MAKE, DESCRIPTION, None)
 
 
 def make_experiment_jobs(workspace: Workspace) -> list[dg.JobDefinition]:
@@ -100,14 +100,9 @@ def _fill_in(workspace: Workspace, experiment: str) -> tuple[str, dict[str, Any]
     return description, {"ops": {BUILD: {"config": {"targets": targets, "force": False, "wait": True}}}}
 
 
-def _make_job(name: str, description: str, config: dict[str, Any]) -> dg.JobDefinition:
-    settings = {"config": config} if config else {}
-
-    @dg.job(name=name, description=description, tags={"dynvision/job": MAKE}, **settings)
-    def make() -> None:
-        build_op()
-
-    return make
+def _make_job(name: str, description: str, config: dict[str, Any] | None) -> dg.JobDefinition:
+    graph = dg.GraphDefinition(name, node_defs=[build_op])
+    return graph.to_job(description=description, tags={"dynvision/job": MAKE}, config=config)
 
 
 def _make(
