@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
+
 from dynvision_assets.instances.run_origins import LOCATION, REPOSITORY
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
@@ -16,10 +18,9 @@ def test_a_run_of_the_command_line_is_one_of_the_definitions_and_is_not_started_
     assert definitions.get_repository_def().name == REPOSITORY
     assert call_dynvision(empty_root, "make", "raw/gratings:test").exit_code == 0
     with open_instance(empty_root) as instance:
-        (run,) = instance.get_runs()
-    assert run.job_name == "make"
+        # The page of a job asks for the runs with this tag.
+        (run,) = instance.get_runs(dg.RunsFilter("make", tags={".dagster/repository": f"{REPOSITORY}@{LOCATION}"}))
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.job_name == "make"
     assert run.remote_job_origin.location_name == LOCATION
-    assert run.tags[".dagster/repository"] == f"{REPOSITORY}@{LOCATION}"
     assert run.tags["dagster/max_retries"] == "0"
