@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import dagster as dg
@@ -26,6 +27,8 @@ STATEMENT = (
     "What has been made is what the configuration and everything upstream say. The sensor see_what_is_stale compares "
     "it, and a run of the asset does; 'dynvision status' says the same."
 )
+
+NOTHING = "Nothing of it has been made."
 
 _MOST_NAMED = 5
 """How many partitions, and how many different reasons, a sentence names."""
@@ -68,7 +71,7 @@ def find_changes(
     changes = [
         result
         for key, result in current.items()
-        if shown.get(key) != _content(result) and (key in shown or _count(result, "missing") < _count(result, "all"))
+        if shown.get(key) != _content(result) and (key in shown or result.description != NOTHING)
     ]
     return changes, looked_at
 
@@ -90,14 +93,14 @@ def describe_freshness(
     old = {target: state for target, state in states.items() if state.state in ("stale", "damaged")}
     missing = [target for target, state in states.items() if state.state == "missing"]
     is_damaged = any(state.state == "damaged" for state in old.values())
-    counts = {name: sum(s.state == name for s in states.values()) for name in ("fresh", "stale", "damaged", "missing")}
+    counts = Counter(state.state for state in states.values())
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(key),
         check_name=UP_TO_DATE,
         passed=not old,
         severity=dg.AssetCheckSeverity.ERROR if is_damaged else dg.AssetCheckSeverity.WARN,
         description=_complain(old, len(states)) if old else _praise(missing, len(states)),
-        metadata={"all": len(states), **counts},
+        metadata={"partitions": ", ".join(f"{count} {name}" for name, count in counts.items())},
     )
 
 
@@ -105,7 +108,7 @@ def _praise(missing: Sequence[Target], total: int) -> str:
     """Return the sentence for an asset of which nothing is stale or damaged."""
     made = total - len(missing)
     if not made:
-        return "Nothing of it has been made."
+        return NOTHING
     if total == 1:
         return "It is up to date."
     sentence = f"{made} partitions are up to date" if made > 1 else "1 partition is up to date"
@@ -164,9 +167,3 @@ def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Ke
 
 def _content(result: dg.AssetCheckEvaluation) -> tuple[bool, str]:
     return result.passed, result.description or ""
-
-
-def _count(result: dg.AssetCheckEvaluation, name: str) -> int:
-    value = result.metadata[name].value
-    assert isinstance(value, int), f"the check counts partitions, so {name} is a whole number"
-    return value

@@ -19,7 +19,9 @@ def test_a_run_of_the_command_line_is_one_of_the_definitions_and_is_not_started_
     assert call_dynvision(empty_root, "make", "raw/gratings:test").exit_code == 0
     with open_instance(empty_root) as instance:
         # The page of a job asks for the runs with this tag.
-        (run,) = instance.get_runs(dg.RunsFilter("make", tags={".dagster/repository": f"{REPOSITORY}@{LOCATION}"}))
+        (run,) = instance.get_runs(
+            dg.RunsFilter(job_name="make", tags={".dagster/repository": f"{REPOSITORY}@{LOCATION}"})
+        )
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.job_name == "make"
     assert run.remote_job_origin.location_name == LOCATION
