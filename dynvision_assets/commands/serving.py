@@ -154,6 +154,8 @@ def _replace_process(arguments: list[str], workspace: Workspace, home: Path, ord
 def _server(locations: Path, read_only: bool, has_daemon: bool) -> list[str]:
     """Return the command that starts the server: with the daemon that runs backfills, or the pages alone."""
     if has_daemon:
-        return [sys.executable, "-P", "-m", "dagster", "dev", "-w", str(locations)]
+        # Dagster recommends its developers' tool, dg. Users of this command do not need it.
+        quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+        return [sys.executable, "-P", *quiet, "-m", "dagster", "dev", "-w", str(locations)]
     mode = ["--read-only"] if read_only else []
     return [sys.executable, "-P", "-m", "dagster_webserver", *mode, "-w", str(locations)]
