@@ -1,12 +1,14 @@
-"""Automation: two sensors that are off until they are switched on in the UI (page Automation).
+"""Automation: two sensors that are off until they are switched on in the UI (page Automation), and one that only looks.
 
 `rebuild_what_is_stale` builds partitions again after something upstream was updated. `notice_new_images` makes the raw
 partitions of the user's own datasets after their files have changed. Both together keep a chain up to date.
+`see_what_is_stale` is on from the start: it builds nothing, and keeps the check `up_to_date` of every asset true.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -15,6 +17,7 @@ from dynvision.errors import DynvisionError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.partitions import asset_key
+from dynvision_assets.runs.freshness import find_changes
 
 __all__ = ["REBUILD", "make_sensors", "unmade_images"]
 
@@ -31,9 +34,15 @@ Partitions that were never made are left alone, because the user decides what to
 and builds nothing if its partition is still up to date, for example because an input was rebuilt with the same content.
 """
 
+LONGEST_LOOK = 10.0
+"""Seconds after which a turn of `see_what_is_stale` leaves the other assets to the next one."""
+
+REST = 20
+"""How many times as long as a round of it took, the next one waits."""
+
 
 def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
-    """Make the two sensors.
+    """Make the sensors.
 
     Args:
         workspace: The workspace.
@@ -47,6 +56,7 @@ def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
             description="Builds existing partitions again after something that they are made from was updated.",
         ),
         _make_file_sensor(workspace),
+        _make_state_sensor(workspace),
     ]
 
 
@@ -103,3 +113,38 @@ def _make_file_sensor(workspace: Workspace) -> dg.SensorDefinition:
         return dg.SensorResult(requests, cursor=cursor, skip_reason=None if requests else dg.SkipReason(reason))
 
     return notice_new_images
+
+
+def _make_state_sensor(workspace: Workspace) -> dg.SensorDefinition:
+    """Make the sensor that compares everything with the configuration as it is now, and reports what has changed.
+
+    A look at thousands of conditions takes longer than Dagster allows a sensor. So its cursor says with which asset the
+    next turn goes on, how long the present round has taken, and when the next one begins.
+    """
+    root, config_folder, keys = workspace.paths.root, workspace.config.folder, list(workspace.keys)
+
+    @dg.sensor(
+        name="see_what_is_stale",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Keeps the check up_to_date of every asset true: what `dynvision status` says. It builds nothing. "
+        "In a large root it looks less often, so that it uses no more than a twentieth of a core.",
+    )
+    def see_what_is_stale(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        state = {"next": 0, "seconds": 0.0, "not_before": 0.0} | json.loads(context.cursor or "{}")
+        if time.time() < state["not_before"]:
+            return dg.SensorResult(skip_reason="everything was looked at a short while ago", cursor=context.cursor)
+        try:
+            current = Workspace.open(root, config_folder)
+        except DynvisionError as error:  # for example while a file is being edited
+            return dg.SensorResult(skip_reason=f"the configuration cannot be used: {error}", cursor=context.cursor)
+        start = time.monotonic()
+        first = state["next"] if state["next"] < len(keys) else 0
+        changes, count = find_changes(current, context.instance, keys[first:], LONGEST_LOOK)
+        state = {"next": first + count, "seconds": state["seconds"] + time.monotonic() - start, "not_before": 0.0}
+        if state["next"] >= len(keys):
+            state = {"next": 0, "seconds": 0.0, "not_before": time.time() + REST * state["seconds"] - 30}
+        reason = None if changes else f"{count} assets are as they were"
+        return dg.SensorResult(asset_events=changes, skip_reason=reason, cursor=json.dumps(state))
+
+    return see_what_is_stale

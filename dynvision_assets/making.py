@@ -19,6 +19,7 @@ from dynvision.workspace.grouping import find_needs
 from dynvision_assets.instances.event_log import quiet_event_log
 from dynvision_assets.instances.homes import describe_home
 from dynvision_assets.instances.opening import open_instance, prepare_home
+from dynvision_assets.instances.run_origins import NO_RETRY, name_origin
 from dynvision_assets.instances.run_processes import fail_dead_runs, process_tags
 from dynvision_assets.instances.stopped_runs import end_stopped_runs
 
@@ -131,8 +132,9 @@ class _Runner:
             say(home)
         self.instance = open_instance(prepare_home(workspace.paths), capture=False)
         fail_dead_runs(self.instance)
-        self.tags = process_tags()
+        self.tags = {**process_tags(), **NO_RETRY}
         self.job = resolve_make_job(workspace, engine, jobs)
+        name_origin(self.instance, self.job.name)
 
     def run(self, targets: list[Target], force: bool) -> list[str]:
         """Build targets and what they need in one run.

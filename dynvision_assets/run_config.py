@@ -67,11 +67,11 @@ class MakeConfig(dg.Config):
 class RawConfig(BuildConfig):
     """What can be set for raw images."""
 
-    workers: int = Field(
-        default=0,
-        ge=0,
+    workers: int | None = Field(
+        default=None,
+        ge=1,
         le=MAX_WORKERS,
-        description=f"Threads that write images, 1 to {MAX_WORKERS}; 0 means one for each core. The images are the "
+        description=f"Threads that write images, 1 to {MAX_WORKERS}; null means one for each core. The images are the "
         "same with any number.",
     )
 
@@ -94,18 +94,18 @@ class ResponsesConfig(BuildConfig):
         description="Where the network computes: AUTO (the first CUDA GPU, or the CPU if there is none), CPU, "
         "CUDA, CUDA_1, … or MPS.",
     )
-    workers: int = Field(
-        default=0,
-        ge=0,
+    workers: int | None = Field(
+        default=None,
+        ge=1,
         le=MAX_WORKERS,
-        description=f"Workers of the image loader, 1 to {MAX_WORKERS}; 0 means run.workers of config_models.yaml. The "
-        "responses are the same with any number.",
+        description=f"Workers of the image loader, 1 to {MAX_WORKERS}; null means run.workers of config_models.yaml. "
+        "The responses are the same with any number.",
     )
-    batch_size: int = Field(
-        default=0,
-        ge=0,
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
         le=4096,
-        description="Images shown together, 1 to 4096; fewer need less memory. 0 means record.batch_size of "
+        description="Images shown together, 1 to 4096; fewer need less memory. null means record.batch_size of "
         "config_models.yaml. With any other number the responses count as stale, because their last digits may differ.",
     )
     layers: list[str] = Field(

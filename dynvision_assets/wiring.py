@@ -10,7 +10,7 @@ from dynvision_assets.assets.table import make_assets
 from dynvision_assets.automation import make_sensors
 from dynvision_assets.io_managers import StageIOManager
 from dynvision_assets.resources import compute_of_runs
-from dynvision_assets.runs.job import MAKE, make_job
+from dynvision_assets.runs.job import MAKE, make_experiment_jobs, make_job
 
 __all__ = ["make_definitions", "resolve_make_job"]
 
@@ -29,7 +29,7 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
     root, config = str(workspace.paths.root), workspace.snapshot
     return dg.Definitions(
         assets=[*make_config_assets(workspace), *make_assets(workspace)],
-        jobs=[make_job()],
+        jobs=[make_job(), *make_experiment_jobs(workspace)],
         resources={
             "compute": compute_of_runs(workspace),
             "io_manager": StageIOManager(lambda: Workspace.of_reading(root, config)),

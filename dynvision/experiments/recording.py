@@ -22,8 +22,8 @@ from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction, check_columns, check_layer_names
 from dynvision.experiments.references import plan_references, reference_names
-from dynvision.experiments.showing import SweepRunner
-from dynvision.experiments.stepping import NetworkStepper
+from dynvision.experiments.showing import SweepRunner, count_trials
+from dynvision.experiments.stepping import Emit, NetworkStepper
 from dynvision.experiments.store_layout import StoreLayout
 from dynvision.experiments.store_writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import RANK, SweepWriter
@@ -213,7 +213,8 @@ class SweepRecording:
             writers, names, order.network.output_classes, order.record.allow_nonfinite, self.references.used
         )
         classes = order.labels.classes_of(self.images.labels()) if order.labels.is_known else None
-        with progress_bar(layout.n_samples, order.name) as bar:
+        shown = sum(min(count * layout.batch_size, layout.n_samples) for count in done)
+        with progress_bar(layout.n_samples * len(writers), order.name, "trial", initial=shown) as bar:
             for batch, images in enumerate(self._open_images(layout.batch_size)):
                 rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(images))
                 waiting = [number for number, count in enumerate(done) if batch >= count]
@@ -222,8 +223,8 @@ class SweepRecording:
                     contrasts = self._image_contrasts(images.numpy(), waiting)
                     sweep.begin_batch(batch, ids, None if classes is None else classes[rows], waiting, contrasts)
                     chosen = None if len(waiting) == len(writers) else self._with_references(waiting)
-                    sweep.end_batch(self._stream(runner, images, ids, sweep, chosen))
-                bar.update(len(images))
+                    take = count_trials(sweep.take, bar.update, len(images), layout.n_timesteps, len(writers))
+                    sweep.end_batch(self._stream(runner, images, ids, take, chosen))
             sweep.flush()
 
     def _image_contrasts(
@@ -298,11 +299,11 @@ class SweepRecording:
         runner: SweepRunner,
         images: torch.Tensor,
         ids: npt.NDArray[np.int64],
-        sweep: SweepWriter,
+        take: Emit,
         chosen: Sequence[int] | None,
     ) -> int:
         try:
-            return runner.stream(images, ids, sweep.take, chosen)
+            return runner.stream(images, ids, take, chosen)
         except torch.OutOfMemoryError as error:
             raise DynvisionError(
                 f"{self.order.name}: batches of {len(images)} images do not fit into the memory of {self.device}. Set "

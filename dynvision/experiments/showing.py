@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from dynvision.experiments.walking import Blocks, Walk
 from dynvision.models.seeding import kept_generators
 from dynvision.stimuli.presentation import Presentation
 
-__all__ = ["SweepRunner"]
+__all__ = ["SweepRunner", "count_trials"]
 
 
 class SweepRunner:
@@ -115,3 +116,28 @@ class SweepRunner:
         ):
             walk.run(plan, outputs)
         return walk.steps
+
+
+def count_trials(
+    take: Emit, count: Callable[[int], object], n_images: int, n_timesteps: int, n_conditions: int
+) -> Emit:
+    """Wrap the receiver of a batch's blocks, so that trials are counted as conditions come to their ends.
+
+    A sweep shows a batch to one condition after the other, so this moves while the batch is shown. What conditions
+    share at their start is computed before any of them ends; so the first trials take longer than the others.
+
+    Args:
+        take: Takes a block; see `SweepRunner.stream`.
+        count: Called with how many more trials have been shown to their ends.
+        n_images: Trials of the batch, for each condition.
+        n_timesteps: Recorded steps of a trial.
+        n_conditions: Numbers from here on are references, which are no trials.
+    """
+
+    def take_and_count(conditions: tuple[int, ...], start: int, arrays: Any) -> None:
+        take(conditions, start, arrays)
+        length = next((value.shape[1] for value in arrays.values()), 0)
+        if start + length == n_timesteps:
+            count(n_images * sum(number < n_conditions for number in conditions))
+
+    return take_and_count

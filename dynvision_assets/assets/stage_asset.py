@@ -19,6 +19,7 @@ from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, ta
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.runs.events import OWN_EVENTS
+from dynvision_assets.runs.freshness import describe_freshness, freshness_spec
 from dynvision_assets.runs.reporting import Event, Reporter
 
 __all__ = ["make_stage_asset"]
@@ -42,7 +43,8 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
     config_type = line.config_type
     deps = deps_of(workspace, key)
     checks = [
-        dg.AssetCheckSpec(check.name, asset=asset_key(key), description=check.statement) for check in stage.checks
+        *(dg.AssetCheckSpec(check.name, asset=asset_key(key), description=check.statement) for check in stage.checks),
+        freshness_spec(key),
     ]
 
     @_quiet_asset(
@@ -66,6 +68,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
     ) -> Iterator[Any]:
         with plain_failures("/".join(key)), compute.closed_if_stopped():
             yield from _build(context, config, compute, key)
+            yield describe_freshness(compute.open_workspace(), key)
         # The partitions have events of their own. This one lets the steps go on that are made from the asset.
         yield dg.Output(None, metadata=OWN_EVENTS)
         yield from (dg.Output(None, check.get_python_identifier()) for check in checks)

@@ -18,6 +18,8 @@ from dynvision_assets.instances.homes import describe_home
 from dynvision_assets.instances.opening import LOCATIONS_FILE, open_instance, prepare_home
 from dynvision_assets.instances.run_processes import fail_dead_runs
 from dynvision_assets.ports import advise_port, check_port, format_address, is_local
+from dynvision_assets.serving.companion import Order, can_open_browser, start_companion
+from dynvision_assets.serving.links import asset_page, find_newest_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +40,13 @@ SERVERS = "servers"
 @click.option(
     "--read-only", is_flag=True, help="Show everything, but run nothing: no launching, no switches, no daemon."
 )
-def ui(host: str, port: int, read_only: bool) -> None:
+@click.option("--no-open", is_flag=True, help="Only print the links: do not open the browser.")
+def ui(host: str, port: int, read_only: bool, no_open: bool) -> None:
     """Open Dagster's UI for this root: the graph, its runs, pictures and backfills.
+
+    When the server is up, it prints links to the lineage, the newest summary and the reports, and opens the browser if
+    this is a terminal with a display. The reports of data/reports are served on the first free port from --port + 100
+    on (3100); nothing else is.
 
     Dagster has no login: whoever reaches the address can run things, including any code that the configuration names.
     By default the server listens only on this machine; --host changes that. To let others in, put a proxy with a login
@@ -72,7 +79,7 @@ def ui(host: str, port: int, read_only: bool) -> None:
         has_daemon = not read_only and hold_until_exit(folder / "daemon")
         _announce(workspace, host, port, read_only, has_daemon)
         server = [*_server(home / LOCATIONS_FILE, read_only, has_daemon), "-h", host, "-p", str(port)]
-        _replace_process(server, workspace, home)
+        _replace_process(server, workspace, home, _order(workspace, host, port, no_open))
 
 
 def _announce(workspace: Workspace, host: str, port: int, read_only: bool, has_daemon: bool) -> None:
@@ -93,7 +100,21 @@ def _announce(workspace: Workspace, host: str, port: int, read_only: bool, has_d
     if home:
         click.echo(home)
     mode = " (read-only)" if read_only else ""
-    click.echo(f"Dagster on {format_address(host, port)} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
+    click.echo(f"starting Dagster on {format_address(host, port)} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
+
+
+def _order(workspace: Workspace, host: str, port: int, no_open: bool) -> Order:
+    """Return what the process beside the server does. This process becomes the server, with the same id."""
+    newest = find_newest_summary(workspace)
+    return Order(
+        host,
+        port,
+        parent=os.getpid(),
+        reports=str(workspace.paths.data / "reports"),
+        summary=asset_page(newest.key) if newest else "",
+        summary_name=str(newest) if newest else "",
+        opens=not no_open and can_open_browser(os.environ),
+    )
 
 
 def _check_instance(home: Path, read_only: bool) -> None:
@@ -108,8 +129,8 @@ def _check_instance(home: Path, read_only: bool) -> None:
         click.echo(f"marked {len(dead)} unfinished runs as failed, because their process has ended")
 
 
-def _replace_process(arguments: list[str], workspace: Workspace, home: Path) -> None:
-    """Run the server in place of this process, for the same root and configuration.
+def _replace_process(arguments: list[str], workspace: Workspace, home: Path, order: Order) -> None:
+    """Run the server in place of this process, for the same root and configuration, with its companion.
 
     Dagster sets what it finds in a file `.env` of its working directory, whatever the environment says. So the server
     works in a folder of ours. What the root's `.env` says is in the environment already.
@@ -126,12 +147,15 @@ def _replace_process(arguments: list[str], workspace: Workspace, home: Path) -> 
     # A shell script starts its background jobs with SIGINT ignored. The server has to be stopped with SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.chdir(home / SERVERS)
+    start_companion(order, environment)
     os.execve(sys.executable, arguments, environment)
 
 
 def _server(locations: Path, read_only: bool, has_daemon: bool) -> list[str]:
     """Return the command that starts the server: with the daemon that runs backfills, or the pages alone."""
     if has_daemon:
-        return [sys.executable, "-P", "-m", "dagster", "dev", "-w", str(locations)]
+        # Dagster recommends its developers' tool, dg. Users of this command do not need it.
+        quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+        return [sys.executable, "-P", *quiet, "-m", "dagster", "dev", "-w", str(locations)]
     mode = ["--read-only"] if read_only else []
     return [sys.executable, "-P", "-m", "dagster_webserver", *mode, "-w", str(locations)]

@@ -16,6 +16,7 @@ from dynvision.system.failures import as_unreadable, find_machine_error
 from dynvision.system.files import is_there, read_file, write_bytes
 from dynvision.system.locks import output_lock
 from dynvision_assets.instances.homes import HOME, find_home, make_home
+from dynvision_assets.instances.run_origins import DEFINITIONS, LOCATION
 from dynvision_assets.instances.storage import check_databases, lock_postgres, make_databases, missing_databases
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ storage:
 LOCATIONS_FILE = "dynvision_workspace.yaml"
 """The file in the home that tells Dagster which definitions to load."""
 
-LOCATIONS = """\
+LOCATIONS = f"""\
 # Written by dynvision: the same code location as workspace.yaml of the repository.
 load_from:
   - python_module:
-      module_name: dynvision_assets.definitions
-      location_name: dynvision
+      module_name: {DEFINITIONS}
+      location_name: {LOCATION}
 """
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import dagster as dg
 
+from dynvision.config.names import dagster_name
 from dynvision.engines.here import HereEngine
 from dynvision.errors import ConfigError
+from dynvision.system.escaping import escape_markdown
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
@@ -18,7 +20,7 @@ from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 
-__all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_job"]
+__all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_experiment_jobs", "make_job"]
 
 MAKE = "make"
 """The name of the job, and of the command that does the same."""
@@ -47,6 +49,14 @@ Each finished target appears in its asset at once. If one fails, the others are 
 and names it.
 """
 
+EXPERIMENT_DESCRIPTION = """\
+{about}Builds the experiment `{experiment}` on all of its subjects, up to its tables and pictures, and of everything
+that they are made from only what is missing or stale: what `dynvision experiment {experiment}` does, in one run.
+
+Open the Launchpad and click *Launch Run*. The targets are filled in; take out those that you do not want, or write one
+condition: `responses/{experiment}/<subject>:<condition>`.
+"""
+
 
 @dg.op(
     name=BUILD,
@@ -66,12 +76,33 @@ def build_op(
 
 def make_job() -> dg.JobDefinition:
     """Make the job. It needs the resources `compute` and `step_io_manager`."""
+    return _make_job(MAKE, DESCRIPTION, None)
 
-    @dg.job(name=MAKE, description=DESCRIPTION, tags={"dynvision/job": MAKE})
-    def make() -> None:
-        build_op()
 
-    return make
+def make_experiment_jobs(workspace: Workspace) -> list[dg.JobDefinition]:
+    """Make a job for each experiment: the job `make` with its targets filled in, which can be changed for a run."""
+    # The configuration has checked that their names are distinct in Dagster, too.
+    names = workspace.config.experiments
+    return [_make_job(f"{MAKE}_{dagster_name(name)}", *_fill_in(workspace, name)) for name in names]
+
+
+def _fill_in(workspace: Workspace, experiment: str) -> tuple[str, dict[str, Any]]:
+    """Return the description of an experiment's job, and the settings that the Launchpad offers for it."""
+    tags = {key: workspace.stages[key[0]].tags(key) for key in workspace.keys}
+    keys = [key for key, named in tags.items() if named.get("experiment") == experiment]
+    if len(workspace.config.subjects_of(experiment)) == 1:
+        keys = [key for key in keys if "subject" in tags[key]]  # without the comparison of subjects
+    about = workspace.config.experiments[experiment].description
+    description = EXPERIMENT_DESCRIPTION.format(
+        experiment=experiment, about=f"{escape_markdown(about)}\n\n" if about else ""
+    )
+    targets = ["/".join(key) for key in keys]
+    return description, {"ops": {BUILD: {"config": {"targets": targets, "force": False, "wait": True}}}}
+
+
+def _make_job(name: str, description: str, config: dict[str, Any] | None) -> dg.JobDefinition:
+    graph = dg.GraphDefinition(name, node_defs=[build_op])
+    return graph.to_job(description=description, tags={"dynvision/job": MAKE}, config=config)
 
 
 def _make(

@@ -48,12 +48,13 @@ def look(root: Path, cursor: str | None) -> tuple[set[str], str]:
     return found, str(result.cursor)
 
 
-def test_everything_automatic_is_off_until_it_is_switched_on(empty_root: Path) -> None:
+def test_nothing_is_built_by_itself_until_that_is_switched_on(empty_root: Path) -> None:
     definitions = make_definitions(open_workspace(empty_root))
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
     assert sensors == {
         "rebuild_what_is_stale": dg.DefaultSensorStatus.STOPPED,
         "notice_new_images": dg.DefaultSensorStatus.STOPPED,
+        "see_what_is_stale": dg.DefaultSensorStatus.RUNNING,  # it only looks
     }
     repository = definitions.get_repository_def()
     assert {sensor.name for sensor in repository.sensor_defs} == set(sensors)

@@ -9,6 +9,7 @@ import pytest
 
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision_assets.assets.config_text import show_settings
 from dynvision_assets.partitions import asset_key
 from dynvision_assets.runs.observing import config_version, observe_config
 from dynvision_assets.wiring import make_definitions
@@ -152,3 +153,29 @@ def test_a_changed_group_makes_dagster_call_exactly_its_partitions_stale(empty_r
         states = {name: resolver.get_status(interim, name) for name in PARTITIONS}
     assert {name for name, state in states.items() if state == StaleStatus.STALE} == {"train_ends", "test_ends"}
     assert {name for name, state in states.items() if state == StaleStatus.FRESH} == {"train_all", "test_all"}
+
+
+def description(root: Path, *key: str) -> str:
+    graph = make_definitions(open_workspace(root)).resolve_asset_graph()
+    return str(graph.get(dg.AssetKey(list(key))).description)
+
+
+def test_the_settings_of_a_dataset_a_model_and_an_experiment_can_be_read_on_their_pages(empty_root: Path) -> None:
+    edit_config(empty_root, DATASETS, "data_resolution: {gratings: 32, faces: 48}")
+    shown = description(empty_root, "config", "gratings")
+    assert "use_ffcv: true\n" in shown
+    assert "data_groups:\n  gratings:\n    ends:\n" in shown
+    assert "data_resolution:\n  gratings: 32\n" in shown
+    assert "faces" not in shown
+    shown = description(empty_root, "config", "models", "rcnn")
+    assert "max_gain: 0.9" in shown
+    assert "rcnn_ends:" in shown, "the subjects whose network it is"
+    shown = description(empty_root, "config", "experiments", "contrast")
+    assert "parameter: contrast\n" in shown
+    assert "contrast_duration" not in shown
+
+
+def test_a_setting_cannot_end_the_block_that_it_is_shown_in_and_a_long_list_is_cut() -> None:
+    shown = show_settings({"a": "````\n# not a heading", "classes": list(range(500))})
+    assert shown.count("````") == 2
+    assert shown.endswith("more lines\n````")

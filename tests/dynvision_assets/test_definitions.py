@@ -17,6 +17,9 @@ SPLITS_AND_GROUPS = ["train_all", "train_ends", "test_all", "test_ends"]
 LEVELS = ["0.1", "0.5", "0.8", "1.0"]
 
 PARTITIONS = {
+    "config/models/rcnn": None,
+    "config/experiments/contrast": None,
+    "config/experiments/contrast_duration": None,
     "config/gratings": SPLITS_AND_GROUPS,
     "raw/gratings": ["train", "test"],
     "interim/gratings": SPLITS_AND_GROUPS,

@@ -35,6 +35,7 @@ def materialize(root: Path, key: list[str], partition: str, config: dict[str, An
 
 def test_only_what_was_set_is_passed_on() -> None:
     assert ResponsesConfig(force=True, wait=False).run_settings() == {}
+    assert ResponsesConfig(workers=None, batch_size=None).run_settings() == {}
     chosen = ResponsesConfig(device=Device.CPU, batch_size=7, layers=["V1"], resolution=Resolution.UNIT)
     assert chosen.run_settings() == {"device": "cpu", "batch_size": 7, "layers": ["V1"], "resolution": "unit"}
     assert ModelsConfig(device=Device.AUTO).run_settings() == {}
@@ -77,7 +78,7 @@ def test_workers_of_a_run_change_nothing_of_the_images(empty_root: Path) -> None
     assert versions[0] == versions[1]
 
 
-@pytest.mark.parametrize("workers", [-1, 65, "two"])
+@pytest.mark.parametrize("workers", [-1, 0, 65, "two"])
 def test_a_number_that_is_out_of_bounds_fails_before_anything_is_built(empty_root: Path, workers: Any) -> None:
     if isinstance(workers, str):
         with pytest.raises(dg.DagsterInvalidConfigError, match="workers"):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.commands import environment
+from tests.helpers.user_interface import wait_for
 
 LAUNCH = """mutation {
   launchPartitionBackfill(backfillParams: {assetSelection: [{path: ["raw", "gratings"]}], partitionNames: ["test"]}) {
@@ -28,9 +29,10 @@ LAUNCH = """mutation {
 @pytest.fixture
 def read_only(empty_root: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], Path]]:
     """A server that listens on every address, its port, and what it printed."""
-    with socket.socket() as found:
+    with socket.socket() as found, socket.socket() as above:
         found.bind(("127.0.0.1", 0))
         port = int(found.getsockname()[1])
+        above.bind(("127.0.0.1", port + 100))  # raises if the reports could not be served there
     printed = empty_root / "printed"
     command = [sys.executable, "-m", "dynvision_assets.command_line", "ui", "--read-only"]
     with printed.open("w") as log:
@@ -74,5 +76,28 @@ def test_a_read_only_page_shows_and_runs_nothing_and_stops_with_an_interruption(
     assert "warning: 0.0.0.0 can be reached from other machines" in said
     assert "whoever reaches it can look at everything" in said
     assert "(read-only)" in said
+    check_companion(port, printed)
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
+    wait_for(lambda: is_closed(port + 100), 20, "the end of the reports' server")
+
+
+def check_companion(port: int, printed: Path) -> None:
+    """Look whether the process beside the server has said that it is up, and serves the reports."""
+    wait_for(lambda: "Dagster is up" in printed.read_text(), 20, "the line that says so")
+    said = printed.read_text()
+    assert f"Dagster is up: http://127.0.0.1:{port}\n  lineage         http://127.0.0.1:{port}/asset-groups\n" in said
+    assert "no summary has been made: press 'Materialize all' in the lineage, or make one: dynvision demo" in said
+    assert f"  reports         http://127.0.0.1:{port + 100}/ (none has been written yet)" in said
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port + 100}/", timeout=10)
+    reports = printed.parent / "data" / "reports"
+    reports.mkdir(parents=True)
+    (reports / "index.html").write_text("<p>all reports")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port + 100}/", timeout=10) as answer:
+        assert answer.read() == b"<p>all reports"
+
+
+def is_closed(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) != 0

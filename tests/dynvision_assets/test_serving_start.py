@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,10 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dynvision.errors import ConfigError
 from dynvision_assets import definitions
 from dynvision_assets.command_line import main
+from dynvision_assets.commands import serving
+from dynvision_assets.serving.report_server import open_server
+from tests.helpers.chains import open_workspace
+from tests.helpers.user_interface import wait_for
 
 
 @pytest.fixture
@@ -30,6 +37,7 @@ def start(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         raise SystemExit(0)
 
     monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(serving, "start_companion", lambda order, environment: None)
 
     def call(*options: str) -> tuple[click.testing.Result, list[Any]]:
         given.clear()
@@ -113,3 +121,49 @@ def test_a_configuration_that_cannot_be_used_stands_above_the_traceback(
     assert shown.splitlines()[0].partition(": ")[2].startswith(f"{path}: ")
     assert shown.index("Mend it, then reload the definitions.") < shown.index("Stack Trace")
     assert "The above exception" not in shown
+
+
+@pytest.mark.slow
+def test_the_companion_leads_to_the_newest_summary_and_opens_the_browser_only_where_there_is_one(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    workspace = open_workspace(chain)
+    order = serving._order(workspace, "127.0.0.1", 3000, no_open=False)
+    assert order.summary == "/assets/summary/contrast/rcnn_gratings"
+    assert order.summary_name == "summary/contrast/rcnn_gratings"
+    assert order.opens == (sys.platform == "darwin")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert serving._order(workspace, "127.0.0.1", 3000, no_open=False).opens
+    assert not serving._order(workspace, "127.0.0.1", 3000, no_open=True).opens
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22")
+    assert not serving._order(workspace, "127.0.0.1", 3000, no_open=False).opens
+
+
+@pytest.mark.slow
+def test_the_companion_opens_the_page_with_the_users_browser_and_ends_with_the_server(tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    page = open_server("127.0.0.1", [0], tmp_path)
+    (tmp_path / "index.html").write_text("here")
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    start = [sys.executable, "-c", "import os, sys, time; from dynvision_assets.serving.companion import *; "
+             "order = Order('127.0.0.1', int(sys.argv[1]), os.getpid(), sys.argv[2], '/assets/a', 'a', True); "
+             "start_companion(order, os.environ); time.sleep(60)"]  # fmt: skip
+    server = subprocess.Popen(
+        [*start, str(page.port), str(tmp_path)],
+        env={**os.environ, "BROWSER": f"{browser} %s"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(opened.exists, 20, "the browser")
+    assert opened.read_text() == f"http://127.0.0.1:{page.port}/assets/a\n"
+    server.kill()
+    said, _ = server.communicate(timeout=20)  # returns when the companion has closed its end, too
+    assert f"newest summary  http://127.0.0.1:{page.port}/assets/a (a)" in said
+    page.shutdown()
+    page.server_close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from dynvision.errors import ConfigError, DamagedFileError, DataError
+from dynvision.experiments import recording
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.store import partial_path
 from dynvision.experiments.writing import SweepWriter
@@ -214,3 +217,26 @@ def test_damage_found_in_what_was_written_is_never_resumed(root, monkeypatch):
             show(root, "0.5")
     show(root, "0.5")
     assert open_store(store(root))["V1/mean"].notnull().all()
+
+
+def test_progress_counts_trials_and_moves_from_condition_to_condition_within_a_batch(root, monkeypatch):
+    """A sweep of many conditions stood at `0 of 400 images` for as long as its first batch took."""
+    bars: list[tuple[int, str, int]] = []
+    steps: list[int] = []
+
+    class Bar:
+        def update(self, count: int) -> None:
+            steps.append(count)
+
+    @contextlib.contextmanager
+    def progress_bar(total: int, description: str, unit: str, *, initial: int) -> Iterator[Bar]:
+        bars.append((total, unit, initial))
+        yield Bar()
+
+    monkeypatch.setattr(recording, "progress_bar", progress_bar)
+    show(root)
+    ((total, unit, initial),) = bars
+    assert (unit, initial) == ("trial", 0)
+    assert total == 3 * 12
+    # Four batches of three images; within each, the three conditions end one after the other. References count nothing.
+    assert [count for count in steps if count] == [3] * 12

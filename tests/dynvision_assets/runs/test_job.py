@@ -18,6 +18,7 @@ from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG
 from dynvision_assets.wiring import make_definitions, resolve_make_job
 from tests.helpers.chains import open_workspace, records, states
 from tests.helpers.commands import call_dynvision
+from tests.helpers.configuration import edit_config
 from tests.helpers.engines import ScriptedEngine
 from tests.helpers.instances import open_instance
 from tests.helpers.runs import Engines, RunAsset, events, failure
@@ -141,3 +142,26 @@ def test_the_run_config_of_the_description_and_of_the_page_is_valid(empty_root: 
     for text in (str(job.description), page):
         (block,) = [lines for lines in re.findall(r"```\w+\n(.*?)```", text, re.DOTALL) if "ops:" in lines]
         assert dg.validate_run_config(job, yaml.safe_load(textwrap.dedent(block)))
+
+
+def test_each_experiment_has_a_job_with_its_targets_filled_in(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance
+) -> None:
+    edit_config(empty_root, "  contrast_duration:", "  contrast-duration:\n    description: 'two at _once_'")
+    definitions = make_definitions(open_workspace(empty_root))
+    names = [job.name for job in definitions.get_repository_def().get_all_jobs()]
+    assert {name for name in names if name.startswith("make")} == {"make", "make_contrast", "make_contrast_duration"}
+    job = definitions.resolve_job_def("make_contrast_duration")
+    assert str(job.description).startswith("two at \\_once\\_\n\nBuilds the experiment `contrast-duration`")
+    assert "dynvision experiment contrast-duration" in str(job.description)
+    filled = job.run_config
+    assert filled is not None
+    assert filled["ops"]["build"]["config"] == {
+        "targets": ["responses/contrast-duration/rcnn_gratings", "summary/contrast-duration/rcnn_gratings"],
+        "force": False,
+        "wait": True,
+    }
+    filled["ops"]["build"]["config"]["targets"] = ["raw/gratings:test"]
+    done = job.execute_in_process(instance=instance, run_config=filled)
+    assert recorded(done) == ["raw/gratings:test"]
+    assert dg.validate_run_config(job, definitions.resolve_job_def("make_contrast").run_config)

@@ -1,0 +1,159 @@
+"""The check `up_to_date`: what `dynvision status` knows, the browser shows."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dynvision.errors import DynvisionError
+from dynvision.workspace import Workspace
+from dynvision_assets import automation
+from dynvision_assets.automation import make_sensors
+from dynvision_assets.runs.freshness import UP_TO_DATE
+from dynvision_assets.wiring import make_definitions
+from tests.helpers.chains import open_workspace
+from tests.helpers.commands import call_dynvision
+from tests.helpers.configuration import edit_config
+from tests.helpers.engines import ScriptedEngine
+from tests.helpers.instances import latest_check, open_instance
+from tests.helpers.runs import Engines, RunAsset
+
+RESPONSES = ("responses", "contrast", "rcnn_gratings")
+SUMMARY = ("summary", "contrast", "rcnn_gratings")
+
+
+def look(workspace: Workspace, instance: dg.DagsterInstance) -> dict[str, tuple[bool, str]]:
+    """One turn of the sensor, whose events are recorded as the daemon does it; return what it has reported."""
+    (sensor,) = (sensor for sensor in make_sensors(workspace) if sensor.name == "see_what_is_stale")
+    result = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(result, dg.SensorResult)
+    found = {}
+    for event in result.asset_events:
+        assert isinstance(event, dg.AssetCheckEvaluation)
+        instance.report_runless_asset_event(event)
+        found["/".join(event.asset_key.path)] = (event.passed, str(event.description))
+    return found
+
+
+def test_what_is_up_to_date_is_reported_once(chain: Path) -> None:
+    with open_instance(chain) as instance:
+        first = look(open_workspace(chain), instance)
+        assert all(passed for passed, _ in first.values())
+        assert first["summary/contrast/rcnn_gratings"] == (True, "It is up to date.")
+        assert first["responses/contrast/rcnn_gratings"] == (True, "4 partitions are up to date.")
+        assert "summary/contrast_duration/rcnn_gratings" not in first, "of what was never made nothing is said"
+        assert look(open_workspace(chain), instance) == {}
+
+
+def test_a_summary_is_not_green_any_more_after_a_level_was_added(chain: Path) -> None:
+    loaded = open_workspace(chain)
+    with open_instance(chain) as instance:
+        look(loaded, instance)
+        edit_config(chain, "stim: 3, contrast: [0.1, 0.5, 0.8, 1.0]", "stim: 3, contrast: [0.1, 0.5, 0.8, 0.9, 1.0]")
+        found = look(loaded, instance)
+        passed, sentence = found["summary/contrast/rcnn_gratings"]
+        assert not passed
+        assert "It is stale: it is made from other inputs now" in sentence
+        assert "Make it up to date: `dynvision make summary/contrast/rcnn_gratings`, or the job `make`" in sentence
+        assert found["responses/contrast/rcnn_gratings"] == (
+            True,
+            "4 partitions are up to date; not made: contrast=0.9.",
+        )
+        newest = latest_check(instance, SUMMARY, UP_TO_DATE)
+        assert newest is not None
+        assert not newest.passed
+        assert newest.severity == dg.AssetCheckSeverity.WARN
+
+
+def test_partitions_with_the_same_reason_share_a_line_and_a_damaged_one_is_an_error(chain: Path) -> None:
+    edit_config(chain, "sensor_noise: 0.5}", "sensor_noise: 0.4}")
+    with open_instance(chain) as instance:
+        found = look(open_workspace(chain), instance)
+    passed, sentence = found["responses/contrast/rcnn_gratings"]
+    assert not passed
+    assert sentence.startswith(
+        "4 of 4 partitions are stale (contrast=0.1, contrast=0.5, contrast=0.8, contrast=1.0): the configuration"
+    )
+    store = next((chain / "data/responses/contrast/rcnn_gratings").glob("contrast=0.5.zarr/zarr.json"))
+    store.unlink()
+    with open_instance(chain) as instance:
+        look(open_workspace(chain), instance)
+        newest = latest_check(instance, RESPONSES, UP_TO_DATE)
+    assert newest is not None
+    assert newest.severity == dg.AssetCheckSeverity.ERROR
+    assert "1 of 4 partition is damaged (contrast=0.5)" in str(newest.description)
+
+
+def test_what_was_made_again_is_green_again(chain: Path) -> None:
+    with open_instance(chain) as instance:
+        edit_config(chain, "train_per_class: 12", "train_per_class: 13")
+        assert not look(open_workspace(chain), instance)["raw/gratings"][0]
+        assert call_dynvision(chain, "make", "raw/gratings:train").exit_code == 0
+        assert look(open_workspace(chain), instance)["raw/gratings"] == (True, "2 partitions are up to date.")
+
+
+def test_a_run_of_an_asset_gives_the_result_at_once(
+    engines: Engines, instance: dg.DagsterInstance, select: RunAsset
+) -> None:
+    assert select("raw/gratings", first="train", last="train").success
+    result = latest_check(instance, ("raw", "gratings"), UP_TO_DATE)
+    assert result is not None
+    assert (result.passed, result.description) == (True, "1 partition is up to date; not made: test.")
+
+
+def test_a_run_that_failed_does_not_leave_the_check_without_a_result(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, select: RunAsset
+) -> None:
+    assert select("raw/gratings", first="train", last="train").success
+    engines.prepared.append(ScriptedEngine(fail=lambda call: DynvisionError("the disk is full.")))
+    assert not select("raw/gratings", first="train", last="train", force=True).success
+    assert latest_check(instance, ("raw", "gratings"), UP_TO_DATE) is None, "the run has planned it, and not given it"
+    look(open_workspace(empty_root), instance)
+    result = latest_check(instance, ("raw", "gratings"), UP_TO_DATE)
+    assert result is not None
+    assert result.passed
+
+
+def test_a_configuration_that_is_being_edited_is_said_and_reports_nothing(chain: Path) -> None:
+    loaded = open_workspace(chain)
+    (chain / "config/config_data.yaml").write_text("nonsense: [\n")
+    (sensor,) = (sensor for sensor in make_sensors(loaded) if sensor.name == "see_what_is_stale")
+    with open_instance(chain) as instance:
+        result = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(result, dg.SensorResult)
+    assert str(result.skip_reason.skip_message).startswith("the configuration cannot be used: ")
+    assert list(result.asset_events) == []
+
+
+def test_every_asset_has_the_check(empty_root: Path) -> None:
+    workspace = open_workspace(empty_root)
+    graph = make_definitions(workspace).resolve_asset_graph()
+    with_check = {key.asset_key for key in graph.asset_check_keys if key.name == UP_TO_DATE}
+    assert {"/".join(key.path) for key in with_check} == {"/".join(key) for key in workspace.keys}
+
+
+def test_a_round_that_takes_long_goes_on_in_the_next_turn_and_then_rests(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automation, "LONGEST_LOOK", 0.0)
+    workspace = open_workspace(chain)
+    (sensor,) = (sensor for sensor in make_sensors(workspace) if sensor.name == "see_what_is_stale")
+    cursor, seen = None, []
+    with open_instance(chain) as instance:
+        for _ in workspace.keys:
+            result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+            assert isinstance(result, dg.SensorResult)
+            seen += ["/".join(event.asset_key.path) for event in result.asset_events]
+            cursor = result.cursor
+        assert seen[0] == "raw/gratings"
+        assert seen[-1] == "summary/contrast/rcnn_gratings"
+        assert len(seen) == len(set(seen))
+        resting = json.dumps(json.loads(str(cursor)) | {"not_before": time.time() + 60})
+        result = sensor(dg.build_sensor_context(instance=instance, cursor=resting))
+        assert isinstance(result, dg.SensorResult)
+        assert str(result.skip_reason.skip_message) == "everything was looked at a short while ago"
+        assert json.loads(str(result.cursor)) == json.loads(resting)
