@@ -13,7 +13,7 @@ from dynvision.reports.content import PAGE
 from dynvision.system.escaping import escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.facts import list_facts
+from dynvision_assets.pages.facts import list_facts
 from dynvision_assets.pictures import draw_target, draw_thumbnail, name_format
 
 __all__ = ["describe_record", "name_tags"]

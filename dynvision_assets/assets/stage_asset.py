@@ -15,6 +15,7 @@ from dynvision_assets.assets.table import AssetType
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.metadata import name_tags
+from dynvision_assets.pages.groups import name_group
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
@@ -50,7 +51,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         deps=[*deps, *config_dep(workspace, key)],
         partitions_def=stage_partitions(workspace, key),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=key[0],
+        group_name=name_group(workspace, key),
         kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,

@@ -18,8 +18,8 @@ from dynvision.records import make_record
 from dynvision.stages.registry import STAGE_NAMES
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.facts import list_facts, say_size
 from dynvision_assets.metadata import describe_record
+from dynvision_assets.pages.facts import list_facts, say_size
 from dynvision_assets.pictures import draw_thumbnail
 from tests.helpers.chains import open_workspace, records
 
