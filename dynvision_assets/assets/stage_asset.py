@@ -21,6 +21,7 @@ from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.runs.events import OWN_EVENTS
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.tags import describe_run
 
 __all__ = ["make_stage_asset"]
 
@@ -98,6 +99,8 @@ def _build(
     tag_run(context.instance, context.run.run_id, compute.run_tags)
     workspace = compute.open_workspace()
     targets = _targets(context, workspace, key)
+    run_id = context.run.run_id
+    context.instance.add_run_tags(run_id, describe_run(workspace, context.instance, run_id, targets))
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
         wait=config.wait,

@@ -17,6 +17,7 @@ from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.tags import describe_run
 
 __all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_job"]
 
@@ -67,7 +68,7 @@ def build_op(
 def make_job() -> dg.JobDefinition:
     """Make the job. It needs the resources `compute` and `step_io_manager`."""
 
-    @dg.job(name=MAKE, description=DESCRIPTION, tags={"dynvision/job": MAKE})
+    @dg.job(name=MAKE, description=DESCRIPTION)
     def make() -> None:
         build_op()
 
@@ -90,6 +91,7 @@ def _make(
     named = ", ".join(config.targets)
     tag_run(context.instance, context.run_id, {**compute.run_tags, TARGETS_TAG: named[:200]})
     targets = _parse(workspace, config.targets)
+    context.instance.add_run_tags(context.run_id, describe_run(workspace, context.instance, context.run_id, targets))
     plan = workspace.plan(targets, config.force)
     if not plan:
         context.log.info("everything is up to date; nothing to do")
