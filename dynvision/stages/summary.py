@@ -67,7 +67,7 @@ class SummaryInspection(Inspection):
 
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
-    """The table has an accuracy for every condition whose labels match the classes, unless scores do not say any."""
+    """Every condition is in the table, with an accuracy if its labels are classes of the network and scores differ."""
     if _is_phenomena(inspection.target):
         rows = inspection.record.details["phenomena"]
         read = sum(row["value"] is not None for row in rows)

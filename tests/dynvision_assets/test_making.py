@@ -28,9 +28,9 @@ from tests.helpers.stores import damage_before_verifying
 
 CONTRAST = ("responses", "contrast", "rcnn_gratings")
 CHECKS = {
-    ("raw", "gratings"): "class_counts_match_the_manifest",
+    ("raw", "gratings"): "classes_hold_the_images_that_were_counted",
     ("interim", "gratings"): "every_link_resolves",
-    ("processed", "gratings"): "betons_match_their_sidecars",
+    ("processed", "gratings"): "image_files_are_as_they_were_written",
     ("models", "rcnn", "gratings"): "weights_are_finite",
     CONTRAST: "responses_are_complete_and_finite",
     ("summary", "contrast", "rcnn_gratings"): "every_condition_is_measured",
