@@ -16,6 +16,7 @@ import dagster as dg
 from dynvision.errors import DynvisionError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
+from dynvision_assets.pages.groups import name_group
 from dynvision_assets.partitions import asset_key
 from dynvision_assets.runs.freshness import find_changes
 
@@ -85,7 +86,8 @@ def unmade_images(workspace: Workspace) -> Iterator[tuple[Target, str]]:
 def _make_file_sensor(workspace: Workspace) -> dg.SensorDefinition:
     """Make the sensor that looks for new images. Its cursor holds the digest of each changed target, as last seen."""
     root, config_folder = workspace.paths.root, workspace.config.folder
-    watched = [stage.name for stage in workspace.stages.values() if stage.watches_files]
+    keys = [key for stage in workspace.stages.values() if stage.watches_files for key in stage.keys()]
+    watched = dict.fromkeys(name_group(workspace, key) for key in keys)
 
     @dg.sensor(
         name="notice_new_images",

@@ -11,13 +11,26 @@ from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.leftovers import Leftover, find_leftovers
 from dynvision_assets.opening import open_here
+from dynvision_assets.pages.groups import name_group
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["catalog"]
 
-COLUMNS = ("target", "stage", "key", "partition", "state", "reason", "path", "created", "bytes", "data_version")
+COLUMNS = (
+    "target",
+    "stage",
+    "group",
+    "key",
+    "partition",
+    "state",
+    "reason",
+    "path",
+    "created",
+    "bytes",
+    "data_version",
+)
 
 
 @machine_errors()
@@ -31,6 +44,7 @@ def catalog(
     ================  ==================================================================================
     `target`          the name that `load`, `path` and `dynvision make` take
     `stage`           `raw`, `interim`, `processed`, `models`, `responses`, `summary`
+    `group`           the group in which the UI shows it: the stage, or `responses_<experiment>`, `summary_<experiment>`
     `key`             the asset key, as the UI shows it
     `partition`       the partition; missing (`NaN`) for summaries, which have none
     `state`           `fresh`, `stale`, `missing` or `left over`
@@ -111,6 +125,7 @@ def _row(workspace: Workspace, target: Target, known: dict[Target, Status]) -> d
     return {
         "target": str(target),
         "stage": target.stage,
+        "group": name_group(workspace, target.key),
         "key": "/".join(target.key),
         "partition": target.partition,
         "state": status.state,

@@ -161,13 +161,16 @@ class _Runner:
         import dagster as dg
 
         from dynvision_assets.runs.job import BUILD
+        from dynvision_assets.runs.tags import COMMAND_LINE, FROM_TAG
 
         config: dict[str, Any] = {"config": {"targets": names, "force": force, "wait": self.wait}}
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
             with quiet_event_log():
                 done = self.job.execute_in_process(
-                    run_config={"ops": {BUILD: config}, "loggers": logger}, instance=self.instance, tags=self.tags
+                    run_config={"ops": {BUILD: config}, "loggers": logger},
+                    instance=self.instance,
+                    tags={**self.tags, FROM_TAG: COMMAND_LINE},
                 )
             return [str(name) for name in done.output_for_node(BUILD, "built")]
         except dg.Failure as failure:

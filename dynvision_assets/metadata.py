@@ -1,4 +1,4 @@
-"""What the UI shows of a partition: its numbers, tables and pictures."""
+"""What the UI shows of a partition: pictures, the numbers that it plots, facts as text, and tables."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from typing import Any
 import dagster as dg
 
 from dynvision.records import Record
+from dynvision.reports.content import PAGE
 from dynvision.system.escaping import escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
-from dynvision_assets.pictures import draw_target
+from dynvision_assets.pages.facts import list_facts
+from dynvision_assets.pictures import draw_target, draw_thumbnail, name_format
 
 __all__ = ["describe_record", "name_tags"]
 
-_NUMBERS = ("images", "samples", "bytes", "parameters", "accuracy", "chance", "n_timesteps", "conditions", "rows")
-"""Details of a record that describe the result."""
+_SHOWN_AT_ONCE = 999
+"""Characters of Markdown that Dagster's page shows without a click."""
 
-_NUMBERS_OF_A_RUN = ("seconds", "steps_computed", "steps_naive", "conditions_together", "threads")
-"""Details of a record that describe how it was computed."""
+_PLOTTED = ("accuracy", "images", "samples")
+"""Details of a record that the UI plots over partitions. It plots every number, so all else is text."""
+
+_TABLES = {"classes": "classes", "tuning": "tuning_table", "fits": "fits_table", "phenomena": "phenomena_table"}
+"""Details of a record that are tables, and their names in the UI."""
 
 
 def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
@@ -29,7 +34,7 @@ def name_tags(workspace: Workspace, key: tuple[str, ...]) -> dict[str, str]:
 
 
 def describe_record(workspace: Workspace, target: Target, record: Record) -> dict[str, Any]:
-    """Turn a record into Dagster's metadata: the UI plots numbers over partitions, and shows tables and pictures.
+    """Turn a record into Dagster's metadata, in the order in which the UI shows it: pictures come first.
 
     Args:
         workspace: The workspace.
@@ -39,38 +44,55 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     Returns:
         Metadata by name, as values that Dagster accepts.
     """
-    details = record.details
+    stage, details = workspace.stage(target), record.details
+    folder = stage.output(target)
     metadata: dict[str, Any] = {
-        "path": dg.MetadataValue.path(str(workspace.stage(target).output(target))),
+        **_show_pictures(target, draw_target(stage, target, record)),
+        **({"report": dg.MetadataValue.path(str(folder / PAGE))} if stage.has_pages else {}),
+        **_list_numbers(details),
         "partition": str(target.partition or "all conditions"),
-        **{name: details[name] for name in (*_NUMBERS, *_NUMBERS_OF_A_RUN) if details.get(name) is not None},
+        **list_facts(details),
+        "path": dg.MetadataValue.path(str(folder)),
+        **{title: _table(details[name]) for name, title in _TABLES.items() if details.get(name)},
     }
-    if "images" in details and details.get("seconds"):
-        metadata["images_per_second"] = round(details["images"] / details["seconds"], 1)
-    if "readout" in details and details.get("labels_match") != "none":
-        metadata["readout"] = ", ".join(f"{key} {value}" for key, value in details["readout"].items())
-    if "val_accuracy" in details:
-        metadata["val_accuracy"] = details["val_accuracy"][-1]
-        metadata["training_loss"] = details["loss"][-1]
-    for layer, value in details.get("peak_response", {}).items():
-        metadata[f"peak_response_{layer}"] = value
-    if details.get("classes"):
-        metadata["classes"] = _table(details["classes"])
-    if "tuning" in details:
-        metadata["tuning_table"] = _table(details["tuning"])
-    if details.get("fits"):
-        metadata["fits_table"] = _table(details["fits"])
-    if "phenomena" in details:
-        metadata["phenomena_table"] = _table(details["phenomena"])
-    if "subjects" in details:
-        metadata["subjects"] = ", ".join(details["subjects"])
-    for title, png in draw_target(workspace.stage(target), target, record).items():
-        encoded = base64.b64encode(png).decode()
-        metadata[title] = dg.MetadataValue.md(
-            f"![{escape_markdown(f'{target}: {title}')}](data:image/png;base64,{encoded})"
-        )
     plain = {show_text(key): _plain(value) for key, value in metadata.items()}
     return {key: value for key, value in plain.items() if value is not None}
+
+
+def _show_pictures(target: Target, pictures: dict[str, bytes]) -> dict[str, dg.MarkdownMetadataValue]:
+    """Return pictures as Markdown: first a small one that is seen without a click, then all of them."""
+    shown: dict[str, dg.MarkdownMetadataValue] = {}
+    for number, (title, content) in enumerate(pictures.items()):
+        alt = escape_markdown(f"{target}: {title}")
+        if number == 0:
+            room = (_SHOWN_AT_ONCE - len(_write_picture(alt, b"", "webp"))) // 4 * 3
+            thumbnail = draw_thumbnail(content, room)
+            if thumbnail is not None:
+                shown["picture"] = dg.MetadataValue.md(_write_picture(alt, thumbnail, "webp"))
+        shown[f"picture: {title.replace('_', ' ')}"] = dg.MetadataValue.md(
+            _write_picture(alt, content, name_format(content))
+        )
+    return shown
+
+
+def _write_picture(alt: str, content: bytes, form: str) -> str:
+    """Return a picture as Markdown that holds its bytes."""
+    return f"![{alt}](data:image/{form};base64,{base64.b64encode(content).decode()})"
+
+
+def _list_numbers(details: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers that are worth a plot over partitions, by name."""
+    is_recorded = "n_timesteps" in details  # all conditions have the same samples
+    numbers = {name: details[name] for name in _PLOTTED if not (is_recorded and name == "samples") and name in details}
+    if "val_accuracy" in details:
+        numbers |= {"val_accuracy": details["val_accuracy"][-1], "training_loss": details["loss"][-1]}
+    numbers |= {f"peak_response_{layer}": value for layer, value in details.get("peak_response", {}).items()}
+    dt = details.get("dt")
+    unit, duration = ("steps", 1.0) if dt is None else ("ms", dt)
+    for name in ("latency", "time_to_peak"):
+        for layer, steps in details.get(name, {}).items():
+            numbers[f"{name}_{layer}_{unit}"] = steps * duration
+    return numbers
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

@@ -1,4 +1,4 @@
-"""Pictures for the UI: the figures of a stage as PNG bytes."""
+"""Pictures for the UI: the figures of a stage as files that are small enough for Dagster's database."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image as Picture
 
-__all__ = ["draw_target"]
+__all__ = ["SMALL", "draw_target", "draw_thumbnail", "name_format"]
 
 DPI = 80
 """Resolution of the pictures, in dots per inch: sharp on a screen, and small enough for Dagster's database."""
 
+SMALL = 37_000
+"""Bytes that a picture takes at most: less than 50 kB in Dagster's database, where base64 makes them a third more."""
 
-SMALL = 50_000
-"""Bytes of a PNG file that is shown as it is."""
+WIDTH = 1200
+"""Pixels that a large picture is wide: as many as the window of the UI shows."""
+
+_THUMBNAIL_WIDTHS = (320, 280, 240, 200, 160, 120, 80)
+"""Widths of a thumbnail in pixels, from the best on."""
+
+_THUMBNAIL_QUALITIES = (30, 15, 0)
 
 
 def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes]:
@@ -34,7 +41,7 @@ def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes
         record: Its record.
 
     Returns:
-        The bytes of PNG images, by title.
+        The bytes of PNG or WebP images, by title; `SMALL` at most.
     """
     return {
         title: _read(drawing) if isinstance(drawing, Path) else _encode(drawing)
@@ -42,26 +49,58 @@ def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes
     }
 
 
+def draw_thumbnail(content: bytes, most_bytes: int) -> bytes | None:
+    """Return a picture as a WebP image so small that Dagster shows it without a click.
+
+    Args:
+        content: The bytes of the picture.
+        most_bytes: How many bytes the result takes at most.
+
+    Returns:
+        The widest image that fits; `None` if none does.
+    """
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as opened:
+        picture = opened.convert("RGB")
+    for width in _THUMBNAIL_WIDTHS:
+        height = max(1, picture.height * width // picture.width)
+        small = picture.resize((width, height), Image.Resampling.LANCZOS)
+        for quality in _THUMBNAIL_QUALITIES:
+            buffer = io.BytesIO()
+            small.save(buffer, "webp", quality=quality, method=6)
+            if len(buffer.getvalue()) <= most_bytes:
+                return buffer.getvalue()
+    return None
+
+
+def name_format(content: bytes) -> str:
+    """Return the format of a picture of `draw_target`, as media types name it: `png` or `webp`."""
+    return "png" if content.startswith(b"\x89PNG") else "webp"
+
+
 def _read(path: Path) -> bytes:
-    """Return a PNG file: as it is if it is small, otherwise as `_shrink` gives it."""
-    return path.read_bytes() if path.stat().st_size <= SMALL else _shrink(path)
+    """Return a PNG file: as it is if it is small, otherwise as WebP with fewer colours."""
+    content = path.read_bytes()
+    return content if len(content) <= SMALL else _shrink(content)
 
 
 def _encode(figure: Figure | Picture) -> bytes:
-    """Return a figure or a picture as PNG."""
+    """Return a figure or a picture as PNG, or as WebP if that takes too many bytes."""
     if not hasattr(figure, "savefig"):
-        return encode_picture(figure, most_bytes=SMALL)
+        return encode_picture(figure, "webp", SMALL)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return content if len(content) <= SMALL else _shrink(content)
 
 
-def _shrink(path: Path) -> bytes:
-    """Return a PNG file at half its size and in 255 colours, which is enough for the screen."""
+def _shrink(content: bytes) -> bytes:
+    """Return a picture as WebP without losses, with as many colours and pixels as `SMALL` bytes and `WIDTH` allow."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        half = image.convert("RGB").resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    half.quantize(255).save(buffer, format="png", optimize=True)
-    return buffer.getvalue()
+    with Image.open(io.BytesIO(content)) as image:
+        picture = image.convert("RGB")
+    if picture.width > WIDTH:
+        picture = picture.resize((WIDTH, picture.height * WIDTH // picture.width), Image.Resampling.LANCZOS)
+    return encode_picture(picture, "webp", SMALL)

@@ -38,7 +38,7 @@ __all__ = ["InterimStage"]
 
 
 def every_link_resolves(inspection: Inspection) -> CheckResult:
-    """Every class of the group, or every image of a stimulus set, is a link, and there are no other links."""
+    """The group has a link for each of its classes, or each image of a stimulus set, and no other."""
     folder = inspection.folder
     wanted = list_links(folder, inspection.record).keys()
     noun = "a folder" if inspection.record.details["classes"] else "an image"
@@ -50,7 +50,7 @@ def every_link_resolves(inspection: Inspection) -> CheckResult:
 
 
 def linked_images_are_those_that_were_counted(inspection: Inspection) -> CheckResult:
-    """Every link leads to as many images as its class was counted with."""
+    """Every class of the group leads to as many images as it had when they were counted."""
     if not inspection.record.details["classes"]:
         total, count = inspection.record.details["images"], len(list_images(inspection.folder))
         wrong = [] if count == total else [f"{count} of {total} images"]

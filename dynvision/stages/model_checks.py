@@ -9,7 +9,7 @@ __all__ = ["validation_is_above_chance", "weights_are_finite"]
 
 
 def weights_are_finite(inspection: Inspection) -> CheckResult:
-    """Every weight of the trained network is a finite number."""
+    """No weight of the trained network is NaN or infinite: training did not diverge."""
     import numpy as np
 
     weights = read_arrays(inspection.folder / "trained.safetensors")
@@ -19,7 +19,7 @@ def weights_are_finite(inspection: Inspection) -> CheckResult:
 
 
 def validation_is_above_chance(inspection: Inspection) -> CheckResult:
-    """The trained network names more validation images right than by chance; one that is not trained here passes."""
+    """The network has learned to name more validation images than by guessing; one not trained here passes."""
     details = inspection.record.details
     if "val_accuracy" not in details:
         return CheckResult("validation_is_above_chance", True, "the network is not trained here")

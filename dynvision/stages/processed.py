@@ -38,8 +38,8 @@ class ProcessedInspection(Inspection):
     stage: ProcessedStage
 
 
-def betons_match_their_sidecars(inspection: ProcessedInspection) -> CheckResult:
-    """Every `.beton` file is, byte for byte, the one that its sidecar describes."""
+def image_files_are_as_they_were_written(inspection: ProcessedInspection) -> CheckResult:
+    """The files of images that networks are shown are, byte for byte, those that were written and verified."""
     stage = inspection.stage
     paths = sorted(stage.files(inspection.target))
     wrong, samples = [], 0
@@ -49,7 +49,7 @@ def betons_match_their_sidecars(inspection: ProcessedInspection) -> CheckResult:
         except DynvisionError as error:
             wrong.append(str(error))
     sentence = f"{samples} samples in {len(paths)} files"
-    return CheckResult("betons_match_their_sidecars", not wrong, sentence, {"samples": samples}, wrong)
+    return CheckResult("image_files_are_as_they_were_written", not wrong, sentence, {"samples": samples}, wrong)
 
 
 class ProcessedStage(Stage):
@@ -60,7 +60,7 @@ class ProcessedStage(Stage):
     observes_config = True
     selectors = ("split", "group")
     load_options = ("file",)
-    checks = (Check(betons_match_their_sidecars, is_hard=True),)
+    checks = (Check(image_files_are_as_they_were_written, is_hard=True),)
 
     @cached_property
     def image_store(self) -> ImageStore:

@@ -126,9 +126,9 @@ class RawInspection(Inspection):
                 yield f"{entry['folder']}/{name}"
 
 
-def class_counts_match_the_manifest(inspection: RawInspection) -> CheckResult:
-    """Every class folder, or the folder of a stimulus set, holds the images that the manifest counts."""
-    name = "class_counts_match_the_manifest"
+def classes_hold_the_images_that_were_counted(inspection: RawInspection) -> CheckResult:
+    """Every class, or the stimulus set, has as many images as when it was written or found: none is lost or added."""
+    name = "classes_hold_the_images_that_were_counted"
     if not inspection.record.details["classes"]:
         stimuli = inspection.stage.read_stimuli(inspection.target, inspection.record) or {}
         lost = [path for path in stimuli.get(FILENAME, []) if not (inspection.folder / path).is_file()]
@@ -141,7 +141,7 @@ def class_counts_match_the_manifest(inspection: RawInspection) -> CheckResult:
 
 
 def classes_are_balanced(inspection: RawInspection) -> CheckResult:
-    """No class has more than ten times the images of another."""
+    """No class has more than ten times the images of another, which would make accuracy that of the largest class."""
     if not inspection.record.details["classes"]:
         return CheckResult("classes_are_balanced", True, "the images have no classes")
     counts = {f"{c['index']} {c['name']}": c["count"] for c in inspection.record.details["classes"]}
@@ -165,7 +165,7 @@ def every_file_is_an_image(inspection: RawInspection) -> CheckResult:
 
 
 def a_sample_of_images_can_be_decoded(inspection: RawInspection) -> CheckResult:
-    """Images taken evenly from all classes can be decoded."""
+    """Images taken evenly from the classes were opened, and each is a whole picture."""
     sample = inspection.sample
     sentence = f"{sample.count - len(sample.bad)} of {sample.count} images can be decoded"
     numbers: dict[str, float] = {"looked_at": sample.count, "bad": len(sample.bad)}
@@ -173,7 +173,7 @@ def a_sample_of_images_can_be_decoded(inspection: RawInspection) -> CheckResult:
 
 
 def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult:
-    """Mean and standard deviation of a sample of the training images are data_statistics, within 2 % of full scale."""
+    """The mean and deviation by which images are standardized (data_statistics) are those of the images, within 2 %."""
     # Those of a stimulus set are not compared: they may be those of the images that the network was trained on.
     name = "statistics_are_those_of_the_images"
     given = inspection.stage.config.data.data_statistics.get(inspection.target.key[1])
@@ -202,7 +202,7 @@ def statistics_are_those_of_the_images(inspection: RawInspection) -> CheckResult
 
 
 def splits_hold_different_images(inspection: RawInspection) -> CheckResult:
-    """No other split holds the same images, or more of them than 1 % or than max_shared_images allows."""
+    """Splits differ: at most 1 % of the images are in another one, too, or as many as max_shared_images allows."""
     dataset = inspection.target.key[1]
     allowed = inspection.stage.config.data.max_shared_images.get(dataset, SHARED_IMAGES)
     wrong: list[str] = []
@@ -222,14 +222,14 @@ def splits_hold_different_images(inspection: RawInspection) -> CheckResult:
 
 
 def no_image_is_in_two_splits(inspection: RawInspection) -> CheckResult:
-    """No image of this split is in another split, too; images are compared byte for byte."""
+    """No image of this split is in another split, too: none that is tested was trained on (compared byte for byte)."""
     pairs = [f"{split}: {pair}" for split, shared in inspection.shared.items() for pair in shared.pairs]
     sentence = f"{len(pairs)} images are in another split, too"
     return CheckResult("no_image_is_in_two_splits", not pairs, sentence, {"shared": len(pairs)}, pairs)
 
 
 RAW_CHECKS = (
-    Check(class_counts_match_the_manifest, is_hard=True),
+    Check(classes_hold_the_images_that_were_counted, is_hard=True),
     Check(splits_hold_different_images, is_hard=True),
     Check(no_image_is_in_two_splits, is_hard=False),
     Check(classes_are_balanced, is_hard=False),

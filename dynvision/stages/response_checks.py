@@ -9,7 +9,7 @@ __all__ = ["responses_are_complete_and_finite"]
 
 
 def responses_are_complete_and_finite(inspection: Inspection) -> CheckResult:
-    """Everything shown was recorded, is finite, and was read back as it was written."""
+    """Every trial was recorded, no response is NaN or infinite, and what was read back is what was written."""
     trials = ResponseDetails.from_record(inspection.record).samples
     numbers: dict[str, float] = {"conditions": 1, "trials": trials}
     return CheckResult("responses_are_complete_and_finite", True, f"{trials} trials read back", numbers)

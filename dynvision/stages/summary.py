@@ -67,7 +67,7 @@ class SummaryInspection(Inspection):
 
 
 def every_condition_is_measured(inspection: SummaryInspection) -> CheckResult:
-    """The table has an accuracy for every condition whose labels match the classes, unless scores do not say any."""
+    """Every condition is in the table, with an accuracy if its labels are classes of the network and scores differ."""
     if _is_phenomena(inspection.target):
         rows = inspection.record.details["phenomena"]
         read = sum(row["value"] is not None for row in rows)
@@ -218,13 +218,13 @@ class SummaryStage(Stage):
         return _TABLES if self.config.experiments[target.key[1]].group_by is None else (*_TABLES, GROUPS)
 
     def pictures(self, target: Target) -> list[str]:
-        """Return the names of a target's pictures, without their suffix."""
+        """Return the names of a target's pictures, without their suffix, the one to look at first at the start."""
         if _is_phenomena(target):
             return []
         if _is_comparison(target):
             return ["comparison"]
         is_grid = len(self.config.experiments[target.key[1]].parameters) > 1
-        return ["summary", "time_courses", "tuning", *(["heat_map"] if is_grid else [])]
+        return [*(["heat_map"] if is_grid else []), "summary", "time_courses", "tuning"]
 
     def digest(self, target: Target, folder: Path) -> str:
         """Digest the tables in a folder, for the data version; the pictures follow from the tables."""

@@ -15,12 +15,14 @@ from dynvision_assets.assets.table import AssetType
 from dynvision_assets.automation import REBUILD
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.metadata import name_tags
+from dynvision_assets.pages.groups import name_group
 from dynvision_assets.partitions import asset_key, deps_of, stage_partitions, target_of
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.runs.events import OWN_EVENTS
 from dynvision_assets.runs.freshness import describe_freshness, freshness_spec
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.tags import describe_run
 
 __all__ = ["make_stage_asset"]
 
@@ -52,7 +54,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         deps=[*deps, *config_dep(workspace, key)],
         partitions_def=stage_partitions(workspace, key),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=key[0],
+        group_name=name_group(workspace, key),
         kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,
@@ -100,6 +102,8 @@ def _build(
     tag_run(context.instance, context.run.run_id, compute.run_tags)
     workspace = compute.open_workspace()
     targets = _targets(context, workspace, key)
+    run_id = context.run.run_id
+    context.instance.add_run_tags(run_id, describe_run(workspace, context.instance, run_id, targets))
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
         wait=config.wait,

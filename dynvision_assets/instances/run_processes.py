@@ -12,21 +12,18 @@ if TYPE_CHECKING:
 
 __all__ = ["fail_dead_runs", "find_owner", "process_tags", "tag_run"]
 
-_TAGS = {
-    "host": "dynvision/host",
-    "boot_id": "dynvision/boot_id",
-    "pid_namespace": "dynvision/pid_namespace",
-    "pid": "dynvision/pid",
-    "start": "dynvision/pid_start",
-}
-HOST_TAG, BOOT_TAG, NAMESPACE_TAG, PID_TAG, START_TAG = _TAGS.values()
-RUN_TAG = "dynvision/run"
+_HIDDEN, _FORMER = ".dagster/dynvision_", "dynvision/"
+"""How the tags of a run begin that are for programs: Dagster shows those with a dot to nobody. They were shown once."""
+
+_NAMES = {"host": "host", "boot_id": "boot_id", "pid_namespace": "pid_namespace", "pid": "pid", "start": "pid_start"}
+HOST_TAG, BOOT_TAG, NAMESPACE_TAG, PID_TAG, START_TAG = (f"{_HIDDEN}{name}" for name in _NAMES.values())
+RUN_TAG = f"{_HIDDEN}run"
 """Tags of a run: what its process is known by (see `Owner`), and its own id."""
 
 
 def process_tags() -> dict[str, str]:
     """Return the tags that name this process."""
-    return {_TAGS[name]: str(value) for name, value in Owner.here().to_dict().items()}
+    return {f"{_HIDDEN}{_NAMES[name]}": str(value) for name, value in Owner.here().to_dict().items()}
 
 
 def find_owner(tags: Mapping[str, str]) -> Owner | None:
@@ -35,10 +32,16 @@ def find_owner(tags: Mapping[str, str]) -> Owner | None:
     An earlier version tagged neither the start of the machine nor the container: they are taken to be those of here.
     """
     here = Owner.here().to_dict()
-    known = {name: tags[tag] for name, tag in _TAGS.items() if tag in tags}
+    found = {name: _find(tags, f"{_HIDDEN}{tag}") for name, tag in _NAMES.items()}
+    known = {name: value for name, value in found.items() if value is not None}
     if not known.keys() & {"boot_id", "pid_namespace"}:
         known = {"boot_id": here["boot_id"], "pid_namespace": here["pid_namespace"], "start": "", **known}
     return Owner.from_dict(known)
+
+
+def _find(tags: Mapping[str, str], tag: str) -> str | None:
+    """Return the value of a hidden tag, or of the one that an earlier version had in its place."""
+    return tags.get(tag, tags.get(tag.replace(_HIDDEN, _FORMER)))
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str, others: Mapping[str, str] | None = None) -> None:
@@ -70,12 +73,18 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     import dagster as dg
 
     states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-    running = instance.get_runs(dg.RunsFilter(statuses=states, tags={HOST_TAG: Owner.here().host}))
-    own = [run for run in running if run.parent_run_id is None or run.tags.get(RUN_TAG) == run.run_id]
+    running = {
+        run.run_id: run
+        for tag in (HOST_TAG, HOST_TAG.replace(_HIDDEN, _FORMER))
+        for run in instance.get_runs(dg.RunsFilter(statuses=states, tags={tag: Owner.here().host}))
+    }
+    own = [run for run in running.values() if run.parent_run_id is None or _find(run.tags, RUN_TAG) == run.run_id]
     owners = {run.run_id: find_owner(run.tags) for run in own}
     dead = [run for run in own if (owner := owners[run.run_id]) is not None and owner.liveness() == "dead"]
     for run in dead:
-        message = f"The process of this run ({run.tags[PID_TAG]}) is gone: it was killed, or the machine stopped. "
+        message = (
+            f"The process of this run ({_find(run.tags, PID_TAG)}) is gone: it was killed, or the machine stopped. "
+        )
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message + "The run was being stopped anyway.")
         else:

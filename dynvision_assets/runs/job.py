@@ -19,6 +19,7 @@ from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.tags import describe_run
 
 __all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_experiment_jobs", "make_job"]
 
@@ -102,7 +103,7 @@ def _fill_in(workspace: Workspace, experiment: str) -> tuple[str, dict[str, Any]
 
 def _make_job(name: str, description: str, config: dict[str, Any] | None) -> dg.JobDefinition:
     graph = dg.GraphDefinition(name, node_defs=[build_op])
-    return graph.to_job(description=description, tags={"dynvision/job": MAKE}, config=config)
+    return graph.to_job(description=description, config=config)
 
 
 def _make(
@@ -121,6 +122,7 @@ def _make(
     named = ", ".join(config.targets)
     tag_run(context.instance, context.run_id, {**compute.run_tags, TARGETS_TAG: named[:200]})
     targets = _parse(workspace, config.targets)
+    context.instance.add_run_tags(context.run_id, describe_run(workspace, context.instance, context.run_id, targets))
     plan = workspace.plan(targets, config.force)
     if not plan:
         context.log.info("everything is up to date; nothing to do")

@@ -21,6 +21,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 Screenshot = Callable[[str], Path]
 
+TAGS_OF_TARGETS = ("dataset", "model", "experiment", "subject")
+
+GROUPS = (*STAGE_NAMES[:-2], "responses_contrast", "summary_contrast")
+"""The groups of one experiment, in the order in which they are made."""
+
 RUNS_OF_THE_WHOLE_GRAPH = 7
 """One of raw, of interim and processed together, and of models; two of responses at least, two of summary."""
 
@@ -44,8 +49,8 @@ def test_the_lineage_shows_all_stages_from_raw_to_summary(
     whole_graph: Backfill, dagster: Dagster, page: Any, screenshot: Screenshot
 ) -> None:
     page.goto(f"{dagster.url}/asset-groups")
-    for stage in STAGE_NAMES:
-        page.get_by_text(stage, exact=True).first.wait_for()
+    for group in (*GROUPS, "responses_contrast_duration", "summary_contrast_duration", "summary_phenomena"):
+        page.get_by_text(group, exact=True).first.wait_for()
     screenshot("groups")
 
     page.goto(f"{dagster.url}/assets/raw/gratings?view=lineage&lineageScope=downstream&lineageDepth=10")
@@ -54,8 +59,8 @@ def test_the_lineage_shows_all_stages_from_raw_to_summary(
     screenshot("assets")
     for name, count in (("gratings", 4), ("rcnn_ends", 3), ("rcnn_gratings", 5)):
         wait_for(lambda: graph.get_by_text(name, exact=True).count() == count, 30, f"{count} assets called {name}")  # noqa: B023
-    places = [graph.get_by_text(stage, exact=True).first.bounding_box()["x"] for stage in STAGE_NAMES]
-    assert all(left < right for left, right in itertools.pairwise(places)), dict(zip(STAGE_NAMES, places, strict=True))
+    places = [graph.get_by_text(group, exact=True).first.bounding_box()["x"] for group in GROUPS]
+    assert all(left < right for left, right in itertools.pairwise(places)), dict(zip(GROUPS, places, strict=True))
 
 
 def test_an_asset_says_what_it_is_made_of_and_in_which_shapes(
@@ -167,6 +172,30 @@ def test_the_whole_graph_was_made_from_nothing_by_one_backfill(
     screenshot("finished")
 
 
+def test_a_run_says_what_it_makes_and_from_where_and_nothing_of_its_process(
+    whole_graph: Backfill, dagster: Dagster, page: Any, screenshot: Screenshot
+) -> None:
+    whole_graph.wait(RUNS_OF_THE_WHOLE_GRAPH)
+    page.goto(f"{dagster.url}/runs/b/{whole_graph.name}?tab=runs")
+    page.get_by_text("dynvision/experiment: contrast").first.wait_for()
+    screenshot("tags")
+    runs = [r for r in dagster.runs().values() if {"key": "dagster/backfill", "value": whole_graph.name} in r["tags"]]
+    for run in runs:
+        names = {tag["key"]: tag["value"] for tag in run["tags"] if not tag["key"].startswith("dagster/")}
+        assert names.pop("dynvision/from") == "backfill"
+        assert names.keys() <= {f"dynvision/{name}" for name in ("stage", *TAGS_OF_TARGETS)}, names
+
+
+def test_a_summary_was_made_once_and_names_its_run(whole_graph: Backfill, dagster: Dagster) -> None:
+    runs = whole_graph.wait(RUNS_OF_THE_WHOLE_GRAPH)
+    found = dagster.query(
+        '{ assetNodeOrError(assetKey: {path: ["summary", "contrast", "rcnn_ends"]}) { ... on AssetNode { '
+        "assetMaterializations { runId } } } }"
+    )["assetNodeOrError"]["assetMaterializations"]
+    assert len(found) == 1
+    assert found[0]["runId"] in {run["runId"] for run in runs}
+
+
 def test_a_run_shows_its_progress_with_rate(
     whole_graph: Backfill, dagster: Dagster, page: Any, screenshot: Screenshot
 ) -> None:
@@ -199,7 +228,7 @@ def test_a_partition_of_raw_is_materialized_by_clicking(
     assert (folder / "manifest.json").is_file()
     assert len(list(folder.glob("*/*.png"))) == 12
     page.goto(page_of_partition)
-    page.get_by_text("images_per_second", exact=True).first.wait_for()
+    page.get_by_text("computed", exact=True).first.wait_for()
     assert page.get_by_text("Materialized", exact=True).first.is_visible()
     screenshot("materialized")
 
@@ -252,8 +281,10 @@ def test_numbers_are_plotted_over_partitions(
     whole_graph.wait(RUNS_OF_THE_WHOLE_GRAPH)
     page.goto(f"{dagster.url}/assets/responses/contrast/rcnn_ends")
     page.get_by_text("Plots", exact=True).first.click()
-    for number in ("accuracy", "bytes", "peak_response_V1"):
+    for number in ("accuracy", "latency_V1_ms", "time_to_peak_V1_ms", "peak_response_V1"):
         page.get_by_text(number, exact=True).first.wait_for()
+    for nothing_to_plot in ("threads", "chance", "seconds", "bytes", "samples"):
+        assert page.get_by_text(nothing_to_plot, exact=True).count() == 0, nothing_to_plot
     page.locator("canvas").first.wait_for()
     screenshot("plots")
 
@@ -263,9 +294,9 @@ def test_the_checks_of_a_stage_say_what_was_found(
 ) -> None:
     whole_graph.wait(RUNS_OF_THE_WHOLE_GRAPH)
     for key, name, sentence in (
-        ("raw/gratings", "class_counts_match_the_manifest", " images in 3 class folders"),
+        ("raw/gratings", "classes_hold_the_images_that_were_counted", " images in 3 class folders"),
         ("responses/contrast/rcnn_ends", "responses_are_complete_and_finite", "4 partitions: "),
-        ("processed/gratings", "betons_match_their_sidecars", " samples in "),
+        ("processed/gratings", "image_files_are_as_they_were_written", " samples in "),
     ):
         page.goto(f"{dagster.url}/assets/{key}?view=checks&checkDetail={name}")
         page.get_by_text(sentence).first.wait_for()
@@ -285,8 +316,13 @@ def test_every_stage_has_a_picture(whole_graph: Backfill, dagster: Dagster, page
         "summary/contrast/rcnn_ends",
     ):
         page.goto(f"{dagster.url}/assets/{key}")
+        thumbnail = page.locator(f'table img[alt*="{key}"]').first
+        thumbnail.wait_for()  # without a click
+        assert thumbnail.evaluate("image => image.naturalWidth") >= 80, key
+        rows = page.locator("tbody tr td:first-child").all_inner_texts()
+        assert rows[rows.index("picture") + 1].startswith("picture: "), rows
         page.get_by_text("Show Markdown").first.click()
-        picture = page.locator(f'img[alt*="{key}"]').first
+        picture = page.locator(f'[role=dialog] img[alt*="{key}"]').first
         picture.wait_for()
         page.wait_for_function("image => image.complete", arg=picture.element_handle())
         width, height = picture.evaluate("image => [image.naturalWidth, image.naturalHeight]")

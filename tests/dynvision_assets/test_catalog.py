@@ -35,6 +35,7 @@ def test_the_catalog_lists_what_exists_with_its_state_version_and_size(chain: Pa
 def test_the_catalog_of_a_part_names_only_that(made_root: Path) -> None:
     table = dva.catalog("responses/contrast", root=made_root)
     assert set(table.key) == {"responses/contrast/rcnn_gratings", "responses/contrast/rcnn_ends"}
+    assert set(table.group) == {"responses_contrast"}
     assert dva.catalog("raw/gratings:test", root=made_root).target.tolist() == ["raw/gratings:test"]
     with pytest.raises(UnknownNameError, match=r"unknown experiment 'contrst'. Did you mean 'contrast'"):
         dva.catalog("responses/contrst", root=made_root)

@@ -128,7 +128,7 @@ def test_owners_are_those_of_the_config_and_make_nothing_stale(empty_root: Path)
     assert [workspace.stages["raw"].settings(target) for target in RAW] == before
 
 
-def test_the_group_of_an_asset_is_its_stage(workspace: Workspace) -> None:
+def test_the_group_of_an_asset_is_its_stage_and_its_experiment(workspace: Workspace) -> None:
     graph = graph_of(workspace)
     assert {key.path[0] for key in graph.get_all_asset_keys()} == {
         "config",
@@ -141,10 +141,17 @@ def test_the_group_of_an_asset_is_its_stage(workspace: Workspace) -> None:
     }
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.group_name == key.path[0]
+        assert node.group_name == "_".join(key.path[:2] if key.path[0] in ("responses", "summary") else key.path[:1])
         assert node.description, f"{key} says nothing of itself"
         expected = None if key.path[0] == "config" else workspace.stages[key.path[0]].code_version
         assert node.code_version == expected
+
+
+def test_a_hyphen_in_the_name_of_an_experiment_is_none_in_that_of_its_group(empty_root: Path) -> None:
+    edit_config(empty_root, "  contrast_duration:\n", "  contrast-duration:\n")
+    workspace = open_workspace(empty_root)
+    groups = {node.group_name for node in graph_of(workspace).asset_nodes}
+    assert {"responses_contrast_duration", "summary_contrast_duration", "summary_phenomena", "raw"} <= groups
 
 
 @pytest.mark.parametrize(("asset", "partition", "expected"), EDGES)

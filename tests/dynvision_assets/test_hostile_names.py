@@ -64,7 +64,8 @@ def test_names_of_classes_reach_tables_as_text_and_pictures_without_mathtext(hos
     pictures = [value for value in metadata.values() if isinstance(value, dg.MarkdownMetadataValue)]
     assert pictures
     assert all(
-        re.fullmatch(r"!\[raw/own:train: [\w\\]+\]\(data:image/png;base64,[\w+/=]+\)", p.value or "") for p in pictures
+        re.fullmatch(r"!\[raw/own:train: [\w\\]+\]\(data:image/(png|webp);base64,[\w+/=]+\)", p.value or "")
+        for p in pictures
     )
 
 

@@ -28,9 +28,9 @@ from tests.helpers.stores import damage_before_verifying
 
 CONTRAST = ("responses", "contrast", "rcnn_gratings")
 CHECKS = {
-    ("raw", "gratings"): "class_counts_match_the_manifest",
+    ("raw", "gratings"): "classes_hold_the_images_that_were_counted",
     ("interim", "gratings"): "every_link_resolves",
-    ("processed", "gratings"): "betons_match_their_sidecars",
+    ("processed", "gratings"): "image_files_are_as_they_were_written",
     ("models", "rcnn", "gratings"): "weights_are_finite",
     CONTRAST: "responses_are_complete_and_finite",
     ("summary", "contrast", "rcnn_gratings"): "every_condition_is_measured",
@@ -116,16 +116,22 @@ def test_dagster_knows_the_numbers_and_the_picture_of_every_condition(made_root:
             assert record is not None
             metadata = materializations(instance, made_root, target)[0].metadata
             assert metadata["accuracy"].value == pytest.approx(record.details["accuracy"])
-            assert metadata["samples"].value == 12
+            assert metadata["shown"].value == "12 trials × 6 steps of 5 ms"
             assert metadata["path"].value == str(workspace.stage(target).output(target))
         shown = materializations(instance, made_root, Target(("summary", "contrast", "rcnn_gratings")))[0].metadata
     pictures = [m.value for m in shown.values() if isinstance(m, dg.MarkdownMetadataValue)]
-    assert len(pictures) == 3
+    assert [name for name, m in shown.items() if isinstance(m, dg.MarkdownMetadataValue)] == [
+        "picture",
+        "picture: summary",
+        "picture: time courses",
+        "picture: tuning",
+        "picture: stimuli",
+    ]
     table = shown["tuning_table"]
     assert isinstance(table, dg.TableMetadataValue)
     assert len(table.records) == 4
     assert {row.data["parameter"] for row in shown["fits_table"].records}  # type: ignore[union-attr]
-    assert all("(data:image/png;base64," in str(text) for text in pictures)
+    assert all(re.search(r"\(data:image/(png|webp);base64,", str(text)) for text in pictures)
 
 
 @pytest.mark.parametrize(("key", "name"), CHECKS.items())

@@ -14,7 +14,7 @@ import pytest
 
 from dynvision.paths import Paths
 from dynvision_assets.instances.opening import prepare_home
-from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG, fail_dead_runs
+from dynvision_assets.instances.run_processes import HOST_TAG, PID_TAG, RUN_TAG, fail_dead_runs
 from tests.helpers.commands import environment, run_dynvision
 from tests.helpers.configuration import edit_config
 from tests.helpers.instances import open_instance
@@ -74,7 +74,7 @@ def test_an_own_pool_is_free_again_after_a_dead_run(empty_root: Path, monkeypatc
     ended.wait()
     with open_instance(empty_root) as instance:
         instance.event_log_storage.set_concurrency_slots("gpu", 1)
-        tags = {"dynvision/host": os.uname().nodename, PID_TAG: str(ended.pid)}
+        tags = {HOST_TAG: os.uname().nodename, PID_TAG: str(ended.pid)}
         run_id = "11111111-2222-3333-4444-555555555555"
         run = dg.DagsterRun("nothing", run_id=run_id, status=dg.DagsterRunStatus.STARTED, tags=tags)
         instance.run_storage.add_run(run)

@@ -14,7 +14,7 @@ from tests.helpers.instances import latest_check, open_instance
 RAW = ("raw", "gratings")
 CHECKS = {
     RAW: [
-        "class_counts_match_the_manifest",
+        "classes_hold_the_images_that_were_counted",
         "classes_are_balanced",
         "every_file_is_an_image",
         "a_sample_of_images_can_be_decoded",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.analysis.courses import Showing, find_extreme
+from dynvision.analysis.courses import Course, Showing, find_extreme
 from dynvision.config.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.details import ResponseDetails
@@ -61,8 +62,11 @@ def describe_responses(
         peak_response={layer: find_extreme(mean, resting[layer], showing) for layer, mean in averages.items()},
         resting_response={layer: float(mean.mean()) for layer, mean in resting.items()},
     )
+    courses = {layer: Course(mean - resting[layer], showing) for layer, mean in averages.items()}
     return {
         **details.to_dict(),
+        "latency": _finite({layer: float(course.latency()) for layer, course in courses.items()}),
+        "time_to_peak": _finite({layer: float(course.time_to_peak()) for layer, course in courses.items()}),
         "dt": sweep.dt,
         LABELS_MATCH: sweep.labels_match,
         "image_contrast": float(writer.image_contrasts.mean()),
@@ -71,6 +75,11 @@ def describe_responses(
         "steps_computed": writer.steps_computed,
         "steps_naive": sweep.steps_naive,
     }
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float]:
+    """Leave out the numbers, in steps, of layers that do not respond."""
+    return {layer: number for layer, number in numbers.items() if math.isfinite(number)}
 
 
 def put_in_place(store: Path) -> Record:

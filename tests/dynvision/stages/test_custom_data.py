@@ -169,6 +169,6 @@ def test_files_that_are_not_images_are_left_out_and_reported(own):
     assert not check["passed"]
     assert check["numbers"] == {"left_out": 4}
     assert check["offenders"] == ["a/folder.png and 3 more"]
-    assert results["class_counts_match_the_manifest"]["passed"]
+    assert results["classes_hold_the_images_that_were_counted"]["passed"]
     assert results["a_sample_of_images_can_be_decoded"]["passed"]
     build(own, "interim/own:test_all", "processed/own:test_all")

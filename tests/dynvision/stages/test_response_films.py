@@ -15,7 +15,7 @@ from dynvision.errors import ConfigError, DamagedFileError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.films.encoding import is_whole_film
-from dynvision.stages import response_films
+from dynvision.stages.recorded import films as response_films
 from dynvision.stages.recorded.films import FILM, choose_trials_shown
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets

@@ -262,9 +262,9 @@ def test_epoch_after_the_last_is_an_error(chain_copy):
 
 
 CHECKED = {
-    "raw/gratings:test": "class_counts_match_the_manifest",
+    "raw/gratings:test": "classes_hold_the_images_that_were_counted",
     "interim/gratings:test_all": "every_link_resolves",
-    "processed/gratings:train_all": "betons_match_their_sidecars",
+    "processed/gratings:train_all": "image_files_are_as_they_were_written",
     "models/rcnn/gratings:all_s0": "weights_are_finite",
     "summary/contrast/rcnn_gratings": "every_condition_is_measured",
 }
