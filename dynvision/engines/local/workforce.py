@@ -32,6 +32,9 @@ _MEMORY = 3 << 30
 _MOST_FAILURES = 3
 """So many workers may end one after another without ever having been connected."""
 
+_SILENCE = 5.0
+"""Seconds after which the place of a worker that is not connected any more is free, though nothing reports its end."""
+
 _PATIENCE = 3.5
 """Seconds that all workers may take to end."""
 
@@ -68,6 +71,7 @@ class LocalWorkforce(Workforce):
         self._numbers = itertools.count(1)
         self._ends: dict[str, tuple[int, int]] = {}
         self._met: set[str] = set()
+        self._silent: dict[str, float] = {}
         self._failures = 0
         self._said: set[str] = set()
 
@@ -98,7 +102,7 @@ class LocalWorkforce(Workforce):
         self._met.add(worker.name)
 
     def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
-        self._forget_ended()
+        self._forget_ended({worker.name for worker in workers})
         told: list[str] = []
         if not self._gpu_slots and any(demand.resources.gpus for demand in demands):
             told.append("a GPU is asked for, but this machine has none that can be used: it is computed on the CPU")
@@ -181,14 +185,17 @@ class LocalWorkforce(Workforce):
             ) from None
         self._names[slot] = name
 
-    def _forget_ended(self) -> None:
-        """Free the slots of workers that have ended, so that new ones start.
+    def _forget_ended(self, connected: set[str]) -> None:
+        """Free the slots of workers that have ended or are not connected any more, so that new ones start.
+
+        Args:
+            connected: The names of the workers that are connected.
 
         Raises:
             DynvisionError: If one after another ends before it is connected.
         """
         for slot, name in list(self._names.items()):
-            if name not in self._ends:
+            if name not in self._ends and not self._is_lost(name, connected):
                 continue
             del self._names[slot]
             self._failures = 0 if name in self._met else self._failures + 1
@@ -197,6 +204,16 @@ class LocalWorkforce(Workforce):
                     f"workers cannot be started: {self._failures} ended one after another before they could be used. "
                     f"The last one's log is {self._log(name)}."
                 )
+
+    def _is_lost(self, name: str, connected: set[str]) -> bool:
+        """Whether a worker is gone without a word: who would report its end was killed, or it was stopped."""
+        if name in connected:
+            self._silent.pop(name, None)
+            return False
+        if self._nursery is not None and self._nursery.poll() is not None:
+            return True
+        now = time.monotonic()
+        return name in self._met and now - self._silent.setdefault(name, now) > _SILENCE
 
     def _listen(self, nursery: subprocess.Popen[bytes]) -> None:
         """Note which workers have ended."""

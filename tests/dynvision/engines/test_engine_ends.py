@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dynvision.errors import DynvisionError
 from tests.helpers.engine_calls import Opening, alive, call, noted, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -57,6 +58,20 @@ def test_closing_ends_what_is_computed_with_its_whole_tree(
     assert not {name for name in left if name.startswith("dynvision")}
     if function == "write_after":
         assert note.with_suffix(".interrupted").exists()
+
+
+def test_a_run_whose_workers_and_their_starter_were_killed_ends_with_an_error(
+    open_local: Opening, tmp_path: Path
+) -> None:
+    engine = open_local()
+    engine.submit(call("write_after", note=str(tmp_path / "note"), seconds=60.0))
+    wait_for(lambda: len(noted(tmp_path / "note")) == 2)
+    nursery, worker = psutil.Process().children(recursive=True)[:2]
+    assert worker.ppid() == nursery.pid
+    nursery.kill()
+    worker.kill()
+    with pytest.raises(DynvisionError, match="the process that starts workers has ended"):
+        engine.wait()
 
 
 def test_workers_end_with_a_controller_that_was_killed_and_the_next_one_removes_its_key(
