@@ -57,7 +57,9 @@ class ConfigTexts:
 
 def show_settings(settings: dict[str, Any]) -> str:
     """Return settings as a block of YAML in Markdown."""
-    lines = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100).splitlines()
+    lines = yaml.safe_dump(
+        settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    ).splitlines()
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"# … and {len(lines) - _MOST_LINES} more lines"]
     # A fence of its own length, so that no setting can end the block.

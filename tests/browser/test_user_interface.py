@@ -15,6 +15,7 @@ import pytest
 
 from dynvision.stages.registry import STAGE_NAMES
 from tests.helpers.chains import states
+from tests.helpers.commands import run_dynvision
 from tests.helpers.user_interface import Backfill, Dagster, launch_backfill, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -111,11 +112,11 @@ def test_a_failure_says_what_happened_and_what_to_do(
 
 def test_the_launchpad_offers_settings_that_are_described(dagster: Dagster, page: Any, screenshot: Screenshot) -> None:
     for key, settings, words in (
-        ("raw/gratings", ["force", "wait", "workers"], "Threads that write images, 1 to 64"),
+        ("raw/gratings", ["force", "wait"], "Threads that write images, 1 to 64"),
         ("models/rcnn/gratings", ["force", "device"], "Where the network is trained"),
         (
             "responses/contrast/rcnn_gratings",
-            ["force", "device", "batch_size", "layers", "resolution"],
+            ["force", "device", "layers", "resolution"],
             "Images shown together",
         ),
     ):
@@ -133,14 +134,16 @@ def test_the_launchpad_offers_settings_that_are_described(dagster: Dagster, page
         shown = editor.inner_text()
         screenshot(key.replace("/", "_"))
         assert all(f"{name}:" in shown for name in settings), shown
+        assert ": 0" not in shown, "a number that is not set is left out"
         assert "root:" not in shown  # where things are is nothing to set for a run
         if words:
             described = dagster.config_of(key)
             assert set(settings) <= set(described)
+            assert any("null means" in text for text in described.values()) == (key != "models/rcnn/gratings")
             assert any(words in text for text in described.values()), described
 
 
-def test_the_automation_page_shows_two_switches_that_are_off(
+def test_the_automation_page_shows_two_switches_that_are_off_and_a_sensor_that_looks(
     dagster: Dagster, page: Any, screenshot: Screenshot
 ) -> None:
     page.goto(f"{dagster.url}/automation")
@@ -155,8 +158,9 @@ def test_the_automation_page_shows_two_switches_that_are_off(
     assert {s["name"]: s["sensorState"]["status"] for s in sensors} == {
         "rebuild_what_is_stale": "STOPPED",
         "notice_new_images": "STOPPED",
+        "see_what_is_stale": "RUNNING",
     }
-    assert switches.count() in (0, 2)
+    assert switches.count() in (0, 3)
 
 
 def test_the_whole_graph_was_made_from_nothing_by_one_backfill(
@@ -330,3 +334,28 @@ def test_every_stage_has_a_picture(whole_graph: Backfill, dagster: Dagster, page
         assert width > 200, key
         assert height > 100, key
         assert picture.bounding_box()["width"] > 100, key
+
+
+def test_a_run_of_the_command_line_is_on_the_timeline(dagster: Dagster, page: Any, screenshot: Screenshot) -> None:
+    done = run_dynvision(dagster.root, "make", "--force", "raw/gratings:test")
+    assert done.returncode == 0, done.stderr
+    page.goto(f"{dagster.url}/overview/activity/timeline")
+    page.get_by_text("make", exact=True).first.wait_for()
+    screenshot("timeline")
+
+
+def test_the_job_of_an_experiment_has_its_targets_filled_in(
+    dagster: Dagster, page: Any, screenshot: Screenshot
+) -> None:
+    page.goto(f"{dagster.url}/locations/dynvision/jobs/make_contrast/playground")
+    page.get_by_text("summary/contrast/rcnn_gratings").first.wait_for()
+    page.get_by_text("No errors").wait_for()
+    screenshot("launchpad")
+
+
+def test_the_page_of_an_experiments_configuration_shows_its_settings(
+    dagster: Dagster, page: Any, screenshot: Screenshot
+) -> None:
+    page.goto(f"{dagster.url}/assets/config/experiments/contrast")
+    page.get_by_text("data_loader").first.wait_for()
+    screenshot("settings")
