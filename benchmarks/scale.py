@@ -25,8 +25,16 @@ from dynvision.system.machine import usable_cores
 
 ROUNDS = 3
 SUBJECTS = 8
-SHORT = {"images": 400, "contrast": [0.5], "needed": 1.6}
-LONG = {"images": 1000, "contrast": CONTRASTS, "needed": 1.05}
+SHORT = {"images": 400, "idle": 0, "steps": {"tsteps": 10, "intro": 1, "stim": 6}, "contrast": [0.5], "needed": 1.6}
+"""A glance: what surrounds the showing takes as long as the showing."""
+
+LONG = {
+    "images": 1000,
+    "idle": 20,
+    "steps": {"tsteps": 30, "intro": 1, "stim": 20},
+    "contrast": CONTRASTS,
+    "needed": 1.05,
+}
 SLEEPS = {"count": 1000, "seconds": 1.0, "workers": 2}
 MANY = {"count": 600, "seconds": 5.0, "workers": 200}
 WARM = {"count": 200, "seconds": 0.05, "workers": 1}
@@ -75,7 +83,8 @@ def _prepare(root: Path, sweeps: dict[str, Any]) -> None:
     data = yaml.safe_load((PROJECT / "config/config_data.yaml").read_text())
     data["gratings"]["test_per_class"] = sweeps["images"] // data["gratings"].get("orientations", 8)
     subjects = {f"s{number}": {"model": "net", "dataset": "gratings", "seed": number} for number in range(SUBJECTS)}
-    experiment = {**SWEEP, "data_args": {**SWEEP["data_args"], "contrast": sweeps["contrast"]}}  # type: ignore[dict-item]
+    shown = {**sweeps["steps"], "contrast": sweeps["contrast"]}
+    experiment = {**SWEEP, "idle": sweeps["idle"], "data_args": shown}
     contents = {
         "config_data.yaml": data,
         "config_models.yaml": {"models": {"net": MODEL}},
@@ -163,7 +172,8 @@ def _print_sweeps(name: str, sweeps: dict[str, Any], times: dict[str, list[float
     medians = {case: statistics.median(values) for case, values in times.items()}
     ratio = medians["one after the other"] / medians["-j 2"]
     print(
-        f"{SUBJECTS} {name} sweeps ({len(sweeps['contrast'])} conditions, {sweeps['images']} images): "
+        f"{SUBJECTS} {name} sweeps ({len(sweeps['contrast'])} conditions, {sweeps['images']} images, "
+        f"{sweeps['steps']['tsteps']} steps): "
         f"{medians['one after the other']:.1f} s one after the other, {medians['-j 2']:.1f} s with -j 2: "
         f"{ratio:.2f} times (needed {sweeps['needed']})"
     )
