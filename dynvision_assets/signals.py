@@ -218,6 +218,9 @@ def _exit_as_stopped() -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(128 + (STOPPING.number or signal.SIGINT))
+    # Python gives signals their usual meaning back while it ends, unless they are ignored. The work is done.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if _is_command():

@@ -148,6 +148,7 @@ def check_command(line: str, page: Page, place: str) -> None:
             "pip",
             "git",
             "dagster",
+            "dg",
             "cd",
             "source",
             "eval",

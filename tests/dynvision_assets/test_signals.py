@@ -23,6 +23,7 @@ from tests.helpers.configuration import edit_config
 from tests.helpers.instances import open_instance
 
 SENTENCE = "stopped; what was finished is kept, nothing is half done"
+PROJECT = Path(__file__).resolve().parents[2]
 LONGEST = 8.0
 """Seconds; five on an idle machine."""
 
@@ -112,6 +113,19 @@ def test_sigterm_ends_a_build_at_any_moment(empty_root: Path) -> None:
         assert process.returncode in (128 + number, 0)
     if (empty_root / ".dagster" / "history").exists():
         check_nothing_half_done(empty_root)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_while_python_ends_changes_nothing(number: signal.Signals) -> None:
+    code = (
+        "import os, sys\n"
+        "sys.argv[0] = 'dynvision'\n"
+        "import dynvision_assets.signals\n"
+        "class Late:\n"
+        f"    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, {int(number)})\n"
+        "late = Late()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
 
 
 def run_stoppable(work: Callable[[], object]) -> int:

@@ -59,9 +59,9 @@ def test_dagster_has_its_numbers_and_its_picture(compared_root: Path) -> None:
     record = open_workspace(compared_root).read_record(Target(KEY))
     assert record is not None
     assert (event.tags or {})["dagster/data_version"] == record.data_version
-    pictures = [m.value for m in event.metadata.values() if isinstance(m, dg.MarkdownMetadataValue)]
-    assert len(pictures) == 1
-    assert len(str(pictures[0])) < 300_000
+    pictures = {n: str(m.value) for n, m in event.metadata.items() if isinstance(m, dg.MarkdownMetadataValue)}
+    assert list(pictures) == ["picture", "picture: comparison"]
+    assert all(len(picture) < 50_000 for picture in pictures.values())
     assert event.metadata["subjects"].value == "rcnn_gratings, rcnn_ends"
     table = event.metadata["tuning_table"]
     assert isinstance(table, dg.TableMetadataValue)
