@@ -53,6 +53,9 @@ __all__ = ["SHOWN_IN", "SummaryStage"]
 STIMULI = "stimuli.png"
 """The picture of what was shown. It is not among the files of the record, so that nothing depends on it."""
 
+LARGEST_SHEET = 250_000
+"""Bytes of the picture of what was shown. Noise takes many; with fewer it would be too small to read."""
+
 CONDITIONS_FILMED = 5
 """Conditions of an experiment whose strips are in that picture."""
 
@@ -309,7 +312,8 @@ class SummaryStage(Stage):
                 replace(film.strip(width=64), title=str(condition.partition))
                 for condition, film in zip(chosen, films, strict=True)
             ]
-            write_bytes(folder / STIMULI, encode_picture(draw_sheet(strips, "/".join(target.key[1:]))))
+            sheet = draw_sheet(strips, "/".join(target.key[1:]))
+            write_bytes(folder / STIMULI, encode_picture(sheet, most_bytes=LARGEST_SHEET))
         except (DynvisionError, OSError, ValueError) as error:
             say(f"{target}: what was shown could not be drawn ({error})")
 
