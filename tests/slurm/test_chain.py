@@ -96,9 +96,12 @@ def kill_workers(numbers: list[str]) -> None:
 
 
 def deterministic_files(root: Path) -> dict[str, Path]:
-    """The outputs that have the same bytes whenever and wherever they are made: all but records and stamps."""
+    """The outputs that have the same bytes whenever and wherever they are made.
+
+    These are all but records and stamps, and the pages, which show the records' times.
+    """
     files = {str(path.relative_to(root)): path for path in (root / "data").rglob("*") if path.is_file()}
-    timed = ("record.json", "pending.json", "manifest.json", ".beton.json", "folder.link")
+    timed = ("record.json", "pending.json", "manifest.json", ".beton.json", "folder.link", "index.html")
     return {name: path for name, path in files.items() if not name.endswith(timed) and not path.name.startswith(".")}
 
 
