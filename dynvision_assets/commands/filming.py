@@ -38,7 +38,7 @@ noise and void are as the network will get them, on the timeline of a trial.
 \b
 Examples:
   dynvision preview contrast
-  dynvision preview masking --subject rcnn_gratings --out /tmp/masking
+  dynvision preview masking --subject rcnn_gratings --out masking
   dynvision preview contrast --condition 0.5 --images 6
 
 Of more than 24 conditions, 24 have an animation; name others with --condition. The files are in data/previews/, unless
