@@ -153,15 +153,28 @@ def _name(targets: Sequence[Target]) -> str:
 def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Key, tuple[bool, str]]:
     """Return what Dagster shows of the check now: the content of the newest result of each asset that has one.
 
-    A run that ended before it gave a result counts as showing something that no result equals.
+    A run that ended before it gave a result counts as showing something that no result equals. So does a result that
+    is older than the newest materialization, because Dagster then shows "Not Evaluated".
     """
     names = {dg.AssetCheckKey(asset_key(key), UP_TO_DATE): key for key in keys}
     newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(names))
+    made = {
+        record.asset_entry.asset_key: record.asset_entry.last_materialization_record
+        for record in instance.get_asset_records([asset_key(key) for key in keys])
+    }
     shown: dict[Key, tuple[bool, str]] = {}
     for name, record in newest.items():
         event = record.event.dagster_event if record.event is not None else None
         result = event.event_specific_data if event is not None else None
-        shown[names[name]] = _content(result) if isinstance(result, dg.AssetCheckEvaluation) else (False, "")
+        materialization = made.get(name.asset_key)
+        # Both times as Dagster compares them: it keeps that of a result in whole seconds.
+        counts = (
+            materialization is None
+            or materialization.run_id == record.run_id
+            or materialization.timestamp < record.create_timestamp
+        )
+        is_result = isinstance(result, dg.AssetCheckEvaluation)
+        shown[names[name]] = _content(result) if is_result and counts else (False, "")
     return shown
 
 

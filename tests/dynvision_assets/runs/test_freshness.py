@@ -49,6 +49,29 @@ def test_what_is_up_to_date_is_reported_once(chain: Path) -> None:
         assert look(open_workspace(chain), instance) == {}
 
 
+def test_what_was_made_again_is_reported_again_until_dagster_shows_the_result(chain: Path) -> None:
+    """Dagster shows "Not Evaluated" for a result that is not newer than the newest materialization.
+
+    It keeps the time of a result in whole seconds. One that is given in the same second therefore counts as older.
+    """
+    with open_instance(chain) as instance:
+        look(open_workspace(chain), instance)
+        assert call_dynvision(chain, "make", "--force", "raw/gratings:test").exit_code == 0
+        for _ in range(20):
+            record = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+                [dg.AssetCheckKey(dg.AssetKey(["raw", "gratings"]), UP_TO_DATE)]
+            ).popitem()[1]
+            made = instance.get_latest_materialization_event(dg.AssetKey(["raw", "gratings"]))
+            assert made is not None
+            if record.create_timestamp > made.timestamp:
+                break
+            assert "raw/gratings" in look(open_workspace(chain), instance)
+            time.sleep(0.3)
+        else:
+            pytest.fail("the result never counts")
+        assert look(open_workspace(chain), instance) == {}
+
+
 def test_a_summary_is_not_green_any_more_after_a_level_was_added(chain: Path) -> None:
     loaded = open_workspace(chain)
     with open_instance(chain) as instance:
