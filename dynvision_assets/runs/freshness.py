@@ -173,8 +173,10 @@ def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Ke
             or materialization.run_id == record.run_id
             or materialization.timestamp < record.create_timestamp
         )
-        is_result = isinstance(result, dg.AssetCheckEvaluation)
-        shown[names[name]] = _content(result) if is_result and counts else (False, "")
+        if counts and isinstance(result, dg.AssetCheckEvaluation):
+            shown[names[name]] = _content(result)
+        else:
+            shown[names[name]] = False, ""
     return shown
 
 
