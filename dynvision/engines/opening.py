@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from dynvision.engines.base import Engine
 from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.here import HereEngine
+from dynvision.engines.local.nursery_process import nursery_started_early
 from dynvision.engines.settings import HERE, EngineSettings
 
-__all__ = ["open_engine"]
+__all__ = ["open_engine", "started_early"]
 
 
 def open_engine(settings: EngineSettings) -> Engine:
@@ -22,3 +25,12 @@ def open_engine(settings: EngineSettings) -> Engine:
     if settings.kind == HERE:
         return HereEngine()
     return DistributedEngine(settings)
+
+
+def started_early(settings: EngineSettings) -> contextlib.AbstractContextManager[None]:
+    """Start what takes long to start of an engine that is soon opened. At the end of the block it is gone, if unused.
+
+    Args:
+        settings: Which engine.
+    """
+    return nursery_started_early() if settings.kind == "local" else contextlib.nullcontext()

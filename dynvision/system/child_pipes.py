@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from dynvision.system.forked_process import ForkedProcess
+
 __all__ = ["exchange"]
 
 _TICK = 0.5
@@ -19,7 +21,7 @@ _KINDS = ("progress", "result", "error")
 """A message has one of these keys; any other line was printed by a library."""
 
 
-def exchange(child: subprocess.Popen[bytes], request: bytes) -> Iterator[dict[str, Any] | None]:
+def exchange(child: subprocess.Popen[bytes] | ForkedProcess, request: bytes) -> Iterator[dict[str, Any] | None]:
     """Write a request to a child; yield its messages, and `None` at least every half second while nothing comes.
 
     Neither a full pipe nor a stopped child blocks this. It ends when the child has ended, also if another process

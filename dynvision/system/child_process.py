@@ -19,10 +19,13 @@ from dynvision.system.child_pipes import exchange
 from dynvision.system.child_watch import ChildWatch
 from dynvision.system.environment import without_launcher
 from dynvision.system.error_log import name_call
+from dynvision.system.forked_process import ForkedProcess, fork_process
 from dynvision.system.process_trees import continue_tree, kill_tree
 from dynvision.system.stopping import STOP_SIGNALS, STOPPING, hold_signals
 
 __all__ = ["ComputeProcess", "shared_process"]
+
+Child = subprocess.Popen[bytes] | ForkedProcess
 
 _MEMORY_FAULTS = {int(signal.SIGBUS), int(signal.SIGSEGV)}
 _STARTED: dict[int, ComputeProcess] = {}
@@ -50,7 +53,7 @@ class ComputeProcess:
     """A child process that is started with the first call and answers one call after another."""
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def call(self, function: str, tell: Callable[[str], object] | None = None, **arguments: Any) -> Any:
         """Call `module:function` in the child with JSON-ready arguments; see `run`."""
@@ -101,6 +104,24 @@ class ComputeProcess:
             raise KeyboardInterrupt
         raise getattr(errors, answer["error"], DynvisionError)(answer["message"])
 
+    def fork(self, prepare: Callable[[], object]) -> None:
+        """Start the child now, as a copy of this process, which must have no other threads.
+
+        What this process has imported, the child need not import again, and both share its memory. A child that has to
+        be replaced later is started as always.
+
+        Args:
+            prepare: Called in the child before it takes its first call.
+        """
+        # As in `_start`: the child unblocks them when it can take care of them.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            self._child = fork_process(lambda: _serve(prepare))
+        except OSError:
+            self._child = None  # It is started with the first call, or that says why it cannot be.
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
     def close(self) -> None:
         """Tell the child to end; a running call removes its temporary files. Kill it if that takes too long."""
         self._close(drop_signals=False)
@@ -126,7 +147,7 @@ class ComputeProcess:
                     child.wait(timeout=0.5)
             child.stdout.close()
 
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
+    def _start(self, name: str) -> Child:
         if self._child is not None and self._child.poll() is None:
             return self._child
         # The child starts with these signals blocked, and unblocks them when it can take care of them.
@@ -172,6 +193,16 @@ class ComputeProcess:
         return self._child is not None and self._child.poll() is None
 
 
+def _serve(prepare: Callable[[], object]) -> None:
+    """Be a computing child that was forked."""
+    from dynvision.system.child_main import main
+
+    for name in os.environ.keys() - without_launcher(os.environ).keys():
+        del os.environ[name]
+    prepare()
+    main()
+
+
 def _encode(name: str, call: dict[str, Any]) -> bytes:
     try:
         return json.dumps(call).encode() + b"\n"
@@ -183,7 +214,7 @@ def _encode(name: str, call: dict[str, Any]) -> bytes:
 
 
 def _ask(
-    child: subprocess.Popen[bytes],
+    child: Child,
     request: bytes,
     name: str,
     tell: Callable[[str], object] | None,
@@ -202,7 +233,7 @@ def _ask(
     return None
 
 
-def _drain(child: subprocess.Popen[bytes], patience: float) -> None:
+def _drain(child: Child, patience: float) -> None:
     """Wait until a child has ended, and read what it still writes."""
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)
@@ -215,7 +246,7 @@ def _drain(child: subprocess.Popen[bytes], patience: float) -> None:
         pause = min(2 * pause, 0.05)
 
 
-def _end_of(child: subprocess.Popen[bytes]) -> int:
+def _end_of(child: Child) -> int:
     """Return how a child ended that no longer writes; end it if it goes on all the same."""
     for pipe in (child.stdin, child.stdout):
         with contextlib.suppress(OSError):

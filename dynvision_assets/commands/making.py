@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynvision.engines.opening import started_early
 from dynvision.errors import unknown_name
 from dynvision.reports.content import PAGE
 from dynvision.targets import Target
@@ -168,10 +169,11 @@ def _make_or_plan(workspace: Workspace, targets: list[Target], choices: Choices)
         if not choices.as_json:
             print_job_scripts(workspace, plan, settings)
         return
-    from dynvision_assets.making import make_targets
-
     wait, engine, jobs = not choices.no_wait, choices.engine, choices.jobs
-    made = make_targets(workspace, targets, choices.force, wait=wait, engine=engine, jobs=jobs)
+    with started_early(settings):
+        from dynvision_assets.making import make_targets
+
+        made = make_targets(workspace, targets, choices.force, wait=wait, engine=engine, jobs=jobs)
     if choices.as_json:
         built = [name_parts(target) for target in made.built]
         print_json({"wanted": [str(t) for t in made.wanted], "built": built, "seconds": round(made.seconds, 3)})

@@ -133,3 +133,16 @@ def is_taken_for_many() -> bool:
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
     return bool(SLURMEnvironment.detect())
+
+
+def imported(module: str) -> bool:
+    """Whether the process had a module before it was called."""
+    return module in sys.modules
+
+
+def draw_slowly(seconds: float) -> tuple[int, float]:
+    """This process, and a number of NumPy's own generator, which nobody has seeded."""
+    import numpy as np
+
+    time.sleep(seconds)
+    return os.getpid(), float(np.random.random())

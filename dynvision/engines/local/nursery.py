@@ -1,12 +1,14 @@
-"""A process that imports Dask once, and forks a worker for each line that it is told.
+"""A process that imports Dask and torch once, and forks a worker and its computing child for each line that it is told.
 
-Two hundred workers then start in seconds and share most of their memory. The process ends with its standard input, so
-also when the controller is killed: first the workers get SIGTERM, then what is left is killed.
+Workers then start in milliseconds and share most of their memory. The process ends with its standard input, so also
+when the controller is killed: first the workers get SIGTERM, then what is left is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import select
@@ -16,10 +18,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dynvision.engines.worker_main import WorkerOptions, run_worker
+from dynvision.engines.worker_main import WorkerOptions, run_worker, use_threads
+from dynvision.system.child_process import shared_process
+from dynvision.system.machine import collect_garbage_seldom
 from dynvision.system.process_trees import end_process
 
 __all__ = ["main"]
+
+_LIBRARIES = ("torch", "pandas", "xarray", "zarr", "dask.array", "pyarrow.dataset", "safetensors.torch", "tensorstore")
+"""What nearly every call imports. A library whose threads or devices start when it is imported must not be here."""
+
+_CALLS = ("dynvision.workspace.building", "dynvision.stages.responses", "dynvision.experiments.recording")
+"""Modules of ours that nearly every call imports. They belong to the calls, not to this floor."""
 
 _PATIENCE = 3.0
 """Seconds that workers may take to end."""
@@ -30,16 +40,15 @@ _LOOK = 0.1
 
 def main() -> None:
     """Start workers until standard input ends."""
-    import distributed  # noqa: F401  # The workers need it; it is imported before any thread exists.
-
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # The controller says when to end: it closes the pipe.
     answers = os.dup(1)
     os.dup2(2, 1)
+    can_compute = _import_all()
     workers: dict[int, str] = {}
     for orders in _read_orders():
         for order in orders:
-            workers[_fork(order, answers)] = order["name"]
+            workers[_fork(order, answers, can_compute)] = order["name"]
         _report_ends(workers, answers)
     for pid in workers:
         with contextlib.suppress(OSError):
@@ -49,6 +58,27 @@ def main() -> None:
         _report_ends(workers, answers)
         time.sleep(0.02)
     end_process(0)
+
+
+def _import_all() -> bool:
+    """Import what workers and their computing children need, before any thread exists.
+
+    Returns:
+        Whether this process can be copied to compute. Only Linux is known to allow it after such imports.
+    """
+    collect_garbage_seldom()
+    import distributed  # noqa: F401
+
+    if sys.platform != "linux":
+        return False
+    try:
+        for name in (*_LIBRARIES, *_CALLS):
+            importlib.import_module(name)
+    except Exception:  # noqa: BLE001  # The child that needs it says so.
+        return False
+    gc.collect()
+    gc.freeze()  # The collector of a worker leaves these objects alone, so that their memory stays shared.
+    return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
 
 
 def _read_orders() -> Any:
@@ -67,8 +97,8 @@ def _read_orders() -> Any:
         yield orders
 
 
-def _fork(order: dict[str, Any], answers: int) -> int:
-    """Start a worker, and return its process."""
+def _fork(order: dict[str, Any], answers: int, can_compute: bool) -> int:
+    """Start a worker and, if this process can be copied to compute, its child. Return the worker's process."""
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -87,10 +117,23 @@ def _fork(order: dict[str, Any], answers: int) -> int:
         options = order["options"]
         for name in ("credentials", "scratch"):
             options[name] = Path(options[name])
+        if can_compute:  # now, while the worker has no threads
+            shared_process().fork(lambda: _prepare(options["threads"]))
         run_worker(WorkerOptions(**options))
     finally:
         sys.stderr.flush()
         os._exit(1)
+
+
+def _prepare(threads: int | None) -> None:
+    """Let a computing child be like one that was not forked: its own random numbers, its share of the cores."""
+    import numpy as np
+    import torch
+
+    np.random.seed()  # Its copies must not all draw the same.
+    if threads is not None:
+        use_threads(threads)
+        torch.set_num_threads(threads)  # The environment counts only when torch is imported.
 
 
 def _report_ends(workers: dict[int, str], answers: int) -> None:

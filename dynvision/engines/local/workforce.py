@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from dynvision.engines.calls import Resources
 from dynvision.engines.interfaces import LOOPBACK
 from dynvision.engines.local.gpus import choose_gpus
+from dynvision.engines.local.nursery_process import start_nursery
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.worker_main import WorkerOptions
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
@@ -79,20 +78,7 @@ class LocalWorkforce(Workforce):
         return len(self._gpu_slots if self._wants_gpu(resources) else self._cpu_slots)
 
     def prepare(self) -> None:
-        try:
-            self._nursery = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dynvision.engines.local.nursery"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                # Threads of libraries do not survive a fork.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl-C at a terminal reaches the controller alone.
-            )
-        except OSError as error:
-            raise DynvisionError(
-                f"no worker can be started: {error}. Close other programs, then run this again."
-            ) from None
+        self._nursery = start_nursery()
         threading.Thread(target=self._listen, args=(self._nursery,), name="dynvision-workers", daemon=True).start()
 
     def open(self, door: Door) -> None:

@@ -9,10 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dynvision.engines.calls import Call, Resources
 from dynvision.engines.distributed_engine import DistributedEngine
+from dynvision.engines.opening import open_engine, started_early
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, UnexpectedError
 from dynvision.system.machine import usable_cores
@@ -205,3 +207,36 @@ def test_an_interruption_while_waiting_closes_the_engine(open_local: Opening, fo
     with pytest.raises(KeyboardInterrupt):
         engine.wait()
     assert not list(folder.glob("run-*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are copies of a process on Linux alone")
+def test_workers_share_what_was_imported_once_and_draw_numbers_of_their_own(open_local: Opening) -> None:
+    engine = open_local(workers=2)
+    for function, arguments in (
+        ("imported", {"module": "torch"}),
+        ("imported", {"module": "dynvision.experiments.recording"}),
+    ):
+        engine.submit(call(function, **arguments))
+        assert engine.wait().result is True
+    for _ in range(2):
+        engine.submit(call("draw_slowly", seconds=1.0))
+    pairs = [engine.wait().result for _ in range(2)]
+    assert len({process for process, _ in pairs}) == 2
+    assert len({number for _, number in pairs}) == 2
+    engine.submit(call("numpy_threads"))
+    assert engine.wait().result == max(1, usable_cores() // 2)
+
+
+def test_what_was_started_early_is_used_by_the_engine_and_otherwise_ended(folder: Path) -> None:
+    settings = EngineSettings(kind="local", workers=1, gpus=(), folder=folder)
+    others = psutil.Process().children()
+    with started_early(settings):
+        (early,) = (process for process in psutil.Process().children() if process not in others)
+        with open_engine(settings):
+            assert [process for process in psutil.Process().children() if process not in others] == [early]
+    assert not early.is_running()
+    with started_early(settings):
+        (unused,) = (process for process in psutil.Process().children() if process not in others)
+    assert not unused.is_running()
+    with started_early(EngineSettings(kind="here", folder=folder)):
+        assert [process for process in psutil.Process().children() if process not in others] == []
