@@ -22,7 +22,7 @@ from dynvision.errors import ConfigError, DamagedFileError
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.readout import LABELS_MATCH, match_labels
-from dynvision.experiments.store import RECORD, digest_content, read_note
+from dynvision.experiments.stores.store import RECORD, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage

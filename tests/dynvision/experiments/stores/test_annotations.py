@@ -12,7 +12,7 @@ import numpy as np
 import xarray
 
 from dynvision.experiments.readout import LABELS_MATCH
-from dynvision.experiments.store import RECORD, consolidate_store
+from dynvision.experiments.stores.store import RECORD, consolidate_store
 from dynvision.records import read_record
 from dynvision.system.file_digests import digest_files, list_files
 from dynvision.system.files import write_json

@@ -12,8 +12,8 @@ import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
 from dynvision.experiments.reading import combine_conditions, open_store
-from dynvision.experiments.store import consolidate_store, partial_path, reject_partial, verify_store
-from dynvision.experiments.store_writer import StoreWriter
+from dynvision.experiments.stores.store import consolidate_store, partial_path, reject_partial, verify_store
+from dynvision.experiments.stores.writer import StoreWriter
 from tests.helpers.files import flip_byte
 from tests.helpers.stores import layout_of, open_writer, seal_store, write_batches
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import xxhash
 
 from dynvision.errors import DamagedFileError
-from dynvision.experiments.journal import JOURNAL
-from dynvision.experiments.store_files import open_array
+from dynvision.experiments.stores.files import open_array
+from dynvision.experiments.stores.journal import JOURNAL
 from dynvision.system.failures import is_unreadable, unreadable_file
 from dynvision.system.files import read_file
 from dynvision.system.guards import check_guard

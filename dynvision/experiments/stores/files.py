@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from dynvision.experiments.annotations import attributes_of
-from dynvision.experiments.store_layout import ArraySpec, StoreLayout
+from dynvision.experiments.stores.annotations import attributes_of
+from dynvision.experiments.stores.layout import ArraySpec, StoreLayout
 
 __all__ = ["create_array", "fill_variable", "open_array", "write_variables"]
 

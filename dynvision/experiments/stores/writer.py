@@ -13,10 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.experiments.journal import BatchEntry, Journal
-from dynvision.experiments.store import DIGEST, PENDING, digest_content, discard_partial, join_digests, partial_path
-from dynvision.experiments.store_files import create_array, fill_variable, open_array, write_variables
-from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, StoreLayout
+from dynvision.experiments.stores.files import create_array, fill_variable, open_array, write_variables
+from dynvision.experiments.stores.journal import BatchEntry, Journal
+from dynvision.experiments.stores.layout import IMAGE_CONTRAST, REFERENCES, StoreLayout
+from dynvision.experiments.stores.store import (
+    DIGEST,
+    PENDING,
+    digest_content,
+    discard_partial,
+    join_digests,
+    partial_path,
+)
 from dynvision.system.files import make_directory, write_json
 from dynvision.system.guards import check_guard
 

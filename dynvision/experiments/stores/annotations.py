@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES
+from dynvision.experiments.stores.layout import IMAGE_CONTRAST, REFERENCES
 
 if TYPE_CHECKING:
     import xarray

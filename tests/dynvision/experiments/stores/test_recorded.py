@@ -18,7 +18,7 @@ import zarr
 
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.reading import open_store
-from dynvision.experiments.recorded_store import RecordedStore
+from dynvision.experiments.stores.recorded import RecordedStore
 from dynvision.records import read_record
 from dynvision.system.checked_files import CheckedFiles
 from tests.helpers.files import flip_byte

@@ -11,7 +11,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from dynvision.errors import DamagedFileError
-from dynvision.experiments.store import RECORD
+from dynvision.experiments.stores.store import RECORD
 from dynvision.records import read_record
 
 if TYPE_CHECKING:
