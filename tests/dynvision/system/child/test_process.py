@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MachineError, UnexpectedError
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +163,7 @@ def test_closing_ends_the_child(process):
 PARENT = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 ComputeProcess().call("functions_of_a_test:wait_in_a_loop", note={note!r})
 """
 

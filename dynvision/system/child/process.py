@@ -15,8 +15,8 @@ from typing import Any
 
 from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError, KilledError
-from dynvision.system.child_pipes import exchange
-from dynvision.system.child_watch import ChildWatch
+from dynvision.system.child.pipes import exchange
+from dynvision.system.child.watch import ChildWatch
 from dynvision.system.environment import without_launcher
 from dynvision.system.error_log import name_call
 from dynvision.system.process_trees import continue_tree, kill_tree
@@ -133,7 +133,7 @@ class ComputeProcess:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dynvision.system.child_main"],
+                [sys.executable, "-P", "-m", "dynvision.system.child.main"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

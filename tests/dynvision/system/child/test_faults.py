@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dynvision.errors import DynvisionError, UnexpectedError
-from dynvision.system import child_watch
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child import watch as child_watch
+from dynvision.system.child.process import ComputeProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

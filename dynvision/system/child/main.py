@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import Any
 
-from dynvision.system.child_calls import Calls
+from dynvision.system.child.calls import Calls
 from dynvision.system.error_log import describe_error, name_call
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision.system.process_trees import end_process

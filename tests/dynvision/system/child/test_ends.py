@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -141,7 +141,7 @@ def test_stopped_child_clears_away_and_ends_too(child: ComputeProcess, tmp_path:
 
 HOLDER = """
 import os, subprocess, sys
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 child = ComputeProcess()
 print(child.call("child_functions:pid"), flush=True)
 if os.fork() == 0:  # it keeps the pipe to the child open
