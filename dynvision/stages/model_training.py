@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.models import TrainingConfig
+from dynvision.config.sections.models import TrainingConfig
 from dynvision.models.making.notes import checkpoint_folder
 from dynvision.records import Record
 from dynvision.stages.run_settings import RunSettings

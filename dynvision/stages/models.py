@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.models import IMAGE_FOLDER, IMAGENET, THREADS, TrainingConfig
-from dynvision.config.patterns import fill_pattern
+from dynvision.config.sections.models import IMAGE_FOLDER, IMAGENET, THREADS, TrainingConfig
 from dynvision.config.transform_checks import choose_preset
+from dynvision.config.values.patterns import fill_pattern
 from dynvision.errors import DynvisionError
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.classes import read_own_classes

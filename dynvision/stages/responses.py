@@ -16,7 +16,7 @@ from dynvision.config.conditions import (
     parse_condition,
     presentation_of,
 )
-from dynvision.config.experiments import Subject
+from dynvision.config.sections.experiments import Subject
 from dynvision.config.subjects import choose_standardization
 from dynvision.errors import ConfigError, DamagedFileError
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder

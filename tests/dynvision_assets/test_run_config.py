@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dynvision.config.recording import RunConfig
+from dynvision.config.sections.recording import RunConfig
 from dynvision.errors import ConfigError
 from dynvision.stages.run_settings import RunSettings
 from dynvision.system.machine import DEVICES

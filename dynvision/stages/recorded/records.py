@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.analysis.courses import Course, Showing, find_extreme
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.details import ResponseDetails
 from dynvision.experiments.order import RecordedSweep

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from dynvision.config.models import ModelConfig, TrainingConfig
+from dynvision.config.sections.models import ModelConfig, TrainingConfig
 from dynvision.errors import ConfigError
 from dynvision.models.reproducible import torch_threads
 from dynvision.stages.model_files import digest_weights
@@ -28,7 +28,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent.parent
 
 TRAIN = """
 import torch
-from dynvision.config.models import TrainingConfig
+from dynvision.config.sections.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.models import RCNN
 from dynvision.models.making.training import train_network

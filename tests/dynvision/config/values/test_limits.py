@@ -6,9 +6,9 @@ import time
 import pytest
 
 from dynvision.config import find_config_folder, load_config
-from dynvision.config.models import ModelConfig, TrainingConfig
-from dynvision.config.patterns import check_placeholders, fill_pattern
-from dynvision.config.transform_calls import parse_call
+from dynvision.config.sections.models import ModelConfig, TrainingConfig
+from dynvision.config.values.patterns import check_placeholders, fill_pattern
+from dynvision.config.values.transform_calls import parse_call
 from dynvision.errors import ConfigError
 from tests.helpers.configuration import CONFIG, edit_yaml, set_at, write_config
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from dynvision.config.data import Statistics
-from dynvision.config.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range, Threads
-from dynvision.config.names import ImportPath, Name, Section, repeats
-from dynvision.config.patterns import check_placeholders
-from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.config.sections.data import Statistics
+from dynvision.config.sections.recording import RecordConfig, RunConfig
+from dynvision.config.values.limits import Amplitude, BatchSize, KeyText, PlainSettings, PlainText, Range, Threads
+from dynvision.config.values.names import ImportPath, Name, Section, repeats
+from dynvision.config.values.patterns import check_placeholders
 
 __all__ = ["IMAGENET", "IMAGENET_STATISTICS", "IMAGE_FOLDER", "THREADS", "ModelConfig", "TrainingConfig"]
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
-from dynvision.config.limits import PlainText
-from dynvision.config.names import Section, repeats
-from dynvision.config.patterns import check_placeholders
+from dynvision.config.values.limits import PlainText
+from dynvision.config.values.names import Section, repeats
+from dynvision.config.values.patterns import check_placeholders
 from dynvision.engines.calls import Resources
 from dynvision.engines.quantities import parse_memory, parse_time
 from dynvision.engines.settings import HERE, QUEUES, EngineSettings

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dynvision.config.limits import BatchSize, Count, PlainText, Seed, Threads
-from dynvision.config.names import Section
+from dynvision.config.values.limits import BatchSize, Count, PlainText, Seed, Threads
+from dynvision.config.values.names import Section
 from dynvision.system.machine import check_device
 
 __all__ = ["RecordConfig", "RunConfig"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dynvision.config import load_config
 from dynvision.config.conditions import all_conditions, presentation_of
-from dynvision.config.sweeps import fill_placeholders, find_placeholders
+from dynvision.config.sections.sweeps import fill_placeholders, find_placeholders
 from dynvision.errors import ConfigError
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.configuration import edit_yaml, set_at

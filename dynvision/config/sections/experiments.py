@@ -8,11 +8,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from dynvision.config.limits import MOST_LEVELS, MOST_STEPS, Amplitude, Pair, PlainSettings, PlainText, Seed, Steps
-from dynvision.config.names import LONGEST_NAME, Name, Section, check_name, repeats
-from dynvision.config.recording import RecordConfig, RunConfig
-from dynvision.config.stimulus_sets import ColumnName
-from dynvision.config.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
+from dynvision.config.sections.recording import RecordConfig, RunConfig
+from dynvision.config.sections.stimulus_sets import ColumnName
+from dynvision.config.sections.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
+from dynvision.config.values.limits import (
+    MOST_LEVELS,
+    MOST_STEPS,
+    Amplitude,
+    Pair,
+    PlainSettings,
+    PlainText,
+    Seed,
+    Steps,
+)
+from dynvision.config.values.names import LONGEST_NAME, Name, Section, check_name, repeats
 from dynvision.errors import nearest_name
 from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.noise import canonical_kind

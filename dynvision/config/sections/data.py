@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from dynvision.config.limits import MOST_IMAGES, PlainSettings, PlainText, Range, Seed
-from dynvision.config.names import ImportPath, LongName, Name, Section
-from dynvision.config.stimulus_sets import ColumnGroup, Group, Resolution, StimulusSet
-from dynvision.config.transform_calls import TransformText
+from dynvision.config.sections.stimulus_sets import ColumnGroup, Group, Resolution, StimulusSet
+from dynvision.config.values.limits import MOST_IMAGES, PlainSettings, PlainText, Range, Seed
+from dynvision.config.values.names import ImportPath, LongName, Name, Section
+from dynvision.config.values.transform_calls import TransformText
 from dynvision.keys import SplitGroup
 
 __all__ = [

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from dynvision.config.limits import MOST_IMAGES, PlainText
-from dynvision.config.names import Section, repeats
+from dynvision.config.values.limits import MOST_IMAGES, PlainText
+from dynvision.config.values.names import Section, repeats
 from dynvision.system.escaping import show_text
 
 __all__ = [

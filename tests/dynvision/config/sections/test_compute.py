@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynvision.config import load_config
-from dynvision.config.compute import ComputeConfig
+from dynvision.config.sections.compute import ComputeConfig
 from dynvision.engines.calls import Resources
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import ConfigError, UnknownNameError
