@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynvision.models.weights_header import read_arrays
-from dynvision.stages.checks import CheckResult, Inspection
+from dynvision.stages.base.checks import CheckResult, Inspection
 
 __all__ = ["validation_is_above_chance", "weights_are_finite"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dynvision.config.sections.models import TrainingConfig
 from dynvision.models.making.notes import checkpoint_folder
 from dynvision.records import Record
-from dynvision.stages.run_settings import RunSettings
+from dynvision.stages.base.run_settings import RunSettings
 from dynvision.system.json_values import changed_keys
 from dynvision.system.machine import choose_device
 

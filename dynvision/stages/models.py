@@ -19,7 +19,7 @@ from dynvision.models.making.notes import checkpoint_folder, read_note, remove_c
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check
+from dynvision.stages.base.checks import Check
 from dynvision.stages.interim import InterimStage
 from dynvision.stages.model_checks import validation_is_above_chance, weights_are_finite
 from dynvision.stages.model_files import digest_weights, read_first_kernels, save_model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynvision.experiments.details import ResponseDetails
-from dynvision.stages.checks import CheckResult, Inspection
+from dynvision.stages.base.checks import CheckResult, Inspection
 
 __all__ = ["responses_are_complete_and_finite"]
 

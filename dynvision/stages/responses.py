@@ -26,7 +26,8 @@ from dynvision.experiments.stores.store import RECORD, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check
+from dynvision.stages.base.checks import Check
+from dynvision.stages.base.run_settings import RunSettings
 from dynvision.stages.models import ModelsStage
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.recorded.films import (
@@ -40,7 +41,6 @@ from dynvision.stages.recorded.records import describe_responses, put_in_place, 
 from dynvision.stages.recorded.results import ResponseResults
 from dynvision.stages.recorded.shown_images import open_shown_images
 from dynvision.stages.response_checks import responses_are_complete_and_finite
-from dynvision.stages.run_settings import RunSettings
 from dynvision.stimuli.presentation import Presentation
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.json_values import same_json

@@ -18,7 +18,7 @@ from dynvision.films.strip import draw_sheet
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.base.checks import Check, CheckResult, Inspection
 from dynvision.stages.reporting import PAGE, compose_page, refresh_index
 from dynvision.stages.responses import ResponsesStage
 from dynvision.stages.summarizing import (
