@@ -21,11 +21,16 @@ from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
 from dynvision.stages.base.checks import Check
 from dynvision.stages.interim import InterimStage
-from dynvision.stages.model_checks import validation_is_above_chance, weights_are_finite
-from dynvision.stages.model_files import digest_weights, read_first_kernels, save_model
-from dynvision.stages.model_training import explain_training, open_checkpoints, settings_with_threads, training_settings
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
+from dynvision.stages.trained.checks import validation_is_above_chance, weights_are_finite
+from dynvision.stages.trained.files import digest_weights, read_first_kernels, save_model
+from dynvision.stages.trained.training import (
+    explain_training,
+    open_checkpoints,
+    settings_with_threads,
+    training_settings,
+)
 from dynvision.system.escaping import code_span
 from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
