@@ -61,7 +61,7 @@ class Sweep:
 
     def remove_stores(self) -> None:
         """Remove the stores that `open_stores` made."""
-        from dynvision.experiments.store import partial_path
+        from dynvision.experiments.stores.store import partial_path
 
         for condition in self.order.conditions:
             shutil.rmtree(partial_path(condition.store))

@@ -76,7 +76,7 @@ class _OurWriter:
     """The store of one condition, written as a recording writes it, with records and digests."""
 
     def __init__(self, sweep: Sweep, responses: Responses, scores: Any, samples: int) -> None:
-        from dynvision.experiments.store_layout import StoreLayout
+        from dynvision.experiments.stores.layout import StoreLayout
 
         self.batch, self.steps = scores.shape[:2]
         self.samples, self.output_classes = samples, sweep.output_classes
@@ -85,7 +85,7 @@ class _OurWriter:
         self.packed = 0
 
     def write(self, folder: Path) -> None:
-        from dynvision.experiments.store_writer import StoreWriter, write_skeleton
+        from dynvision.experiments.stores.writer import StoreWriter, write_skeleton
         from dynvision.experiments.writing import SweepWriter
 
         write_skeleton(folder / "skeleton", self.layout, {})

@@ -17,7 +17,7 @@ import yaml
 
 from benchmarks.images import ARCHIVE, real_data
 from benchmarks.results import save_results
-from dynvision.system.child_process import KEPT_MEMORY
+from dynvision.system.child.process import KEPT_MEMORY
 
 SCRIPT = Path(__file__).with_name("response_worker.py")
 PROJECT = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from dynvision.stages.run_settings import MAX_WORKERS
+from dynvision.stages.base.run_settings import MAX_WORKERS
 from dynvision.system.machine import DEVICES
 
 __all__ = ["BuildConfig", "Device", "MakeConfig", "ModelsConfig", "RawConfig", "Resolution", "ResponsesConfig"]

@@ -15,11 +15,11 @@ from dynvision.analysis.courses import NUMBERS, Showing, find_extreme
 from dynvision.analysis.evoked import Evoked
 from dynvision.analysis.layer_measures import measure_layer
 from dynvision.analysis.output_measures import measure_output
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.reading import open_store, read_step_duration
 from dynvision.experiments.references import reference_names
-from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
+from dynvision.experiments.stores.layout import IMAGE_CONTRAST, REFERENCES, REST, SINGLE
 from dynvision.keys import Condition
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time

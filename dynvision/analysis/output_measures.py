@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray
 
 from dynvision.analysis.streaming import StepSums, read_blocks
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.data.images.samples import NO_CLASS
 from dynvision.experiments.readout import LabelMatch, chance_level, class_mask, predict, reduce_trials
 from dynvision.stimuli.presentation import Presentation

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable
 
 from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.datasets import check_datasets
-from dynvision.config.experiments import ExperimentConfig
-from dynvision.config.limits import MOST_LEVELS
 from dynvision.config.meaning import check_meaning
-from dynvision.config.models import ModelConfig
-from dynvision.config.names import check_distinct, dagster_name, repeats
 from dynvision.config.networks import check_arguments, step_length
 from dynvision.config.schema import Config
+from dynvision.config.sections.experiments import ExperimentConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.config.subjects import check_subject
+from dynvision.config.values.limits import MOST_LEVELS
+from dynvision.config.values.names import check_distinct, dagster_name, repeats
 from dynvision.errors import ConfigError, unknown_name
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynvision.config.experiments import ExperimentConfig, Subject
+from dynvision.config.sections.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError, unknown_name
 from dynvision.keys import Condition, find_level
 from dynvision.stimuli.names import canonical_argument, make_presentation

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynvision.config.data import DataConfig, DataSource
-from dynvision.config.names import repeats
-from dynvision.config.stimulus_sets import ColumnGroup, StimulusSet
+from dynvision.config.sections.data import DataConfig, DataSource
+from dynvision.config.sections.stimulus_sets import ColumnGroup, StimulusSet
+from dynvision.config.values.names import repeats
 from dynvision.errors import ConfigError
 
 __all__ = ["KNOWN_DATASETS", "KnownDataset", "check_datasets", "count_classes"]

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.experiments import ExperimentConfig
 from dynvision.config.networks import known_layers
 from dynvision.config.schema import Config
-from dynvision.config.sweeps import find_placeholders
+from dynvision.config.sections.experiments import ExperimentConfig
+from dynvision.config.sections.sweeps import find_placeholders
 from dynvision.config.transform_checks import check_transforms
 from dynvision.errors import ConfigError
 from dynvision.reserved_names import GROUP_COLUMNS, RESERVED_PARAMETERS

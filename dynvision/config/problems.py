@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dynvision.config.compute import LINE, WORD
-from dynvision.config.data import CHECKSUM, OWNER
-from dynvision.config.names import IMPORT_PATTERN
+from dynvision.config.sections.compute import LINE, WORD
+from dynvision.config.sections.data import CHECKSUM, OWNER
+from dynvision.config.values.names import IMPORT_PATTERN
 from dynvision.errors import nearest_name
 from dynvision.system.escaping import show_text
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dynvision.config.checking import check_config
-from dynvision.config.compute import ComputeConfig
-from dynvision.config.data import DataConfig
 from dynvision.config.problems import explain_problems
 from dynvision.config.schema import Config, ExperimentsFile, ModelsFile
+from dynvision.config.sections.compute import ComputeConfig
+from dynvision.config.sections.data import DataConfig
 from dynvision.config.snapshot import Snapshot
 from dynvision.config.yaml_text.files import read_text
 from dynvision.config.yaml_text.parsing import parse_yaml

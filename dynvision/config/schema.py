@@ -8,15 +8,15 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from dynvision.config.compute import ComputeConfig
-from dynvision.config.data import DataConfig
 from dynvision.config.datasets import count_classes
-from dynvision.config.experiments import ExperimentConfig, Subject
-from dynvision.config.models import ModelConfig
-from dynvision.config.names import Name, Section
 from dynvision.config.problems import first_problem
-from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.config.sections.compute import ComputeConfig
+from dynvision.config.sections.data import DataConfig
+from dynvision.config.sections.experiments import ExperimentConfig, Subject
+from dynvision.config.sections.models import ModelConfig
+from dynvision.config.sections.recording import RecordConfig, RunConfig
 from dynvision.config.snapshot import Snapshot
+from dynvision.config.values.names import Name, Section
 from dynvision.errors import ConfigError, unknown_name
 from dynvision.keys import SplitGroup
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynvision.config.data import Statistics
-from dynvision.config.experiments import Subject
 from dynvision.config.schema import Config
+from dynvision.config.sections.data import Statistics
+from dynvision.config.sections.experiments import Subject
 from dynvision.errors import ConfigError, unknown_name
 
 __all__ = ["Standardization", "check_subject", "choose_standardization"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dynvision.config.schema import Config
-from dynvision.config.transform_calls import TransformCall, parse_call
+from dynvision.config.values.transform_calls import TransformCall, parse_call
 from dynvision.errors import ConfigError
 
 __all__ = ["check_transforms", "choose_preset"]

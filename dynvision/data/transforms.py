@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from dynvision.config import Config, load_config
-from dynvision.config.transform_calls import parse_call
+from dynvision.config.values.transform_calls import parse_call
 from dynvision.errors import ConfigError, UnknownNameError, unknown_name
 
 __all__ = ["TargetTransform", "get_data_transform", "get_target_transform", "parse_transform"]

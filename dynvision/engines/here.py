@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dynvision.engines.base import Engine
 from dynvision.engines.calls import Call, Outcome
 from dynvision.errors import DynvisionError
-from dynvision.system.child_process import shared_process
+from dynvision.system.child.process import shared_process
 
 __all__ = ["HereEngine"]
 

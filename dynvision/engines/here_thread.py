@@ -11,7 +11,7 @@ import time
 from dynvision.engines.calls import Call, Outcome
 from dynvision.engines.dispatcher import Failed, Line, Message
 from dynvision.errors import DynvisionError
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 
 __all__ = ["HereThread"]
 

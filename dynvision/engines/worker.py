@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import DynvisionError, KilledError, OutOfMemoryError
-from dynvision.system.child_process import shared_process
+from dynvision.system.child.process import shared_process
 
 if TYPE_CHECKING:
     from distributed import Worker

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from dynvision.engines.credentials import read_credentials
 from dynvision.engines.dask_use import SETTINGS
-from dynvision.system.child_process import shared_process
+from dynvision.system.child.process import shared_process
 
 __all__ = ["WorkerOptions", "main", "run_worker", "use_threads", "worker_command"]
 

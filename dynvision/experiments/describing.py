@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from dynvision.data.images.samples import NO_CLASS
 from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
-from dynvision.experiments.annotations import CLASS_NAMES, name_labels
 from dynvision.experiments.probing import Probe
 from dynvision.experiments.reducing import Reduction, store_name
-from dynvision.experiments.store_layout import IMAGE_CONTRAST
+from dynvision.experiments.stores.annotations import CLASS_NAMES, name_labels
+from dynvision.experiments.stores.layout import IMAGE_CONTRAST
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import count_time
 

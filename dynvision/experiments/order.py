@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.recording import RecordConfig, RunConfig
+from dynvision.config.sections.recording import RecordConfig, RunConfig
 from dynvision.data.images.samples import NO_CLASS
 from dynvision.experiments.readout import LabelMatch
-from dynvision.experiments.store_writer import StoreWriter
+from dynvision.experiments.stores.writer import StoreWriter
 from dynvision.models.classes import NUMBERED
 from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation

@@ -15,7 +15,7 @@ from dynvision.errors import ConfigError
 from dynvision.experiments.budget import Footprint
 from dynvision.experiments.reducing import TRAILING, Reduction, store_name
 from dynvision.experiments.stepping import AVERAGE, NetworkStepper
-from dynvision.experiments.store_layout import SCORES, ArraySpec
+from dynvision.experiments.stores.layout import SCORES, ArraySpec
 from dynvision.experiments.writing import OUTPUT_ARRAYS
 from dynvision.models.calling import step_network
 from dynvision.models.layers import check_used, record_layers

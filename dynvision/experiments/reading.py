@@ -13,9 +13,9 @@ import numpy.typing as npt
 import xarray
 
 from dynvision.errors import DamagedFileError, MissingError
-from dynvision.experiments.annotations import complete_layer, describe_variables, name_classes
-from dynvision.experiments.store import RECORD
-from dynvision.experiments.store_layout import IMAGE_CONTRAST, REFERENCES
+from dynvision.experiments.stores.annotations import complete_layer, describe_variables, name_classes
+from dynvision.experiments.stores.layout import IMAGE_CONTRAST, REFERENCES
+from dynvision.experiments.stores.store import RECORD
 from dynvision.paths import name_store
 from dynvision.records import Record, read_record
 from dynvision.system.checked_files import CheckedFiles
@@ -153,7 +153,7 @@ def _open_nodes(path: Path, known: KnownCoordinates) -> dict[str, xarray.Dataset
         known: The coordinates of stores that were opened before. One whose files have the same digests is not read
             again, and those that are read are added.
     """
-    from dynvision.experiments.recorded_store import RecordedStore
+    from dynvision.experiments.stores.recorded import RecordedStore
 
     files = read_store_record(path).check_files(path)
     store = RecordedStore(files)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.config.experiments import Subject
+from dynvision.config.sections.experiments import Subject
 from dynvision.data.images.samples import NO_CLASS
 from dynvision.errors import ConfigError, nearest_name
 from dynvision.records import Record

@@ -24,8 +24,8 @@ from dynvision.experiments.reducing import Reduction, check_columns, check_layer
 from dynvision.experiments.references import plan_references, reference_names
 from dynvision.experiments.showing import SweepRunner, count_trials
 from dynvision.experiments.stepping import Emit, NetworkStepper
-from dynvision.experiments.store_layout import StoreLayout
-from dynvision.experiments.store_writer import StoreWriter, write_skeleton
+from dynvision.experiments.stores.layout import StoreLayout
+from dynvision.experiments.stores.writer import StoreWriter, write_skeleton
 from dynvision.experiments.writing import RANK, SweepWriter
 from dynvision.models.checking import check_layers, check_network
 from dynvision.models.loading import rebuild_network

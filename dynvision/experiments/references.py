@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dynvision.experiments.store_layout import REST, SINGLE
+from dynvision.experiments.stores.layout import REST, SINGLE
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.showings import show_first_only, show_nothing
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dynvision.errors import ConfigError
 from dynvision.experiments.reducing import Reduction, store_name
-from dynvision.experiments.store_layout import SCORES
+from dynvision.experiments.stores.layout import SCORES
 from dynvision.models.calling import computing_as_written, show_sequence, step_network, time_axis_of
 from dynvision.models.layers import LayerOutputs, explain_unused, find_layer, record_layers
 from dynvision.models.reproducible import reproducible_kernels

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.errors import DataError, DynvisionError
-from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.stepping import AVERAGE
-from dynvision.experiments.store import digest_block
-from dynvision.experiments.store_layout import REFERENCES, SCORES, ArraySpec
-from dynvision.experiments.store_writer import StoreWriter
+from dynvision.experiments.stores.journal import BatchEntry
+from dynvision.experiments.stores.layout import REFERENCES, SCORES, ArraySpec
+from dynvision.experiments.stores.store import digest_block
+from dynvision.experiments.stores.writer import StoreWriter
 
 __all__ = ["OUTPUT_ARRAYS", "RANK", "SweepWriter", "describe_output", "is_finite", "rank_outputs"]
 

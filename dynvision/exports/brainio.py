@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray
 
-from dynvision.experiments.annotations import attributes_of
 from dynvision.experiments.reading import read_step_duration
+from dynvision.experiments.stores.annotations import attributes_of
 from dynvision.exports.files import ExportFile, check_room
 from dynvision.exports.values import store_attributes, store_texts
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.models import IMAGE_FOLDER
+from dynvision.config.sections.models import IMAGE_FOLDER
 from dynvision.errors import ConfigError, unknown_name
 from dynvision.system.files import read_file
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.models import IMAGENET
-from dynvision.config.names import repeats
+from dynvision.config.sections.models import IMAGENET
+from dynvision.config.values.names import repeats
 from dynvision.errors import ConfigError
 from dynvision.system.files import read_file
 

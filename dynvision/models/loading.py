@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError
 from dynvision.models.calling import describe_failure, evaluating, is_of_machine, set_time_axis, step_network
 from dynvision.models.downloads import explain_fetching, make_without_fetching

@@ -16,7 +16,7 @@ from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record, read_record, rebuild_advice
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check, CheckResult, Inspection, count_images_again
+from dynvision.stages.base.checks import Check, CheckResult, Inspection, count_images_again
 from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
 from dynvision.stages.links import (
     choose_stimuli,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.models import IMAGE_FOLDER, IMAGENET, THREADS, TrainingConfig
-from dynvision.config.patterns import fill_pattern
+from dynvision.config.sections.models import IMAGE_FOLDER, IMAGENET, THREADS, TrainingConfig
 from dynvision.config.transform_checks import choose_preset
+from dynvision.config.values.patterns import fill_pattern
 from dynvision.errors import DynvisionError
 from dynvision.keys import GroupSeed, SplitGroup
 from dynvision.models.classes import read_own_classes
@@ -19,13 +19,18 @@ from dynvision.models.making.notes import checkpoint_folder, read_note, remove_c
 from dynvision.models.weights_header import digest_checkpoint
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check
+from dynvision.stages.base.checks import Check
 from dynvision.stages.interim import InterimStage
-from dynvision.stages.model_checks import validation_is_above_chance, weights_are_finite
-from dynvision.stages.model_files import digest_weights, read_first_kernels, save_model
-from dynvision.stages.model_training import explain_training, open_checkpoints, settings_with_threads, training_settings
 from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.raw import RawStage
+from dynvision.stages.trained.checks import validation_is_above_chance, weights_are_finite
+from dynvision.stages.trained.files import digest_weights, read_first_kernels, save_model
+from dynvision.stages.trained.training import (
+    explain_training,
+    open_checkpoints,
+    settings_with_threads,
+    training_settings,
+)
 from dynvision.system.escaping import code_span
 from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source

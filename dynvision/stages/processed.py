@@ -18,7 +18,7 @@ from dynvision.errors import DataError, DynvisionError, unknown_name
 from dynvision.keys import SplitGroup
 from dynvision.records import Record, make_record
 from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.base.checks import Check, CheckResult, Inspection
 from dynvision.stages.contact_sheets import draw_classes, draw_stimuli
 from dynvision.stages.interim import InterimStage, group_selectors, select_group
 from dynvision.stages.links import list_links

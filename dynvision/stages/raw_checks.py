@@ -19,7 +19,7 @@ from dynvision.data.images.shared import SharedImages, find_shared_images
 from dynvision.data.images.stimulus_table import FILENAME
 from dynvision.errors import DamagedFileError
 from dynvision.records import Record
-from dynvision.stages.checks import Check, CheckResult, Inspected, Inspection, count_images_again
+from dynvision.stages.base.checks import Check, CheckResult, Inspected, Inspection, count_images_again
 from dynvision.system.failures import as_unreadable
 from dynvision.system.machine import usable_cores
 from dynvision.targets import Target

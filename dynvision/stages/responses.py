@@ -2,290 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.conditions import (
-    all_conditions,
-    condition_text,
-    describe_parameters,
-    parse_condition,
-    presentation_of,
-)
-from dynvision.config.experiments import Subject
+from dynvision.config.conditions import all_conditions
+from dynvision.config.sections.experiments import Subject
 from dynvision.config.subjects import choose_standardization
 from dynvision.errors import ConfigError, DamagedFileError
-from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
-from dynvision.experiments.plan import count_states
-from dynvision.experiments.readout import LABELS_MATCH, match_labels
-from dynvision.experiments.store import RECORD, digest_content, read_note
-from dynvision.keys import Condition, GroupSeed, find_levels
-from dynvision.records import Record, make_record, read_record
-from dynvision.stages.base import ReadBack, Stage
-from dynvision.stages.checks import Check
-from dynvision.stages.models import ModelsStage
+from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, SweepOrder
+from dynvision.experiments.readout import match_labels
+from dynvision.records import Record, make_record
+from dynvision.stages.base import Stage
+from dynvision.stages.base.checks import Check
+from dynvision.stages.base.run_settings import RunSettings
 from dynvision.stages.processed import ProcessedStage
-from dynvision.stages.recorded.films import (
-    TRIALS_SHOWN,
-    choose_trials_shown,
-    film_records,
-    find_film,
-    write_films,
-)
+from dynvision.stages.recorded.checks import responses_are_complete_and_finite
+from dynvision.stages.recorded.films import write_films
 from dynvision.stages.recorded.records import describe_responses, put_in_place, read_out_again
-from dynvision.stages.recorded.results import ResponseResults
-from dynvision.stages.recorded.shown_images import open_shown_images
-from dynvision.stages.response_checks import responses_are_complete_and_finite
-from dynvision.stages.run_settings import RunSettings
-from dynvision.stimuli.presentation import Presentation
-from dynvision.system.escaping import escape_markdown
+from dynvision.stages.response_reading import RecordedResponses
 from dynvision.system.json_values import same_json
 from dynvision.system.progress import say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
-    import xarray
-    from PIL.Image import Image
-
     from dynvision.data.stores.base import StoredImages
-    from dynvision.films.film import Film
 
 __all__ = ["ResponsesStage"]
 
 
-class ResponsesStage(Stage):
+class ResponsesStage(RecordedResponses):
     """`responses/<experiment>/<subject>`, partitions `<param>=<level>[,<param>=<level>]`."""
 
-    name = folder = "responses"
-    code_version = "5"
     computes_networks = True
-    key_names = ("experiment", "subject")
     builds_many = True
     shares_inputs = True
-    load_options = ("allow_missing",)
     checks = (Check(responses_are_complete_and_finite, is_hard=False, while_building=True),)
-
-    def keys(self) -> list[tuple[str, ...]]:
-        experiments = self.config.experiments
-        return [(self.name, name, subject) for name in experiments for subject in self.config.subjects_of(name)]
-
-    def partitions(self, key: tuple[str, ...]) -> list[str | None]:
-        return [condition_text(c) for c in all_conditions(self.config.experiments[key[1]])]
-
-    def parse(self, key: tuple[str, ...], text: str) -> str:
-        return condition_text(parse_condition(self.config.experiments[key[1]], text, "/".join(key)))
-
-    def upstream(self, target: Target) -> list[Target]:
-        subject = self.config.subjects[target.key[2]]
-        trained_as = str(GroupSeed(subject.network_group, subject.seed))
-        images = self.stages.of(ProcessedStage).images(subject.dataset, self.config.shown(target.key[2]))
-        return [
-            Target((ModelsStage.name, subject.model, subject.network_dataset), trained_as),
-            images,
-        ]
-
-    def parse_path(self, parts: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
-        key, partition = super().parse_path(parts)
-        return key, None if partition is None else partition.removesuffix(".zarr")
-
-    def dimensions(self, key: tuple[str, ...]) -> dict[str, list[str]]:
-        return self.config.experiments[key[1]].levels()
-
-    def levels(self, target: Target) -> dict[str, str]:
-        return dict(self.condition(target))
-
-    def partition_at(self, key: tuple[str, ...], levels: Mapping[str, str]) -> str:
-        return str(Condition({name: levels[name] for name in self.config.experiments[key[1]].parameters}))
-
-    def tags(self, key: tuple[str, ...]) -> dict[str, str]:
-        subject = self.config.subjects[key[2]]
-        return {**super().tags(key), "model": subject.model, "dataset": subject.dataset}
-
-    def describe(self, key: tuple[str, ...]) -> str:
-        own = self.description(key)
-        return (
-            f"Responses of {key[2]} in the experiment {key[1]} ({self.config.experiments[key[1]].data_loader}): every "
-            "recorded layer over time as Zarr, dimensions (sample, time, channel[, y, x]), one store per condition, "
-            "time in steps."
-        ) + (f"\n\n{escape_markdown(own)}" if own else "")
-
-    def selectors_of(self, key: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self.config.experiments[key[1]].parameters)
-
-    def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
-        valid = self.config.experiments[key[1]].levels()
-        wanted = {name: find_levels(name, value, valid[name]) for name, value in options.items()}
-        return [t for t in super().select(key) if all(self.levels(t)[n] in chosen for n, chosen in wanted.items())]
-
-    def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
-        return self.results(targets, allow_missing).open()
-
-    def export(
-        self,
-        targets: Sequence[Target],
-        form: str,
-        path: Path,
-        *,
-        layers: Sequence[str] = (),
-        overwrite: bool = False,
-        allow_missing: bool = False,
-    ) -> Path:
-        return self.results(targets, allow_missing).export(form, path, layers=layers, overwrite=overwrite)
-
-    def shown_images(self, target: Target, responses: xarray.Dataset) -> xarray.DataArray:
-        _, images = self.upstream(target)
-        source = self._open_recorded(target, json.loads(responses.attrs["inputs"]))
-        part = self.config.shown(target.key[2]).parts[0]
-        size = self.config.data.data_resolution[images.key[1]]
-        return open_shown_images(source, part, size, responses, str(images))
-
-    def film(self, target: Target, images: int | Sequence[int] = TRIALS_SHOWN) -> Film:
-        return self.films([target], images)[0]
-
-    def films(self, targets: Sequence[Target], images: int | Sequence[int] = TRIALS_SHOWN) -> list[Film]:
-        """Return the film of each of some conditions of one key, of the same trials; see `film`."""
-        from dynvision.experiments.reading import open_store
-
-        records = self.require(targets)
-        source = self._open_recorded(targets[0], records[0].inputs)
-        root = open_store(self.output(targets[0])).to_dataset()
-        rows = choose_trials_shown(root["sample"].values.tolist(), images, str(targets[0]))
-        return film_records(records, root, source, self.config.shown(targets[0].key[2]).parts[0], rows)
-
-    def _open_recorded(self, target: Target, inputs: Mapping[str, str]) -> StoredImages:
-        """Open the images that were shown to record responses, given the data versions of their inputs."""
-        _, images = self.upstream(target)
-        stage = self.stages[images.stage]
-        (record,) = stage.require([images])
-        if inputs.get(str(images)) != record.data_version:
-            raise DamagedFileError(
-                f"{images} was made again since the responses were recorded, or they were recorded with other images. "
-                f"Make them again: dynvision make {'/'.join(target.key)}"
-            )
-        stage.check_files(images, record)
-        return self.stages.of(ProcessedStage).open_images(images, record)
-
-    def results(self, targets: Sequence[Target], allow_missing: bool = False) -> ResponseResults:
-        """Return the responses of conditions, to be opened or exported.
-
-        Args:
-            targets: Conditions of one key.
-            allow_missing: Take those that exist; otherwise a missing one is an error.
-
-        Raises:
-            MissingError: If one has not been made, or none has.
-        """
-        existing = [t for t in targets if self.read_record(t) is not None] if allow_missing else list(targets)
-        records = self.require(existing or targets[:1])
-        experiment, key = self.config.experiments[targets[0].key[1]], targets[0].key
-        conditions = {t: experiment.level_values(self.levels(t)) for t in targets}
-        levels = {name: list(dict.fromkeys(c[name] for c in conditions.values())) for name in experiment.parameters}
-        is_whole = len(targets) == len(self.partitions(key))
-        return ResponseResults(
-            "/".join(key) if is_whole else ", ".join(map(str, targets)),
-            [(conditions[t], self.output(t)) for t in existing],
-            records,
-            levels,
-            self._class_names(existing[0], records[0]),
-            describe_parameters(experiment),
-            self.paths.root,
-        )
-
-    def _class_names(self, target: Target, record: Record) -> dict[int, str]:
-        """Return the names of the classes that responses were made from, for stores that do not have them yet."""
-        names: dict[int, str] = {}
-        if LABELS_MATCH in record.details:  # a store that says this has the names that there are
-            return names
-        for upstream in self.upstream(target):
-            try:
-                made_from = self.stages[upstream.stage].read_record(upstream)
-            except DamagedFileError:
-                continue
-            if made_from is not None and made_from.data_version == record.inputs.get(str(upstream)):
-                names |= {entry["index"]: entry["name"] for entry in made_from.details.get("classes", [])}
-        return names
-
-    def read_back(self, target: Target, record: Record) -> ReadBack:
-        note = read_note(self.output(target))
-        sentence = f"{len(record.files)} files of {record.details['samples']} trials"
-        return ReadBack(digest_content(note["digests"]), sentence)
-
-    def draw(self, target: Target, record: Record) -> dict[str, Image | Path]:
-        from dynvision.analysis.figures.condition import draw_condition
-
-        details, strip = record.details, find_film(self.output(target))
-        course = draw_condition(
-            details["mean_response"],
-            details["accuracy_over_time"],
-            str(target),
-            self.presentation(target),
-            details.get("dt"),
-        )
-        return {**({} if strip is None else {"stimulus": strip}), "time_course": course}
-
-    def settings(self, target: Target) -> dict[str, Any]:
-        _, experiment_name, subject_name = target.key
-        experiment, subject = self.config.experiments[experiment_name], self.config.subjects[subject_name]
-        standardization = choose_standardization(self.config, subject)
-        statistics = standardization.statistics if standardization else None
-        record = self.config.record(experiment_name, subject_name)
-        run = self.config.run(experiment_name, subject_name)
-        # The memory budget can change results only if no `batch_size` is set: it sets the batch size then.
-        budget = {"memory_budget"} if record.batch_size is None else set()
-        presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
-        trials = self._trials(target.key)
-        images = {"images_of_other_class": list(trials.other_class)} if trials.other_class else {}
-        states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
-        # What says nothing new is left out, so that existing responses stay up to date.
-        by = {"standardized_by": standardization.of} if standardization and standardization.of != "dataset" else {}
-        matched = {"match": subject.match} if subject.match is not None else {}
-        return {
-            **states,
-            **images,
-            **by,
-            **matched,
-            "presentation": presentation,
-            "condition": dict(self.condition(target)),
-            "idle": experiment.idle,
-            "status": experiment.status,
-            "record": record.model_dump(mode="json"),
-            "run": run.model_dump(mode="json", include={"dtype", "mixed_precision"} | budget),
-            "statistics": statistics.model_dump(mode="json") if statistics else None,
-            "readout": experiment.readout.model_dump(mode="json"),
-        }
-
-    def settings_of_numbers(self, target: Target) -> dict[str, Any]:
-        """Return the settings that the responses depend on: all but the readout, which is applied to stored scores."""
-        return {key: value for key, value in self.settings(target).items() if key != "readout"}
-
-    def condition(self, target: Target) -> Condition:
-        """Return the level of each swept parameter."""
-        return Condition(parse_condition(self.config.experiments[target.key[1]], str(target.partition), str(target)))
-
-    def presentation(self, target: Target) -> Presentation:
-        """Return what is shown when, without the idle steps before it."""
-        experiment, subject = self.config.experiments[target.key[1]], self.config.subjects[target.key[2]]
-        return presentation_of(experiment, dict(self.condition(target)), subject)
-
-    def _trials(self, key: tuple[str, ...]) -> OrderedTrials:
-        """Return the images of a trial; only programs show several."""
-        experiment = self.config.experiments[key[1]]
-        if "program" not in experiment.data_args:
-            return OrderedTrials()
-        return OrderedTrials.of(presentation_of(experiment, condition) for condition in all_conditions(experiment))
-
-    def output(self, target: Target) -> Path:
-        return self.paths.responses(target.key[1], target.key[2], str(target.partition))
-
-    def read_record(self, target: Target) -> Record | None:
-        return read_record(self.output(target) / RECORD, target)
-
-    def record_files(self, target: Target) -> list[Path]:
-        return [self.output(target) / RECORD]
 
     def with_run_settings(
         self, targets: Sequence[Target], run_settings: Mapping[str, Any], *, fresh: bool = False
@@ -411,9 +163,6 @@ class ResponsesStage(Stage):
             )
             writer.finish(record.to_dict(), order.record.allow_nonfinite)
         write_films(order, recording.images.trials, [writer.folder for writer in sweep.writers])
-
-    def _versions(self, target: Target, inputs: dict[Target, Record]) -> dict[str, str]:
-        return {str(upstream): inputs[upstream].data_version for upstream in self.upstream(target)}
 
     def _read_out_again(self, target: Target, inputs: dict[Target, Record]) -> Record | None:
         """Bring the record up to date if only the readout changed; `None` if the stimuli have to be shown."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.sections.experiments import ExperimentConfig
 from dynvision.records import Record
 from dynvision.stimuli.presentation import Presentation
 

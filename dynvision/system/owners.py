@@ -21,7 +21,7 @@ _PROC = Path("/proc")
 _LONGEST = 120
 """The longest command that is shown, in characters."""
 
-_HELPERS = ("dynvision.system.child_main", "dynvision.engines.local.nursery")
+_HELPERS = ("dynvision.system.child.main", "dynvision.engines.local.nursery")
 """The programs that nobody types: a process computes in them, through others of them, for its user."""
 
 _MOST_HELPERS = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 from dynvision.errors import DynvisionError, MissingError
 from dynvision.records import Record
-from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.base.checks import Check, CheckResult, Inspection
 from dynvision.targets import Target
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.workspace import Workspace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynvision.config.names import dagster_name
+from dynvision.config.values.names import dagster_name
 from dynvision.workspace import Workspace
 
 __all__ = ["name_group"]

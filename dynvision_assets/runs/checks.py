@@ -9,7 +9,7 @@ import dagster as dg
 
 from dynvision.errors import DataError, DynvisionError
 from dynvision.records import Record
-from dynvision.stages.checks import CheckResult
+from dynvision.stages.base.checks import CheckResult
 from dynvision.system.escaping import escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace

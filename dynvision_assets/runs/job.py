@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from dynvision.config.names import dagster_name
+from dynvision.config.values.names import dagster_name
 from dynvision.engines.here import HereEngine
 from dynvision.errors import ConfigError
 from dynvision.system.escaping import escape_markdown

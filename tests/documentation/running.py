@@ -14,9 +14,9 @@ import click
 import yaml
 
 from dynvision.config import load_config
-from dynvision.config.compute import ComputeConfig
-from dynvision.config.data import DataConfig
 from dynvision.config.schema import ExperimentsFile, ModelsFile
+from dynvision.config.sections.compute import ComputeConfig
+from dynvision.config.sections.data import DataConfig
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision_assets.command_line import main

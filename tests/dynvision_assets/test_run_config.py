@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dynvision.config.recording import RunConfig
+from dynvision.config.sections.recording import RunConfig
 from dynvision.errors import ConfigError
-from dynvision.stages.run_settings import RunSettings
+from dynvision.stages.base.run_settings import RunSettings
 from dynvision.system.machine import DEVICES
 from dynvision_assets.instances.run_processes import PID_TAG, RUN_TAG
 from dynvision_assets.run_config import Device, ModelsConfig, RawConfig, Resolution, ResponsesConfig

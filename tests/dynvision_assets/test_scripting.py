@@ -183,7 +183,7 @@ def wait_until_training(process: subprocess.Popen[str]) -> None:
     while time.monotonic() < end:
         assert process.poll() is None, process.communicate()
         for child in psutil.Process(process.pid).children():
-            if "dynvision.system.child_main" in child.cmdline() and child.cpu_times().user > 12:
+            if "dynvision.system.child.main" in child.cmdline() and child.cpu_times().user > 12:
                 return
         time.sleep(0.2)
     raise AssertionError("training did not begin")

@@ -60,7 +60,7 @@ def wait_until(process: subprocess.Popen[str], is_reached: Callable[[psutil.Proc
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         for child in psutil.Process(process.pid).children():
-            if "dynvision.system.child_main" in child.cmdline() and is_reached(child):
+            if "dynvision.system.child.main" in child.cmdline() and is_reached(child):
                 return child
         time.sleep(0.05)
     raise AssertionError("the child did not get there")

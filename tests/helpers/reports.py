@@ -8,7 +8,7 @@ from pathlib import Path
 from dynvision.analysis.figures.style import save_figure
 from dynvision.analysis.figures.summary import draw_figures
 from dynvision.analysis.sweeps.experiment import analyse_experiment
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.records import Record, make_record
 from dynvision.reports.composing import Material
 from dynvision.reports.content import Link, Picture

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import xarray
 
-from dynvision.experiments.journal import BatchEntry
 from dynvision.experiments.reducing import TRAILING
-from dynvision.experiments.store import RECORD, consolidate_store, digest_block, partial_path, verify_store
-from dynvision.experiments.store_layout import ArraySpec, StoreLayout
-from dynvision.experiments.store_writer import StoreWriter, write_skeleton
+from dynvision.experiments.stores.journal import BatchEntry
+from dynvision.experiments.stores.layout import ArraySpec, StoreLayout
+from dynvision.experiments.stores.store import RECORD, consolidate_store, digest_block, partial_path, verify_store
+from dynvision.experiments.stores.writer import StoreWriter, write_skeleton
 from dynvision.records import make_record
 from dynvision.stages.recorded import records as response_records
 from dynvision.system.file_digests import digest_files, list_files

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from dynvision.experiments.journal import JOURNAL
+from dynvision.experiments.stores.journal import JOURNAL
 from tests.helpers.chains import records
 from tests.helpers.commands import environment
 from tests.helpers.configuration import edit_config, write_config

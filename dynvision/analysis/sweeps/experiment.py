@@ -14,7 +14,7 @@ from dynvision.analysis.evoked import Measured, compare_integrals
 from dynvision.analysis.fits import Values
 from dynvision.analysis.measures import OUTPUT, measure_tuning
 from dynvision.analysis.sweeps import Curve, SweepAnalysis, choose_analysis
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.experiments.reading import open_store, read_step_duration
 from dynvision.stimuli.names import canonical_argument
 from dynvision.stimuli.presentation import Presentation

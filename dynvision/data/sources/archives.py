@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.config.data import DataSource
+from dynvision.config.sections.data import DataSource
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.downloading import ArchiveFile, fetch_files
 from dynvision.data.sources.unpacking import Limits, unpack_archive

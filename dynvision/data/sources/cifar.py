@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.config.data import DataSource
+from dynvision.config.sections.data import DataSource
 from dynvision.data.sources.archives import ArchiveSource, ImageSplit
 from dynvision.data.sources.downloading import ArchiveFile
 from dynvision.data.sources.pickles import read_pickle

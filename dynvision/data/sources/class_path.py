@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.config import Config
-from dynvision.config.data import DataSource
+from dynvision.config.sections.data import DataSource
 from dynvision.data.sources.base import ExportedSource
 from dynvision.data.sources.own_dataset import OwnDataset, open_own_dataset
 from dynvision.data.sources.split_arguments import SPLITS

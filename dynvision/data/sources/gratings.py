@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.config.data import GratingsConfig
+from dynvision.config.sections.data import GratingsConfig
 from dynvision.data.sources.base import ExportedSource
 
 __all__ = ["Gratings", "class_names", "draw_grating", "iterate_gratings"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynvision.config.data import DataSource
+from dynvision.config.sections.data import DataSource
 from dynvision.data.sources.archives import ArchiveSource, ImageSplit
 from dynvision.data.sources.downloading import ArchiveFile
 from dynvision.data.sources.idx_files import read_idx

@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 
 from dynvision.config import Config
-from dynvision.config.data import DataConfig
+from dynvision.config.sections.data import DataConfig
 from dynvision.data import sources
 from dynvision.data.sources.base import ExportedSource, FoundSource
 from dynvision.data.sources.class_path import ImportedClass

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dynvision.config import Config
-from dynvision.config.stimulus_sets import ZARR, StimulusSet, find_sort
+from dynvision.config.sections.stimulus_sets import ZARR, StimulusSet, find_sort
 from dynvision.data.images.image_table import Rows
 from dynvision.data.sources.exporting import export_images
 from dynvision.data.sources.folders.class_folders import Export

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dynvision.config.models import THREADS, ModelConfig, TrainingConfig
+from dynvision.config.sections.models import THREADS, ModelConfig, TrainingConfig
 from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
 from dynvision.models.checking import check_layers, check_network, check_training, count_outputs

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynvision.config.models import TrainingConfig
+from dynvision.config.sections.models import TrainingConfig
 from dynvision.data.images.normalization import Normalization
 from dynvision.errors import DynvisionError
 from dynvision.models.making.checkpoints import Checkpoints

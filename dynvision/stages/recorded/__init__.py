@@ -1,1 +1,1 @@
-"""What the responses stage does with recorded responses: their records, films, images and results."""
+"""What the responses stage does with recorded responses: their records, films, images, results and checks."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.analysis.courses import Course, Showing, find_extreme
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.errors import DamagedFileError
 from dynvision.experiments.details import ResponseDetails
-from dynvision.experiments.journal import JOURNAL
 from dynvision.experiments.order import RecordedSweep
 from dynvision.experiments.readout import LABELS_MATCH
-from dynvision.experiments.store import (
+from dynvision.experiments.stores.journal import JOURNAL
+from dynvision.experiments.stores.layout import REST
+from dynvision.experiments.stores.store import (
     PENDING,
     RECORD,
     consolidate_store,
@@ -24,8 +25,7 @@ from dynvision.experiments.store import (
     reject_partial,
     verify_store,
 )
-from dynvision.experiments.store_layout import REST
-from dynvision.experiments.store_writer import StoreWriter
+from dynvision.experiments.stores.writer import StoreWriter
 from dynvision.records import Record, make_record
 from dynvision.stages.recorded.films import FILM
 from dynvision.stimuli.presentation import Presentation

@@ -12,7 +12,7 @@ from dynvision.analysis.naka_rushton import naka_rushton
 from dynvision.analysis.psychometric import psychometric
 from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.simulations import LEVELS, Condition, simulate
 from tests.helpers.stores import leaky_response

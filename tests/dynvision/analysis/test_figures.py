@@ -25,7 +25,7 @@ from dynvision.analysis.figures.style import (
 )
 from dynvision.analysis.figures.summary import draw_figures
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.simulations import LEVELS, simulate
 

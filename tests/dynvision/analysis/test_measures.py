@@ -10,7 +10,7 @@ import scipy.special
 
 from dynvision.analysis import streaming
 from dynvision.analysis.measures import measure_condition, measure_tuning, score_responses
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.experiments.reading import open_store, read_step_duration
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.stores import CHANNEL, SPATIAL, TOKEN, UNIT, WHOLE, write_store

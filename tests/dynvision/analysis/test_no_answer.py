@@ -9,7 +9,7 @@ import pytest
 from dynvision.analysis import streaming
 from dynvision.analysis.measures import find_unanswered, measure_condition, measure_tuning
 from dynvision.analysis.sweeps.noise import ACCURACY
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.stores import CHANNEL, write_store
 

@@ -6,7 +6,7 @@ import pytest
 
 from dynvision.analysis.phenomena import COLUMNS, PHENOMENA, Tables, list_phenomena
 from dynvision.analysis.sweeps.experiment import analyse_experiment
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.stages.summary import SHOWN_IN
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.simulations import simulate

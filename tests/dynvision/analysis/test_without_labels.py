@@ -14,7 +14,7 @@ from dynvision.analysis.figures.summary import draw_figures
 from dynvision.analysis.measures import find_unanswered, measure_condition, score_responses
 from dynvision.analysis.phenomena import Tables, list_phenomena
 from dynvision.analysis.sweeps.experiment import analyse_experiment
-from dynvision.config.experiments import Readout
+from dynvision.config.sections.experiments import Readout
 from dynvision.experiments.reading import open_store
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.stores import WHOLE, write_store

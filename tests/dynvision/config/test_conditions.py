@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynvision.config.conditions import all_conditions, describe_parameters, parse_condition, presentation_of
-from dynvision.config.experiments import ExperimentConfig, Subject
+from dynvision.config.sections.experiments import ExperimentConfig, Subject
 from dynvision.errors import UnknownNameError
 
 CONTRASTS = [0.1, 0.2, 0.5, 1.0]

@@ -11,7 +11,7 @@ from dynvision.config import load_config
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.reducing import TRAILING, check_layer_names
-from dynvision.experiments.store_layout import REFERENCES
+from dynvision.experiments.stores.layout import REFERENCES
 from dynvision.reserved_names import RESERVED_PARAMETERS, STORE_NAMES
 from dynvision.stimuli.names import presentation_arguments
 from dynvision.workspace import Workspace

@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from dynvision.config import load_config
 from dynvision.config.conditions import all_conditions, presentation_of
-from dynvision.config.experiments import ExperimentConfig
+from dynvision.config.sections.experiments import ExperimentConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.errors import ConfigError

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dynvision.config import find_config_folder, load_config
 from dynvision.config.conditions import all_conditions, presentation_of
-from dynvision.config.data import DataConfig
+from dynvision.config.sections.data import DataConfig
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.paths import Paths
 from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, set_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 from tests.helpers.calls import is_taken_for_many
 
 

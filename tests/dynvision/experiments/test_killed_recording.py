@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.experiments.store import partial_path
+from dynvision.experiments.stores.store import partial_path
 from tests.helpers.chains import build_chain
 from tests.helpers.configuration import edit_yaml, write_small_config
 from tests.helpers.recordings import change_record, read_files, store

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config.experiments import Subject
+from dynvision.config.sections.experiments import Subject
 from dynvision.errors import ConfigError
 from dynvision.experiments.readout import (
     LabelMatch,

@@ -16,7 +16,7 @@ import pytest
 from dynvision.errors import ConfigError, DamagedFileError, DataError
 from dynvision.experiments import recording
 from dynvision.experiments.reading import open_store
-from dynvision.experiments.store import partial_path
+from dynvision.experiments.stores.store import partial_path
 from dynvision.experiments.writing import SweepWriter
 from dynvision.workspace.building import build_targets
 from tests.helpers.chains import Chain

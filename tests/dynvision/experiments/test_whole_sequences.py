@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError
 from dynvision.experiments.probing import probe_network

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dynvision.errors import DataError, DynvisionError
-from dynvision.experiments.store import verify_store
-from dynvision.experiments.store_writer import StoreWriter
+from dynvision.experiments.stores.store import verify_store
+from dynvision.experiments.stores.writer import StoreWriter
 from dynvision.experiments.writing import OUTPUT_ARRAYS, SweepWriter, describe_output, is_finite
 from tests.helpers.stores import layout_of, open_writer
 

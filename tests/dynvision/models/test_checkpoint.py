@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError
 from dynvision.experiments.reading import open_store
 from dynvision.models.checkpoint import load_checkpoint

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.experiments.reading import open_store
 from dynvision.models.class_order import order_classes, read_class_order

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import get_model_weights, list_models, resnet18
 
-from dynvision.config.data import Statistics
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.data import Statistics
+from dynvision.config.sections.models import ModelConfig
 from dynvision.errors import ConfigError
 from dynvision.models.classes import name_outputs, read_own_classes
 from dynvision.models.making.orders import NetworkOrder, take_network

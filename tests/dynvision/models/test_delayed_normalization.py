@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynvision.config.models import ModelConfig, TrainingConfig
 from dynvision.config.networks import check_arguments, check_delayed_normalization, known_layers, step_length
+from dynvision.config.sections.models import ModelConfig, TrainingConfig
 from dynvision.errors import ConfigError
 from dynvision.models import DelayedNormalization
 from dynvision.models.checking import check_network

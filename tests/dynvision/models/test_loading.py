@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.errors import ConfigError, DamagedFileError, MissingError, UnknownNameError
 from dynvision.models import RCNN
 from dynvision.models.checking import check_network

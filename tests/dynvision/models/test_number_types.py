@@ -13,7 +13,7 @@ from torch import nn
 
 from dynvision.experiments.reading import open_store
 from dynvision.models.loading import step_network
-from dynvision.stages.model_files import digest_weights
+from dynvision.stages.trained.files import digest_weights
 from dynvision.workspace import Workspace
 from dynvision.workspace.checking import check_targets
 from dynvision.workspace.verifying import verify_targets

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from torchvision.transforms import v2
 
-from dynvision.config.models import TrainingConfig
+from dynvision.config.sections.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.models import RCNN, NormalizingNetwork
 from dynvision.models.making import checkpoints as module

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynvision.config.models import ModelConfig
+from dynvision.config.sections.models import ModelConfig
 from dynvision.errors import ConfigError
 from dynvision.models.loading import build_network
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from dynvision.config.models import TrainingConfig
+from dynvision.config.sections.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import ConfigError, DynvisionError

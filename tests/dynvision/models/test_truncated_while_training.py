@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from dynvision.errors import DamagedFileError, MissingError
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 from dynvision.targets import Target
 from dynvision.workspace.building import build_targets
 from tests.helpers.configuration import edit_yaml

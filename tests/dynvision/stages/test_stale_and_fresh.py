@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dynvision.errors import DataError, MissingError
-from dynvision.stages.checks import Check, CheckResult, Inspection
+from dynvision.stages.base.checks import Check, CheckResult, Inspection
 from dynvision.stages.raw import RawStage
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target

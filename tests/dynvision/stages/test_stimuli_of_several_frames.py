@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dynvision_assets as dva
-from dynvision.config.data import DataConfig
+from dynvision.config.sections.data import DataConfig
 from dynvision.errors import DataError
 from tests.helpers.configuration import edit_yaml, set_at
 from tests.helpers.stimulus_sets import build, draw_photo, state, write_frames, write_movie, write_set

@@ -11,7 +11,7 @@ import zarr
 from PIL import Image
 
 import dynvision_assets as dva
-from dynvision.config.data import DataConfig
+from dynvision.config.sections.data import DataConfig
 from dynvision.errors import DataError, MissingError
 from tests.helpers.configuration import edit_yaml, set_at
 from tests.helpers.stimulus_sets import FOLDER, build, draw_photo, state, write_set

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from dynvision.config.models import ModelConfig, TrainingConfig
+from dynvision.config.sections.models import ModelConfig, TrainingConfig
 from dynvision.errors import ConfigError
 from dynvision.models.reproducible import torch_threads
-from dynvision.stages.model_files import digest_weights
+from dynvision.stages.trained.files import digest_weights
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -28,13 +28,13 @@ PROJECT = Path(__file__).resolve().parent.parent.parent.parent
 
 TRAIN = """
 import torch
-from dynvision.config.models import TrainingConfig
+from dynvision.config.sections.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
 from dynvision.models import RCNN
 from dynvision.models.making.training import train_network
 from dynvision.models.reproducible import torch_threads
 from dynvision.models.seeding import seeded
-from dynvision.stages.model_files import digest_weights
+from dynvision.stages.trained.files import digest_weights
 for threads in (1, 2):
     settings = TrainingConfig(epochs=1, n_timesteps=2, loss_from=1, threads=threads)
     with seeded(0), torch_threads(1):

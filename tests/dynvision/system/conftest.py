@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 
 FUNCTIONS = """
     import os, signal, subprocess, sys, time

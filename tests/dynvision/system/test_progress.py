@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dynvision.system import progress
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 from dynvision.system.progress import listen_to_progress, progress_bar
 
 

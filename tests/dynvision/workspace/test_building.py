@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, MissingError, UnknownNameError
 from dynvision.experiments.reading import open_store
-from dynvision.experiments.store import verify_store
+from dynvision.experiments.stores.store import verify_store
 from dynvision.stages.recorded import records as response_records
 from dynvision.stages.responses import ResponsesStage
 from dynvision.system.locks import OutputBusyError, output_lock

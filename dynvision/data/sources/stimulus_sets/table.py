@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.stimulus_sets import column_name
+from dynvision.config.sections.stimulus_sets import column_name
 from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
 from dynvision.data.sources.stimulus_sets.columns import read_texts, read_values
 from dynvision.data.sources.stimulus_sets.listing import sort_naturally, strip_suffix

@@ -15,7 +15,7 @@ import torch
 
 from dynvision.data.ffcv_dataloader import get_ffcv_dataloader
 from dynvision.errors import DamagedFileError
-from dynvision.system.child_process import ComputeProcess
+from dynvision.system.child.process import ComputeProcess
 
 CHANGED = r"rgb\.beton was changed or replaced while it was read, so nothing .* counts\. Check it \(dynvision verify "
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynvision.config.data import DataSource
+from dynvision.config.sections.data import DataSource
 from dynvision.data.sources import downloading
 from dynvision.data.sources.cifar import Cifar10, Cifar100
 from dynvision.data.sources.mnist import Mnist

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynvision.config.data import GratingsConfig
+from dynvision.config.sections.data import GratingsConfig
 from dynvision.data.sources.gratings import class_names, draw_grating, iterate_gratings
 
 SETTINGS = GratingsConfig(orientations=4, train_per_class=3, test_per_class=2, noise=0.05, seed=1)

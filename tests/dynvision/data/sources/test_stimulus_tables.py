@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dynvision.config.stimulus_sets import ColumnGroup, LabelColumn
+from dynvision.config.sections.stimulus_sets import ColumnGroup, LabelColumn
 from dynvision.data.sources.stimulus_sets.columns import read_texts
 from dynvision.data.sources.stimulus_sets.listing import list_tree, sort_naturally
 from dynvision.data.sources.stimulus_sets.table import read_stimulus_table

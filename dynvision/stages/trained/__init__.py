@@ -1,0 +1,1 @@
+"""What the models stage does with trained networks: their files, their training, their checks."""

@@ -1,0 +1,1 @@
+"""The computing child: a process that runs library functions for one that must outlive them."""
