@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import pkgutil
 
 from dynvision.engines.base import Engine
 from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.here import HereEngine
-from dynvision.engines.local.nursery_process import nursery_started_early
 from dynvision.engines.settings import HERE, EngineSettings
 
 __all__ = ["open_engine", "started_early"]
+
+_EARLY = {"local": "dynvision.engines.local.nursery_process:nursery_started_early"}
+"""For kinds of engines a block in which what takes long to start has been started."""
 
 
 def open_engine(settings: EngineSettings) -> Engine:
@@ -33,4 +36,7 @@ def started_early(settings: EngineSettings) -> contextlib.AbstractContextManager
     Args:
         settings: Which engine.
     """
-    return nursery_started_early() if settings.kind == "local" else contextlib.nullcontext()
+    if settings.kind not in _EARLY:
+        return contextlib.nullcontext()
+    block: contextlib.AbstractContextManager[None] = pkgutil.resolve_name(_EARLY[settings.kind])()
+    return block

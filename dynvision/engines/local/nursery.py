@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dynvision.engines.worker_main import WorkerOptions, run_worker, use_threads
-from dynvision.system.child_process import shared_process
+from dynvision.system.child.process import shared_process
 from dynvision.system.machine import collect_garbage_seldom
 from dynvision.system.process_trees import end_process
 

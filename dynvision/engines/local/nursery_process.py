@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from dynvision.errors import DynvisionError
-from dynvision.system.child_process import KEPT_MEMORY
+from dynvision.system.child.process import KEPT_MEMORY
 from dynvision.system.environment import without_launcher
 
 __all__ = ["nursery_started_early", "start_nursery"]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from dynvision.system.forked_process import ForkedProcess
+from dynvision.system.child.forked import ForkedProcess
 
 __all__ = ["exchange"]
 

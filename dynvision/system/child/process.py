@@ -15,11 +15,12 @@ from typing import Any
 
 from dynvision import errors
 from dynvision.errors import DamagedFileError, DynvisionError, KilledError
+from dynvision.system.child.forked import ForkedProcess, fork_process
+from dynvision.system.child.main import main as answer_calls
 from dynvision.system.child.pipes import exchange
 from dynvision.system.child.watch import ChildWatch
 from dynvision.system.environment import without_launcher
 from dynvision.system.error_log import name_call
-from dynvision.system.forked_process import ForkedProcess, fork_process
 from dynvision.system.process_trees import continue_tree, kill_tree
 from dynvision.system.stopping import STOP_SIGNALS, STOPPING, hold_signals
 
@@ -195,12 +196,10 @@ class ComputeProcess:
 
 def _serve(prepare: Callable[[], object]) -> None:
     """Be a computing child that was forked."""
-    from dynvision.system.child_main import main
-
     for name in os.environ.keys() - without_launcher(os.environ).keys():
         del os.environ[name]
     prepare()
-    main()
+    answer_calls()
 
 
 def _encode(name: str, call: dict[str, Any]) -> bytes:

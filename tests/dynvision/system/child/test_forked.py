@@ -15,8 +15,8 @@ START = """
 import json.tool, os, signal, subprocess, sys, time
 import pytest
 from dynvision.errors import ConfigError, DamagedFileError
-from dynvision.system.child_process import ComputeProcess
-from dynvision.system.forked_process import fork_process
+from dynvision.system.child.process import ComputeProcess
+from dynvision.system.child.forked import fork_process
 
 process = ComputeProcess()
 process.fork(lambda: os.environ.update(PREPARED="yes"))
@@ -29,7 +29,7 @@ def run(tmp_path: Path, code: str, **variables: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", START + code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3]), **variables},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[4]), **variables},
         capture_output=True,
         text=True,
         timeout=120,
