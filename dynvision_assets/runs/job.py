@@ -14,6 +14,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.leftovers import parse_existing
 from dynvision.workspace.scheduling import Schedule, ScheduleOptions
+from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
@@ -132,6 +133,8 @@ def _make(
         say(line)
         context.log.info(line)
 
+    for sentence in describe_unused_patterns(workspace):
+        context.log.warning(sentence)
     engine = compute.engine(tell)
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
