@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from dynvision.engines.calls import Call, Resources
 from dynvision.engines.workforce import Loss
-from dynvision.errors import DynvisionError, OutOfMemoryError
+from dynvision.errors import DynvisionError, KilledError, OutOfMemoryError
 
-__all__ = ["MOST_LOSSES", "Attempt", "Retry", "after_loss", "after_memory"]
+__all__ = ["MOST_LOSSES", "Attempt", "Retry", "after_kill", "after_loss", "after_memory"]
 
 MOST_LOSSES = 3
 """So many times a call may lose its worker for no reason of its own. Then it is taken to be the reason."""
@@ -77,8 +77,8 @@ def after_loss(attempt: Attempt, loss: Loss, seconds: float, log: str) -> Retry:
     losses = attempt.losses + 1
     if losses >= MOST_LOSSES:
         error = (
-            f"{name}: {loss.sentence}, and this was loss number {losses}. Nothing was recorded. If it is the reason "
-            f"itself, it needs more memory than there is; otherwise run this again.{log}"
+            f"{name}: {loss.sentence}, and this was loss number {losses}. If it is the reason itself, it needs more "
+            f"memory than there is; otherwise run this again.{log}"
         )
         return Retry(None, DynvisionError(error), error)
     return Retry(replace(attempt, losses=losses), None, f"{name}: {loss.sentence}; it is tried again")
@@ -100,6 +100,28 @@ def after_memory(attempt: Attempt, sentence: str, log: str, kind: type[Dynvision
             again = replace(attempt, entry=entry)
             return Retry(again, None, f"{sentence.rstrip('.')}. It is tried again with {_show(memory)} of memory")
     return Retry(None, kind(f"{sentence}{log}"), sentence)
+
+
+def after_kill(attempt: Attempt, text: str, log: str) -> Retry:
+    """Decide what follows if the process that computed was killed, and its worker was not.
+
+    Memory may have run out, so the next attempt that gets more is made, if there is one. Otherwise this counts as a
+    loss: who killed it may do so once only.
+
+    Args:
+        attempt: The attempt.
+        text: What the error says.
+        log: Where more is written, as the end of a sentence; may be empty.
+    """
+    what = f"{attempt.call.name}: the process that computes it was killed (signal 9), as if memory had run out"
+    retry = after_memory(attempt, what, log, KilledError)
+    if retry.attempt is not None:
+        return retry
+    losses = attempt.losses + 1
+    if losses < MOST_LOSSES:
+        return Retry(replace(attempt, losses=losses), None, f"{what}; it is tried again")
+    error = f"{text} This was loss number {losses}; give it more 'memory' in config_compute.yaml.{log}"
+    return Retry(None, KilledError(error), error)
 
 
 def _show(memory: int | None) -> str:

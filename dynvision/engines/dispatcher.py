@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dynvision import errors
-from dynvision.engines.attempts import Attempt, Retry, after_loss, after_memory
+from dynvision.engines.attempts import Attempt, Retry, after_kill, after_loss, after_memory
 from dynvision.engines.calls import Outcome, Resources
 from dynvision.engines.events import Broken, Ended, Event, Said, Started, Submitted, WorkersChanged
 from dynvision.engines.hub import Hub
@@ -201,6 +201,9 @@ class Dispatcher:
             self._messages.put(outcome)
             return
         text, kind = str(answer["message"]), getattr(errors, str(answer["error"]), DynvisionError)
+        if kind is errors.KilledError:
+            self._follow(after_kill(attempt, text, self._say_log(running)), attempt, running, seconds)
+            return
         if answer.get("memory"):
             self._follow(after_memory(attempt, text, self._say_log(running), kind), attempt, running, seconds)
             return

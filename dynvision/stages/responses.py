@@ -22,7 +22,7 @@ from dynvision.errors import ConfigError, DamagedFileError
 from dynvision.experiments.order import OrderedCondition, OrderedImages, OrderedNetwork, OrderedTrials, SweepOrder
 from dynvision.experiments.plan import count_states
 from dynvision.experiments.readout import LABELS_MATCH, match_labels
-from dynvision.experiments.store import RECORD, digest_content, read_note
+from dynvision.experiments.store import RECORD, count_batches, digest_content, read_note
 from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, make_record, read_record
 from dynvision.stages.base import ReadBack, Stage
@@ -283,6 +283,11 @@ class ResponsesStage(Stage):
 
     def read_record(self, target: Target) -> Record | None:
         return read_record(self.output(target) / RECORD, target)
+
+    def describe_unfinished(self, target: Target) -> str:
+        batches = count_batches(self.output(target))
+        noun = "batch" if batches == 1 else "batches"
+        return f"{batches} {noun} of its recording {'is' if batches == 1 else 'are'} on the disk" if batches else ""
 
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / RECORD]

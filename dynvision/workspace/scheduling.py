@@ -12,7 +12,7 @@ from dynvision.errors import DataError, DynvisionError
 from dynvision.records import Record
 from dynvision.system.progress import say
 from dynvision.targets import Target
-from dynvision.workspace.failures import summarize_failures
+from dynvision.workspace.failures import say_what_is_kept, summarize_failures
 from dynvision.workspace.grouping import Group, chain_lengths, find_needs, group_targets, name_targets, split_evenly
 from dynvision.workspace.visibility import await_visible
 from dynvision.workspace.workspace import Status, Workspace
@@ -189,12 +189,13 @@ class Schedule:
             for target in group.targets:
                 self._submit(group.of([target]), is_forced)
             return
+        error = outcome.error if is_forced else say_what_is_kept(self.workspace, group.targets, outcome.error)
         for target in group.targets:
             existing = self.workspace.read_record(target)
             if not is_forced and existing is not None and self.workspace.status(target).state == "fresh":
                 yield Built(target, existing, where=outcome.where)
             else:
-                self.failed[target] = outcome.error
+                self.failed[target] = error
 
     def _drop_dependents(self) -> None:
         """Take everything out of the plan that is made from what failed."""
