@@ -94,8 +94,8 @@ class RunningCluster(Workforce):
         who = f"worker {worker.name} of {self._address}"
         if isinstance(answer, BaseException):
             raise ConfigError(
-                f"{who} cannot use this project ({type(answer).__name__}: {answer}). Install the same dynvision-assets "
-                "there, with the extra [cluster], and restart it."
+                f"{who} cannot use this project ({type(answer).__name__}: {str(answer)[:200]}). Install the same "
+                "dynvision-assets there, with the extra [cluster], and restart it."
             )
         different = [name for name, version in here.items() if answer["versions"].get(name) != version]
         if different:

@@ -21,6 +21,9 @@ _AGAIN = {True: 10.0, False: 60.0}
 
 _MINUTE = 60.0
 
+_LONGEST = 300
+"""Characters of a log's last line that are quoted."""
+
 
 class Reports:
     """Keeps what the batch system refuses and which jobs fail.
@@ -57,7 +60,7 @@ class Reports:
         """Note that a job has ended before its worker came."""
         self._failures.append(job)
         words = last_lines(job.log, 1)
-        last = f": {words[0]}" if words else ""
+        last = f": {_cut(words[0])}" if words else ""
         self._lines.append(f"{job.title} has ended before its worker could be used{last}")
 
     def may_try(self, resources: Resources, now: float) -> bool:
@@ -92,8 +95,8 @@ class Reports:
 
     def _describe_failures(self) -> str:
         job = self._failures[-1]
-        lines = last_lines(job.log)
-        quoted = f"ends with:\n{chr(10).join(lines)}" if lines else "is empty or not there"
+        words = last_lines(job.log, 1)
+        last = f"; the last one said: {_cut(words[0])}" if words else ""
         hint = ""
         if any(job.started is not None and (job.ended or 0) - job.started > PATIENCE / 2 for job in self._failures):
             hint = (
@@ -101,8 +104,9 @@ class Reports:
                 "config/config_compute.yaml."
             )
         return (
-            f"{len(self._failures)} jobs of {self._title} ended one after another before their workers could be used."
-            f"{hint} The log of {job.title}, {job.log}, {quoted}"
+            f"{len(self._failures)} jobs of {self._title} ended one after another before their workers could be used"
+            f"{last.rstrip('.')}.{hint} {'The log' if words else 'There is nothing in the log'} of {job.title}"
+            f"{' is ' if words else ': '}{job.log}"
         )
 
     def tell(self, jobs: Sequence[Job], now: float) -> list[str]:
@@ -124,6 +128,10 @@ class Reports:
             f"{job.title} runs, but its worker has not reached this machine yet. If that goes on, name the network "
             f"that both share: 'interface' in config/config_compute.yaml; its log is {job.log}"
         )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _describe_wait(jobs: list[Job], longest: float) -> str:
