@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -145,8 +146,24 @@ def test_job_that_waits_is_spoken_of_with_the_reason_and_cancelled_at_the_end(
         opened.submit(call("one", "add", Resources(memory=400 << 20, partition="closed"), first=1, second=1))
         with pytest.raises(Enough):
             opened.wait(listen)
-    assert told == [f"job {waiting[0][0]} waits in the queue, for 1 minute now (PartitionDown)"]
+    assert re.fullmatch(rf"job {waiting[0][0]} waits in the queue, for \d+ s now \(PartitionDown\)", told[0])
     assert [state for _, state in waiting] == ["PENDING"]
+    wait_until(lambda: not cluster.jobs(), 10)
+
+
+@pytest.mark.parametrize("needs", [Resources(cpus=64, memory=400 << 20), Resources(memory=900 << 30)])
+def test_job_that_can_never_start_ends_the_run_within_seconds(
+    cluster: SlurmCluster, tmp_path: Path, needs: Resources
+) -> None:
+    with engine(tmp_path) as opened:
+        opened.submit(call("one", "add", needs, first=1, second=1))
+        start = time.monotonic()
+        with pytest.raises(ConfigError) as caught:
+            opened.wait()
+    assert time.monotonic() - start < 15
+    said = str(caught.value)
+    assert "(PartitionConfig: no node of the" in said or "Memory specification can not be satisfied" in said, said
+    assert "Correct what config/config_compute.yaml says of it" in said
     wait_until(lambda: not cluster.jobs(), 10)
 
 

@@ -137,7 +137,8 @@ def _cut(text: str) -> str:
 def _describe_wait(jobs: list[Job], longest: float) -> str:
     reasons = sorted({job.reason for job in jobs if job.reason})
     why = f" ({', '.join(reasons)})" if reasons else ""
-    minutes = max(1, round(longest / 60))
+    minutes = round(longest / 60)
+    long = f"{longest:.0f} s" if longest < _MINUTE else f"{minutes} minute{'s' if minutes > 1 else ''}"
     numbers = ", ".join(str(job.number) for job in jobs[:5]) + (", …" if len(jobs) > 5 else "")
     noun, verb = ("job", "waits") if len(jobs) == 1 else ("jobs", "wait")
-    return f"{noun} {numbers} {verb} in the queue, for {minutes} minute{'s' if minutes > 1 else ''} now{why}"
+    return f"{noun} {numbers} {verb} in the queue, for {long} now{why}"
