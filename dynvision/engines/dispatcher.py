@@ -9,16 +9,17 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dynvision import errors
 from dynvision.engines.attempts import Attempt, Retry, after_kill, after_loss, after_memory
-from dynvision.engines.calls import Outcome, Resources
+from dynvision.engines.calls import Call, Outcome, Resources
 from dynvision.engines.events import Broken, Ended, Event, Said, Started, Submitted, WorkersChanged
 from dynvision.engines.hub import Hub
 from dynvision.engines.workforce import Demand, Loss, WorkerProcess, Workforce
-from dynvision.errors import DynvisionError, UnexpectedError
+from dynvision.errors import ConfigError, DynvisionError, UnexpectedError
 
 __all__ = ["Dispatcher", "Failed", "Line", "Message", "as_own_error"]
 
@@ -79,6 +80,7 @@ class Dispatcher:
         self._workers: dict[str, WorkerProcess] = {}
         self._free: dict[str, WorkerProcess] = {}
         self._count = itertools.count()
+        self._said: set[str] = set()
         self._looked = 0.0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._work, name="dynvision-dispatcher", daemon=True)
@@ -120,7 +122,7 @@ class Dispatcher:
     def _take(self, event: Event) -> None:
         match event:
             case Submitted(call):
-                self._put(Attempt(call))
+                self._accept(call)
                 self._looked = min(self._looked, time.monotonic() - _LOOK)
             case WorkersChanged(workers):
                 self._meet(workers)
@@ -145,6 +147,19 @@ class Dispatcher:
             self._lose(running)
         else:
             self._finish(running, answer)
+
+    def _accept(self, call: Call) -> None:
+        """Take a call, without the attempts that ask for more than there can be."""
+        whys = [self._workforce.refusal(resources) for resources in call.attempts]
+        if whys[0]:
+            self._messages.put(Outcome(call, error=ConfigError(f"{call.name}: {whys[0]}"), attempts=0))
+            return
+        for number, why in enumerate(whys, 1):
+            if why and why not in self._said:
+                self._said.add(why)
+                self._messages.put(Line(f"{call.name}: attempt {number} is left out: {why}"))
+        possible = tuple(resources for resources, why in zip(call.attempts, whys, strict=True) if not why)
+        self._put(Attempt(replace(call, attempts=possible)))
 
     def _put(self, attempt: Attempt) -> None:
         heap = self._waiting.setdefault(attempt.resources, [])
@@ -225,16 +240,25 @@ class Dispatcher:
         """Give each free worker the most urgent call that it takes."""
         while self._free:
             kinds = sorted((r for r, heap in self._waiting.items() if heap), key=lambda r: self._waiting[r][0][:2])
-            pair = next(filter(None, map(self._pair, kinds)), None)
+            pair = self._pair(kinds)
             if pair is None:
                 return
             resources, worker = pair
             self._send(heapq.heappop(self._waiting[resources])[2], worker)
 
-    def _pair(self, resources: Resources) -> tuple[Resources, WorkerProcess] | None:
-        """Return a free worker for calls that need these resources."""
-        free = (worker for worker in self._free.values() if self._workforce.takes(worker, resources))
-        return next(((resources, worker) for worker in free), None)
+    def _pair(self, kinds: Sequence[Resources]) -> tuple[Resources, WorkerProcess] | None:
+        """Return the most urgent needs for which there is room and a free worker, and that."""
+        running = [one.attempt.resources for one in self._running.values()]
+        is_held = False
+        for resources in kinds:
+            worker = next((w for w in self._free.values() if self._workforce.takes(w, resources)), None)
+            # A call that waits for memory would wait for ever if smaller ones went on to take what becomes free.
+            if worker is None or (is_held and resources.memory):
+                continue
+            if self._workforce.has_room(resources, running):
+                return resources, worker
+            is_held = True
+        return None
 
     def _send(self, attempt: Attempt, worker: WorkerProcess) -> None:
         # Dask's dashboard groups calls by the first word of their keys.

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynvision.engines.base import Engine
 from dynvision.engines.calls import Call, Outcome
-from dynvision.errors import DataError, DynvisionError
+from dynvision.errors import ConfigError, DataError, DynvisionError
 from dynvision.records import Record
 from dynvision.system.progress import say
 from dynvision.targets import Target
@@ -101,8 +101,12 @@ class Schedule:
         Raises:
             DynvisionError: At the end, if a target failed: the first error, and the names of what else failed or was
                 not built because of it. At once if the engine itself does not work.
+            ConfigError: Before anything is built, if the engine can never compute a target.
             KeyboardInterrupt: After a signal. The engine still has to be closed.
         """
+        for group in self._waiting:
+            if why := self.engine.refusal(group.attempts[0], group.here):
+                raise ConfigError(f"{name_targets(group.targets)}: {why}")
         while True:
             self._submit_ready()
             if not self._running:

@@ -287,3 +287,15 @@ def test_a_target_that_fails_says_from_where_the_next_make_goes_on(
     assert str(caught.value) == (
         "raw/gratings:train went wrong. Its training came to epoch 3; the next make goes on from there."
     )
+
+
+def test_what_the_engine_can_never_compute_is_refused_before_anything_is_built(
+    tmp_path: Path, small_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_config / "config_compute.yaml").write_text("stages: {models: {gpus: 2}}")
+    workspace, engine = Workspace.open(tmp_path, small_config), ScriptedEngine()
+    monkeypatch.setattr(engine, "refusal", lambda resources, here: "it asks for too much." if resources.gpus else "")
+    with pytest.raises(ConfigError) as caught:
+        list(Schedule(workspace, workspace.plan([MODEL]), engine, SILENT).run())
+    assert str(caught.value) == f"{MODEL}: it asks for too much."
+    assert engine.submitted == []
