@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import queue
 import re
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dynvision import errors
-from dynvision.engines.attempts import Attempt, Retry, after_kill, after_loss, after_memory
-from dynvision.engines.calls import Call, Outcome, Resources
-from dynvision.engines.events import Broken, Ended, Event, Said, Started, Submitted, WorkersChanged
+from dynvision.engines.attempts import Attempt, Retry, Waiting, after_kill, after_loss, after_memory
+from dynvision.engines.calls import Call, Outcome
+from dynvision.engines.events import (
+    SILENCE,
+    Broken,
+    Ended,
+    Event,
+    Said,
+    SilenceChanged,
+    Started,
+    Submitted,
+    WorkersChanged,
+)
 from dynvision.engines.hub import Hub
-from dynvision.engines.workforce import Demand, Loss, WorkerProcess, Workforce
+from dynvision.engines.workforce import Loss, WorkerProcess, Workforce
 from dynvision.errors import ConfigError, DynvisionError, UnexpectedError
 
 __all__ = ["Dispatcher", "Failed", "Line", "Message", "as_own_error"]
@@ -75,10 +82,11 @@ class Dispatcher:
         self, hub: Hub, workforce: Workforce, events: queue.SimpleQueue[Event], messages: queue.SimpleQueue[Message]
     ) -> None:
         self._hub, self._workforce, self._events, self._messages = hub, workforce, events, messages
-        self._waiting: dict[Resources, list[tuple[int, int, Attempt]]] = {}
+        self._waiting = Waiting(workforce)
         self._running: dict[str, _Running] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._free: dict[str, WorkerProcess] = {}
+        self._silent: frozenset[str] = frozenset()
         self._count = itertools.count()
         self._said: set[str] = set()
         self._looked = 0.0
@@ -99,6 +107,11 @@ class Dispatcher:
     def keys(self) -> list[str]:
         """The calls that are with a worker."""
         return list(self._running)
+
+    @property
+    def _attempts(self) -> list[Attempt]:
+        """What is with a worker."""
+        return [running.attempt for running in self._running.values()]
 
     def _work(self) -> None:
         try:
@@ -126,6 +139,8 @@ class Dispatcher:
                 self._looked = min(self._looked, time.monotonic() - _LOOK)
             case WorkersChanged(workers):
                 self._meet(workers)
+            case SilenceChanged(silent):
+                self._note_silence(silent)
             case Started(key, where) if key in self._running:
                 self._running[key].where = where
             case Said(key, line) if key in self._running:
@@ -159,11 +174,7 @@ class Dispatcher:
                 self._said.add(why)
                 self._messages.put(Line(f"{call.name}: attempt {number} is left out: {why}"))
         possible = tuple(resources for resources, why in zip(call.attempts, whys, strict=True) if not why)
-        self._put(Attempt(replace(call, attempts=possible)))
-
-    def _put(self, attempt: Attempt) -> None:
-        heap = self._waiting.setdefault(attempt.resources, [])
-        heapq.heappush(heap, (-attempt.call.priority, next(self._count), attempt))
+        self._waiting.put(Attempt(replace(call, attempts=possible)))
 
     def _meet(self, workers: tuple[WorkerProcess, ...]) -> None:
         """Note which workers there are."""
@@ -176,6 +187,22 @@ class Dispatcher:
         for running in self._running.values():
             if running.worker.address not in now and running.gone is None:
                 running.gone = time.monotonic()
+
+    def _note_silence(self, silent: frozenset[str]) -> None:
+        """Say which calls are with a worker that has become silent, or answers again."""
+        for running in self._running.values():
+            address, name = running.worker.address, running.attempt.call.name
+            who = f"worker {running.worker.name}" + (f" ({running.where})" if running.where else "")
+            if address in silent - self._silent:
+                self._messages.put(
+                    Line(
+                        f"{name}: {who} has not answered for {SILENCE:.0f} s: it was stopped, or its machine "
+                        "or network hangs. If that goes on for minutes, another worker goes on with it"
+                    )
+                )
+            elif address in self._silent - silent and address in self._workers:
+                self._messages.put(Line(f"{name}: {who} answers again"))
+        self._silent = silent
 
     def _set_free(self, worker: WorkerProcess) -> None:
         if worker.address in self._workers:
@@ -196,7 +223,7 @@ class Dispatcher:
         if not running.where:
             attempt = replace(attempt, unstarted=attempt.unstarted + 1)
             if attempt.unstarted <= _MOST_UNSTARTED:
-                self._put(attempt)
+                self._waiting.put(attempt)
                 return
         seconds = time.monotonic() - running.sent
         if running.worker.address in self._workers and running.gone is not None:
@@ -227,7 +254,7 @@ class Dispatcher:
     def _follow(self, retry: Retry, attempt: Attempt, running: _Running, seconds: float) -> None:
         if retry.attempt is not None:
             self._messages.put(Line(retry.sentence))
-            self._put(retry.attempt)
+            self._waiting.put(retry.attempt)
             return
         self._messages.put(Outcome(attempt.call, None, retry.error, running.where, seconds, attempt.started))
 
@@ -238,27 +265,11 @@ class Dispatcher:
 
     def _assign(self) -> None:
         """Give each free worker the most urgent call that it takes."""
-        while self._free:
-            kinds = sorted((r for r, heap in self._waiting.items() if heap), key=lambda r: self._waiting[r][0][:2])
-            pair = self._pair(kinds)
+        while awake := [worker for address, worker in self._free.items() if address not in self._silent]:
+            pair = self._waiting.take(awake, self._attempts)
             if pair is None:
                 return
-            resources, worker = pair
-            self._send(heapq.heappop(self._waiting[resources])[2], worker)
-
-    def _pair(self, kinds: Sequence[Resources]) -> tuple[Resources, WorkerProcess] | None:
-        """Return the most urgent needs for which there is room and a free worker, and that."""
-        running = [one.attempt.resources for one in self._running.values()]
-        is_held = False
-        for resources in kinds:
-            worker = next((w for w in self._free.values() if self._workforce.takes(w, resources)), None)
-            # A call that waits for memory would wait for ever if smaller ones went on to take what becomes free.
-            if worker is None or (is_held and resources.memory):
-                continue
-            if self._workforce.has_room(resources, running):
-                return resources, worker
-            is_held = True
-        return None
+            self._send(*pair)
 
     def _send(self, attempt: Attempt, worker: WorkerProcess) -> None:
         # Dask's dashboard groups calls by the first word of their keys.
@@ -270,15 +281,7 @@ class Dispatcher:
 
     def _adjust(self) -> None:
         self._looked = time.monotonic()
-        running = Counter(r.attempt.resources for r in self._running.values())
-        demands = []
-        for resources in {**self._waiting, **running}:
-            heap = self._waiting.get(resources, [])
-            priorities = [-heap[0][0]] if heap else []
-            priorities += [r.attempt.call.priority for r in self._running.values() if r.attempt.resources == resources]
-            if priorities:
-                demands.append(Demand(resources, len(heap), running[resources], priorities[0]))
-        demands.sort(key=lambda demand: -demand.priority)
+        demands = self._waiting.demands(self._attempts)
         busy = frozenset(r.worker.name for r in self._running.values())
         for line in self._workforce.adjust(demands, list(self._workers.values()), busy):
             self._messages.put(Line(line))
