@@ -1,14 +1,18 @@
-"""What follows if a call has lost its worker, or ran out of memory or time: another attempt, or a clear error."""
+"""Attempts at calls: which of those that wait is next, and what follows if one has lost its worker."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from dynvision.engines.calls import Call, Resources
-from dynvision.engines.workforce import Loss
-from dynvision.errors import DynvisionError, OutOfMemoryError
+from dynvision.engines.workforce import Demand, Loss, WorkerProcess, Workforce
+from dynvision.errors import DynvisionError, KilledError, OutOfMemoryError
 
-__all__ = ["MOST_LOSSES", "Attempt", "Retry", "after_loss", "after_memory"]
+__all__ = ["MOST_LOSSES", "Attempt", "Retry", "Waiting", "after_kill", "after_loss", "after_memory"]
 
 MOST_LOSSES = 3
 """So many times a call may lose its worker for no reason of its own. Then it is taken to be the reason."""
@@ -39,6 +43,59 @@ class Attempt:
     def resources(self) -> Resources:
         """What it needs."""
         return self.call.attempts[self.entry]
+
+
+class Waiting:
+    """The attempts that wait, by what they need; those of higher priority come first.
+
+    Args:
+        workforce: It knows which worker takes what.
+    """
+
+    def __init__(self, workforce: Workforce) -> None:
+        self._workforce = workforce
+        self._heaps: dict[Resources, list[tuple[int, int, Attempt]]] = {}
+        self._count = itertools.count()
+
+    def put(self, attempt: Attempt) -> None:
+        """Add an attempt."""
+        heap = self._heaps.setdefault(attempt.resources, [])
+        heapq.heappush(heap, (-attempt.call.priority, next(self._count), attempt))
+
+    def take(self, free: Collection[WorkerProcess], running: Sequence[Attempt]) -> tuple[Attempt, WorkerProcess] | None:
+        """Remove and return the most urgent attempt for which there is room and a free worker, and that worker.
+
+        Args:
+            free: The workers that compute nothing.
+            running: What the others compute.
+        """
+        used = [attempt.resources for attempt in running]
+        is_held = False
+        for resources in sorted((r for r, heap in self._heaps.items() if heap), key=lambda r: self._heaps[r][0][:2]):
+            worker = next((worker for worker in free if self._workforce.takes(worker, resources)), None)
+            # A call that waits for memory would wait for ever if smaller ones went on to take what becomes free.
+            if worker is None or (is_held and resources.memory):
+                continue
+            if self._workforce.has_room(resources, used):
+                return heapq.heappop(self._heaps[resources])[2], worker
+            is_held = True
+        return None
+
+    def demands(self, running: Sequence[Attempt]) -> list[Demand]:
+        """Return what is needed, highest priority first.
+
+        Args:
+            running: What is computed now.
+        """
+        counts = Counter(attempt.resources for attempt in running)
+        demands = []
+        for resources in {**self._heaps, **counts}:
+            heap = self._heaps.get(resources, [])
+            priorities = [-heap[0][0]] if heap else []
+            priorities += [attempt.call.priority for attempt in running if attempt.resources == resources]
+            if priorities:
+                demands.append(Demand(resources, len(heap), counts[resources], priorities[0]))
+        return sorted(demands, key=lambda demand: -demand.priority)
 
 
 @dataclass(frozen=True)
@@ -77,8 +134,8 @@ def after_loss(attempt: Attempt, loss: Loss, seconds: float, log: str) -> Retry:
     losses = attempt.losses + 1
     if losses >= MOST_LOSSES:
         error = (
-            f"{name}: {loss.sentence}, and this was loss number {losses}. Nothing was recorded. If it is the reason "
-            f"itself, it needs more memory than there is; otherwise run this again.{log}"
+            f"{name}: {loss.sentence}, and this was loss number {losses}. If it is the reason itself, it needs more "
+            f"memory than there is; otherwise run this again.{log}"
         )
         return Retry(None, DynvisionError(error), error)
     return Retry(replace(attempt, losses=losses), None, f"{name}: {loss.sentence}; it is tried again")
@@ -100,6 +157,28 @@ def after_memory(attempt: Attempt, sentence: str, log: str, kind: type[Dynvision
             again = replace(attempt, entry=entry)
             return Retry(again, None, f"{sentence.rstrip('.')}. It is tried again with {_show(memory)} of memory")
     return Retry(None, kind(f"{sentence}{log}"), sentence)
+
+
+def after_kill(attempt: Attempt, text: str, log: str) -> Retry:
+    """Decide what follows if the process that computed was killed, and its worker was not.
+
+    Memory may have run out, so the next attempt that gets more is made, if there is one. Otherwise this counts as a
+    loss: who killed it may do so once only.
+
+    Args:
+        attempt: The attempt.
+        text: What the error says.
+        log: Where more is written, as the end of a sentence; may be empty.
+    """
+    what = f"{attempt.call.name}: the process that computes it was killed (signal 9), as if memory had run out"
+    retry = after_memory(attempt, what, log, KilledError)
+    if retry.attempt is not None:
+        return retry
+    losses = attempt.losses + 1
+    if losses < MOST_LOSSES:
+        return Retry(replace(attempt, losses=losses), None, f"{what}; it is tried again")
+    error = f"{text} This was loss number {losses}; give it more 'memory' in config_compute.yaml.{log}"
+    return Retry(None, KilledError(error), error)
 
 
 def _show(memory: int | None) -> str:

@@ -32,6 +32,15 @@ class Engine(ABC):
         """
         return 1 if here else self.slots
 
+    def refusal(self, resources: Resources, here: bool = False) -> str:
+        """Say why a call that needs these resources can never be computed; an empty text if it may be.
+
+        Args:
+            resources: What it needs.
+            here: Whether it is computed by the controlling machine.
+        """
+        return ""
+
     @abstractmethod
     def submit(self, call: Call) -> None:
         """Take a call. It starts when there is room, calls of higher priority first."""

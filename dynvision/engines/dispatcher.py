@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import queue
 import re
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dynvision import errors
-from dynvision.engines.attempts import Attempt, Retry, after_loss, after_memory
-from dynvision.engines.calls import Outcome, Resources
-from dynvision.engines.events import Broken, Ended, Event, Said, Started, Submitted, WorkersChanged
+from dynvision.engines.attempts import Attempt, Retry, Waiting, after_kill, after_loss, after_memory
+from dynvision.engines.calls import Call, Outcome
+from dynvision.engines.events import (
+    SILENCE,
+    Broken,
+    Ended,
+    Event,
+    Said,
+    SilenceChanged,
+    Started,
+    Submitted,
+    WorkersChanged,
+)
 from dynvision.engines.hub import Hub
-from dynvision.engines.workforce import Demand, Loss, WorkerProcess, Workforce
-from dynvision.errors import DynvisionError, UnexpectedError
+from dynvision.engines.workforce import Loss, WorkerProcess, Workforce
+from dynvision.errors import ConfigError, DynvisionError, UnexpectedError
 
 __all__ = ["Dispatcher", "Failed", "Line", "Message", "as_own_error"]
 
@@ -74,11 +82,13 @@ class Dispatcher:
         self, hub: Hub, workforce: Workforce, events: queue.SimpleQueue[Event], messages: queue.SimpleQueue[Message]
     ) -> None:
         self._hub, self._workforce, self._events, self._messages = hub, workforce, events, messages
-        self._waiting: dict[Resources, list[tuple[int, int, Attempt]]] = {}
+        self._waiting = Waiting(workforce)
         self._running: dict[str, _Running] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._free: dict[str, WorkerProcess] = {}
+        self._silent: frozenset[str] = frozenset()
         self._count = itertools.count()
+        self._said: set[str] = set()
         self._looked = 0.0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._work, name="dynvision-dispatcher", daemon=True)
@@ -97,6 +107,11 @@ class Dispatcher:
     def keys(self) -> list[str]:
         """The calls that are with a worker."""
         return list(self._running)
+
+    @property
+    def _attempts(self) -> list[Attempt]:
+        """What is with a worker."""
+        return [running.attempt for running in self._running.values()]
 
     def _work(self) -> None:
         try:
@@ -120,10 +135,12 @@ class Dispatcher:
     def _take(self, event: Event) -> None:
         match event:
             case Submitted(call):
-                self._put(Attempt(call))
+                self._accept(call)
                 self._looked = min(self._looked, time.monotonic() - _LOOK)
             case WorkersChanged(workers):
                 self._meet(workers)
+            case SilenceChanged(silent):
+                self._note_silence(silent)
             case Started(key, where) if key in self._running:
                 self._running[key].where = where
             case Said(key, line) if key in self._running:
@@ -146,9 +163,18 @@ class Dispatcher:
         else:
             self._finish(running, answer)
 
-    def _put(self, attempt: Attempt) -> None:
-        heap = self._waiting.setdefault(attempt.resources, [])
-        heapq.heappush(heap, (-attempt.call.priority, next(self._count), attempt))
+    def _accept(self, call: Call) -> None:
+        """Take a call, without the attempts that ask for more than there can be."""
+        whys = [self._workforce.refusal(resources) for resources in call.attempts]
+        if whys[0]:
+            self._messages.put(Outcome(call, error=ConfigError(f"{call.name}: {whys[0]}"), attempts=0))
+            return
+        for number, why in enumerate(whys, 1):
+            if why and why not in self._said:
+                self._said.add(why)
+                self._messages.put(Line(f"{call.name}: attempt {number} is left out: {why}"))
+        possible = tuple(resources for resources, why in zip(call.attempts, whys, strict=True) if not why)
+        self._waiting.put(Attempt(replace(call, attempts=possible)))
 
     def _meet(self, workers: tuple[WorkerProcess, ...]) -> None:
         """Note which workers there are."""
@@ -161,6 +187,22 @@ class Dispatcher:
         for running in self._running.values():
             if running.worker.address not in now and running.gone is None:
                 running.gone = time.monotonic()
+
+    def _note_silence(self, silent: frozenset[str]) -> None:
+        """Say which calls are with a worker that has become silent, or answers again."""
+        for running in self._running.values():
+            address, name = running.worker.address, running.attempt.call.name
+            who = f"worker {running.worker.name}" + (f" ({running.where})" if running.where else "")
+            if address in silent - self._silent:
+                self._messages.put(
+                    Line(
+                        f"{name}: {who} has not answered for {SILENCE:.0f} s: it was stopped, or its machine "
+                        "or network hangs. If that goes on for minutes, another worker goes on with it"
+                    )
+                )
+            elif address in self._silent - silent and address in self._workers:
+                self._messages.put(Line(f"{name}: {who} answers again"))
+        self._silent = silent
 
     def _set_free(self, worker: WorkerProcess) -> None:
         if worker.address in self._workers:
@@ -181,7 +223,7 @@ class Dispatcher:
         if not running.where:
             attempt = replace(attempt, unstarted=attempt.unstarted + 1)
             if attempt.unstarted <= _MOST_UNSTARTED:
-                self._put(attempt)
+                self._waiting.put(attempt)
                 return
         seconds = time.monotonic() - running.sent
         if running.worker.address in self._workers and running.gone is not None:
@@ -201,6 +243,9 @@ class Dispatcher:
             self._messages.put(outcome)
             return
         text, kind = str(answer["message"]), getattr(errors, str(answer["error"]), DynvisionError)
+        if kind is errors.KilledError:
+            self._follow(after_kill(attempt, text, self._say_log(running)), attempt, running, seconds)
+            return
         if answer.get("memory"):
             self._follow(after_memory(attempt, text, self._say_log(running), kind), attempt, running, seconds)
             return
@@ -209,7 +254,7 @@ class Dispatcher:
     def _follow(self, retry: Retry, attempt: Attempt, running: _Running, seconds: float) -> None:
         if retry.attempt is not None:
             self._messages.put(Line(retry.sentence))
-            self._put(retry.attempt)
+            self._waiting.put(retry.attempt)
             return
         self._messages.put(Outcome(attempt.call, None, retry.error, running.where, seconds, attempt.started))
 
@@ -220,18 +265,11 @@ class Dispatcher:
 
     def _assign(self) -> None:
         """Give each free worker the most urgent call that it takes."""
-        while self._free:
-            kinds = sorted((r for r, heap in self._waiting.items() if heap), key=lambda r: self._waiting[r][0][:2])
-            pair = next(filter(None, map(self._pair, kinds)), None)
+        while awake := [worker for address, worker in self._free.items() if address not in self._silent]:
+            pair = self._waiting.take(awake, self._attempts)
             if pair is None:
                 return
-            resources, worker = pair
-            self._send(heapq.heappop(self._waiting[resources])[2], worker)
-
-    def _pair(self, resources: Resources) -> tuple[Resources, WorkerProcess] | None:
-        """Return a free worker for calls that need these resources."""
-        free = (worker for worker in self._free.values() if self._workforce.takes(worker, resources))
-        return next(((resources, worker) for worker in free), None)
+            self._send(*pair)
 
     def _send(self, attempt: Attempt, worker: WorkerProcess) -> None:
         # Dask's dashboard groups calls by the first word of their keys.
@@ -243,15 +281,7 @@ class Dispatcher:
 
     def _adjust(self) -> None:
         self._looked = time.monotonic()
-        running = Counter(r.attempt.resources for r in self._running.values())
-        demands = []
-        for resources in {**self._waiting, **running}:
-            heap = self._waiting.get(resources, [])
-            priorities = [-heap[0][0]] if heap else []
-            priorities += [r.attempt.call.priority for r in self._running.values() if r.attempt.resources == resources]
-            if priorities:
-                demands.append(Demand(resources, len(heap), running[resources], priorities[0]))
-        demands.sort(key=lambda demand: -demand.priority)
+        demands = self._waiting.demands(self._attempts)
         busy = frozenset(r.worker.name for r in self._running.values())
         for line in self._workforce.adjust(demands, list(self._workers.values()), busy):
             self._messages.put(Line(line))

@@ -65,6 +65,9 @@ class DistributedEngine(Engine):
     def slots_for(self, resources: Resources, here: bool = False) -> int:
         return 1 if here and not self._is_local else self._workforce.slots_for(resources)
 
+    def refusal(self, resources: Resources, here: bool = False) -> str:
+        return "" if here and not self._is_local else self._workforce.refusal(resources)
+
     def submit(self, call: Call) -> None:
         self._outstanding += 1
         if not self._is_local:  # Whether a GPU is there is known of this machine alone.

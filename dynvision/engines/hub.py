@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dynvision.engines.calls import Call
-from dynvision.engines.events import Broken, Ended, Event, Said, Started, WorkersChanged
+from dynvision.engines.events import Broken, Ended, Event, Said, SilenceChanged, SilenceWatch, Started, WorkersChanged
 from dynvision.engines.worker import run_call
 from dynvision.engines.workforce import WorkerProcess
 from dynvision.errors import ConfigError, DynvisionError
@@ -53,6 +53,7 @@ class Hub:
         self._client: Client | None = None
         self._scheduler: Scheduler | None = None
         self._workers: tuple[WorkerProcess, ...] = ()
+        self._silence, self._silent = SilenceWatch(), frozenset[str]()
 
     def start_scheduler(self, host: str, security: Security) -> None:
         """Start a scheduler that listens on one address only, and connect to it.
@@ -203,7 +204,9 @@ class Hub:
                 gone = f"the Dask scheduler at {self.address} does not answer any more. What was finished is kept."
                 self._events.put(Broken(DynvisionError(gone)))
                 return
-            if self._scheduler is None and not lost:
+            if self._scheduler is not None:
+                self._tell_silence({address: state.last_seen for address, state in self._scheduler.workers.items()})
+            elif not lost:
                 with contextlib.suppress(OSError, asyncio.TimeoutError):
                     await self._look_at_other()
 
@@ -225,12 +228,19 @@ class Hub:
             WorkerProcess(address, str(worker["name"]), dict(worker.get("resources", {})))
             for address, worker in workers.items()
         )
+        self._tell_silence({address: worker.get("last_seen", 0.0) for address, worker in workers.items()})
 
     def _tell_workers(self, workers: Any) -> None:
         now = tuple(workers)
         if now != self._workers:
             self._workers = now
             self._events.put(WorkersChanged(now))
+
+    def _tell_silence(self, last_seen: dict[str, float]) -> None:
+        silent = self._silence.look(last_seen)
+        if silent != self._silent:
+            self._silent = silent
+            self._events.put(SilenceChanged(silent))
 
     def _on_message(self, event: tuple[float, Any]) -> None:
         message = event[1]

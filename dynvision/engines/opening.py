@@ -9,6 +9,8 @@ from dynvision.engines.base import Engine
 from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.here import HereEngine
 from dynvision.engines.settings import HERE, EngineSettings
+from dynvision.errors import MachineError
+from dynvision.system.failures import explain_os_error, find_machine_error
 
 __all__ = ["open_engine", "started_early"]
 
@@ -24,10 +26,16 @@ def open_engine(settings: EngineSettings) -> Engine:
 
     Raises:
         ConfigError: If this machine does not have what the engine needs; the message says what to install or set.
+        MachineError: If the folder of the engine cannot be used; the message names it first.
     """
     if settings.kind == HERE:
         return HereEngine()
-    return DistributedEngine(settings)
+    try:
+        return DistributedEngine(settings)
+    except OSError as error:
+        folder = settings.folder.absolute()
+        own = find_machine_error(error) or MachineError(f"{folder} cannot be used: {explain_os_error(error)}.")
+        raise type(own)(f"{own} The engine '{settings.kind}' keeps its files in {folder}.") from error
 
 
 def started_early(settings: EngineSettings) -> contextlib.AbstractContextManager[None]:

@@ -32,7 +32,7 @@ class RunningCluster(Workforce):
         self._address, self._folder, self._patience = settings.address, settings.folder, settings.queue_wait
         self._hub = hub
         self._known: set[str] = set()
-        self._has_gpus = False
+        self._most_gpus, self._has_cpus, self._said_gpus = 0.0, True, 0
         self._alone_since: float | None = None
         self.slots = 1
 
@@ -44,10 +44,11 @@ class RunningCluster(Workforce):
         new = [worker for worker in workers if worker.address not in self._known]
         if new:
             self._check(new)
-        self._has_gpus = any(worker.offers.get("gpu", 0) > 0 for worker in workers)
+        offers = [worker.offers.get("gpu", 0) for worker in workers]
+        self._most_gpus, self._has_cpus = max(offers, default=0), 0 in offers
         if workers or not demands:
             self._alone_since = None
-            return []
+            return self._tell_of_gpus(demands)
         self._alone_since = self._alone_since or time.monotonic()
         if time.monotonic() - self._alone_since < self._patience:
             return []
@@ -57,8 +58,22 @@ class RunningCluster(Workforce):
     def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
         if worker.address not in self._known:
             return False
-        offers_gpu = worker.offers.get("gpu", 0) > 0
-        return offers_gpu == (resources.gpus > 0) or (resources.gpus > 0 and not self._has_gpus)
+        offered = worker.offers.get("gpu", 0)
+        if resources.gpus and self._most_gpus:
+            return offered >= resources.gpus
+        # A GPU is kept for those that need it, unless all workers have one.
+        return not offered or not self._has_cpus
+
+    def _tell_of_gpus(self, demands: Sequence[Demand]) -> list[str]:
+        """Say once which calls wait for a worker with more GPUs than any has."""
+        wanted = max((demand.resources.gpus for demand in demands if demand.waiting), default=0)
+        if not self._most_gpus or wanted <= max(self._most_gpus, self._said_gpus):
+            return []
+        self._said_gpus = wanted
+        return [
+            f"a target asks for {wanted} GPUs, and the workers of {self._address} offer {self._most_gpus:g} at most; "
+            f"waiting for one that was started with --resources gpu={wanted}"
+        ]
 
     def explain_loss(self, worker: WorkerProcess) -> Loss:
         return Loss("lost", f"worker {worker.name} ({worker.address}) is not connected any more")
@@ -94,8 +109,8 @@ class RunningCluster(Workforce):
         who = f"worker {worker.name} of {self._address}"
         if isinstance(answer, BaseException):
             raise ConfigError(
-                f"{who} cannot use this project ({type(answer).__name__}: {answer}). Install the same dynvision-assets "
-                "there, with the extra [cluster], and restart it."
+                f"{who} cannot use this project ({type(answer).__name__}: {str(answer)[:200]}). Install the same "
+                "dynvision-assets there, with the extra [cluster], and restart it."
             )
         different = [name for name, version in here.items() if answer["versions"].get(name) != version]
         if different:

@@ -47,4 +47,4 @@ class EngineSettings:
     extra: tuple[str, ...] = ()
     address: str | None = None
     certificates: Path | None = None
-    queue_wait: float = 60.0
+    queue_wait: float = 5.0

@@ -96,6 +96,19 @@ class Workforce(ABC):
         """Return how many calls that need these resources may be computed at once."""
         return self.slots
 
+    def refusal(self, resources: Resources) -> str:
+        """Say why no worker will ever take a call that needs these resources; an empty text if one may."""
+        return ""
+
+    def has_room(self, resources: Resources, running: Sequence[Resources]) -> bool:
+        """Whether a call may start beside others, which share what the workers have in common.
+
+        Args:
+            resources: What it needs. It is not one that `refusal` refuses.
+            running: What those need that are computed now.
+        """
+        return True
+
     def prepare(self) -> None:  # noqa: B027  # most have nothing to prepare
         """Do what takes time and needs no scheduler, while the scheduler starts; return at once."""
 

@@ -161,7 +161,7 @@ class ModelsStage(Stage):
             note = read_note(checkpoint_folder(self.output(target)))
         except (DynvisionError, OSError):  # The next build says so, and begins anew.
             return ""
-        return "" if note is None else f"; its training came to the end of epoch {note.epoch}"
+        return "" if note is None else f"its training came to the end of epoch {note.epoch}"
 
     def discard_unfinished(self, target: Target) -> None:
         with contextlib.suppress(OSError):  # It is in nobody's way; the next build removes it.

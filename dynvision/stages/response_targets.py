@@ -17,7 +17,7 @@ from dynvision.config.conditions import (
 from dynvision.config.subjects import choose_standardization
 from dynvision.experiments.order import OrderedTrials
 from dynvision.experiments.plan import count_states
-from dynvision.experiments.stores.store import RECORD
+from dynvision.experiments.stores.store import RECORD, count_batches
 from dynvision.keys import Condition, GroupSeed, find_levels
 from dynvision.records import Record, read_record
 from dynvision.stages.base import Stage
@@ -145,6 +145,11 @@ class ResponseTargets(Stage):
 
     def read_record(self, target: Target) -> Record | None:
         return read_record(self.output(target) / RECORD, target)
+
+    def describe_unfinished(self, target: Target) -> str:
+        batches = count_batches(self.output(target))
+        noun = "batch" if batches == 1 else "batches"
+        return f"{batches} {noun} of its recording {'is' if batches == 1 else 'are'} on the disk" if batches else ""
 
     def record_files(self, target: Target) -> list[Path]:
         return [self.output(target) / RECORD]

@@ -33,6 +33,7 @@ __all__ = [
     "collect_garbage_seldom",
     "lease_device",
     "usable_cores",
+    "whole_memory",
 ]
 
 
@@ -49,6 +50,17 @@ def available_memory() -> int:
         if limit.isdigit():
             available = min(available, max(int(limit) - int(used) + _reclaimable(Path(folder)), 0))
     return available
+
+
+def whole_memory() -> int:
+    """Return how many bytes of memory this machine has, or the control group of this process if that has less."""
+    import psutil
+
+    whole = int(psutil.virtual_memory().total)
+    for folder, (limit_file, _) in _LIMITS.items():
+        with contextlib.suppress(OSError, ValueError):  # A group without a limit says `max`.
+            whole = min(whole, int((Path(folder) / limit_file).read_text()))
+    return whole
 
 
 def _reclaimable(folder: Path) -> int:

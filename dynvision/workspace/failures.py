@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynvision.errors import DynvisionError
+from dynvision.errors import ConfigError, DynvisionError, MissingError
 from dynvision.targets import Target
+from dynvision.workspace.workspace import Workspace
 
-__all__ = ["summarize_failures"]
+__all__ = ["say_what_is_kept", "summarize_failures"]
 
 _MOST_NAMED = 8
 
@@ -34,6 +35,27 @@ def summarize_failures(failed: Mapping[Target, DynvisionError], dropped: Sequenc
     error = type(first[0])(text)
     error.__cause__ = first[0]
     return error
+
+
+def say_what_is_kept(workspace: Workspace, targets: Sequence[Target], error: DynvisionError) -> DynvisionError:
+    """Return an error that also says what the next build goes on from, such as the checkpoint of a training.
+
+    Args:
+        workspace: The workspace.
+        targets: The targets that one call failed to build.
+        error: Its error.
+    """
+    if isinstance(error, ConfigError | MissingError):  # It failed before it began.
+        return error
+    parts = [part for target in targets if (part := workspace.stage(target).describe_unfinished(target))]
+    if not parts:
+        return error
+    verb = "is" if len(parts) == 1 else "are"
+    which = f"{len(parts)} of {len(targets)} {verb} kept in part: " if len(targets) > 1 else ""
+    kept = f"{which}{parts[0]}"
+    fuller = type(error)(f"{_end(str(error))} {kept[0].upper()}{kept[1:]}; the next make goes on from there.")
+    fuller.__cause__ = error
+    return fuller
 
 
 def _by_error(failed: Mapping[Target, DynvisionError]) -> list[tuple[DynvisionError, list[Target]]]:

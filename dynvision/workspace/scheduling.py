@@ -8,11 +8,11 @@ from typing import Any
 
 from dynvision.engines.base import Engine
 from dynvision.engines.calls import Call, Outcome
-from dynvision.errors import DataError, DynvisionError
+from dynvision.errors import ConfigError, DataError, DynvisionError
 from dynvision.records import Record
 from dynvision.system.progress import say
 from dynvision.targets import Target
-from dynvision.workspace.failures import summarize_failures
+from dynvision.workspace.failures import say_what_is_kept, summarize_failures
 from dynvision.workspace.grouping import Group, chain_lengths, find_needs, group_targets, name_targets, split_evenly
 from dynvision.workspace.visibility import await_visible
 from dynvision.workspace.workspace import Status, Workspace
@@ -101,8 +101,12 @@ class Schedule:
         Raises:
             DynvisionError: At the end, if a target failed: the first error, and the names of what else failed or was
                 not built because of it. At once if the engine itself does not work.
+            ConfigError: Before anything is built, if the engine can never compute a target.
             KeyboardInterrupt: After a signal. The engine still has to be closed.
         """
+        for group in self._waiting:
+            if why := self.engine.refusal(group.attempts[0], group.here):
+                raise ConfigError(f"{name_targets(group.targets)}: {why}")
         while True:
             self._submit_ready()
             if not self._running:
@@ -189,12 +193,13 @@ class Schedule:
             for target in group.targets:
                 self._submit(group.of([target]), is_forced)
             return
+        error = outcome.error if is_forced else say_what_is_kept(self.workspace, group.targets, outcome.error)
         for target in group.targets:
             existing = self.workspace.read_record(target)
             if not is_forced and existing is not None and self.workspace.status(target).state == "fresh":
                 yield Built(target, existing, where=outcome.where)
             else:
-                self.failed[target] = outcome.error
+                self.failed[target] = error
 
     def _drop_dependents(self) -> None:
         """Take everything out of the plan that is made from what failed."""

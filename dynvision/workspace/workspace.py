@@ -209,7 +209,8 @@ class Workspace:
             stage = self.stage(target)
             record = stage.read_record(target)
             if record is None:
-                return Status("missing", f"it has not been built{stage.describe_unfinished(target)}")
+                unfinished = stage.describe_unfinished(target)
+                return Status("missing", f"it has not been built{'; ' if unfinished else ''}{unfinished}")
             stage.check_files(target, record)
             reason = self._why_stale(target, record, known)
             if not reason and stage.unchecked_mark(target).exists():

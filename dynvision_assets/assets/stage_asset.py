@@ -10,6 +10,7 @@ from dynvision.errors import ConfigError
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.scheduling import Schedule, ScheduleOptions
+from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.assets.config import config_dep
 from dynvision_assets.assets.table import AssetType
 from dynvision_assets.automation import REBUILD
@@ -104,6 +105,8 @@ def _build(
     targets = _targets(context, workspace, key)
     run_id = context.run.run_id
     context.instance.add_run_tags(run_id, describe_run(workspace, context.instance, run_id, targets))
+    for sentence in describe_unused_patterns(workspace):
+        context.log.warning(sentence)
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
         wait=config.wait,

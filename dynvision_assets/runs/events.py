@@ -7,6 +7,7 @@ Dagster would have written; without them the UI calls a partition unsynced.
 from __future__ import annotations
 
 import hashlib
+import logging
 
 import dagster as dg
 
@@ -17,7 +18,7 @@ from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, partition_key
 from dynvision_assets.runs.observing import config_key, config_version
 
-__all__ = ["OWN_EVENTS", "is_known", "make_materialization"]
+__all__ = ["OWN_EVENTS", "is_known", "make_materialization", "show_as_failed"]
 
 OWN_EVENTS = {"__source_asset_observation__": True}
 """Metadata of an asset's output for which Dagster writes no event, because the asset has yielded its own."""
@@ -54,6 +55,24 @@ def make_materialization(
             **dimensions,
         },
     )
+
+
+def show_as_failed(workspace: Workspace, context: dg.OpExecutionContext, target: Target) -> None:
+    """Let the page of an asset show that a target has failed in a run that is about to fail.
+
+    Dagster calls a partition failed if a failed run had planned it and has not made it. What a run of assets makes is
+    planned when it starts; what the job `make` makes is known to us alone, so we report the plan of what failed.
+
+    Args:
+        workspace: The workspace.
+        context: The step of the run.
+        target: The target.
+    """
+    from dagster._core.events import AssetMaterializationPlannedData
+
+    planned = AssetMaterializationPlannedData(asset_key(target.key), partition_key(workspace, target))
+    event = dg.DagsterEvent.build_asset_materialization_planned_event(context.job_name, context.op_handle.name, planned)
+    context.instance.report_dagster_event(event, context.run_id, logging.DEBUG)
 
 
 def is_known(workspace: Workspace, instance: dg.DagsterInstance, target: Target, record: Record) -> bool:

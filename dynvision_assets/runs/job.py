@@ -7,16 +7,18 @@ import dagster as dg
 
 from dynvision.config.values.names import dagster_name
 from dynvision.engines.here import HereEngine
-from dynvision.errors import ConfigError
+from dynvision.errors import ConfigError, DynvisionError
 from dynvision.system.escaping import escape_markdown
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.leftovers import parse_existing
 from dynvision.workspace.scheduling import Schedule, ScheduleOptions
+from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
+from dynvision_assets.runs.events import show_as_failed
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
@@ -132,6 +134,8 @@ def _make(
         say(line)
         context.log.info(line)
 
+    for sentence in describe_unused_patterns(workspace):
+        context.log.warning(sentence)
     engine = compute.engine(tell)
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
@@ -141,7 +145,13 @@ def _make(
         progress=context.log.info if isinstance(engine, HereEngine) else tell,
         begin=lambda target: observe_config(workspace, context.instance, target),
     )
-    yield from reporter.report(Schedule(workspace, plan, engine, options))
+    schedule = Schedule(workspace, plan, engine, options)
+    try:
+        yield from reporter.report(schedule)
+    except DynvisionError:
+        for target in schedule.failed:
+            show_as_failed(workspace, context, target)
+        raise
 
 
 def _parse(workspace: Workspace, texts: list[str]) -> list[Target]:

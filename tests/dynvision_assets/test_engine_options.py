@@ -74,6 +74,24 @@ def test_a_dry_run_without_a_queue_shows_no_script(empty_root: Path) -> None:
     assert done.output == "raw/gratings:test: it has not been built\n1 target would be built\n"
 
 
+def test_a_pattern_that_matches_no_target_is_warned_of_once_with_the_nearest_name(empty_root: Path) -> None:
+    file = empty_root / "config" / "config_compute.yaml"
+    file.write_text(
+        "targets:\n  models/rcnn/grating: {time: 48h}\n  'raw/gratings:tset': {time: 2h}\n  'raw/*': {time: 1h}\n"
+    )
+    done = call_dynvision(empty_root, "make", "raw/gratings:test")
+    assert done.exit_code == 0, done.output
+    assert [line for line in done.output.splitlines() if line.startswith("warning: ")] == [
+        f"warning: {file}: targets: 'models/rcnn/grating' matches no target, so it changes nothing. Did you mean "
+        "'models/rcnn/gratings'? Valid: models/rcnn/gratings.",
+        f"warning: {file}: targets: 'raw/gratings:tset' matches no target, so it changes nothing. Did you mean "
+        "'raw/gratings:test'? Valid: raw/gratings:train, raw/gratings:test.",
+    ]
+    planned = call_dynvision(empty_root, "make", "--dry-run", "--json", "raw/gratings:test")
+    assert json.loads(planned.stdout) == []
+    assert planned.stderr.count("warning: ") == 2
+
+
 def test_the_doctor_ends_with_0_if_all_is_well_and_with_1_if_not(
     empty_root: Path, opened: list[EngineSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from dynvision_assets.instances.opening import SILENT_LOGS
 
 USED = {
     "dagster._check:CheckError",
+    "dagster._core.events:AssetMaterializationPlannedData",
     "dagster._core.instance.ref:InstanceRef",
     "dagster._core.remote_origin:ManagedGrpcPythonEnvCodeLocationOrigin",
     "dagster._core.remote_origin:RemoteJobOrigin",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -145,8 +146,24 @@ def test_job_that_waits_is_spoken_of_with_the_reason_and_cancelled_at_the_end(
         opened.submit(call("one", "add", Resources(memory=400 << 20, partition="closed"), first=1, second=1))
         with pytest.raises(Enough):
             opened.wait(listen)
-    assert told == [f"job {waiting[0][0]} waits in the queue, for 1 minute now (PartitionDown)"]
+    assert re.fullmatch(rf"job {waiting[0][0]} waits in the queue, for \d+ s now \(PartitionDown\)", told[0])
     assert [state for _, state in waiting] == ["PENDING"]
+    wait_until(lambda: not cluster.jobs(), 10)
+
+
+@pytest.mark.parametrize("needs", [Resources(cpus=64, memory=400 << 20), Resources(memory=900 << 30)])
+def test_job_that_can_never_start_ends_the_run_within_seconds(
+    cluster: SlurmCluster, tmp_path: Path, needs: Resources
+) -> None:
+    with engine(tmp_path) as opened:
+        opened.submit(call("one", "add", needs, first=1, second=1))
+        start = time.monotonic()
+        with pytest.raises(ConfigError) as caught:
+            opened.wait()
+    assert time.monotonic() - start < 15
+    said = str(caught.value)
+    assert "(PartitionConfig: no node of the" in said or "Memory specification can not be satisfied" in said, said
+    assert "Correct what config/config_compute.yaml says of it" in said
     wait_until(lambda: not cluster.jobs(), 10)
 
 
@@ -157,8 +174,10 @@ def test_jobs_that_end_at_once_are_tried_three_times_and_their_log_is_quoted(
         opened.submit(call("one", "add", first=1, second=1))
         with pytest.raises(DynvisionError) as caught:
             opened.wait()
-    assert "3 jobs of Slurm ended one after another before their workers could be used." in str(caught.value)
-    assert str(caught.value).endswith("ends with:\nno module cuda")
+    assert str(caught.value).startswith(
+        "3 jobs of Slurm ended one after another before their workers could be used; the last one said: no module "
+        "cuda. The log of job "
+    )
 
 
 def test_end_leaves_no_job_and_no_process(cluster: SlurmCluster, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dynvision.engines.settings import EngineSettings
 from dynvision.engines.worker_main import WorkerOptions
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
 from dynvision.errors import DynvisionError
-from dynvision.system.machine import available_memory, usable_cores
+from dynvision.system.machine import available_memory, usable_cores, whole_memory
 from dynvision.system.process_trees import kill_tree
 
 __all__ = ["LocalWorkforce"]
@@ -62,6 +62,7 @@ class LocalWorkforce(Workforce):
         shared = max(len(gpus), count) if settings.share_gpus and gpus else len(gpus)
         self._gpu_slots = [_Slot(f"gpu-{i}", gpus[i % len(gpus)]) for i in range(shared)]
         self._cpu_slots = [_Slot(f"cpu-{i}", None) for i in range(count)]
+        self._memory = whole_memory()
         self._threads = max(1, usable_cores() // count)
         self.slots = len(self._gpu_slots) + count
         self._nursery: subprocess.Popen[bytes] | None = None
@@ -75,7 +76,24 @@ class LocalWorkforce(Workforce):
         self._said: set[str] = set()
 
     def slots_for(self, resources: Resources) -> int:
-        return len(self._gpu_slots if self._wants_gpu(resources) else self._cpu_slots)
+        slots = len(self._gpu_slots if self._wants_gpu(resources) else self._cpu_slots)
+        return slots if not resources.memory else max(1, min(slots, self._memory // resources.memory))
+
+    def refusal(self, resources: Resources) -> str:
+        if resources.memory is not None and resources.memory > self._memory:
+            return (
+                f"it asks for {_show(resources.memory)} of memory, and this machine has {_show(self._memory)}. Give it "
+                "less 'memory' in config_compute.yaml, or choose another engine."
+            )
+        if resources.gpus > 1:
+            return (
+                f"it asks for {resources.gpus} GPUs, and on this machine a target is computed on one. Write 'gpus: 1' "
+                "in config_compute.yaml, or choose another engine."
+            )
+        return ""
+
+    def has_room(self, resources: Resources, running: Sequence[Resources]) -> bool:
+        return not resources.memory or sum(r.memory or 0 for r in running) + resources.memory <= self._memory
 
     def prepare(self) -> None:
         self._nursery = start_nursery()
@@ -100,9 +118,24 @@ class LocalWorkforce(Workforce):
                 wanted -= 1
                 if slot not in self._names:
                     self._start(slot)
+        told += self._tell_of_memory(demands)
         new = [line for line in told if line not in self._said]
         self._said.update(new)
         return new
+
+    def _tell_of_memory(self, demands: Sequence[Demand]) -> list[str]:
+        """Say which calls wait for memory, though there is a worker for them."""
+        used = sum(demand.running * (demand.resources.memory or 0) for demand in demands)
+        for gpu in (True, False):
+            mine = [demand for demand in demands if self._wants_gpu(demand.resources) == gpu]
+            if sum(demand.running for demand in mine) < len(self._gpu_slots if gpu else self._cpu_slots):
+                for memory in (demand.resources.memory for demand in mine if demand.waiting):
+                    if memory and used + memory > self._memory:
+                        return [
+                            f"targets that ask for {_show(memory)} of memory wait for each other: this machine has "
+                            f"{_show(self._memory)}"
+                        ]
+        return []
 
     def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
         return worker.name.startswith("gpu-") == self._wants_gpu(resources)
@@ -209,3 +242,7 @@ class LocalWorkforce(Workforce):
                 with contextlib.suppress(ValueError, KeyError):
                     end = json.loads(line)
                     self._ends[end["name"]] = (end["pid"], end["code"])
+
+
+def _show(memory: int) -> str:
+    return f"{memory / (1 << 30):.3g}G"

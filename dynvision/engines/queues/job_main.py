@@ -6,6 +6,7 @@ dask-jobqueue writes its command line, so its options are those of Dask's own wo
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if not chosen.credentials.is_dir():
         sys.exit(
-            f"{chosen.credentials} is not there: the run that asked for this job has ended, or this machine does not "
-            "see the folder. The root must be on a file system that all machines share."
+            f"{platform.node()} does not see {chosen.credentials}: put the root on a file system that all machines "
+            "share, at the same path. (If the run that asked for this job has ended, all is well.)"
         )
     try:
         host = address_of(chosen.interface)

@@ -31,6 +31,7 @@ class Job:
         unneeded: Since when there are more jobs than calls; `None` if it is needed.
         ended: When it was seen to have ended.
         reason: Why it waits, in the words of the batch system.
+        hopeless: Since when that is a reason which does not pass; `None` if it may start.
         is_cancelled: Whether it was cancelled by us.
         is_told: Whether the user knows that its worker does not come.
     """
@@ -48,6 +49,7 @@ class Job:
     unneeded: float | None = None
     ended: float | None = None
     reason: str = ""
+    hopeless: float | None = None
     is_cancelled: bool = False
     is_told: bool = field(default=False)
 

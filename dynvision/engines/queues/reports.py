@@ -21,6 +21,9 @@ _AGAIN = {True: 10.0, False: 60.0}
 
 _MINUTE = 60.0
 
+_LONGEST = 300
+"""Characters of a log's last line that are quoted."""
+
 
 class Reports:
     """Keeps what the batch system refuses and which jobs fail.
@@ -57,7 +60,7 @@ class Reports:
         """Note that a job has ended before its worker came."""
         self._failures.append(job)
         words = last_lines(job.log, 1)
-        last = f": {words[0]}" if words else ""
+        last = f": {_cut(words[0])}" if words else ""
         self._lines.append(f"{job.title} has ended before its worker could be used{last}")
 
     def may_try(self, resources: Resources, now: float) -> bool:
@@ -92,8 +95,8 @@ class Reports:
 
     def _describe_failures(self) -> str:
         job = self._failures[-1]
-        lines = last_lines(job.log)
-        quoted = f"ends with:\n{chr(10).join(lines)}" if lines else "is empty or not there"
+        words = last_lines(job.log, 1)
+        last = f"; the last one said: {_cut(words[0])}" if words else ""
         hint = ""
         if any(job.started is not None and (job.ended or 0) - job.started > PATIENCE / 2 for job in self._failures):
             hint = (
@@ -101,8 +104,9 @@ class Reports:
                 "config/config_compute.yaml."
             )
         return (
-            f"{len(self._failures)} jobs of {self._title} ended one after another before their workers could be used."
-            f"{hint} The log of {job.title}, {job.log}, {quoted}"
+            f"{len(self._failures)} jobs of {self._title} ended one after another before their workers could be used"
+            f"{last.rstrip('.')}.{hint} {'The log' if words else 'There is nothing in the log'} of {job.title}"
+            f"{' is ' if words else ': '}{job.log}"
         )
 
     def tell(self, jobs: Sequence[Job], now: float) -> list[str]:
@@ -126,10 +130,15 @@ class Reports:
         )
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def _describe_wait(jobs: list[Job], longest: float) -> str:
     reasons = sorted({job.reason for job in jobs if job.reason})
     why = f" ({', '.join(reasons)})" if reasons else ""
-    minutes = max(1, round(longest / 60))
+    minutes = round(longest / 60)
+    long = f"{longest:.0f} s" if longest < _MINUTE else f"{minutes} minute{'s' if minutes > 1 else ''}"
     numbers = ", ".join(str(job.number) for job in jobs[:5]) + (", …" if len(jobs) > 5 else "")
     noun, verb = ("job", "waits") if len(jobs) == 1 else ("jobs", "wait")
-    return f"{noun} {numbers} {verb} in the queue, for {minutes} minute{'s' if minutes > 1 else ''} now{why}"
+    return f"{noun} {numbers} {verb} in the queue, for {long} now{why}"

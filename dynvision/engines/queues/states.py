@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["JobState", "States", "read_htcondor", "read_lsf", "read_oar", "read_pbs", "read_sge", "read_slurm"]
+__all__ = [
+    "JobState",
+    "States",
+    "explain_hopeless",
+    "read_htcondor",
+    "read_lsf",
+    "read_oar",
+    "read_pbs",
+    "read_sge",
+    "read_slurm",
+]
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,19 @@ class JobState:
 States = Mapping[str, JobState]
 """The state of each job that is known, by number."""
 
+_HOPELESS = re.compile(
+    r"PartitionConfig|Partition(Time|Node)Limit|BadConstraints|MaxMemPerLimit|Invalid(Account|QOS)"
+    r"|(Account|QOS)NotAllowed|DependencyNeverSatisfied|(Assoc|QOS)\w*PerJob\w*|QOSMin\w+"
+)
+"""Slurm's reasons that do not pass while a job waits."""
+
+_MEANINGS = {
+    "PartitionConfig": "no node of the partition has what it asks for",
+    "PartitionTimeLimit": "it asks for more time than the partition allows",
+    "PartitionNodeLimit": "it asks for more nodes than the partition allows",
+    "BadConstraints": "no node has what it asks for",
+}
+
 _SLURM_WAITS = (
     *("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"),
     *("SUSPENDED", "STOPPED"),
@@ -34,6 +57,14 @@ _SLURM_ENDS = (
     *("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"),
     "OUT_OF_MEMORY",
 )
+
+
+def explain_hopeless(reason: str) -> str:
+    """Say why a job that waits for such a reason never starts; an empty text if it may."""
+    if _HOPELESS.fullmatch(reason) is None:
+        return ""
+    meaning = _MEANINGS.get(reason)
+    return f"{reason}: {meaning}" if meaning else reason
 
 
 def read_slurm(text: str) -> States:

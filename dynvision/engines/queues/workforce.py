@@ -9,12 +9,13 @@ from pathlib import Path
 
 from dynvision.engines.calls import Resources
 from dynvision.engines.queues.clerk import Clerk, Refused, Seen, Taken
-from dynvision.engines.queues.commands import Commands
+from dynvision.engines.queues.commands import Commands, RefusedError
 from dynvision.engines.queues.dialects import DIALECTS
 from dynvision.engines.queues.jobs import Job, last_lines
 from dynvision.engines.queues.losses import explain_end
 from dynvision.engines.queues.reports import Reports
 from dynvision.engines.queues.scripts import write_script
+from dynvision.engines.queues.states import explain_hopeless
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
 
@@ -28,6 +29,9 @@ _UNNEEDED = 10.0
 
 _FADING = 15.0
 """Seconds after which a job whose worker is gone is cancelled, if it has not ended by itself."""
+
+_SURE = 2.0
+"""Seconds for which a job has a reason that does not pass before it is given up; the first one may be a guess."""
 
 _LOOKS = (3.0, 15.0)
 """Seconds between two questions to the batch system: while a worker is expected soon, and else."""
@@ -128,11 +132,25 @@ class QueueWorkforce(Workforce):
         job.reason = reason
         if phase == "running" and job.started is None:
             job.started = now
+        if phase == "waiting":
+            self._note_hope(job, now)
         # A job whose worker has come is known by that; the batch system may be behind.
         if phase == "ended" and job.connected is None:
             self._forget(job, now)
             if not job.is_cancelled:
                 self._reports.note_failure(job, now)
+
+    def _note_hope(self, job: Job, now: float) -> None:
+        """Give up a job that will never start, as soon as the batch system has said so for a while."""
+        why = explain_hopeless(job.reason)
+        job.hopeless = (job.hopeless or now) if why else None
+        if job.hopeless is None or now - job.hopeless < _SURE or job.is_cancelled:
+            return
+        self._cancel(job)
+        self._forget(job, now)
+        self._fading.append(job)  # `close` cancels it, if that has not happened by then.
+        title = DIALECTS[self._settings.kind].title
+        self._reports.note_refusal(job.resources, RefusedError(f"{title} never starts {job.title} ({why})"), now)
 
     def _meet(self, names: set[str], busy: frozenset[str], now: float) -> None:
         """Note which workers have come, work, and have gone."""

@@ -29,6 +29,7 @@ __all__ = [
     "PENDING",
     "RECORD",
     "consolidate_store",
+    "count_batches",
     "digest_block",
     "digest_content",
     "discard_partial",
@@ -52,6 +53,15 @@ DIGEST = "xxh3_128"
 def partial_path(store: Path) -> Path:
     """Return where a store is written before it is whole."""
     return store.with_name(f".{store.name}.partial")
+
+
+def count_batches(store: Path) -> int:
+    """Return how many batches of a store that is not whole yet are on the disk."""
+    try:
+        lines = (partial_path(store) / JOURNAL).read_bytes().count(b"\n")
+    except OSError:
+        return 0
+    return max(0, lines - 1)  # without the header
 
 
 def reject_partial(store: Path) -> None:

@@ -73,7 +73,7 @@ class StageOutputs(StageAssets):
         return self.paths.output(self.folder, *target.key[1:], target.partition)
 
     def describe_unfinished(self, target: Target) -> str:
-        """Say what an interrupted build of a target left from which the next one goes on; empty if there is nothing."""
+        """Say in a clause what an interrupted build of a target left, from which the next one goes on; or nothing."""
         return ""
 
     def discard_unfinished(self, target: Target) -> None:

@@ -178,14 +178,14 @@ class ComputeProcess:
         if -code in _MEMORY_FAULTS:
             return DamagedFileError(
                 f"{name}: the process that reads the images died of a memory fault ({signal.Signals(-code).name}): a "
-                "file was truncated or damaged while it was read. Nothing was recorded. Check the files it is made "
-                "from: dynvision verify, then run this again."
+                "file was truncated or damaged while it was read. Check the files it is made from (dynvision verify), "
+                "then run this again."
             )
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         kind = KilledError if -code == signal.SIGKILL else DynvisionError
         return kind(
             f"{name}: the process that computes it stopped ({how}); its last words are above, or in the run's log. "
-            "Out of memory looks like signal 9. Nothing was recorded; run this again."
+            "Out of memory looks like signal 9. Run this again."
         )
 
     @property

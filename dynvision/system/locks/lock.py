@@ -144,8 +144,8 @@ def unusable(output: Path, error: OSError) -> DynvisionError:
     """Return the error for a lock that cannot be used."""
     file = error.filename or lock_path(output)
     return DynvisionError(
-        f"{output} cannot be locked, so it is not written: {file}: {error.strerror}. Another user may own the file, or "
-        "the disk may be full or read-only: change its permissions, make room, or set DYNVISION_ROOT to another disk."
+        f"{output} cannot be locked, so it is not written: {file}: {error.strerror}. Change its "
+        "permissions, make room, or set DYNVISION_ROOT to another disk."
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dynvision.engines.attempts import Attempt, after_loss, after_memory
+from dynvision.engines.attempts import Attempt, after_kill, after_loss, after_memory
 from dynvision.engines.calls import Call, Resources
 from dynvision.engines.workforce import Loss
-from dynvision.errors import DynvisionError, OutOfMemoryError
+from dynvision.errors import DynvisionError, KilledError, OutOfMemoryError
 
 HOUR, GIB = 3600, 1 << 30
 TWO = Call("models/a", "m:f", {}, (Resources(time=HOUR, memory=GIB), Resources(time=2 * HOUR, memory=2 * GIB)))
@@ -24,7 +24,7 @@ def test_the_third_lost_worker_is_an_error_with_the_log() -> None:
     retry = after_loss(Attempt(TWO, losses=2), Loss("lost", "node n1 failed"), 10, " The log is x.")
     assert retry.attempt is None
     assert str(retry.error) == (
-        "models/a: node n1 failed, and this was loss number 3. Nothing was recorded. If it is the reason itself, it "
+        "models/a: node n1 failed, and this was loss number 3. If it is the reason itself, it "
         "needs more memory than there is; otherwise run this again. The log is x."
     )
 
@@ -63,3 +63,22 @@ def test_memory_that_runs_out_in_the_last_attempt_is_an_error() -> None:
     retry = after_memory(Attempt(ONE), "models/a: out.", " The log is x.")
     assert isinstance(retry.error, OutOfMemoryError)
     assert str(retry.error) == "models/a: out. The log is x."
+
+
+def test_a_child_that_was_killed_is_tried_with_more_memory_or_else_as_often_as_a_lost_worker() -> None:
+    text = "models/a: it stopped (signal 9)."
+    more = after_kill(Attempt(TWO), text, "")
+    assert more.attempt == Attempt(TWO, entry=1)
+    assert more.sentence == (
+        "models/a: the process that computes it was killed (signal 9), as if memory had run out. It is tried again "
+        "with 2 GiB of memory"
+    )
+    again = after_kill(Attempt(ONE, losses=1), text, "")
+    assert again.attempt == Attempt(ONE, losses=2)
+    assert again.sentence.endswith("was killed (signal 9), as if memory had run out; it is tried again")
+    last = after_kill(Attempt(ONE, losses=2), text, " The log is x.")
+    assert isinstance(last.error, KilledError)
+    assert str(last.error) == (
+        "models/a: it stopped (signal 9). This was loss number 3; give it more 'memory' in config_compute.yaml. The "
+        "log is x."
+    )

@@ -20,7 +20,7 @@ from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.running_cluster import RunningCluster
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.worker import describe_worker
-from dynvision.engines.workforce import WorkerProcess
+from dynvision.engines.workforce import Demand, WorkerProcess
 from dynvision.errors import ConfigError
 from dynvision.system.process_trees import kill_tree
 from tests.helpers.engine_calls import PROJECT, alive, call, noted, wait_for
@@ -164,6 +164,26 @@ def test_a_worker_that_does_not_see_the_root_is_an_error(settings: EngineSetting
     cluster = RunningCluster(settings, None)  # type: ignore[arg-type]  # it is not asked
     with pytest.raises(ConfigError, match=r"does not see the folder .*engine\. The root has to be on a file system "):
         cluster._check_answer(WorkerProcess("a", "w"), answer, answer["versions"])
+
+
+def test_calls_go_to_workers_with_enough_gpus_and_others_only_if_no_worker_is_without(settings: EngineSettings) -> None:
+    running = RunningCluster(settings, None)  # type: ignore[arg-type]  # nobody is asked
+    plain, one, two = (WorkerProcess(name, name, {"gpu": n} if n else {}) for n, name in enumerate(("a", "b", "c")))
+    running._known = {"a", "b", "c"}
+
+    def takers(needs: int, *workers: WorkerProcess) -> list[str]:
+        running.adjust([], workers, frozenset())
+        return [worker.name for worker in workers if running.takes(worker, Resources(gpus=needs))]
+
+    assert [takers(needs, plain, one, two) for needs in (0, 1, 2)] == [["a"], ["b", "c"], ["c"]]
+    assert [takers(needs, plain) for needs in (0, 1)] == [["a"], ["a"]]
+    assert [takers(needs, one) for needs in (0, 1, 2)] == [["b"], ["b"], []]
+    demands = [Demand(Resources(gpus=2), 1, 0, 0)]
+    assert running.adjust(demands, [one], frozenset()) == [
+        f"a target asks for 2 GPUs, and the workers of {settings.address} offer 1 at most; waiting for one that was "
+        "started with --resources gpu=2"
+    ]
+    assert running.adjust(demands, [one], frozenset()) == []
 
 
 def test_an_address_where_nobody_answers_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dynvision.errors import DynvisionError
+from dynvision.errors import DynvisionError, KilledError
 from dynvision.models.making import checkpoints
 from dynvision.records import Record
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
+from dynvision.workspace.failures import say_what_is_kept
 from dynvision.workspace.leftovers import find_leftovers
 from tests.helpers.chains import Chain
 from tests.helpers.configuration import edit_yaml
@@ -92,6 +93,9 @@ def test_a_training_that_is_killed_ends_in_the_same_weights_history_and_version(
     assert unfinished(chain) == [".all_s0.training"]
     assert chain.open().status(target).reason == "it has not been built; its training came to the end of epoch 2"
     assert find_leftovers(chain.open(), ("models",)) == []
+    assert str(say_what_is_kept(chain.open(), [target], KilledError(f"{target}: it was killed"))) == (
+        f"{target}: it was killed. Its training came to the end of epoch 2; the next make goes on from there."
+    )
     epoch = 2
     if not chain.open().config.data.use_ffcv:  # FFCV takes long to start, and the rest is the same
         build_until_killed(chain.root, chain.config, 2 * UPDATES, in_write=True)  # at the end of the fourth

@@ -9,14 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dynvision.experiments.journal import JOURNAL
 
 from dynvision.engines.calls import Call
 from dynvision.engines.here import HereEngine
-from dynvision.errors import ConfigError, DataError, DynvisionError
+from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError
+from dynvision.experiments.stores.store import partial_path
+from dynvision.stages.base import Stage
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
+from dynvision.workspace.failures import say_what_is_kept
 from dynvision.workspace.grouping import chain_lengths, find_needs, group_targets, split_evenly
 from dynvision.workspace.scheduling import Built, Schedule, ScheduleOptions
 from dynvision.workspace.visibility import await_visible
@@ -256,3 +260,42 @@ def test_a_plan_is_built_by_the_child_process_of_this_one(small_workspace: Works
     with HereEngine() as engine:
         built = list(Schedule(small_workspace, plan, engine, SILENT).run())
     assert names(built) == ["raw/gratings:train", "interim/gratings:train_pair"]
+
+
+def test_the_error_of_a_target_says_what_of_it_is_kept(small_workspace: Workspace) -> None:
+    first, second = targets_of(small_workspace, "responses/contrast/rcnn_gratings")[:2]
+    folder = partial_path(small_workspace.stage(first).output(first))
+    folder.mkdir(parents=True)
+    (folder / JOURNAL).write_text("the header\na batch\nanother\na third that is cut o")
+    error = KilledError("it was killed")
+    kept = "2 batches of its recording are on the disk; the next make goes on from there."
+    assert str(say_what_is_kept(small_workspace, [first], error)) == f"it was killed. {kept}"
+    text = str(say_what_is_kept(small_workspace, [first, second], error))
+    assert text == f"it was killed. 1 of 2 is kept in part: {kept}"
+    assert say_what_is_kept(small_workspace, [second], error) is error
+    refused = ConfigError("a wrong setting")
+    assert say_what_is_kept(small_workspace, [first], refused) is refused
+
+
+def test_a_target_that_fails_says_from_where_the_next_make_goes_on(
+    small_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stage, "describe_unfinished", lambda stage, target: "its training came to epoch 3")
+    plan = small_workspace.plan(targets_of(small_workspace, "raw/gratings:train"))
+    with pytest.raises(KilledError) as caught:
+        list(Schedule(small_workspace, plan, ScriptedEngine(fail=failing("raw/", KilledError)), SILENT).run())
+    assert str(caught.value) == (
+        "raw/gratings:train went wrong. Its training came to epoch 3; the next make goes on from there."
+    )
+
+
+def test_what_the_engine_can_never_compute_is_refused_before_anything_is_built(
+    tmp_path: Path, small_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_config / "config_compute.yaml").write_text("stages: {models: {gpus: 2}}")
+    workspace, engine = Workspace.open(tmp_path, small_config), ScriptedEngine()
+    monkeypatch.setattr(engine, "refusal", lambda resources, here: "it asks for too much." if resources.gpus else "")
+    with pytest.raises(ConfigError) as caught:
+        list(Schedule(workspace, workspace.plan([MODEL]), engine, SILENT).run())
+    assert str(caught.value) == f"{MODEL}: it asks for too much."
+    assert engine.submitted == []

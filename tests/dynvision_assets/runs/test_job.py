@@ -91,6 +91,29 @@ def test_a_wrong_name_fails_with_the_usual_sentence(
     assert not (empty_root / "data").exists()
 
 
+def status(instance: dg.DagsterInstance, root: Path, key: str) -> dict[str, str | None]:
+    """How the page of an asset shows each of its partitions."""
+    asset = dg.AssetKey(key.split("/"))
+    definition = make_definitions(open_workspace(root)).resolve_asset_graph().get(asset).partitions_def
+    assert definition is not None
+    found = instance.get_status_by_partition(asset, definition.get_partition_keys(), definition)
+    return {name: None if one is None else one.value for name, one in (found or {}).items()}
+
+
+def test_a_partition_that_failed_is_shown_as_failed_on_its_page_until_it_is_made(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    def fail(call: Call) -> DynvisionError | None:
+        return DynvisionError("it went wrong") if "raw/gratings:train" in call.name else None
+
+    engines.prepared.append(ScriptedEngine(fail=fail))
+    assert not make("raw/gratings", "interim/gratings:train_all").success
+    assert status(instance, empty_root, "raw/gratings") == {"train": "FAILED", "test": "MATERIALIZED"}
+    assert "FAILED" not in status(instance, empty_root, "interim/gratings").values()
+    assert make("raw/gratings").success
+    assert status(instance, empty_root, "raw/gratings") == {"train": "MATERIALIZED", "test": "MATERIALIZED"}
+
+
 def test_what_fails_leaves_the_others_in_the_same_run(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(call: Call) -> DynvisionError | None:
         return DynvisionError("the disk is full.") if call.name == "raw/gratings:test" else None
@@ -108,6 +131,7 @@ def test_what_fails_leaves_the_others_in_the_same_run(empty_root: Path, monkeypa
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.FAILURE
         assert {name for name, _, _ in events(instance, "interim/gratings")} == {"train_all", "train_ends"}
+        assert status(instance, empty_root, "raw/gratings") == {"train": "MATERIALIZED", "test": "FAILED"}
 
 
 def test_what_another_process_built_is_recorded_once_if_dagster_does_not_know_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 
@@ -174,6 +175,6 @@ def test_job_of_a_run_that_has_ended_says_so(tmp_path):
     with pytest.raises(SystemExit) as caught:
         main(["tls://10.0.0.1:1", "--name", "a-1", "--credentials", str(tmp_path / "gone")])
     assert str(caught.value) == (
-        f"{tmp_path / 'gone'} is not there: the run that asked for this job has ended, or this machine does not see "
-        "the folder. The root must be on a file system that all machines share."
+        f"{platform.node()} does not see {tmp_path / 'gone'}: put the root on a file system that all machines share, "
+        "at the same path. (If the run that asked for this job has ended, all is well.)"
     )

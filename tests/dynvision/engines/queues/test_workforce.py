@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -190,6 +191,54 @@ def test_batch_system_that_does_not_answer_is_no_failure(queue, start):
     assert situation.told[-1].startswith("job 1 waits in the queue, for ")
 
 
+def test_job_that_waits_is_spoken_of_within_seconds_and_then_once_a_minute(queue, start):
+    situation = start()
+    situation.submitted(1, demand(SMALL))
+    situation.until(lambda: situation.told, demand(SMALL), step=0.5)
+    assert re.fullmatch(r"job 1 waits in the queue, for [56] s now \(Resources\)", situation.told[0])
+    situation.now += 59
+    situation.adjust(demand(SMALL))
+    assert len(situation.told) == 1
+    situation.now += 2
+    situation.adjust(demand(SMALL))
+    assert situation.told[1] == "job 1 waits in the queue, for 1 minute now (Resources)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "meaning"),
+    [
+        ("PartitionConfig", "PartitionConfig: no node of the partition has what it asks for"),
+        ("PartitionTimeLimit", "PartitionTimeLimit: it asks for more time than the partition allows"),
+        ("QOSMaxCpuPerJobLimit", "QOSMaxCpuPerJobLimit"),
+    ],
+)
+def test_job_that_can_never_start_ends_the_run_within_seconds_and_is_cancelled(queue, start, reason, meaning):
+    situation = start()
+    situation.submitted(1, demand(LARGE))
+    queue.set_state(1, PENDING, reason)
+    began = situation.now
+    with pytest.raises(ConfigError) as caught:
+        situation.until(lambda: False, demand(LARGE), step=0.1)
+    assert situation.now - began < 10
+    assert str(caught.value) == (
+        f"Slurm never starts job 1 ({meaning}). It was asked for 8 cores, 00:10:00. Correct what "
+        "config/config_compute.yaml says of it, or see what the cluster offers."
+    )
+    situation.workforce.close()
+    assert queue.states == [CANCELLED]
+
+
+@pytest.mark.parametrize("reason", ["Resources", "Priority", "PartitionDown", "QOSGrpCpuLimit", "AssocGrpJobsLimit"])
+def test_job_whose_reason_may_pass_goes_on_waiting(queue, start, reason):
+    situation = start()
+    situation.submitted(1, demand(LARGE))
+    queue.set_state(1, PENDING, reason)
+    for _ in range(60):
+        situation.now += 1
+        situation.until(lambda: True, demand(LARGE))
+    assert queue.states == [PENDING]
+
+
 def test_job_that_runs_without_its_worker_names_the_network(queue, start):
     situation = start()
     situation.submitted(1, demand(SMALL))
@@ -217,8 +266,12 @@ def test_three_jobs_whose_worker_never_came_end_the_run(queue, start):
         fail(number)
     with pytest.raises(DynvisionError) as caught:
         situation.until(lambda: False, demand(SMALL), step=1.0)
-    assert "3 jobs of Slurm ended one after another before their workers could be used." in str(caught.value)
-    assert str(caught.value).endswith("ends with:\nthe scheduler at tls://10.0.0.1:1 does not answer")
+    said = str(caught.value)
+    assert said.startswith(
+        "3 jobs of Slurm ended one after another before their workers could be used; the last one said: the scheduler "
+        "at tls://10.0.0.1:1 does not answer."
+    )
+    assert re.search(r"The log of job 3 is \S+\.log$", said)
 
 
 def test_new_job_does_not_inherit_the_numbers_of_the_job_that_the_command_runs_in(queue, start, monkeypatch):
