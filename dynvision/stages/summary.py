@@ -171,7 +171,8 @@ class SummaryStage(Stage):
         if key[1] == PHENOMENA:
             return (
                 f"What {key[2]} shows of what visual cortex shows, read from its experiments: contrast response, onset "
-                "transient, latency, repetition suppression, temporal summation, masking."
+                "transient, latency, repetition suppression, temporal summation, masking; as a table, and as a "
+                "picture beside the ranges of cortex."
             )
         return (
             f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
@@ -203,7 +204,9 @@ class SummaryStage(Stage):
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
         folder = self.output(target)
-        pictures: dict[str, Figure | Path] = {name: folder / f"{name}.png" for name in self.pictures(target)}
+        # A summary of an earlier version may lack one.
+        drawn = [name for name in self.pictures(target) if f"{name}.png" in record.files]
+        pictures: dict[str, Figure | Path] = {name: folder / f"{name}.png" for name in drawn}
         return pictures | ({"stimuli": folder / STIMULI} if is_whole_film(folder / STIMULI) else {})
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
@@ -223,7 +226,7 @@ class SummaryStage(Stage):
     def pictures(self, target: Target) -> list[str]:
         """Return the names of a target's pictures, without their suffix, the one to look at first at the start."""
         if _is_phenomena(target):
-            return []
+            return ["phenomena"]
         if _is_comparison(target):
             return ["comparison"]
         is_grid = len(self.config.experiments[target.key[1]].parameters) > 1
