@@ -34,12 +34,18 @@ class Tables:
         tuning: One row for each condition.
         fits: One row for each fitted parameter.
         courses: The time courses.
+        has_times_in_ms: Whether the levels of durations and intervals are in ms; otherwise they are steps.
     """
 
     parameters: tuple[str, ...]
     tuning: pd.DataFrame
     fits: pd.DataFrame
     courses: pd.DataFrame
+    has_times_in_ms: bool = False
+
+    def name_duration(self, level: float) -> str:
+        """Write a level that is a duration, with its unit."""
+        return f"{level:g} " + ("ms" if self.has_times_in_ms else "step" if level == 1 else "steps")
 
     @property
     def layers(self) -> list[str]:
@@ -162,7 +168,8 @@ def _repetition(tables: Tables) -> Rows:
         for measure in ("recovery", "adaptation"):
             for name, row in (("shortest", rows.iloc[0]), ("longest", rows.iloc[-1])):
                 value, error = row[f"{measure}/{layer}"], row[f"{measure}_sem/{layer}"]
-                yield _row(layer, f"{measure}_{name}", value, error, note=f"after {row[tables.parameters[0]]:g}")
+                after = tables.name_duration(row[tables.parameters[0]])
+                yield _row(layer, f"{measure}_{name}", value, error, note=f"after {after}")
 
 
 def _summation(tables: Tables) -> Rows:
@@ -174,7 +181,7 @@ def _summation(tables: Tables) -> Rows:
             yield _row(layer, "doubling_highest", np.nan, note="no duration is twice another")
             continue
         highest = rows.iloc[int(np.nanargmax(ratios.to_numpy(np.float64)))]
-        note = f"to {highest[tables.parameters[0]]:g}"
+        note = f"to {tables.name_duration(highest[tables.parameters[0]])}"
         yield _row(layer, "doubling_highest", highest[f"doubling/{layer}"], highest[f"doubling_sem/{layer}"], note)
 
 
@@ -200,7 +207,8 @@ def _masking(tables: Tables) -> Rows:
         return
     rows = tables.sorted()
     for name, row in (("shortest", rows.iloc[0]), ("longest", rows.iloc[-1])):
-        note = f"after a gap of {row[tables.parameters[0]]:g}; chance is {row['chance']:.3g}"
+        gap = tables.name_duration(row[tables.parameters[0]])
+        note = f"after a gap of {gap}; chance is {row['chance']:.3g}"
         yield _row(OUTPUT, f"accuracy_{name}", row["accuracy"], row["accuracy_sem"], note)
 
 

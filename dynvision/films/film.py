@@ -132,12 +132,13 @@ class Film:
     def alt_text(self) -> str:
         """The film in words, for those who do not see it."""
         count = len(self.render(0))
+        steps = f"{self.timeline.n_steps} step{'' if self.timeline.n_steps == 1 else 's'}"
         named = ", ".join(name for names in self.names for name in names)
         start, stop = self.timeline.name_time(0), self.timeline.name_time(self.timeline.n_steps)
         return (
             f"{self.title or 'what is shown'}: {count} trial{'' if count == 1 else 's'}"
             + (f" ({named})" if named else "")
-            + f", {self.timeline.n_steps} steps from {start} to {stop} {self.timeline.unit}"
+            + f", {steps} from {start} to {stop} {self.timeline.unit}"
             + "".join(f"; {note}" for note in self.timeline.notes)
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ class Scaling:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or not self.mean or not min(self.std) > 0:
+        are_numbers = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != len(self.std) or not self.mean or not are_numbers or not min(self.std) > 0:
             raise ValueError(
                 f"normalize is (means, deviations), one of each for a channel and deviations above 0, not "
                 f"({list(self.mean)}, {list(self.std)})"
@@ -43,12 +45,12 @@ class Scaling:
         if normalize is None:
             return cls()
         try:
-            means, deviations = normalize
-            return cls(tuple(map(float, means)), tuple(map(float, deviations)))
-        except TypeError as error:
+            means, deviations = (tuple(map(float, values)) for values in normalize)
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"normalize is (means, deviations), one of each for a channel, not {normalize!r}"
             ) from error
+        return cls(means, deviations)
 
     @property
     def is_plain(self) -> bool:

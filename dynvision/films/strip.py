@@ -17,7 +17,7 @@ from dynvision.films.timeline import Timeline
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Strip", "draw_sheet"]
+__all__ = ["Strip", "draw_sheet", "list_names"]
 
 _GAP, _LEFT, _RIGHT, _BAR = 6, 104, 22, 5
 _TIMES, _CONNECTORS, _LINE = 20, 20, 17
@@ -118,12 +118,17 @@ class Strip:
 
     def _write_names(self, pen: Any, row: int, names: Sequence[str]) -> None:
         font, height = load_font(11), self.tile_size[1]
-        shown = list(names[: max(1, (height + _BAR) // 14)])
+        shown = list_names(names, max(1, (height + _BAR) // 14))
         y = self._head + _TIMES + row * (height + _BAR + _GAP) + height / 2 - 14 * (len(shown) - 1) / 2
         for image, name in enumerate(shown):
-            ink = color_of(image) if len(names) > 1 else INK
+            ink = color_of(image) if len(names) > 1 and name == names[image] else INK
             pen.text((_LEFT - 10, y), fit_text(name, font, _LEFT - 16), font=font, fill=ink, anchor="rm")
             y += 14
+
+
+def list_names(names: Sequence[str], room: int) -> list[str]:
+    """Return names, of more than there is room for the first ones and how many are left out."""
+    return list(names) if len(names) <= room else [*names[: room - 1], f"… {len(names) - room + 1} more"]
 
 
 def draw_sheet(strips: Sequence[Strip], title: str) -> Image:

@@ -13,6 +13,7 @@ from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.records import Record
 from dynvision.reports.content import Code, Fact, Link, Page, Picture, Section
 from dynvision.reports.numbers import format_number
+from dynvision.reports.phenomena import picture_phenomena
 from dynvision.reports.provenance import Source, describe_origin, describe_time
 from dynvision.reports.tables import list_fits, list_groups, list_layer, list_main_numbers, list_phenomena
 from dynvision.reports.timeline import draw_conditions, list_conditions
@@ -146,7 +147,9 @@ def compose_phenomena(material: Material) -> Page:
     subject = material.target.split("/")[2]
     table = material.tables["table"]
     read = int(table["value"].notna().sum())
+    drawn = [picture_phenomena(table, content) for name, content in material.pictures.items() if name == "phenomena"]
     sections = [
+        *([Section("cortex", "Beside visual cortex", pictures=drawn)] if drawn else []),
         Section(
             "numbers",
             "Numbers",
@@ -155,7 +158,7 @@ def compose_phenomena(material: Material) -> Page:
                 "sources, in the documentation: What the networks show.",
             ),
             tables=[list_phenomena(table)],
-        )
+        ),
     ]
     headlines = [Fact("numbers that were read", f"{read} of {len(table)}")]
     loads = [("The numbers of this page", f'phenomena = dva.load("{material.target}")')]

@@ -140,6 +140,7 @@ class Page:
         way: The way back: pages above this one.
         files: Files next to the page.
         version: The data version that it shows; empty if it shows none.
+        notice: What is to be known before anything else is read: that it is not up to date. Empty if there is nothing.
     """
 
     title: str
@@ -150,3 +151,4 @@ class Page:
     way: Sequence[Link] = ()
     files: Sequence[Link] = ()
     version: str = ""
+    notice: str = ""

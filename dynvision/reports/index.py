@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,31 @@ from dynvision.records import Record, read_record
 from dynvision.reports.content import PAGE, Code, Fact, Page, Section, Table
 from dynvision.reports.numbers import NONE, format_interval, format_number
 from dynvision.reports.provenance import describe_time
-from dynvision.reports.rendering import write_page
+from dynvision.reports.rendering import says_stale, write_page
 
 __all__ = ["write_index"]
 
+
+@dataclass(frozen=True)
+class _Entry:
+    """A summary in the index.
+
+    Attributes:
+        record: Its record.
+        has_page: Whether it has a page.
+        is_stale: Whether the page says that it is not up to date.
+    """
+
+    record: Record
+    has_page: bool
+    is_stale: bool
+
+
+_Entries = Mapping[tuple[str, str], _Entry]
+
 _MARKS = ("c50", "half_point")
 _MOST_ROUNDS = 50
+_NOT_UP_TO_DATE = ", not up to date"
 
 
 def write_index(folder: Path) -> Path:
@@ -39,64 +59,75 @@ def write_index(folder: Path) -> Path:
     path = folder / PAGE
     before = None
     for _ in range(_MOST_ROUNDS):
-        records = _find_records(folder)
-        if records == before:
+        found = _find_summaries(folder)
+        if found == before:
             break
-        write_page(_compose(folder, records), path)
-        before = records
+        write_page(_compose(*found), path)
+        before = found
     return path
 
 
-def _find_records(folder: Path) -> dict[tuple[str, str], tuple[Record, bool]]:
-    """Return the record of each summary, and whether it has a page, by experiment and subject."""
-    found = {}
+def _find_summaries(folder: Path) -> tuple[dict[tuple[str, str], _Entry], list[str]]:
+    """Return each summary by experiment and subject, and the names of those whose record cannot be read."""
+    found, damaged = {}, []
     for path in sorted(folder.glob("*/*/record.json")):
         if path.parent.name.startswith("."):
             continue  # It is being written.
         try:
             record = read_record(path)
         except (DamagedFileError, OSError):
-            continue  # `dynvision status` says what is wrong with it.
+            damaged.append(f"{path.parent.parent.name}/{path.parent.name}")
+            continue
         if record is not None and record.target.startswith("summary/"):
-            found[path.parent.parent.name, path.parent.name] = (record, (path.parent / PAGE).is_file())
-    return found
+            page = path.parent / PAGE
+            found[path.parent.parent.name, path.parent.name] = _Entry(record, page.is_file(), says_stale(page))
+    return found, damaged
 
 
-def _compose(folder: Path, records: Mapping[tuple[str, str], tuple[Record, bool]]) -> Page:
-    experiments = list(dict.fromkeys(experiment for experiment, _ in records))
+def _compose(entries: _Entries, damaged: Sequence[str]) -> Page:
+    experiments = list(dict.fromkeys(experiment for experiment, _ in entries))
     ordered = [name for name in experiments if name != PHENOMENA] + [PHENOMENA] * (PHENOMENA in experiments)
     sections = [
         Section(
             f"experiment-{number}",
             "Phenomena of visual cortex" if name == PHENOMENA else name,
-            tables=[_list_summaries(name, {s: entry for (e, s), entry in records.items() if e == name})],
+            tables=[_list_summaries(name, {s: entry for (e, s), entry in entries.items() if e == name})],
         )
         for number, name in enumerate(ordered)
     ]
-    without = [record.target for record, has_page in records.values() if not has_page]
-    if without:
+    if damaged:
+        text = f"The record of {', '.join(damaged)} cannot be read."
+        sections.append(Section("damaged", "Damaged", (text,), codes=[Code("Say what is wrong", "dynvision status")]))
+    if not all(entry.has_page for entry in entries.values()):
         sections.append(
             Section("missing", "Without a page", codes=[Code("Write the pages that are missing", "dynvision report")])
         )
-    newest = max((record.created for record, _ in records.values()), default="")
+    if entries:
+        text = "A page says what was known when it was written. Settings and inputs may have changed since."
+        again = [
+            Code("Say what is not up to date", "dynvision status"),
+            Code("Write all pages again", "dynvision report"),
+        ]
+        sections.append(Section("again", "Up to date?", (text,), codes=again))
+    newest = max((entry.record.created for entry in entries.values()), default="")
     headlines = [Fact("experiments", str(len([e for e in experiments if e != PHENOMENA])))]
-    headlines.append(Fact("summaries", str(len(records))))
+    headlines.append(Fact("summaries", str(len(entries))))
     if newest:
         headlines.append(Fact("the newest was made", describe_time(newest)))
-    lead = "" if records else "Nothing has been summarized yet."
+    lead = "" if entries or damaged else "Nothing has been summarized yet."
     return Page("Reports", "data/reports", lead, headlines, sections)
 
 
-def _list_summaries(experiment: str, summaries: Mapping[str, tuple[Record, bool]]) -> Table:
+def _list_summaries(experiment: str, summaries: Mapping[str, _Entry]) -> Table:
     is_phenomena = experiment == PHENOMENA
     rows, links = [], {}
     order = sorted(summaries, key=lambda name: (name != ALL_SUBJECTS, name))
     for number, subject in enumerate(order):
-        record, has_page = summaries[subject]
-        if has_page:
+        record = summaries[subject].record
+        if summaries[subject].has_page:
             links[number] = f"{experiment}/{subject}/{PAGE}"
         name = "all subjects" if subject == ALL_SUBJECTS else subject
-        made = describe_time(record.created)
+        made = describe_time(record.created) + _NOT_UP_TO_DATE * summaries[subject].is_stale
         if is_phenomena:
             values = record.details.get("phenomena", [])
             read = sum(row.get("value") is not None for row in values)

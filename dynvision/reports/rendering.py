@@ -16,10 +16,12 @@ from dynvision.reports.embedding import embed_image, embed_svg
 from dynvision.system.escaping import show_text
 from dynvision.system.files import write_bytes
 
-__all__ = ["GENERATOR", "is_own_page", "render_page", "write_page"]
+__all__ = ["GENERATOR", "is_own_page", "render_page", "says_stale", "write_page"]
 
 GENERATOR = '<meta name="generator" content="dynvision-assets'
 """What every page of this project holds near its beginning, and no page of a user's own."""
+
+_STALE = b'<meta name="dynvision-state" content="stale">'
 
 _HEAD = 4096
 
@@ -41,6 +43,15 @@ def write_page(page: Page, path: Path) -> None:
             f"{path} was not written by this project, so it is not replaced. Rename it; then: dynvision report"
         )
     write_bytes(path, render_page(page))
+
+
+def says_stale(path: Path) -> bool:
+    """Tell whether a page says of itself that it was not up to date when it was written."""
+    try:
+        with path.open("rb") as file:
+            return _STALE in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def is_own_page(path: Path) -> bool:

@@ -17,7 +17,7 @@ from dynvision.data.images.files import list_images
 from dynvision.data.images.reading import read_image
 from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
 from dynvision.data.sources.gratings import draw_grating
-from dynvision.errors import DynvisionError, unknown_name
+from dynvision.errors import DamagedFileError, DynvisionError, unknown_name
 from dynvision.films.film import Film
 from dynvision.stages.base import Stages
 from dynvision.stages.raw import RawStage
@@ -109,15 +109,25 @@ def _open_trials(
     size, depth = data.data_resolution[dataset], data.bit_depth.get(dataset)
     try:
         chosen = _choose_trials(raw, subject, n_trials, per_trial)
-        images = [[read_image(path, channels, size, depth) for _, path in trial] for trial in chosen]
-    except (DynvisionError, OSError, ValueError):
-        images = []  # Whoever makes the dataset is told what is wrong with it.
+        images = [[_read_image(path, channels, size, depth) for _, path in trial] for trial in chosen]
+        has_any = next(_list_examples(raw, subject), None) is not None
+        reason = f"a trial shows {per_trial}, and {dataset} has fewer" if has_any else ""
+    except (DynvisionError, OSError, ValueError) as error:
+        images, reason = [], f"those of {dataset} cannot be read: {error}"
     if images:
         return images, [[name for name, _ in trial] for trial in chosen], f"images of {dataset}"
     drawn = [[_draw_test_image(size, i / n_trials, k) for k in range(per_trial)] for i in range(n_trials)]
-    about = f"test gratings, because there are no images of {dataset} yet (dynvision make raw/{dataset})"
+    reason = reason or f"there are no images of {dataset} yet (dynvision make raw/{dataset})"
+    about = f"test gratings, because {reason}"
     tested = [[image[:, :, :channels] for _, image in trial] for trial in drawn]
     return tested, [[name for name, _ in trial] for trial in drawn], about
+
+
+def _read_image(path: Path, channels: int, size: int, depth: int | None) -> Any:
+    try:
+        return read_image(path, channels, size, depth)
+    except (OSError, ValueError) as error:
+        raise DamagedFileError(f"{path}: {error}") from error
 
 
 def _draw_test_image(size: int, turn: float, image: int) -> tuple[str, Any]:

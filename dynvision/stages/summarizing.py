@@ -126,18 +126,22 @@ def summarize_phenomena(experiments: Mapping[str, SummaryTables]) -> Summary:
     Args:
         experiments: The summary of each experiment with the subject, by the experiment's name.
     """
+    from dynvision.analysis.figures.phenomena import draw_phenomena
     from dynvision.analysis.phenomena import Tables, list_phenomena
 
     shown = {
         name: Tables(
             tuple(summary.experiment.parameters),
-            *(summary.tables[table] for table in ("tuning", "fits", "time_courses")),
+            summary.tables["tuning"],
+            summary.tables["fits"],
+            summary.tables["time_courses"],
+            has_times_in_ms=summary.experiment.data_args.get("dt") is not None,
         )
         for name, summary in experiments.items()
     }
     table = list_phenomena(shown)
     details = {"rows": len(table), "experiments": list(shown), "phenomena": _plain_rows(table)}
-    return Summary({"table": table}, {}, details)
+    return Summary({"table": table}, {"phenomena": draw_phenomena(table)}, details)
 
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

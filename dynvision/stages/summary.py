@@ -96,7 +96,9 @@ class SummaryStage(SummaryTargets):
 
     def draw(self, target: Target, record: Record) -> dict[str, Figure | Path]:
         folder = self.output(target)
-        pictures: dict[str, Figure | Path] = {name: folder / f"{name}.png" for name in self.pictures(target)}
+        # A summary of an earlier version may lack one.
+        drawn = [name for name in self.pictures(target) if f"{name}.png" in record.files]
+        pictures: dict[str, Figure | Path] = {name: folder / f"{name}.png" for name in drawn}
         return pictures | ({"stimuli": folder / STIMULI} if is_whole_film(folder / STIMULI) else {})
 
     def count_bytes(self, target: Target, record: Record) -> int | None:
@@ -180,16 +182,19 @@ class SummaryStage(SummaryTargets):
         except (DynvisionError, OSError, ValueError) as error:
             say(f"{target}: what was shown could not be drawn ({error})")
 
-    def write_page(self, target: Target) -> Path:
+    def write_page(self, target: Target, notice: str = "") -> Path:
         target, record = self.require_one([target])
         names = [name.removesuffix(".parquet") for name in record.files if name.endswith(".parquet")]
         tables = {name: self._read_table(target, record, name) for name in names}
-        self._write_page(target, record, tables, self.output(target))
+        self._write_page(target, record, tables, self.output(target), notice)
         refresh_index(self.output(target).parent.parent)
         return self.output(target) / PAGE
 
-    def _write_page(self, target: Target, record: Record, tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    def _write_page(
+        self, target: Target, record: Record, tables: Mapping[str, pd.DataFrame], folder: Path, notice: str = ""
+    ) -> None:
         """Write the page of a summary next to its files. It is none of them: it may be written again at any time."""
         from dynvision.reports.rendering import write_page
 
-        write_page(compose_page(target, record, folder, tables, self.stages), folder / PAGE)
+        page = compose_page(target, record, folder, tables, self.stages)
+        write_page(replace(page, notice=notice), folder / PAGE)

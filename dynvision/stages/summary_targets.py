@@ -96,7 +96,8 @@ class SummaryTargets(Stage):
         if key[1] == PHENOMENA:
             return (
                 f"What {key[2]} shows of what visual cortex shows, read from its experiments: contrast response, onset "
-                "transient, latency, repetition suppression, temporal summation, masking."
+                "transient, latency, repetition suppression, temporal summation, masking; as a table, and as a "
+                "picture beside the ranges of cortex."
             )
         return (
             f"The experiment {key[1]} on {key[2]}: accuracy, confidence and each layer's response over time as a tidy "
@@ -118,7 +119,7 @@ class SummaryTargets(Stage):
     def pictures(self, target: Target) -> list[str]:
         """Return the names of a target's pictures, without their suffix, the one to look at first at the start."""
         if is_phenomena(target):
-            return []
+            return ["phenomena"]
         if is_comparison(target):
             return ["comparison"]
         is_grid = len(self.config.experiments[target.key[1]].parameters) > 1

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.films.film import Film
-from dynvision.films.pictures import read_pictures
 from dynvision.films.scaling import Scaling
 from dynvision.films.timeline import Timeline
 from dynvision.stimuli.noise import Noise, add_noise, sensor_noise
+from dynvision.stimuli.pictures import read_pictures
 from dynvision.stimuli.segments import VOID, Segment, find_zero
 
 __all__ = ["IMAGE_SEED", "Renderer", "Shown", "describe_noise", "film_pictures", "seed_noise", "trace_timeline"]
@@ -131,6 +131,9 @@ def film_pictures(
             f"the presentation shows {per_trial} images a trial, and {len(images)} were given: give {per_trial}, or "
             f"{2 * per_trial} for two trials"
         )
+    names = [names] if isinstance(names, str) else list(names)
+    if names and len(names) != len(images):
+        raise ValueError(f"names has {len(names)} entries for {len(images)} images: give one for each image, or none")
     scaling = Scaling.of(normalize)
     is_standardized = float(images.min()) < -0.01 or float(images.max()) > 1.01
     if normalize is None:

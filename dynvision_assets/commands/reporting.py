@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ import click
 
 from dynvision.errors import MissingError
 from dynvision.reports.content import PAGE
+from dynvision.system.escaping import show_text
 from dynvision_assets.commands.completion import TargetName
 from dynvision_assets.commands.support import (
+    FAILED,
     TARGETS,
     json_option,
     open_workspace,
@@ -22,6 +25,7 @@ from dynvision_assets.commands.support import (
 if TYPE_CHECKING:
     from dynvision.targets import Target
     from dynvision.workspace import Workspace
+    from dynvision.workspace.reporting import Reported
 
 __all__ = ["print_page", "report"]
 
@@ -37,7 +41,9 @@ Examples:
 
 A page holds the stimulus, time courses, tuning with fits, all numbers, what it was made from, and how to make it again:
 one HTML file that needs no network. A summary writes its page when it is made; this writes it again from its tables
-and pictures, and computes nothing. data/reports/index.html lists all of them.
+and pictures, and computes nothing. The page of what is not up to date says so.
+
+data/reports/index.html lists all of them.
 """
 
 
@@ -53,15 +59,22 @@ def report(targets: tuple[str, ...], as_json: bool) -> None:
         chosen = parse_targets(workspace, targets) if targets else find_reported(workspace)
         if not chosen:
             raise MissingError("no summary has been made. Make one: dynvision demo, or dynvision experiment NAME")
-        pages = dict(zip(chosen, write_reports(workspace, chosen), strict=True))
+        pages = []
+        for page in write_reports(workspace, chosen):
+            pages.append(page)
+            if page.path is None:
+                click.echo(f"error: {show_text(page.problem)}", err=True)
+            elif not as_json:
+                state = " (not up to date)" if page.notice else ""
+                click.echo(f"{page.target}: {workspace.paths.relative(page.path)}{state}")
+        written = [page.path for page in pages if page.path is not None]
         if as_json:
-            rows = [{"target": str(t), "path": str(path), "url": path.as_uri()} for t, path in pages.items()]
-            print_json(rows)
-            return
-        for target, path in pages.items():
-            click.echo(f"{target}: {workspace.paths.relative(path)}")
-        newest = next(iter(pages.values())) if len(pages) == 1 else _index_of(workspace)
-        click.echo(f"open it in a browser: {newest.as_uri()}")
+            print_json([_describe(page) for page in pages])
+        elif written:
+            newest = written[0] if len(pages) == 1 else _index_of(workspace)
+            click.echo(f"open it in a browser: {newest.as_uri()}")
+        if len(written) < len(pages):
+            sys.exit(FAILED)
 
 
 def print_page(workspace: Workspace, target: Target) -> None:
@@ -69,6 +82,14 @@ def print_page(workspace: Workspace, target: Target) -> None:
     path = workspace.stage(target).output(target) / PAGE
     if path.is_file():
         click.echo(f"page: {path.as_uri()}")
+
+
+def _describe(page: Reported) -> dict[str, str]:
+    """Return what became of a page, as JSON-ready values."""
+    if page.path is None:
+        return {"target": str(page.target), "error": page.problem}
+    notice = {"notice": page.notice} if page.notice else {}
+    return {"target": str(page.target), "path": str(page.path), "url": page.path.as_uri(), **notice}
 
 
 def _index_of(workspace: Workspace) -> Path:

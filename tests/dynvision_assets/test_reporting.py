@@ -150,3 +150,31 @@ def test_a_picture_of_what_was_shown_becomes_part_of_the_page_unless_it_is_cut_o
     assert call_dynvision(chain, "report", SUMMARY).exit_code == 0
     assert "Film strips" not in (chain / FOLDER / "index.html").read_text()
     assert states(chain)[SUMMARY] == "fresh"
+
+
+def test_the_page_of_something_stale_says_so_and_the_index_too_until_it_is_made(chain: Path) -> None:
+    edit_config(chain, "contrast: [0.1, 0.5, 0.8, 1.0]", "contrast: [0.1, 0.5, 1.0]")
+    done = call_dynvision(chain, "report", SUMMARY)
+    assert f"{SUMMARY}: {FOLDER}/index.html (not up to date)" in done.stdout
+    page = (chain / FOLDER / "index.html").read_text()
+    assert 'role="note">This is not up to date: ' in page
+    assert f"Make it again: dynvision make {SUMMARY}</p>" in page
+    assert str(chain) not in page
+    assert "UTC, not up to date" in (chain / "data/reports/index.html").read_text()
+    assert call_dynvision(chain, "make", SUMMARY).exit_code == 0
+    assert "not up to date: " not in (chain / FOLDER / "index.html").read_text()
+    assert "UTC, not up to date" not in (chain / "data/reports/index.html").read_text()
+
+
+def test_one_that_is_damaged_does_not_keep_the_others_from_a_page(chain: Path) -> None:
+    assert call_dynvision(chain, "make", "summary/contrast/rcnn_ends").exit_code == 0
+    (chain / "data/reports/contrast/rcnn_ends/record.json").write_text("{")
+    (chain / FOLDER / "index.html").unlink()
+    done = call_dynvision(chain, "report")
+    assert done.exit_code == 1
+    assert "rcnn_ends/record.json is damaged" in done.stderr
+    assert "dynvision make --force summary/contrast/rcnn_ends" in done.stderr
+    assert (chain / FOLDER / "index.html").is_file()
+    assert "The record of contrast/rcnn_ends cannot be read." in (chain / "data/reports/index.html").read_text()
+    rows = json.loads(call_dynvision(chain, "report", "--json").stdout)
+    assert [sorted(row) for row in rows] == [["path", "target", "url"], ["error", "target"]]

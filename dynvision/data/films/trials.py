@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.data.stores.base import StoredImages
 from dynvision.films.film import Film
 from dynvision.stimuli.presentation import Presentation
+from dynvision.stimuli.rendering import trace_timeline
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +68,9 @@ def film_images(
     """
     shown = [trial[: presentation.n_images] for trial in names]
     sequence = StimulusSequence(images, presentation.preceded_by(idle), ids)
-    return sequence.show(normalize=normalize, names=shown, title=title, start=idle)
+    film = sequence.show(normalize=normalize, names=shown, title=title, start=idle)
+    # Time is 0 where analyses have it, also in a trial that shows nothing and begins with an intro.
+    return replace(film, timeline=trace_timeline(presentation))
 
 
 def name_samples(source: StoredImages, part: str, trials: npt.NDArray[np.int64]) -> list[list[str]]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.data.images.depth import scale_to_8_bits
 from dynvision.data.images.reading import convert_channels
 from dynvision.errors import DataError
+from dynvision.stimuli.depth import scale_to_8_bits
 
 __all__ = ["as_pixels", "require_channels"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynvision.data.images.depth import scale_to_8_bits
 from dynvision.data.images.image_table import digest_image
 from dynvision.errors import DamagedFileError
+from dynvision.stimuli.depth import scale_to_8_bits
 
 __all__ = ["FIT", "convert_channels", "decode_image", "fit_image", "is_turned", "read_bytes", "read_image"]
 

@@ -231,10 +231,17 @@ class StimulusSequence:
             names: For each trial the names of its images.
             title: The line above.
             start: The first step of the film, as after idle steps.
+
+        Raises:
+            ValueError: If there are no trials, or no such step.
         """
+        if not len(self):
+            raise ValueError("there is no trial to show: the sequence is empty")
+        if not 0 <= start < self.presentation.n_timesteps:
+            raise ValueError(f"start is a step from 0 to {self.presentation.n_timesteps - 1}, not {start}")
         scaling = Scaling.of(normalize)
-        low, high = (float(self.images.min()), float(self.images.max())) if self.images.numel() else (0.0, 1.0)
-        if self.images.dtype == torch.uint8:
+        low, high = float(self.images.min()), float(self.images.max())
+        if not self.images.is_floating_point() and self.images.dtype != torch.bool:
             scaling = Scaling((0.0,), (1 / 255,))
         elif normalize is None and (low < -_TOLERANCE or high > 1 + _TOLERANCE):
             scaling = Scaling((0.5,), (0.25,))

@@ -167,8 +167,12 @@ class Stage(StageOutputs):
     def draw(self, target: Target, record: Record) -> Mapping[str, Figure | Image | Path]:
         """Draw what a target holds: figures, pictures, or PNG files that exist already, by title."""
 
-    def write_page(self, target: Target) -> Path:
+    def write_page(self, target: Target, notice: str = "") -> Path:
         """Write the page of a finished target again, from its files, and return its path. Nothing is computed.
+
+        Args:
+            target: The target.
+            notice: Why it is not up to date, in a sentence; empty if it is.
 
         Raises:
             ConfigError: If such a target has no page, or a file is in the way that this project did not write.

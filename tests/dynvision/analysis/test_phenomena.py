@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,3 +88,13 @@ def test_phenomena_of_a_leaky_integrator_are_those_of_a_linear_system(tmp_path):
     with_interval = table[table["low"].notna()]
     assert (with_interval["low"] <= with_interval["value"] + 1e-9).all()
     assert np.isfinite(with_interval["high"]).all()
+
+
+@pytest.mark.parametrize(
+    ("in_ms", "notes"), [(False, {"after 1 step", "after 60 steps"}), (True, {"after 1 ms", "after 60 ms"})]
+)
+def test_a_note_names_the_unit_of_a_duration(tmp_path, in_ms, notes):
+    interval = [(str(i), Presentation.interval(100, 10, 2, i), 2.0, 0.5) for i in (1, 60)]
+    tables = dataclasses.replace(tables_of(tmp_path, "interval", interval), has_times_in_ms=in_ms)
+    listed = list_phenomena({"interval": tables})
+    assert set(listed[listed["phenomenon"] == "repetition suppression"]["note"]) == notes

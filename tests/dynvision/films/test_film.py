@@ -16,7 +16,7 @@ from PIL import Image
 from dynvision.errors import DynvisionError
 from dynvision.films.encoding import encode_picture, is_whole_film
 from dynvision.films.scaling import Scaling
-from dynvision.films.strip import draw_sheet
+from dynvision.films.strip import draw_sheet, list_names
 from dynvision.stimuli.presentation import Presentation
 
 RED = np.zeros((8, 8, 3), np.uint8)
@@ -182,3 +182,10 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DynvisionError, match=r"cannot make the folder .*file: File exists"):
         SHOW.show(RED).save(tmp_path / "file" / "film.png")
+
+
+def test_names_that_have_no_room_are_counted():
+    names = [f"name {n}" for n in range(40)]
+    assert list_names(names, 3) == ["name 0", "name 1", "… 38 more"]
+    assert list_names(names[:3], 3) == names[:3]
+    assert Presentation.constant(1).show(np.zeros((4, 4)), names="one").strip().draw().width > 300

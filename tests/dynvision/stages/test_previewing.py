@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -121,10 +122,13 @@ def test_too_few_images_and_damaged_ones_are_replaced_by_gratings(tmp_path, smal
     add_experiments(small_config)
     write_raw(tmp_path, {"0": (255, 0, 0)})
     workspace = Workspace.open(tmp_path, small_config)
-    assert open_preview(workspace.stages, "stream").images.startswith("test gratings")
+    too_few = open_preview(workspace.stages, "stream").images
+    assert re.fullmatch(r"test gratings, because a trial shows \d, and gratings has fewer", too_few)
     for path in (tmp_path / "data/raw/gratings/test/0").iterdir():
         path.write_bytes(b"damaged")
-    assert open_preview(workspace.stages, "contrast").images.startswith("test gratings")
+    about = open_preview(workspace.stages, "contrast").images
+    assert about.startswith("test gratings, because those of gratings cannot be read: ")
+    assert about.endswith(".png: it is no image, or is damaged")
 
 
 def test_a_grey_dataset_is_shown_in_grey(tmp_path, small_config):

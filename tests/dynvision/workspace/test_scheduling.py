@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dynvision.experiments.journal import JOURNAL
 
 from dynvision.engines.calls import Call
 from dynvision.engines.here import HereEngine
 from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError
+from dynvision.experiments.stores.journal import JOURNAL
 from dynvision.experiments.stores.store import partial_path
 from dynvision.stages.base import Stage
 from dynvision.targets import Target

@@ -12,9 +12,9 @@ import torch
 from PIL import Image, ImageOps
 
 from dynvision.data.images.converting import as_pixels, require_channels
-from dynvision.data.images.depth import scale_to_8_bits
 from dynvision.data.images.reading import decode_image, is_turned
 from dynvision.errors import DataError
+from dynvision.stimuli.depth import scale_to_8_bits
 
 RAMP = np.linspace(0, 65535, 48).round().astype(np.uint16).reshape(6, 8)
 WANTED = np.round(RAMP / 257).astype(np.uint8)

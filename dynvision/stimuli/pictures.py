@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dynvision.errors import DataError, check_number
+from dynvision.stimuli.depth import scale_to_8_bits
+
 __all__ = ["LARGEST", "read_pictures"]
 
 LARGEST = 256
 """Pixels of the longer side of a picture, if no resolution is given; a larger one is scaled down."""
+
+_LARGEST_RESOLUTION = 4096
 
 _ABOUT = "an image is a path, a Pillow image, an array [H, W] or [H, W, 3], or a tensor [C, H, W] or [B, C, H, W]"
 
@@ -34,6 +39,8 @@ def read_pictures(given: Any, resolution: int | None = None) -> npt.NDArray[np.f
         ValueError: If something is no image, or the images differ in size.
         OSError: If a file cannot be read.
     """
+    if resolution is not None:
+        check_number("resolution", resolution, 1, _LARGEST_RESOLUTION, whole=True)
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
     read = [part for image in (given if several else [given]) for part in _read(image, resolution)]
     if not read:
@@ -72,6 +79,10 @@ def _open(path: Path) -> Any:
 
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("RGB") and any(";16" in str(tile) for tile in image.tile):
+                raise ValueError(
+                    f"{path} has 16 bits a channel, of which Pillow reads 8. Give an array of fractions from 0 to 1."
+                )
             image.load()
             return image
     except FileNotFoundError:
@@ -86,13 +97,23 @@ def _fit(image: Any, resolution: int | None) -> Any:
 
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":
-        numbers = np.asarray(upright, dtype=np.float64)
-        upright = Image.fromarray(np.uint8(255 * (numbers - numbers.min()) / (np.ptp(numbers) or 1.0)))
+        upright = Image.fromarray(_scale_deep(np.asarray(upright)))
     upright = upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB")
     if resolution is not None:
         return ImageOps.fit(upright, (resolution, resolution), method=Image.Resampling.BICUBIC)
     upright.thumbnail((LARGEST, LARGEST))
     return upright
+
+
+def _scale_deep(numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Scale an image of more than 8 bits by the rule of datasets, so that it is as bright as a network gets it."""
+    try:
+        return scale_to_8_bits(numbers)
+    except DataError as error:
+        raise ValueError(
+            f"the image has numbers of type {numbers.dtype} from {numbers.min():g} to {numbers.max():g}, and nothing "
+            "says which of them is white. Give fractions from 0 to 1, such as np.asarray(image) / 4095 for 12 bits."
+        ) from error
 
 
 def _as_array(image: Any) -> npt.NDArray[Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dynvision.data.images.reading import decode_image, read_bytes
 from dynvision.stimuli.presentation import Presentation
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
@@ -109,3 +111,43 @@ def test_a_file_that_is_missing_or_no_image_is_an_error(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(ValueError, match=re.escape("text.png cannot be read as an image")):
         ONE.show(tmp_path / "text.png")
+
+
+def test_sixteen_bits_are_as_bright_as_a_network_gets_them(tmp_path):
+    ramp = (np.arange(120, dtype=np.uint16) * 400).reshape(10, 12)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    expected = decode_image(read_bytes(tmp_path / "deep.png"), 1)[:, :, 0]
+    np.testing.assert_array_equal(ONE.show(tmp_path / "deep.png").frames[0, 0], expected)
+    Image.fromarray(ramp // 16).save(tmp_path / "camera.png")
+    with pytest.raises(ValueError, match=re.escape("from 0 to 2975, and nothing says which of them is white.")):
+        ONE.show(tmp_path / "camera.png")
+
+
+def test_colours_of_sixteen_bits_are_not_cut_to_eight(tmp_path):
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((8, 8, 3), 4000, np.uint16))
+    with pytest.raises(ValueError, match=r"16 bits a channel, of which Pillow reads 8\. Give an array of fractions"):
+        ONE.show(tmp_path / "deep.png")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"resolution": 0}, "resolution must be a whole number from 1 to 4096, not 0"),
+        ({"resolution": "64"}, "resolution must be a whole number from 1 to 4096, not '64'"),
+        (
+            {"normalize": (["a"], ["b"])},
+            "normalize is (means, deviations), one of each for a channel, not (['a'], ['b'])",
+        ),
+        ({"normalize": ([float("nan")], [1.0])}, "normalize is (means, deviations)"),
+        ({"normalize": ([0.5],)}, "normalize is (means, deviations)"),
+        ({"names": ["a", "b"]}, "names has 2 entries for 1 images: give one for each image, or none"),
+    ],
+)
+def test_settings_that_mean_nothing_are_errors_that_say_what_is_valid(settings, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        ONE.show(GREY, **settings)
+
+
+def test_one_name_is_the_name_of_one_image():
+    assert ONE.show(GREY, names="a cat").names == [["a cat"]]
+    assert "1 trial (a cat), 1 step from 0 to 1 steps" in ONE.show(GREY, names="a cat").alt_text
