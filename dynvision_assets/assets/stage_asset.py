@@ -66,7 +66,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
     def build(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]  # Dagster reads the fields from the annotation
-        compute: dg.ResourceParam[ComputeResource],
+        compute: ComputeResource,
     ) -> Iterator[Any]:
         with plain_failures("/".join(key)), compute.closed_if_stopped():
             yield from _build(context, config, compute, key)
@@ -111,7 +111,7 @@ def _build(
         run_settings=config.run_settings(),
         tell=context.log.info,
     )
-    schedule = Schedule(workspace, targets, compute.engine(context.log.info), options)
+    schedule = Schedule(workspace, targets, compute.open_engine(context.log.info), options)
     yield from Reporter(workspace, context.instance, every=True).report(schedule)
 
 

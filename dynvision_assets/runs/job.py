@@ -64,9 +64,7 @@ condition: `responses/{experiment}/<subject>:<condition>`.
     out={"built": dg.Out(io_manager_key="step_io_manager")},
     description="Plans, computes with the engine, and records each target when it is finished.",
 )
-def build_op(
-    context: dg.OpExecutionContext, config: MakeConfig, compute: dg.ResourceParam[ComputeResource]
-) -> Iterator[Any]:
+def build_op(context: dg.OpExecutionContext, config: MakeConfig, compute: ComputeResource) -> Iterator[Any]:
     """Build the targets of the configuration; the output is what was built, as text."""
     with plain_failures(MAKE), compute.closed_if_stopped():
         workspace = compute.open_workspace()
@@ -132,7 +130,7 @@ def _make(
         say(line)
         context.log.info(line)
 
-    engine = compute.engine(tell)
+    engine = compute.open_engine(tell)
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
         wait=config.wait,
