@@ -16,7 +16,10 @@ from dynvision.errors import ConfigError
 from dynvision.system.error_log import describe_error
 from dynvision.workspace import Workspace
 
-__all__ = ["ComputeResource", "Project", "plain_failures"]
+__all__ = ["AS_CONFIGURED", "ComputeResource", "Project", "plain_failures"]
+
+AS_CONFIGURED = "as_configured"
+"""The word for the engine of config_compute.yaml. The Launchpad shows it; a setting that is null is left out there."""
 
 _OF_THIS_MACHINE = (HERE, "local")
 """Engines whose calls do not wait in the queue of a cluster."""
@@ -50,11 +53,11 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
     # The engine is opened when a step first asks for it. So this process does not load torch, and a file that is
     # truncated while it is read kills the process that reads it, not the run.
 
-    engine: str | None = Field(
-        default=None,
-        description="The engine of this run: here (one target after another), local (several at once on the cores and "
-        "GPUs of this machine), slurm, pbs, lsf, sge, oar, htcondor, or the address of a running Dask scheduler "
-        "(tls://host:8786). null means engine of config_compute.yaml.",
+    engine: str = Field(
+        default=AS_CONFIGURED,
+        description="The engine of this run: as_configured (that of config_compute.yaml), here (one target after "
+        "another), local (several at once on the cores and GPUs of this machine), slurm, pbs, lsf, sge, oar, htcondor, "
+        "or the address of a running Dask scheduler (tls://host:8786).",
     )
     jobs: int | None = Field(
         default=None,
@@ -89,7 +92,8 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
                 "or more, or leave it out."
             )
         compute = self.open_workspace().config.compute
-        return compute.engine_settings(Path(self.project.root), self.engine, self.jobs)
+        engine = None if self.engine == AS_CONFIGURED else self.engine
+        return compute.engine_settings(Path(self.project.root), engine, self.jobs)
 
     @property
     def run_tags(self) -> dict[str, str]:

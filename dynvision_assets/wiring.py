@@ -9,7 +9,7 @@ from dynvision_assets.assets.config import make_config_assets
 from dynvision_assets.assets.table import make_assets
 from dynvision_assets.automation import make_sensors
 from dynvision_assets.io_managers import StageIOManager
-from dynvision_assets.resources import ComputeResource, Project
+from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, Project
 from dynvision_assets.runs.job import MAKE, make_experiment_jobs, make_job
 
 __all__ = ["make_definitions", "resolve_make_job"]
@@ -52,7 +52,7 @@ def resolve_make_job(workspace: Workspace, engine_name: str | None = None, jobs:
     definitions = dg.Definitions(
         jobs=[make_job()],
         resources={
-            "compute": ComputeResource(engine=engine_name, jobs=jobs, project=Project.of(workspace)),
+            "compute": ComputeResource(engine=engine_name or AS_CONFIGURED, jobs=jobs, project=Project.of(workspace)),
             "step_io_manager": dg.mem_io_manager,
         },
         executor=dg.in_process_executor,

@@ -15,7 +15,7 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.leftovers import parse_existing
 from dynvision.workspace.scheduling import Schedule, ScheduleOptions
 from dynvision_assets.instances.run_processes import tag_run
-from dynvision_assets.resources import ComputeResource, plain_failures
+from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
@@ -96,7 +96,10 @@ def _fill_in(workspace: Workspace, experiment: str) -> tuple[str, dict[str, Any]
         experiment=experiment, about=f"{escape_markdown(about)}\n\n" if about else ""
     )
     targets = ["/".join(key) for key in keys]
-    return description, {"ops": {BUILD: {"config": {"targets": targets, "force": False, "wait": True}}}}
+    return description, {
+        "ops": {BUILD: {"config": {"targets": targets, "force": False, "wait": True}}},
+        "resources": {"compute": {"config": {"engine": AS_CONFIGURED}}},
+    }
 
 
 def _make_job(name: str, description: str, config: dict[str, Any] | None) -> dg.JobDefinition:

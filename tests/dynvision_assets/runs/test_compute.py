@@ -46,6 +46,7 @@ def run(root: Path, instance: dg.DagsterInstance, compute: dict[str, Any] | None
     [
         (None, "local", 3),
         ({}, "local", 3),
+        ({"engine": "as_configured"}, "local", 3),
         ({"engine": "here"}, "here", 3),
         ({"jobs": 2}, "local", 2),
         ({"engine": "here", "jobs": 4}, "local", 4),
@@ -90,7 +91,9 @@ def test_the_launchpad_offers_the_engine_with_a_description_and_not_where_things
     offered = compute.config_type.fields["config"].config_type.fields
     assert set(offered) == {"engine", "jobs"}
     assert not compute.is_required
-    assert all("null means" in field.description for field in offered.values())
+    assert offered["engine"].default_value == "as_configured"
+    assert "config_compute.yaml" in offered["engine"].description
+    assert "null means workers or max_jobs of config_compute.yaml" in offered["jobs"].description
     assert compute.description.startswith("Where the heavy work of a run is computed. config_compute.yaml decides")
 
 
