@@ -1,68 +1,106 @@
 """Resources of the assets: the configuration of a run, and the engine that computes its heavy work."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
+from pydantic import Field, PrivateAttr
 
 from dynvision.engines.base import Engine
 from dynvision.engines.opening import open_engine
 from dynvision.engines.settings import HERE, EngineSettings
+from dynvision.errors import ConfigError
 from dynvision.system.error_log import describe_error
 from dynvision.workspace import Workspace
 
-__all__ = ["ComputeResource", "compute_of_runs", "plain_failures"]
+__all__ = ["AS_CONFIGURED", "ComputeResource", "Project", "plain_failures"]
+
+AS_CONFIGURED = "as_configured"
+"""The word for the engine of config_compute.yaml. The Launchpad shows it; a setting that is null is left out there."""
 
 _OF_THIS_MACHINE = (HERE, "local")
 """Engines whose calls do not wait in the queue of a cluster."""
 
 
-@dataclass
-class ComputeResource:
-    """The workspace of a run, and the engine to which its steps give their calls.
-
-    The engine is opened when a step first asks for it. So this process does not load torch, and a file that is
-    truncated while it is read kills the process that reads it, not the run.
+@dataclass(frozen=True)
+class Project:
+    """Where things are, and what was read of the configuration. It is nothing to set for a run.
 
     Attributes:
         root: The folder that contains `data/` and `.dagster/`.
         config: What was read of the configuration when the definitions were made, as `Workspace.snapshot` has it. All
             calls use it, so that a file that is edited meanwhile does not change a run.
-        engine_name: Another engine than that of the configuration, or the address of a scheduler.
-        jobs: How many targets are computed at once, if it is not what the configuration says.
     """
 
     root: str
     config: dict[str, Any] = field(repr=False)
-    engine_name: str | None = None
-    jobs: int | None = None
-    _engine: Engine | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """Return the project of a workspace, with the configuration as the workspace has read it."""
+        return cls(str(workspace.paths.root), workspace.snapshot)
+
+
+class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
+    """Where the heavy work of a run is computed. config_compute.yaml decides, unless something is set here.
+
+    No result depends on it.
+    """
+
+    # The engine is opened when a step first asks for it. So this process does not load torch, and a file that is
+    # truncated while it is read kills the process that reads it, not the run.
+
+    engine: str = Field(
+        default=AS_CONFIGURED,
+        description="The engine of this run: as_configured (that of config_compute.yaml), here (one target after "
+        "another), local (several at once on the cores and GPUs of this machine), slurm, pbs, lsf, sge, oar, htcondor, "
+        "or the address of a running Dask scheduler (tls://host:8786).",
+    )
+    jobs: int | None = Field(
+        default=None,
+        description="How many targets are computed at once, 1 or more: workers of this machine (with more than one, "
+        "here becomes local) or jobs of a cluster. null means workers or max_jobs of config_compute.yaml.",
+    )
+    project: dg.ResourceDependency[Project]
+    _opened: Engine | None = PrivateAttr(default=None)
+
+    @contextlib.contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """Give each run an object of its own, whose engine is closed at the end of the run."""
+        try:
+            yield self
+        finally:
+            self.close()
 
     def open_workspace(self) -> Workspace:
         """Return the workspace with the same configuration as all calls."""
-        return Workspace.of_reading(self.root, self.config)
+        return Workspace.of_reading(self.project.root, self.project.config)
 
     @property
     def settings(self) -> EngineSettings:
         """Which engine it is.
 
         Raises:
-            ConfigError: If there is no such engine.
+            ConfigError: If there is no such engine, or the number of jobs does not fit it.
         """
+        if self.jobs is not None and self.jobs < 1:
+            raise ConfigError(
+                f"jobs of the resource compute is {self.jobs}. It says how many targets are computed at once: write 1 "
+                "or more, or leave it out."
+            )
         compute = self.open_workspace().config.compute
-        return compute.engine_settings(Path(self.root), self.engine_name, self.jobs)
+        engine = None if self.engine == AS_CONFIGURED else self.engine
+        return compute.engine_settings(Path(self.project.root), engine, self.jobs)
 
     @property
     def run_tags(self) -> dict[str, str]:
         """The tags of a run. A run whose calls wait in a queue may take as long as it has to."""
         return {} if self.settings.kind in _OF_THIS_MACHINE else {"dagster/max_runtime": "0"}
 
-    def engine(self, tell: Callable[[str], object] | None = None) -> Engine:
+    def open_engine(self, tell: Callable[[str], object] | None = None) -> Engine:
         """Return the engine, the same one for all steps of a run.
 
         Args:
@@ -71,15 +109,15 @@ class ComputeResource:
         Raises:
             ConfigError: If this machine does not have what the engine needs.
         """
-        if self._engine is None:
-            self._engine = open_engine(self.settings)
-            if tell is not None and self._engine.link:
-                tell(f"the work of the engine can be watched at {self._engine.link}")
-        return self._engine
+        if self._opened is None:
+            self._opened = open_engine(self.settings)
+            if tell is not None and self._opened.link:
+                tell(f"the work of the engine can be watched at {self._opened.link}")
+        return self._opened
 
     def close(self) -> None:
         """End everything that still runs, here and on other machines."""
-        engine, self._engine = self._engine, None
+        engine, self._opened = self._opened, None
         if engine is not None:
             engine.close()
 
@@ -93,31 +131,6 @@ class ComputeResource:
         except BaseException:
             self.close()
             raise
-
-
-def compute_of_runs(
-    workspace: Workspace, engine_name: str | None = None, jobs: int | None = None
-) -> dg.ResourceDefinition:
-    """Make the resource `compute`: each run has one of its own, whose engine is closed at the end of the run.
-
-    It has no settings, so that the Launchpad does not offer the root as one of a run.
-
-    Args:
-        workspace: The workspace.
-        engine_name: See `ComputeResource`.
-        jobs: See `ComputeResource`.
-    """
-    root, config = str(workspace.paths.root), workspace.snapshot
-
-    @contextlib.contextmanager
-    def open_compute(context: dg.InitResourceContext) -> Iterator[ComputeResource]:
-        compute = ComputeResource(root, config, engine_name, jobs)
-        try:
-            yield compute
-        finally:
-            compute.close()
-
-    return dg.ResourceDefinition(open_compute, description="The configuration and the engine of a run.")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from dynvision_assets.assets.config import make_config_assets
 from dynvision_assets.assets.table import make_assets
 from dynvision_assets.automation import make_sensors
 from dynvision_assets.io_managers import StageIOManager
-from dynvision_assets.resources import compute_of_runs
+from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, Project
 from dynvision_assets.runs.job import MAKE, make_experiment_jobs, make_job
 
 __all__ = ["make_definitions", "resolve_make_job"]
@@ -31,7 +31,7 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
         assets=[*make_config_assets(workspace), *make_assets(workspace)],
         jobs=[make_job(), *make_experiment_jobs(workspace)],
         resources={
-            "compute": compute_of_runs(workspace),
+            "compute": ComputeResource(project=Project.of(workspace)),
             "io_manager": StageIOManager(lambda: Workspace.of_reading(root, config)),
             # For the output of the job. All steps run in one process, so it can stay in memory.
             "step_io_manager": dg.mem_io_manager,
@@ -52,7 +52,7 @@ def resolve_make_job(workspace: Workspace, engine_name: str | None = None, jobs:
     definitions = dg.Definitions(
         jobs=[make_job()],
         resources={
-            "compute": compute_of_runs(workspace, engine_name, jobs),
+            "compute": ComputeResource(engine=engine_name or AS_CONFIGURED, jobs=jobs, project=Project.of(workspace)),
             "step_io_manager": dg.mem_io_manager,
         },
         executor=dg.in_process_executor,

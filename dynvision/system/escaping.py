@@ -6,8 +6,11 @@ import re
 
 __all__ = ["code_span", "escape_markdown", "escape_mathtext", "show_text"]
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&#!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""Characters that begin something in Markdown wherever they are: code, emphasis, a link, HTML, a table, an address."""
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&#!$@]|(?<![a-z0-9])_|_(?![a-z0-9])|:(?=//)|(?<=www)\.", re.IGNORECASE | re.ASCII)
+"""Characters that begin something in Markdown wherever they are: code, emphasis, a link, HTML, a table, an address.
+
+A `_` within a word begins nothing. It stays as it is, because Dagster's catalog shows descriptions as they are written.
+"""
 
 _LEADING = re.compile(r"^(\s*)(?:(\d+)([.)])|([-+=]))")
 """What begins a list or underlines a heading at the start of a line."""

@@ -67,9 +67,9 @@ def _make_spec(section: str, file: str, name: str, settings: dict[str, Any]) -> 
 def _make_asset(workspace: Workspace, dataset: str, settings: dict[str, Any]) -> dg.SourceAsset:
     """Make the observable asset of a dataset."""
 
-    def observe(compute: dg.ResourceParam[ComputeResource]) -> dg.DataVersionsByPartition:
+    def observe(compute: ComputeResource) -> dg.DataVersionsByPartition:
         # Here the files themselves are looked at. The digests tell what a run that begins now would read.
-        current = Workspace.open(compute.root, compute.config["folder"])
+        current = Workspace.open(compute.project.root, compute.project.config["folder"])
         names = [str(target.partition) for target in current.targets(observed_keys(current, dataset)[0])]
         versions = {name: dg.DataVersion(config_version(current, dataset, name)) for name in names}
         return dg.DataVersionsByPartition(versions)

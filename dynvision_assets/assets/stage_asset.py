@@ -24,11 +24,12 @@ from dynvision_assets.runs.events import OWN_EVENTS
 from dynvision_assets.runs.freshness import describe_freshness, freshness_spec
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
+from dynvision_assets.serving.links import report_url
 
 __all__ = ["make_stage_asset"]
 
 ABOUT_SELECTIONS = (
-    "\n\nA selection of partitions is one run, a selection with gaps one for each stretch. The job `make` and the "
+    "A selection of partitions is one run, a selection with gaps one for each stretch. The job `make` and the "
     "command `dynvision make` do it in one, and build what is missing upstream."
 )
 """What the description of an asset with partitions says of runs."""
@@ -45,6 +46,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
     stage = workspace.stages[key[0]]
     config_type = line.config_type
     deps = deps_of(workspace, key)
+    url = report_url(workspace, key)
     checks = [
         *(dg.AssetCheckSpec(check.name, asset=asset_key(key), description=check.statement) for check in stage.checks),
         freshness_spec(key),
@@ -59,7 +61,8 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         kinds=set(line.kinds),
         tags=name_tags(workspace, key),
         owners=workspace.config.data.owners,
-        description=stage.describe(key) + (ABOUT_SELECTIONS if stage.dimensions(key) else ""),
+        metadata={} if url is None else {"page": dg.MetadataValue.url(url)},
+        description=_describe(workspace, key, url),
         code_version=stage.code_version,
         automation_condition=REBUILD if deps else None,
         check_specs=checks,
@@ -67,7 +70,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
     def build(
         context: dg.AssetExecutionContext,
         config: config_type,  # type: ignore[valid-type]  # Dagster reads the fields from the annotation
-        compute: dg.ResourceParam[ComputeResource],
+        compute: ComputeResource,
     ) -> Iterator[Any]:
         with plain_failures("/".join(key)), compute.closed_if_stopped():
             yield from _build(context, config, compute, key)
@@ -77,6 +80,13 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         yield from (dg.Output(None, check.get_python_identifier()) for check in checks)
 
     return build
+
+
+def _describe(workspace: Workspace, key: tuple[str, ...], url: str | None) -> str:
+    """Return the description of an asset. A link to its page stands there, too: metadata of a definition come last."""
+    stage = workspace.stages[key[0]]
+    link = "" if url is None else f"[Open the page]({url}) of the stimulus, time courses, tuning and numbers."
+    return "\n\n".join(filter(None, (stage.describe(key), link, ABOUT_SELECTIONS if stage.dimensions(key) else "")))
 
 
 def _quiet_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -114,7 +124,7 @@ def _build(
         run_settings=config.run_settings(),
         tell=context.log.info,
     )
-    schedule = Schedule(workspace, targets, compute.engine(context.log.info), options)
+    schedule = Schedule(workspace, targets, compute.open_engine(context.log.info), options)
     yield from Reporter(workspace, context.instance, every=True).report(schedule)
 
 

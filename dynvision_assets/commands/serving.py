@@ -18,8 +18,8 @@ from dynvision_assets.instances.homes import describe_home
 from dynvision_assets.instances.opening import LOCATIONS_FILE, open_instance, prepare_home
 from dynvision_assets.instances.run_processes import fail_dead_runs
 from dynvision_assets.ports import advise_port, check_port, format_address, is_local
-from dynvision_assets.serving.companion import Order, can_open_browser, start_companion
-from dynvision_assets.serving.links import asset_page, find_newest_summary
+from dynvision_assets.serving.companion import Order, can_open_browser, listen_for_reports, start_companion
+from dynvision_assets.serving.links import REPORTS, asset_page, find_newest_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,11 +106,14 @@ def _announce(workspace: Workspace, host: str, port: int, read_only: bool, has_d
 def _order(workspace: Workspace, host: str, port: int, no_open: bool) -> Order:
     """Return what the process beside the server does. This process becomes the server, with the same id."""
     newest = find_newest_summary(workspace)
+    reports_at, listener = listen_for_reports(host, port)
     return Order(
         host,
         port,
         parent=os.getpid(),
         reports=str(workspace.paths.data / "reports"),
+        reports_at=reports_at,
+        listener=None if listener is None else listener.detach(),  # it is closed when this process becomes the server
         summary=asset_page(newest.key) if newest else "",
         summary_name=str(newest) if newest else "",
         opens=not no_open and can_open_browser(os.environ),
@@ -141,6 +144,7 @@ def _replace_process(arguments: list[str], workspace: Workspace, home: Path, ord
         "DAGSTER_HOME": str(home),
         "DYNVISION_ROOT": str(workspace.paths.root),
         "DYNVISION_CONFIG": str(workspace.config.folder),
+        REPORTS: "" if order.listener is None else order.reports_at,
         **({"PYTHONPATH": os.pathsep.join(python_path)} if python_path else {}),
     }
     sys.stdout.flush()

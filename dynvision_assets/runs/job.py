@@ -16,7 +16,7 @@ from dynvision.workspace.leftovers import parse_existing
 from dynvision.workspace.scheduling import Schedule, ScheduleOptions
 from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.instances.run_processes import tag_run
-from dynvision_assets.resources import ComputeResource, plain_failures
+from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.events import show_as_failed
 from dynvision_assets.runs.observing import observe_config
@@ -66,9 +66,7 @@ condition: `responses/{experiment}/<subject>:<condition>`.
     out={"built": dg.Out(io_manager_key="step_io_manager")},
     description="Plans, computes with the engine, and records each target when it is finished.",
 )
-def build_op(
-    context: dg.OpExecutionContext, config: MakeConfig, compute: dg.ResourceParam[ComputeResource]
-) -> Iterator[Any]:
+def build_op(context: dg.OpExecutionContext, config: MakeConfig, compute: ComputeResource) -> Iterator[Any]:
     """Build the targets of the configuration; the output is what was built, as text."""
     with plain_failures(MAKE), compute.closed_if_stopped():
         workspace = compute.open_workspace()
@@ -100,7 +98,10 @@ def _fill_in(workspace: Workspace, experiment: str) -> tuple[str, dict[str, Any]
         experiment=experiment, about=f"{escape_markdown(about)}\n\n" if about else ""
     )
     targets = ["/".join(key) for key in keys]
-    return description, {"ops": {BUILD: {"config": {"targets": targets, "force": False, "wait": True}}}}
+    return description, {
+        "ops": {BUILD: {"config": {"targets": targets, "force": False, "wait": True}}},
+        "resources": {"compute": {"config": {"engine": AS_CONFIGURED}}},
+    }
 
 
 def _make_job(name: str, description: str, config: dict[str, Any] | None) -> dg.JobDefinition:
@@ -136,7 +137,7 @@ def _make(
 
     for sentence in describe_unused_patterns(workspace):
         context.log.warning(sentence)
-    engine = compute.engine(tell)
+    engine = compute.open_engine(tell)
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
         wait=config.wait,

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,9 +25,9 @@ from pathlib import Path
 from dynvision.errors import DynvisionError
 from dynvision_assets.ports import format_address
 from dynvision_assets.serving.links import LINEAGE
-from dynvision_assets.serving.report_server import INDEX, ReportServer, open_server
+from dynvision_assets.serving.report_server import INDEX, ReportServer, listen
 
-__all__ = ["Order", "can_open_browser", "start_companion"]
+__all__ = ["Order", "can_open_browser", "listen_for_reports", "start_companion"]
 
 EVERY = 0.5
 """Seconds between two looks at the server."""
@@ -46,6 +47,8 @@ class Order:
         port: Its port.
         parent: The process id of that server.
         reports: The folder of the reports.
+        reports_at: Where they are served, or a sentence that says why they are not.
+        listener: The descriptor of the socket at which they are asked for; `None` if they are not served.
         summary: The page of the newest summary, without the server's address; empty if none has been made.
         summary_name: What that summary is called.
         opens: Whether the browser is opened.
@@ -55,6 +58,8 @@ class Order:
     port: int
     parent: int
     reports: str
+    reports_at: str
+    listener: int | None = None
     summary: str = ""
     summary_name: str = ""
     opens: bool = False
@@ -71,10 +76,29 @@ def can_open_browser(environment: Mapping[str, str]) -> bool:
     return sys.stdout.isatty() and bool(has_display) and not environment.get("SSH_CONNECTION")
 
 
+def listen_for_reports(host: str, port: int) -> tuple[str, socket.socket | None]:
+    """Listen on a port of the reports: the first free one from 100 above Dagster's on.
+
+    Args:
+        host: The address that Dagster's server listens on.
+        port: Its port.
+
+    Returns:
+        The address of the reports and the socket, or why they are not served and `None`.
+    """
+    first = port + _ABOVE if port + _ABOVE + _TRIES <= 65535 else port - _ABOVE - _TRIES
+    try:
+        listener = listen(host, range(first, first + _TRIES))
+    except (DynvisionError, OSError) as error:
+        return str(error), None
+    return f"{format_address(_name_host(host), listener.getsockname()[1])}/", listener
+
+
 def start_companion(order: Order, environment: Mapping[str, str]) -> None:
     """Start the companion of a server that this process is about to become."""
     command = [sys.executable, "-P", "-m", "dynvision_assets.serving.companion", json.dumps(dataclasses.asdict(order))]
-    subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL)
+    descriptors = () if order.listener is None else (order.listener,)
+    subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, pass_fds=descriptors)
 
 
 def main(text: str) -> None:
@@ -82,24 +106,32 @@ def main(text: str) -> None:
     order = Order(**json.loads(text))
     # Ctrl-C reaches every process of the terminal. This one ends after the server, without a word.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reports = _serve_reports(order)
+    _serve_reports(order)
     has_told = False
     while os.getppid() == order.parent:
         if not has_told and _answers(order):
-            _tell(order, reports)
+            _tell(order)
             has_told = True
         time.sleep(EVERY)
 
 
-def _serve_reports(order: Order) -> str:
-    """Serve the reports in a thread; return their address, or why there is none."""
-    first = order.port + _ABOVE if order.port + _ABOVE + _TRIES <= 65535 else order.port - _ABOVE - _TRIES
+def _serve_reports(order: Order) -> None:
+    """Serve the reports in a thread, if this process was given a socket for them."""
+    if order.listener is not None:
+        server = ReportServer(socket.socket(fileno=order.listener), Path(order.reports))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def _name_host(host: str) -> str:
+    """Return a host that a browser can ask, on another machine too if the server listens on all addresses."""
+    if host not in _WILDCARDS:
+        return host
+    name = socket.gethostname()
     try:
-        server: ReportServer = open_server(order.host, range(first, first + _TRIES), Path(order.reports))
-    except (DynvisionError, OSError) as error:
-        return str(error)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"{format_address(order.reachable_host, server.port)}/"
+        socket.getaddrinfo(name, None, socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, UnicodeError):
+        return _WILDCARDS[host]
+    return name
 
 
 def _answers(order: Order) -> bool:
@@ -111,7 +143,7 @@ def _answers(order: Order) -> bool:
         return False
 
 
-def _tell(order: Order, reports: str) -> None:
+def _tell(order: Order) -> None:
     """Print the links, and open the browser where there is something to see."""
     address = format_address(order.reachable_host, order.port)
     lines = [f"Dagster is up: {address}", f"  lineage         {address}{LINEAGE}"]
@@ -120,7 +152,7 @@ def _tell(order: Order, reports: str) -> None:
     else:
         lines.append("  no summary has been made: press 'Materialize all' in the lineage, or make one: dynvision demo")
     note = "" if (Path(order.reports) / INDEX).is_file() else " (none has been written yet)"
-    lines.append(f"  reports         {reports}{note}")
+    lines.append(f"  reports         {order.reports_at}{note}")
     print("\n".join(["", *lines, ""]), flush=True)  # noqa: T201  # this is a program
     if order.opens:
         webbrowser.open(f"{address}{order.summary or LINEAGE}")

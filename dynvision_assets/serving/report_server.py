@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from dynvision.errors import DynvisionError
+from dynvision_assets.serving.links import is_meant
 
-__all__ = ["ReportServer", "find_page", "open_server"]
+__all__ = ["ReportServer", "find_page", "listen", "open_server"]
 
 INDEX = "index.html"
 
@@ -28,21 +29,21 @@ class ReportServer(ThreadingHTTPServer):
     """A server on one address, whose threads end with the process.
 
     Args:
-        family: The family of the address, IPv4 or IPv6.
-        address: The address, as `socket.getaddrinfo` gives it.
+        listener: A socket that listens; see `listen`.
         folder: The folder that is served. It need not exist yet.
     """
 
     daemon_threads = True
 
-    def __init__(self, family: socket.AddressFamily, address: Any, folder: Path) -> None:
-        self.address_family = family
-        super().__init__(address, partial(_Handler, folder))
+    def __init__(self, listener: socket.socket, folder: Path) -> None:
+        super().__init__(listener.getsockname()[:2], partial(_Handler, folder), bind_and_activate=False)
+        self.socket.close()  # the base class has made one that listens nowhere
+        self.socket = listener
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        return int(self.server_address[1])
+        return int(self.socket.getsockname()[1])
 
 
 def open_server(host: str, ports: Iterable[int], folder: Path) -> ReportServer:
@@ -56,11 +57,24 @@ def open_server(host: str, ports: Iterable[int], folder: Path) -> ReportServer:
     Raises:
         DynvisionError: If none of them can be listened on; says why not the last.
     """
+    return ReportServer(listen(host, ports), folder)
+
+
+def listen(host: str, ports: Iterable[int]) -> socket.socket:
+    """Return a socket that listens on the first port that is free.
+
+    Args:
+        host: The address or name to listen on.
+        ports: The ports to try, in order.
+
+    Raises:
+        DynvisionError: If none of them can be listened on; says why not the last.
+    """
     reason = "there is no port left"
     for port in ports:
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             try:
-                return ReportServer(family, address, folder)
+                return socket.create_server(address, family=family)
             except OSError as error:
                 reason = error.strerror or str(error)
                 if error.errno == errno.EADDRINUSE:
@@ -112,7 +126,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_content: bool) -> None:
         path, asked = find_page(self.folder, self.path), self.path.partition("?")[0]
-        if path is None:
+        if not is_meant(self.folder, self.path):
+            advice = (
+                f"This link belongs to another root; here are the reports of {self.folder.parent.parent}. Start "
+                "dynvision ui in the other one, and follow the link in the browser again."
+            )
+            self.send_error(HTTPStatus.NOT_FOUND, "not found", advice)
+        elif path is None:
             advice = "There is no such report. A summary writes its page when it is made, and dynvision report again."
             self.send_error(HTTPStatus.NOT_FOUND, "not found", advice)
         elif path.name == INDEX and not asked.endswith(("/", f"/{INDEX}")):

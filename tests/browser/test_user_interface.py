@@ -136,6 +136,7 @@ def test_the_launchpad_offers_settings_that_are_described(dagster: Dagster, page
         assert all(f"{name}:" in shown for name in settings), shown
         assert ": 0" not in shown, "a number that is not set is left out"
         assert "root:" not in shown  # where things are is nothing to set for a run
+        assert "engine: as_configured" in shown
         if words:
             described = dagster.config_of(key)
             assert set(settings) <= set(described)
@@ -344,6 +345,22 @@ def test_every_stage_has_a_picture(whole_graph: Backfill, dagster: Dagster, page
         assert width > 200, key
         assert height > 100, key
         assert picture.bounding_box()["width"] > 100, key
+
+
+def test_a_click_leads_from_a_summary_and_from_its_responses_to_their_page(
+    whole_graph: Backfill, dagster: Dagster, page: Any, screenshot: Screenshot
+) -> None:
+    whole_graph.wait(RUNS_OF_THE_WHOLE_GRAPH)
+    for key in ("summary/contrast/rcnn_ends", "responses/contrast/rcnn_ends"):
+        page.goto(f"{dagster.url}/assets/{key}")
+        link = page.get_by_role("link", name="Open the page")
+        link.wait_for()
+        screenshot(key.replace("/", "_"))
+        assert page.locator(f'tbody a[href="{link.get_attribute("href")}"]').count() == 1  # in the metadata, too
+        page.goto(link.get_attribute("href"))
+        assert page.title() == "contrast: rcnn_ends"
+        assert page.locator("img, svg").count() > 0
+        screenshot(f"page_of_{key.replace('/', '_')}")
 
 
 def test_a_run_of_the_command_line_is_on_the_timeline(dagster: Dagster, page: Any, screenshot: Screenshot) -> None:

@@ -19,7 +19,7 @@ from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.scheduling import Built
 from dynvision_assets import making
-from dynvision_assets.resources import ComputeResource
+from dynvision_assets.resources import ComputeResource, Project
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.commands import environment
@@ -83,8 +83,8 @@ def test_a_run_of_dagster_goes_on_with_what_its_definitions_read(
 
 def test_the_child_is_given_the_texts_and_reads_no_file(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace.open(empty_root)
-    compute = ComputeResource(str(empty_root), workspace.snapshot)
-    sent = json.loads(json.dumps(compute.config))
+    compute = ComputeResource(project=Project.of(workspace))
+    sent = json.loads(json.dumps(compute.project.config))
     _delete(empty_root)
     monkeypatch.setattr(reading, "_read_text", lambda path: pytest.fail(f"{path} is read again"))
     (record,) = build_targets(["raw/gratings:train"], root=str(empty_root), config=sent)

@@ -85,6 +85,14 @@ def test_what_lies_elsewhere_is_hidden_or_is_a_listing_is_not_there(server: Repo
     assert "There is no such report." in content
 
 
+def test_a_link_of_another_root_is_not_answered_with_a_page_of_this_one(server: ReportServer, folder: Path) -> None:
+    page = "/contrast/gr%C3%B6%C3%9Fe%201/"
+    status, content, _ = ask(server, f"{page}?root=0123abcd")
+    assert status == 404
+    assert "one of them" not in content
+    assert f"This link belongs to another root; here are the reports of {folder.parent.parent}." in content
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_nothing_can_be_written(server: ReportServer, method: str) -> None:
     assert ask(server, "/index.html", method)[0] == 501

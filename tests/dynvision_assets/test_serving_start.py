@@ -19,6 +19,7 @@ from dynvision.errors import ConfigError
 from dynvision_assets import definitions
 from dynvision_assets.command_line import main
 from dynvision_assets.commands import serving
+from dynvision_assets.serving.links import REPORTS
 from dynvision_assets.serving.report_server import open_server
 from tests.helpers.chains import open_workspace
 from tests.helpers.user_interface import wait_for
@@ -84,6 +85,13 @@ def test_the_server_has_the_home_of_the_roots_env_and_works_where_dagster_finds_
     assert folder.is_relative_to(home)
     assert not (folder / ".env").exists()
     assert "dev" in arguments
+
+
+def test_the_definitions_are_told_where_the_reports_are_served(start: Any) -> None:
+    port = free_port()
+    _, ((_, environment, _),) = start("--port", port)
+    served = int(environment[REPORTS].removeprefix("http://127.0.0.1:").removesuffix("/"))
+    assert abs(served - int(port)) in range(1, 201)
 
 
 def test_a_second_ui_of_a_root_has_no_daemon_and_says_so(start: Any) -> None:
@@ -152,7 +160,7 @@ def test_the_companion_opens_the_page_with_the_users_browser_and_ends_with_the_s
     (tmp_path / "index.html").write_text("here")
     threading.Thread(target=page.serve_forever, daemon=True).start()
     start = [sys.executable, "-c", "import os, sys, time; from dynvision_assets.serving.companion import *; "
-             "order = Order('127.0.0.1', int(sys.argv[1]), os.getpid(), sys.argv[2], '/assets/a', 'a', True); "
+             "order = Order('127.0.0.1', int(sys.argv[1]), os.getpid(), sys.argv[2], 'r', None, '/assets/a', 'a', 1); "
              "start_companion(order, os.environ); time.sleep(60)"]  # fmt: skip
     server = subprocess.Popen(
         [*start, str(page.port), str(tmp_path)],

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +89,18 @@ def wait_for(look: Callable[[], Any], timeout: float, goal: str) -> Any:
     raise AssertionError(f"waited {timeout:.0f} s for {goal}")
 
 
+UI = (sys.executable, "-m", "dynvision_assets.command_line", "ui")
+"""The command `dynvision ui`."""
+
+
 @contextmanager
-def serve(root: Path) -> Iterator[Dagster]:
-    """Run `dynvision ui` on a root."""
+def serve(root: Path, command: Sequence[str] = UI) -> Iterator[Dagster]:
+    """Run `dynvision ui`, or another command that takes a port, on a root; stop it as a user stops it."""
     url = f"http://127.0.0.1:{_free_port()}"
     server = Dagster(root, url, root / "ui.log")
     with server.log.open("w") as log:
-        command = [sys.executable, "-m", "dynvision_assets.command_line", "ui", "--port", url.rpartition(":")[2]]
         process = subprocess.Popen(
-            command,
+            [*command, "--port", url.rpartition(":")[2]],
             cwd=root,
             env=environment(root),
             stdout=log,
