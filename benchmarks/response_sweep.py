@@ -29,7 +29,7 @@ class Sweep:
         workspace = Workspace.open(root, config)
         targets = parse_target(workspace, target)
         targets = targets[-1:] if last_only else targets
-        stage: Any = workspace.stage(targets[0]).with_run_settings(targets, {"fresh": True})
+        stage: Any = workspace.stage(targets[0]).with_run_settings(targets, {}, fresh=True)
         self.order = stage.order(targets, workspace.inputs(targets[0]))
         self.recording = SweepRecording(self.order)
         stepper = self.recording.open_stepper()
