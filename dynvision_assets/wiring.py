@@ -32,7 +32,10 @@ def make_definitions(workspace: Workspace) -> dg.Definitions:
         jobs=[make_job(), *make_experiment_jobs(workspace)],
         resources={
             "compute": ComputeResource(project=Project.of(workspace)),
-            "io_manager": StageIOManager(lambda: Workspace.of_reading(root, config)),
+            "io_manager": dg.IOManagerDefinition.hardcoded_io_manager(
+                StageIOManager(lambda: Workspace.of_reading(root, config)),
+                description="Loads what assets have written, for load_asset_value and inputs. It writes nothing.",
+            ),
             # For the output of the job. All steps run in one process, so it can stay in memory.
             "step_io_manager": dg.mem_io_manager,
         },

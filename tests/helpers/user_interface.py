@@ -26,6 +26,23 @@ RUNS = """query Runs {
 }"""
 
 
+LAUNCH = """mutation Launch($job: String!, $config: RunConfigData!) {
+  launchRun(executionParams: {runConfigData: $config, selector: {
+    repositoryLocationName: "dynvision", repositoryName: "__repository__", jobName: $job}}) {
+    __typename ... on LaunchRunSuccess { run { runId } }
+  }
+}"""
+
+TERMINATE = """mutation Terminate($run: String!) { terminateRun(runId: $run) { __typename } }"""
+
+EVENTS = """query Events($run: ID!) {
+  logsForRun(runId: $run) { ... on EventConnection { events {
+    ... on MessageEvent { message }
+    ... on ExecutionStepFailureEvent { error { message } }
+  } } }
+}"""
+
+
 @dataclass(frozen=True)
 class Dagster:
     """The UI of a root.
@@ -40,9 +57,9 @@ class Dagster:
     url: str
     log: Path
 
-    def query(self, text: str) -> Any:
+    def query(self, text: str, **variables: Any) -> Any:
         """Send a GraphQL query to the server."""
-        body = json.dumps({"query": text}).encode()
+        body = json.dumps({"query": text, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             content = json.loads(answer.read())
@@ -52,6 +69,21 @@ class Dagster:
     def runs(self) -> dict[str, dict[str, Any]]:
         """All runs by their id."""
         return {run["runId"]: run for run in self.query(RUNS)["runsOrError"]["results"]}
+
+    def launch(self, job: str, config: dict[str, Any]) -> str:
+        """Launch a run of a job, as the Launchpad does; return its id."""
+        found = self.query(LAUNCH, job=job, config=config)["launchRun"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+        return str(found["run"]["runId"])
+
+    def terminate(self, run: str) -> None:
+        """Terminate a run, as its page does."""
+        assert self.query(TERMINATE, run=run)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+
+    def messages(self, run: str) -> list[str]:
+        """Everything that a run has said, and with what its steps have failed."""
+        events = self.query(EVENTS, run=run)["logsForRun"]["events"]
+        return [text for e in events for text in (e.get("message"), (e.get("error") or {}).get("message")) if text]
 
     def backfills(self) -> list[str]:
         """The ids of all backfills."""
