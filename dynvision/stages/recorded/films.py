@@ -40,7 +40,7 @@ __all__ = [
 FILM = "film.png"
 """The file of a store with its film strip. It is not among the files of the record, so that nothing depends on it."""
 
-FILMED = 12
+FILMED = 6
 """Conditions of a recording whose film strip is drawn; that of any other is drawn when it is asked for."""
 
 TRIALS_SHOWN = 3
