@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("startup", "loaders", "data", "responses", "verification", "at_once", "scale", "coverage")
+BENCHMARKS = ("startup", "loaders", "data", "responses", "verification", "at_once", "scale", "pictures", "coverage")
 
 
 def main() -> None:

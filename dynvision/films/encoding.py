@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,18 @@ from dynvision.system.files import make_directory, write_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MARK", "encode_animation", "encode_picture", "is_film"]
+__all__ = ["MARK", "encode_animation", "encode_picture", "is_film", "read_about"]
 
 MARK = "a film of dynvision"
 """Stands in every file, so that a later call may replace it."""
 
+_ABOUT = "Description"
+"""The keyword of PNG for a text about the picture."""
+
 _COLORS = (256, 128, 64, 32)
+
+_LAST_COLORS = 64
+"""Colours of a picture that has fewer pixels in the end."""
 
 _ATTEMPTS = ((60, 85), (60, 45), (40, 45), (24, 45), (16, 35), (8, 30))
 """The most frames of an animation and the quality of lossy ones, from the best on."""
@@ -59,24 +66,38 @@ def write_film(path: Path, content: bytes) -> Path:
     return path
 
 
-def encode_picture(picture: Image, form: str = "png", most_bytes: int = 50_000) -> bytes:
+def encode_picture(picture: Image, form: str = "png", most_bytes: int = 50_000, about: str = "") -> bytes:
     """Encode a picture. If it takes too many bytes, it has fewer colours, and at last fewer pixels.
 
     Args:
         picture: The picture.
         form: `png` or `webp`.
         most_bytes: How many bytes it takes at most, if the last resort is enough.
+        about: What is seen in it, which a PNG holds for those who do not see it; see `read_about`.
     """
-    content = _encode_still(picture, form)
-    is_far = len(content) > 2.3 * most_bytes
-    for colors in _COLORS[is_far:]:
+    content = _encode_still(picture, form, about, is_quick=True)
+    ratio = len(content) / most_bytes
+    # What is far from small enough would only lose time with many colours.
+    for colors in _COLORS[(ratio > 2.3) + (ratio > 5) :]:
         if len(content) <= most_bytes:
             return content
-        content = _encode_still(_reduce_colors(picture, colors), form)
+        content = _encode_still(_reduce_colors(picture, colors), form, about)
     while len(content) > most_bytes and min(picture.size) > 64:
-        picture = picture.resize((picture.width * 4 // 5, picture.height * 4 // 5))
-        content = _encode_still(_reduce_colors(picture, _COLORS[1]), form)
+        scale = min(0.9, max(0.5, 0.95 * math.sqrt(most_bytes / len(content))))
+        picture = picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
+        content = _encode_still(_reduce_colors(picture, _LAST_COLORS), form, about)
     return content
+
+
+def read_about(path: Path) -> str:
+    """Return what is seen in a PNG of `encode_picture`; empty if it does not say, or cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return str(getattr(image, "text", {}).get(_ABOUT, ""))
+    except (OSError, SyntaxError, ValueError):
+        return ""
 
 
 def encode_animation(animation: Animation, form: str = "webp", most_bytes: int = 300_000) -> bytes:
@@ -102,12 +123,12 @@ def encode_animation(animation: Animation, form: str = "webp", most_bytes: int =
     return content
 
 
-def _encode_still(picture: Image, form: str) -> bytes:
+def _encode_still(picture: Image, form: str, about: str, is_quick: bool = False) -> bytes:
     buffer = io.BytesIO()
     if form == "webp":
-        picture.convert("RGB").save(buffer, "webp", lossless=True, xmp=MARK.encode())
+        picture.convert("RGB").save(buffer, "webp", lossless=True, method=0 if is_quick else 4, xmp=MARK.encode())
     else:
-        picture.save(buffer, "png", compress_level=4, pnginfo=_png_text())
+        picture.save(buffer, "png", compress_level=4, pnginfo=_png_text(about))
     return buffer.getvalue()
 
 
@@ -117,11 +138,13 @@ def _reduce_colors(picture: Image, colors: int) -> Image:
     return picture.quantize(colors, dither=Image.Dither.NONE)
 
 
-def _png_text() -> Any:
+def _png_text(about: str = "") -> Any:
     from PIL.PngImagePlugin import PngInfo
 
     text = PngInfo()
     text.add_text("Software", MARK)
+    if about:
+        text.add_itxt(_ABOUT, about)
     return text
 
 

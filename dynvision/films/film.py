@@ -108,7 +108,7 @@ class Film:
             raise ValueError(f"a film is a .png (the strip), .webp or .gif (the animation), not .{form}")
         if f".{form}" in _ANIMATIONS:
             return encode_animation(self.animation, form, most_bytes or 300_000)
-        return encode_picture(self.strip().draw(), form, most_bytes or 50_000)
+        return encode_picture(self.strip().draw(), form, most_bytes or 50_000, self.alt_text)
 
     def save(self, path: str | Path) -> Path:
         """Write the strip (`.png`) or the animation (`.webp`, `.gif`), by the ending of the path.

@@ -10,6 +10,8 @@ import pandas as pd
 
 from dynvision.analysis.courses import NUMBERS
 from dynvision.analysis.figures.panels import choose_layer
+from dynvision.analysis.figures.summary import MOST_VALUES
+from dynvision.analysis.figures.time_courses import MOST_LINES
 from dynvision.analysis.fits import format_estimate, is_shown
 from dynvision.analysis.measures import OUTPUT, find_responses
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
@@ -74,7 +76,7 @@ def _describe_summary(result: ExperimentAnalysis) -> Described:
         f"{_say_accuracy(result)}{_say_marks(result, OUTPUT, 'accuracy')}",
         "Left: the mean response over time, a line for each condition with its standard error; the bar below shows "
         "when an image is shown. Then the numbers that are read from it, with fitted curves. A triangle marks the "
-        "half point of a curve, with its 95 % interval; the dotted line is chance.",
+        "half point of a curve, with its 95 % interval; the dotted line is chance." + _say_lines_left_out(result),
     )
 
 
@@ -86,8 +88,13 @@ def _describe_courses(result: ExperimentAnalysis) -> Described:
         f"{_levels(result.tuning, result.along)}. "
         + " ".join(_say_layer(result, name, with_marks=False) for name in result.layers[:_MOST_NAMED]),
         "Lines go from dark to light with the level. The shade is the standard error over images. Bars under the "
-        "axis show when an image is shown.",
+        f"axis show when an image is shown.{_say_lines_left_out(result)}",
     )
+
+
+def _say_lines_left_out(result: ExperimentAnalysis) -> str:
+    levels = result.tuning[result.along].nunique()
+    return f" {MOST_LINES} of {levels} levels of {result.along} are drawn." if levels > MOST_LINES else ""
 
 
 def _describe_tuning(result: ExperimentAnalysis) -> Described:
@@ -102,11 +109,12 @@ def _describe_tuning(result: ExperimentAnalysis) -> Described:
 
 
 def _describe_heat_map(result: ExperimentAnalysis) -> Described:
+    written = ", with its value written in it" if len(result.tuning) <= MOST_VALUES else ""
     return (
         "Both parameters at once",
         f"Heat map over {result.along} and {result.across}. {_say_layer(result, choose_layer(result))}"
         f"{_say_accuracy(result)}",
-        "Each cell is a condition, with its value written in it; dark is low.",
+        f"Each cell is a condition{written}; dark is low.",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.films.encoding import read_about
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record
 from dynvision.reports.content import PAGE, Link, Page, Picture
@@ -146,7 +147,11 @@ def _find_strips(folder: Path) -> list[Picture]:
         kind = path.suffix[1:].lower()
         if path.stem.startswith(_STRIPS) and kind in _STILL and (kind == "svg" or _is_whole(path)):
             alt = "Film strips of what was shown: a row for each condition, a frame for each of some steps."
-            caption = "The frames as the network got them, with their contrast and noise."
+            alt = read_about(path) or alt
+            caption = (
+                "The frames as the network got them, with their contrast and noise; what lies beyond black and white "
+                "is drawn as black and white."
+            )
             pictures.append(Picture("What was shown", alt, caption, path.read_bytes(), kind, path.name))
     return pictures
 

@@ -178,7 +178,8 @@ class SummaryStage(SummaryTargets):
                 for condition, film in zip(chosen, films, strict=True)
             ]
             sheet = draw_sheet(strips, "/".join(target.key[1:]))
-            write_bytes(folder / STIMULI, encode_picture(sheet, most_bytes=LARGEST_SHEET))
+            about = f"Film strips, a row for each condition. {'. '.join(film.alt_text for film in films)}."
+            write_bytes(folder / STIMULI, encode_picture(sheet, most_bytes=LARGEST_SHEET, about=about))
         except (DynvisionError, OSError, ValueError) as error:
             say(f"{target}: what was shown could not be drawn ({error})")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dynvision.errors import ConfigError
+from dynvision.system.escaping import show_text
 from dynvision_assets.commands.completion import ExperimentName, SubjectName
 from dynvision_assets.commands.support import json_option, open_workspace, print_json, readable_errors
 
@@ -67,7 +68,7 @@ def preview(
         if as_json:
             print_json({"subject": shown.subject, "images": shown.images, "files": [str(file) for file in files]})
             return
-        click.echo(f"{experiment}, {shown.subject}: {len(shown.films)} conditions, shown with {shown.images}")
+        click.echo(f"{experiment}, {shown.subject}: {_count(len(shown.films))}, shown with {show_text(shown.images)}")
         click.echo(f"sheet: {files[0]}")
         click.echo(f"strips: {folder / '*.png'}")
         click.echo(f"animations: {folder / '*.webp'}")
@@ -134,6 +135,10 @@ def _write_preview(films: dict[str, Film], folder: Path, title: str, animates_al
     for name in names if animates_all else pick_evenly(names, ANIMATED):
         files.append(_save(films[name], folder / f"{name}.webp"))
     return files
+
+
+def _count(conditions: int) -> str:
+    return f"{conditions} condition" + ("" if conditions == 1 else "s")
 
 
 def _save(film: Film, path: Path) -> Path:

@@ -20,7 +20,10 @@ from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.system.escaping import escape_mathtext
 
-__all__ = ["draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
+__all__ = ["MOST_VALUES", "draw_figures", "draw_heat_map", "draw_summary", "name_figures"]
+
+MOST_VALUES = 80
+"""Conditions of a heat map that have their value written in their cell."""
 
 
 def name_figures(parameters: list[str]) -> list[str]:
@@ -114,7 +117,7 @@ def draw_heat_map(result: ExperimentAnalysis) -> Figure:
 
 
 def _write_values(axes: Any, values: Any, image: Any) -> None:
-    if values.size > 80:
+    if values.size > MOST_VALUES:
         return
     for (row, column), value in np.ndenumerate(values):
         is_dark = np.isfinite(value) and image.norm(value) < 0.5
@@ -127,6 +130,6 @@ def _color_points(axes: Any, result: ExperimentAnalysis, column: str, colors: An
     """Draw each point again in the colour of its condition, over the grey one."""
     levels = list(dict.fromkeys(result.tuning[result.along]))
     is_number = not any(isinstance(level, str) for level in levels)
-    for row, level in enumerate(result.tuning[result.along]):
-        x = float(level) if is_number else levels.index(level)
-        axes.plot(x, result.tuning[column].iloc[row], "o", color=colors[level], ms=6, zorder=4)
+    places = [float(level) if is_number else levels.index(level) for level in result.tuning[result.along]]
+    inks = [colors[level] for level in result.tuning[result.along]]
+    axes.scatter(places, result.tuning[column].to_numpy(np.float64), s=36, c=inks, zorder=4)

@@ -30,14 +30,19 @@ from dynvision.stimuli.showings import find_time_zero
 from dynvision.stimuli.timeline import find_showings
 from dynvision.system.escaping import escape_mathtext
 
-__all__ = ["draw_course_panel", "draw_level_legend", "draw_showings", "draw_time_courses", "strip_height"]
+__all__ = ["MOST_LINES", "draw_course_panel", "draw_level_legend", "draw_showings", "draw_time_courses", "strip_height"]
 
 _COLUMNS = 3
+
+MOST_LINES = 24
+"""Levels that have a line in a panel; more could not be told apart, and take a second for each hundred."""
 
 
 @styled
 def draw_time_courses(result: ExperimentAnalysis) -> Figure:
     """Draw each layer's mean response over time, and the accuracy if there is one, with a line for each condition.
+
+    Of more than `MOST_LINES` levels so many are drawn, evenly chosen.
 
     The colour of a line is the level of its condition, and the shade around it the standard error over samples. The
     bars under the axes show when an image is shown: one bar if all conditions have the same timing, otherwise one for
@@ -63,7 +68,7 @@ def draw_course_panel(
     Args:
         cells: The cells of the figure for the panel and for the strip of bars under it.
         result: The experiment.
-        conditions: The conditions, as rows of the tuning table.
+        conditions: The conditions, as rows of the tuning table; of more than `MOST_LINES` levels some are drawn.
         layer: The layer, or `OUTPUT` for accuracy.
         colors: The colour of each level.
         is_bottom: Whether to label the time axis.
@@ -72,13 +77,15 @@ def draw_course_panel(
     Returns:
         The axes of the panel.
     """
+    drawn = pick_levels(list(dict.fromkeys(conditions[result.along])), MOST_LINES)
+    conditions = conditions[conditions[result.along].isin(drawn)]
     measure = "accuracy" if layer == OUTPUT else "mean"
     scale = result.dt or 1.0
     shown = [result.presentations[name] for name in conditions["condition"]]
     axes, strip = _add_axes(cells, sharey)
-    courses = result.courses[result.courses["layer"] == layer]
+    courses = dict(tuple(result.courses[result.courses["layer"] == layer].groupby("condition", sort=False)))
     for condition, level in zip(conditions["condition"], conditions[result.along], strict=True):
-        rows = courses[courses["condition"] == condition]
+        rows = courses[condition]
         line = rows[rows["measure"] == measure]
         axes.plot(line["time"] * scale, line["value"], color=colors[level], clip_on=measure != "accuracy")
         error = rows[rows["measure"] == "sem"]["value"].to_numpy()

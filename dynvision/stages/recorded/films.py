@@ -13,7 +13,7 @@ from dynvision.data.stores.base import StoredImages
 from dynvision.errors import ConfigError
 from dynvision.experiments.order import SweepOrder
 from dynvision.films.choosing import pick_evenly
-from dynvision.films.encoding import encode_picture, is_whole_film
+from dynvision.films.encoding import is_whole_film
 from dynvision.records import Record
 from dynvision.stimuli.noise import Noise
 from dynvision.stimuli.presentation import Presentation
@@ -40,7 +40,7 @@ __all__ = [
 FILM = "film.png"
 """The file of a store with its film strip. It is not among the files of the record, so that nothing depends on it."""
 
-FILMED = 12
+FILMED = 6
 """Conditions of a recording whose film strip is drawn; that of any other is drawn when it is asked for."""
 
 TRIALS_SHOWN = 3
@@ -70,7 +70,7 @@ def write_films(order: SweepOrder, trials: npt.NDArray[np.int64], folders: Seque
             film = film_images(
                 loaded, chosen[:, 0], condition.presentation, order.idle, images.source.normalize, names, condition.name
             )
-            write_bytes(folder / FILM, encode_picture(film.strip().draw()))
+            write_bytes(folder / FILM, film.encode("png"))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a picture, the responses are there
         say(f"{order.name}: the film strips could not be drawn ({type(error).__name__}: {error})")
 

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from dynvision.errors import DynvisionError
-from dynvision.films.encoding import encode_picture, is_whole_film
+from dynvision.films.encoding import encode_picture, is_whole_film, read_about
 from dynvision.films.scaling import Scaling
 from dynvision.films.strip import draw_sheet, list_names
 from dynvision.stimuli.presentation import Presentation
@@ -189,3 +189,12 @@ def test_names_that_have_no_room_are_counted():
     assert list_names(names, 3) == ["name 0", "name 1", "… 38 more"]
     assert list_names(names[:3], 3) == names[:3]
     assert Presentation.constant(1).show(np.zeros((4, 4)), names="one").strip().draw().width > 300
+
+
+def test_a_strip_holds_what_is_seen_in_it(tmp_path):
+    film = SHOW.show(RED, names="röt <b>", title="a title")
+    assert read_about(film.save(tmp_path / "strip.png")) == film.alt_text
+    assert "röt <b>" in film.alt_text
+    assert read_about(tmp_path / "none.png") == ""
+    (tmp_path / "text.png").write_text("no picture")
+    assert read_about(tmp_path / "text.png") == ""

@@ -6,14 +6,19 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from dynvision.analysis.figures.time_courses import MOST_LINES, draw_time_courses
+from dynvision.analysis.sweeps import choose_analysis
+from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.errors import ConfigError
 from dynvision.reports.composing import Material, compose_experiment
 from dynvision.reports.content import Page, Section, Table
 from dynvision.reports.rendering import render_page, write_page
 from dynvision.reports.terminal import describe_numbers
 from dynvision.reports.timeline import draw_conditions, list_conditions
+from dynvision.reports.words import describe_picture
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.reports import HOSTILE, LEVELS, make_material
 
@@ -136,3 +141,26 @@ def test_the_terminal_gets_accuracy_the_first_layer_and_the_half_points(material
     assert len([row for row in rows if "±" in row and not row.startswith("V1")]) == len(LEVELS)
     assert re.search(r"^V1: c50 0\.\d+ \[0\.\d+, 0\.\d+\], 95 % interval$", text, re.MULTILINE)
     assert "IT" not in text
+
+
+def test_of_many_levels_some_have_a_line_and_the_page_says_how_many(material: Material) -> None:
+    tuning, courses = material.tables["tuning"], material.tables["time_courses"]
+    levels = [0.01 * (number + 1) for number in range(40)]
+    rows = [tuning.iloc[[0]].assign(condition=f"c{n}", contrast=level) for n, level in enumerate(levels)]
+    first = courses[courses["condition"] == tuning["condition"].iloc[0]]
+    presentation = next(iter(material.presentations.values()))
+    analysis, along, across = choose_analysis(["contrast"])
+    result = ExperimentAnalysis(
+        pd.DataFrame(),
+        pd.concat(rows, ignore_index=True),
+        material.tables["fits"],
+        pd.concat([first.assign(condition=f"c{n}") for n in range(40)], ignore_index=True),
+        analysis,
+        along,
+        across,
+        None,
+        {f"c{n}": presentation for n in range(40)},
+    )
+    drawn = [axes for axes in draw_time_courses(result).axes if axes.get_title("left") == "V1"]
+    assert [len(axes.lines) for axes in drawn] == [MOST_LINES]
+    assert describe_picture(result, "time_courses")[2].endswith(" 24 of 40 levels of contrast are drawn.")

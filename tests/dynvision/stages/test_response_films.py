@@ -15,6 +15,7 @@ from dynvision.errors import ConfigError, DamagedFileError
 from dynvision.experiments.reading import open_store
 from dynvision.experiments.stepping import NetworkStepper
 from dynvision.films.encoding import is_whole_film
+from dynvision.films.film import Film
 from dynvision.stages.recorded import films as response_films
 from dynvision.stages.recorded.films import FILM, choose_trials_shown
 from dynvision.workspace.addresses import parse_target
@@ -192,7 +193,7 @@ def test_only_a_few_conditions_of_many_have_a_strip(root, monkeypatch):
 
 def test_a_strip_that_cannot_be_drawn_costs_no_responses(root, monkeypatch, caplog, capfd):
     shutil.rmtree(root / "data" / KEY)
-    monkeypatch.setattr(response_films, "encode_picture", lambda picture: 1 / 0)
+    monkeypatch.setattr(Film, "encode", lambda *_: 1 / 0)
     show(root, "0.5")
     assert not (store(root) / FILM).exists()
     assert states(root)[f"{KEY}:contrast=0.5"] == "fresh"
