@@ -24,8 +24,8 @@ test: $(READY)  ## Run all tests but those in the browser and on Slurm (half an 
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 # One thread: the arrays of these tests are so small that more threads only wait for each other.
-test-fast: $(READY)  ## Run the tests without processes and training, in about two minutes
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" --durations=5
+test-fast: $(READY)  ## Run the tests without processes and training, in about a minute
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" --durations=5 -n logical --maxprocesses 4 --dist loadfile
 
 test-browser: $(READY)  ## Run the tests of the UI in headless Chromium
 	@sh scripts/install_chromium.sh

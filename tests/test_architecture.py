@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def read_graph(top: Path) -> dict[str, dict[str, int]]:
     graph: dict[str, dict[str, int]] = {}
     for name, path in files.items():
         found = graph.setdefault(name, {})
-        for imported, line in imports_of(ast.parse(path.read_text())):
+        for imported, line in imports_of(parse(path.read_text())):
             target = own_module(imported, files)
             if target is not None and target != name:
                 found.setdefault(target, line)
@@ -103,6 +104,12 @@ def read_graph(top: Path) -> dict[str, dict[str, int]]:
 def own_module(imported: str, files: Mapping[str, Path]) -> str | None:
     """Our module that an import names: itself, or as that of one of its parts; `None` for a library."""
     return next((name for name in (imported, imported.rpartition(".")[0]) if name in files), None)
+
+
+@cache
+def parse(text: str) -> ast.Module:
+    """The syntax tree of a file, read once for all tests."""
+    return ast.parse(text)
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -189,7 +196,7 @@ def group_by_folder(graph: Graph, top: Path) -> dict[str, set[str]]:
 def find_light_inside_functions(top: Path) -> list[str]:
     """The imports inside functions of our own modules that load no heavy library: they save no time there."""
     files = {module_name(path, top): path for package in PACKAGES for path in (top / package).rglob("*.py")}
-    trees = {name: ast.parse(path.read_text()) for name, path in files.items()}
+    trees = {name: parse(path.read_text()) for name, path in files.items()}
     loads = {name: {n for n, _ in imports_of(ast.Module(_outside_functions(tree), []))} for name, tree in trees.items()}
 
     heavy = {name for name, imported in loads.items() if any(i.partition(".")[0] in HEAVY for i in imported)}
@@ -277,9 +284,7 @@ def test_an_import_inside_a_function_saves_time_at_the_start() -> None:
 def test_only_the_stages_know_which_stages_there_are() -> None:
     rooms = [path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")]
     outside = [path for path in rooms if path.parent != PROJECT / "dynvision/stages"]
-    found = {
-        str(path.relative_to(PROJECT)): find_questions_about_stages(ast.parse(path.read_text())) for path in outside
-    }
+    found = {str(path.relative_to(PROJECT)): find_questions_about_stages(parse(path.read_text())) for path in outside}
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 

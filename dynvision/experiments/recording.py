@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dynvision.data.images.splits import spread_over_classes
-from dynvision.data.images.stimulus_table import FRAME, STIMULUS_ID
-from dynvision.data.loading.trials import choose_frames, choose_trials
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.budget import plan_memory
-from dynvision.experiments.describing import ShownImages, describe_layers, describe_making, describe_trials
+from dynvision.experiments.describing import describe_layers
+from dynvision.experiments.images import choose_images, open_images
+from dynvision.experiments.opening import open_stores
 from dynvision.experiments.order import RecordedSweep, SweepOrder
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
 from dynvision.experiments.reducing import Reduction, check_columns, check_layer_names
-from dynvision.experiments.references import plan_references, reference_names
+from dynvision.experiments.references import plan_references
 from dynvision.experiments.showing import SweepRunner, count_trials
 from dynvision.experiments.stepping import Emit, NetworkStepper
 from dynvision.experiments.stores.layout import StoreLayout
-from dynvision.experiments.stores.writer import StoreWriter, write_skeleton
+from dynvision.experiments.stores.writer import StoreWriter
 from dynvision.experiments.writing import RANK, SweepWriter
 from dynvision.models.checking import check_layers, check_network
 from dynvision.models.loading import rebuild_network
@@ -58,7 +55,7 @@ class SweepRecording:
         # Fail now, not after the sweep, if the readout may choose none of the network's outputs.
         if order.labels.is_known:
             class_mask(order.network.output_classes, order.shown_classes, order.choices)
-        self.images = self._choose_images()
+        self.images = choose_images(order)
         self.presentations = [c.presentation.preceded_by(order.idle) for c in order.conditions]
         self.references = plan_references([c.presentation for c in order.conditions])
         # What is named is recorded. Which of several GPUs computes is chosen when one is free.
@@ -155,53 +152,7 @@ class SweepRecording:
 
     def open_stores(self, layout: StoreLayout, probe: Probe, reduction: Reduction) -> list[StoreWriter]:
         """Open the store of each condition: a new one, or what an interrupted run left."""
-        order, making = self.order, self._making(layout)
-        writers = []
-        with tempfile.TemporaryDirectory() as folder:
-            for condition in order.conditions:
-                runs = reference_names(condition.presentation)
-                skeleton, layout = Path(folder) / "-".join(runs), layout.compared_with(runs)
-                if not skeleton.exists():
-                    skeleton.mkdir()
-                    write_skeleton(skeleton, layout, describe_layers(probe, reduction))
-                attributes = describe_making(
-                    condition.settings,
-                    target=condition.name,
-                    layers=layout.layers,
-                    group_classes=order.images.group_classes,
-                    **order.labels.to_attributes(),
-                    inputs=order.inputs,
-                    subject=order.network.subject,
-                    model=order.network.record.config,
-                    images=order.images.source.record.config,
-                    **making,
-                )
-                header = {
-                    "code_version": order.code_version,
-                    "settings": condition.settings,
-                    "inputs": order.inputs,
-                    "making": making,
-                }
-                coordinates = describe_trials(
-                    self.images,
-                    condition.presentation,
-                    order.network.output_classes,
-                    order.dt,
-                    order.network.class_names,
-                    order.images.class_names,
-                )
-                writers.append(
-                    StoreWriter(
-                        condition.store,
-                        layout,
-                        coordinates=coordinates,
-                        skeleton=skeleton,
-                        attributes=attributes,
-                        header=header,
-                        fresh=order.fresh,
-                    )
-                )
-        return writers
+        return open_stores(self.order, self.images, layout, describe_layers(probe, reduction), self._making(layout))
 
     def show(self, runner: SweepRunner, layout: StoreLayout, writers: Sequence[StoreWriter]) -> None:
         """Show all images, batch after batch, to the conditions that do not have their responses yet."""
@@ -215,7 +166,7 @@ class SweepRecording:
         classes = order.labels.classes_of(self.images.labels()) if order.labels.is_known else None
         shown = sum(min(count * layout.batch_size, layout.n_samples) for count in done)
         with progress_bar(layout.n_samples * len(writers), order.name, "trial", initial=shown) as bar:
-            for batch, images in enumerate(self._open_images(layout.batch_size)):
+            for batch, images in enumerate(open_images(order, self.images, layout.batch_size)):
                 rows = slice(batch * layout.batch_size, batch * layout.batch_size + len(images))
                 waiting = [number for number, count in enumerate(done) if batch >= count]
                 if waiting:
@@ -239,49 +190,6 @@ class SweepRecording:
         """Return the numbers of conditions and of the runs that they are compared with."""
         used = {position for condition in conditions for position in self.references.used[condition].values()}
         return [*conditions, *(len(self.presentations) + position for position in sorted(used))]
-
-    def _choose_images(self) -> ShownImages:
-        table = self.order.images.source.samples(self.order.images.part)
-        if self.order.images.source.has_frames:
-            return self._choose_frames(table)
-        indices = np.asarray(spread_over_classes(table["label"], self.order.record.samples))
-        classes, order = np.asarray(table["label"], dtype=np.int64)[indices], self.order.trials
-        try:
-            trials = choose_trials(len(indices), order.n_images, labels=classes, other_class=order.other_class)
-        except ValueError as error:
-            raise ConfigError(f"{self.order.name}: {error}") from error
-        return ShownImages(table, indices[trials])
-
-    def _choose_frames(self, table: Mapping[str, Sequence[Any]]) -> ShownImages:
-        if self.order.trials.other_class:
-            raise ConfigError(
-                f"{self.order.name}: a trial shows the frames of one stimulus, and none of another class ('which: "
-                "other' in the program). Write 'which: next'."
-            )
-        count, n_images = self.order.record.samples, self.order.trials.n_images
-        try:
-            trials = choose_frames(table[STIMULUS_ID], table[FRAME], n_images, table["label"], count)
-        except ConfigError as error:
-            raise ConfigError(f"{self.order.name}: {error}") from error
-        return ShownImages(table, trials, are_frames=True)
-
-    def _open_images(self, batch_size: int) -> Iterator[torch.Tensor]:
-        """Yield the images of each batch of trials: `[B, C, H, W]`, or `[B, K, C, H, W]` for several a trial."""
-        order, source = self.order, self.order.images.source
-        settings: dict[str, Any] = {"workers": order.run.workers, "is_looked_at_for_long": True}
-        if source.has_frames:
-            yield from source.frames(order.images.part, self.images.trials, batch_size, **settings)
-            return
-        loader = source.loader(
-            order.images.part,
-            batch_size,
-            indices=self.images.ids.tolist(),
-            images_per_trial=order.trials.n_images,
-            other_class=order.trials.other_class,
-            **settings,
-        )
-        for sequence, _ in loader:
-            yield sequence.images
 
     def _making(self, layout: StoreLayout) -> dict[str, Any]:
         """What the numbers follow from besides the settings."""

@@ -64,6 +64,7 @@ def test_missing_record_is_none_also_below_a_file(tmp_path, path):
     assert read_record(path / "record.json", TARGET) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_every_flipped_bit_is_noticed_and_the_command_names_the_target(path, seed):
     draw, content = random.Random(seed), path.read_bytes()

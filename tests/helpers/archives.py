@@ -7,11 +7,15 @@ import io
 import pickle
 import struct
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from dynvision.data.sources.cifar import Cifar100
+from dynvision.errors import DataError
 from tests.helpers.files import md5
 
 MNIST_FILES = {
@@ -68,3 +72,41 @@ def _add_pickle(archive: tarfile.TarFile, name: str, content: Any) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(data)
     archive.addfile(entry, io.BytesIO(data))
+
+
+NAME = "cifar-100-python.tar.gz"
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, size
+    return info
+
+
+def write_tar(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w:gz") -> Path:
+    with tarfile.open(path, mode) as tar:
+        for info, content in members:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def write_zip(path: Path, members: list[tuple[Any, bytes]]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for info, content in members:
+            file.writestr(info, content)
+    return path
+
+
+def assert_refused(path: Path, reason: str) -> None:
+    """Reading a split of CIFAR-100 from the archive fails for a reason, and leaves the folder as it was."""
+    before = sorted(p.name for p in path.parent.iterdir())
+    with pytest.raises(DataError) as caught:
+        Cifar100.read_split("train", [path])
+    message = str(caught.value)
+    assert message.startswith(f"{path} has the right checksum but cannot be unpacked (")
+    assert reason in message
+    assert "data_sources" in message
+    assert "\n" not in message
+    assert sorted(p.name for p in path.parent.iterdir()) == before
+    assert not (path.parent.parent / "evil").exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dynvision.engines.queues.commands import Commands
@@ -41,22 +42,6 @@ class Seen:
 Answer = Taken | Refused | Seen
 
 
-@dataclass(frozen=True)
-class _Submit:
-    name: str
-    script: Path
-
-
-@dataclass(frozen=True)
-class _Look:
-    numbers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Cancel:
-    numbers: tuple[str, ...]
-
-
 class Clerk:
     """Takes orders and returns at once; what came of them is in `answers`.
 
@@ -66,7 +51,7 @@ class Clerk:
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
-        self._orders: queue.SimpleQueue[_Submit | _Look | _Cancel | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._is_closing = False
@@ -75,16 +60,16 @@ class Clerk:
 
     def submit(self, name: str, script: Path) -> None:
         """Order that a job is submitted."""
-        self._orders.put(_Submit(name, script))
+        self._orders.put(partial(self._submit, name, script))
 
     def look(self, numbers: Sequence[str]) -> None:
         """Order that the batch system is asked how jobs are."""
-        self._orders.put(_Look(tuple(numbers)))
+        self._orders.put(partial(self._look, tuple(numbers)))
 
     def cancel(self, numbers: Sequence[str]) -> None:
         """Order that jobs are cancelled."""
         if numbers:
-            self._orders.put(_Cancel(tuple(numbers)))
+            self._orders.put(partial(self._commands.cancel, tuple(numbers)))
 
     def answers(self) -> list[Answer]:
         """Return what has come since the last time."""
@@ -108,15 +93,11 @@ class Clerk:
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
-            if self._is_closing:
-                continue
-            match order:
-                case _Submit(name, script):
-                    self._submit(name, script)
-                case _Look(numbers):
-                    self._answers.put(Seen(self._commands.states(numbers)))
-                case _Cancel(numbers):
-                    self._commands.cancel(numbers)
+            if not self._is_closing:
+                order()
+
+    def _look(self, numbers: Sequence[str]) -> None:
+        self._answers.put(Seen(self._commands.states(numbers)))
 
     def _submit(self, name: str, script: Path) -> None:
         try:

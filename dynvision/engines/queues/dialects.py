@@ -75,12 +75,15 @@ def _megabytes(amount: int) -> int:
     return math.ceil(amount / 2**20)
 
 
+def _place(resources: Resources, account: str) -> Settings:
+    """Return where a job runs, for whom and how long; classes of dask-jobqueue name the account differently."""
+    return {"queue": resources.partition, account: resources.account, "walltime": _time(resources)}
+
+
 def _slurm(resources: Resources) -> Settings:
     memory = None if resources.memory is None else f"{_megabytes(resources.memory)}M"
     return {
-        "queue": resources.partition,
-        "account": resources.account,
-        "walltime": _time(resources),
+        **_place(resources, "account"),
         "job_mem": memory or "0",
     }
 
@@ -90,9 +93,7 @@ def _pbs(resources: Resources) -> Settings:
     spec += "" if resources.memory is None else f":mem={_megabytes(resources.memory)}mb"
     spec += f":ngpus={resources.gpus}" if resources.gpus else ""
     return {
-        "queue": resources.partition,
-        "account": resources.account,
-        "walltime": _time(resources),
+        **_place(resources, "account"),
         "resource_spec": spec,
     }
 
@@ -101,8 +102,7 @@ def _lsf(resources: Resources) -> Settings:
     # LSF reads hours and minutes.
     minutes = None if resources.time is None else math.ceil(resources.time / 60)
     return {
-        "queue": resources.partition,
-        "project": resources.account,
+        **_place(resources, "project"),
         "walltime": None if minutes is None else f"{minutes // 60:02d}:{minutes % 60:02d}",
         "mem": resources.memory or 0,
     }
@@ -112,18 +112,14 @@ def _sge(resources: Resources) -> Settings:
     # SGE counts memory for each slot.
     memory = None if resources.memory is None else f"h_vmem={_megabytes(resources.memory // resources.cpus)}M"
     return {
-        "queue": resources.partition,
-        "project": resources.account,
-        "walltime": _time(resources),
+        **_place(resources, "project"),
         "resource_spec": memory,
     }
 
 
 def _oar(resources: Resources) -> Settings:
     return {
-        "queue": resources.partition,
-        "project": resources.account,
-        "walltime": _time(resources),
+        **_place(resources, "project"),
         "resource_spec": f"/nodes=1/gpu={resources.gpus}" if resources.gpus else None,
         # Properties that stand for memory have other names on each cluster: `extra` can name them.
         "memory_per_core_property_name": "not_applicable",

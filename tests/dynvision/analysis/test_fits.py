@@ -166,6 +166,7 @@ def test_a_suppressed_layer_has_a_negative_r_max():
     assert falling["r_max"].high < 0
 
 
+@pytest.mark.slow
 def test_the_end_of_an_interval_is_where_the_best_curve_through_it_is_just_too_bad():
     """With c50 held at an end, the least residual sum of squares is S_min (1 + t² / dof)."""
     response = naka_rushton(CONTRASTS, 5, 0.2, 2, 1) + np.random.default_rng(3).normal(0, 0.1, len(CONTRASTS))

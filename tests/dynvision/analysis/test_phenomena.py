@@ -45,6 +45,7 @@ def test_an_experiment_of_that_name_that_sweeps_something_else_is_not_read(tmp_p
     assert table["value"].isna().all()
 
 
+@pytest.mark.slow
 def test_an_experiment_that_cannot_show_a_phenomenon_is_not_read(tmp_path):
     show = Presentation.duration(12, 6, 2)
     once = tables_of(tmp_path / "once", "interval", [("2", show, 1.0, 0.5), ("3", show, 1.0, 0.5)])

@@ -79,6 +79,7 @@ def test_images_without_a_label_are_left_out_of_the_accuracy(tmp_path):
     assert (numbers["samples"], numbers["chance"]) == (6, pytest.approx(1 / 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [("contrast",), ("ssnr",), ("contrast", "duration"), ("size",)])
 def test_every_figure_is_drawn_without_an_accuracy(tmp_path, parameters):
     result = sweep(tmp_path / "s", *parameters)
@@ -96,6 +97,7 @@ def test_a_condition_is_drawn_without_an_accuracy():
     assert two.width == 2 * one.width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [("contrast",), ("contrast", "duration")])
 @pytest.mark.parametrize("known", [0, 1])
 def test_subjects_are_compared_whether_or_not_they_have_an_accuracy(tmp_path, parameters, known):

@@ -195,6 +195,7 @@ class Compiled(nn.Module):
         return self.head(self.body(x))
 
 
+@pytest.mark.slow
 def test_layers_of_compiled_modules_are_recorded_by_their_own_names(images):
     network = use_originals(torch.compile(Compiled()))
     assert [name for name, _ in network.named_modules() if name] == ["body", "body.0", "body.1", "body.2", "head"]
@@ -203,6 +204,7 @@ def test_layers_of_compiled_modules_are_recorded_by_their_own_names(images):
     np.testing.assert_array_equal(shown.layers["head"]["response"], shown.scores)
 
 
+@pytest.mark.slow
 def test_layers_of_scripted_modules_are_one_sentence(images):
     network = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).eval())
     with pytest.raises(ConfigError, match="the layer '1' is scripted, so that what it returns cannot be seen"):

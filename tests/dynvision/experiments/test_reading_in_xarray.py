@@ -125,6 +125,7 @@ def test_variables_of_the_same_name_in_two_layers_are_computed_together(tmp_path
 # Every layer has the same variables
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_of_every_layer_are_there_whatever_was_stored(tmp_path):
     rng = np.random.default_rng(3)
     spatial, tokens = rng.random((N, T, C, 2, 4), np.float32), rng.random((N, T, C, 5), np.float32)

@@ -11,11 +11,6 @@ from tests.helpers.exports import CONDITIONS, LABELS, LEVELS, NAMES, N, T, draw_
 SECOND = np.array([2, 0, 1, 1, 0])
 
 
-@pytest.fixture
-def responses(tmp_path):
-    return make_responses(tmp_path / "stores")
-
-
 def read(tree, path, **settings) -> xarray.DataArray:
     return xarray.open_dataarray(export(tree, path, "brainio", **settings), engine="h5netcdf").load()
 
@@ -65,6 +60,7 @@ def test_time_bins_are_in_steps_otherwise(tmp_path):
     assert assembly["time_bin_start"].attrs["units"] == "step"
 
 
+@pytest.mark.slow
 def test_each_image_of_a_trial_has_its_class(tmp_path):
     tree = make_responses(tmp_path / "stores", image_labels=np.stack([LABELS, SECOND], axis=1))
     assembly = read(tree, tmp_path / "out.nc")
@@ -79,6 +75,7 @@ def test_only_conditions_that_exist_become_presentations(responses, tmp_path):
     np.testing.assert_array_equal(assembly[:, :3], draw_layers(1.0)["V1"]["mean"][1].transpose(0, 2, 1))
 
 
+@pytest.mark.slow
 def test_values_do_not_depend_on_the_blocks(responses, tmp_path, monkeypatch):
     whole = read(responses, tmp_path / "whole.nc")
     monkeypatch.setattr("dynvision.exports.brainio._BLOCK_BYTES", 1)

@@ -10,12 +10,7 @@ import xarray
 
 from dynvision.errors import UnknownNameError
 from dynvision.exports.formats import choose_layers
-from tests.helpers.exports import LEVELS, NAMES, draw_layers, export, make_responses
-
-
-@pytest.fixture
-def responses(tmp_path):
-    return make_responses(tmp_path / "stores")
+from tests.helpers.exports import LEVELS, NAMES, draw_layers, export
 
 
 def test_every_value_is_read_back_by_xarray_alone(responses, tmp_path):
@@ -31,6 +26,7 @@ def test_every_value_is_read_back_by_xarray_alone(responses, tmp_path):
     np.testing.assert_array_equal(root["scores"], responses["scores"])
 
 
+@pytest.mark.slow
 def test_whole_tree_is_the_same_as_what_was_loaded(responses, tmp_path):
     again = xarray.open_datatree(export(responses, tmp_path / "out.nc"), engine="h5netcdf")
     assert {node.path for node in again.subtree} == {node.path for node in responses.subtree}
@@ -38,6 +34,7 @@ def test_whole_tree_is_the_same_as_what_was_loaded(responses, tmp_path):
         xarray.testing.assert_equal(again[node.path].to_dataset().load(), node.to_dataset().load())
 
 
+@pytest.mark.slow
 def test_labels_names_and_units_are_in_each_group(responses, tmp_path):
     path = export(responses, tmp_path / "out.nc")
     for group in ("V1", "V2.0", "rest", None):
@@ -73,6 +70,7 @@ def test_chosen_layers_are_exported_with_their_resting_activity(responses, tmp_p
         choose_layers(responses, ["V1", "V3"])
 
 
+@pytest.mark.slow
 def test_what_load_gives_can_be_written_by_xarray_itself(responses, tmp_path):
     responses.to_netcdf(tmp_path / "own.nc", engine="h5netcdf")
     again = xarray.open_datatree(tmp_path / "own.nc", engine="h5netcdf")
@@ -80,6 +78,7 @@ def test_what_load_gives_can_be_written_by_xarray_itself(responses, tmp_path):
     np.testing.assert_array_equal(again["V1"]["mean"], responses["V1"]["mean"])
 
 
+@pytest.mark.slow
 def test_what_load_gives_is_written_by_xarray_alone_and_read_back_the_same(responses, tmp_path):
     columns = {"category": np.array(["a", "b", "", "", "a"], dtype=object), "is_new": np.arange(5) % 2 == 0}
     responses.dataset = responses.to_dataset().assign_coords({name: ("sample", v) for name, v in columns.items()})

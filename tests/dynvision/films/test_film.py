@@ -69,6 +69,7 @@ def test_normalize_of_another_number_of_channels_is_an_error():
         SHOW.show(RED, normalize=([0.5], [0.0]))
 
 
+@pytest.mark.slow
 def test_a_film_of_colours_in_noise_is_small():
     film = Presentation.contrast(400, 390, 5, 0.2, sensor_noise=0.7).show([noise(i) for i in range(3)], normalize=HALF)
     assert len(film.encode("png")) <= 50_000

@@ -92,12 +92,14 @@ def test_file_of_classes_that_cannot_be_used_says_why(tmp_path, name, text, mess
         read_own_classes(name or "missing.txt", tmp_path)
 
 
+@pytest.mark.slow
 def test_network_that_keeps_its_outputs_is_not_told_the_number_of_classes():
     assert len(take_network(order(), []).details["classes"]) == 2
     details = take_network(order(keeps_its_outputs=True), []).details
     assert (len(details["classes"]), details["own_classes"], details["n_classes"]) == (1000, True, None)
 
 
+@pytest.mark.slow
 def test_checkpoint_of_the_networks_own_outputs_is_taken(tmp_path):
     save_file(resnet18(num_classes=20).state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(ConfigError, match="are not those of ResNet"):
@@ -108,6 +110,7 @@ def test_checkpoint_of_the_networks_own_outputs_is_taken(tmp_path):
     assert torch.equal(made.weights["init"]["fc.bias"], made.network.state_dict()["fc.bias"])
 
 
+@pytest.mark.slow
 def test_checkpoint_of_the_datasets_classes_is_taken(tmp_path):
     save_file(resnet18(num_classes=2).state_dict(), tmp_path / "w.safetensors")
     details = take_network(order(checkpoint=tmp_path / "w.safetensors"), []).details

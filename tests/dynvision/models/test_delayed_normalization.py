@@ -54,6 +54,7 @@ def test_recursion_equals_the_convolution_for_any_arguments(**arguments):
     np.testing.assert_allclose(respond(DelayedNormalization(**arguments), drive), expected, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 def test_constant_contrast_settles_at_the_naka_rushton_function(cell):
     """After 3 s, with c50 = σ / (1 − w), exponent n and R_max = scale."""

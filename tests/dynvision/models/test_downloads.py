@@ -165,6 +165,7 @@ TORCHVISION = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_what_weights_imply_is_kept_without_them(name, monkeypatch):
     def refuse(*arguments: Any, **named: Any) -> None:

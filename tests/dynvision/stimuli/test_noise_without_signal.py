@@ -55,6 +55,7 @@ def correlation(x: Images, y: Images) -> npt.NDArray[np.float64]:
     return np.asarray((x * y).mean(axis=(2, 3)) / np.sqrt((x**2).mean(axis=(2, 3)) * (y**2).mean(axis=(2, 3))))
 
 
+@pytest.mark.slow
 @given(
     kind=st.sampled_from(NOISE_KINDS),
     drawn=st.sampled_from(sorted(DRAWN)),
@@ -79,6 +80,7 @@ def test_without_signal_no_channel_is_constant_and_none_follows_the_image(
         np.testing.assert_allclose(ratio, 1.0, atol=0.05 if scale < 5 else 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", sorted(DRAWN))
 @pytest.mark.parametrize("ssnr", [0.0, 0.001, 0.02, 0.1, 0.5, 0.9])
 def test_photon_noise_has_the_variance_of_the_image_at_every_ratio(drawn, ssnr):

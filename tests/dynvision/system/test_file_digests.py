@@ -166,6 +166,7 @@ def test_swapped_files_are_found(folder, digests):
         checked(folder, digests).check_all()
 
 
+@pytest.mark.slow
 def test_file_that_changes_right_after_it_was_hashed_is_found(tmp_path):
     path = tmp_path / "new.bin"
     for attempt in range(200):
@@ -311,6 +312,7 @@ def test_note_that_is_a_folder_or_not_utf_8_is_ignored(folder, digests, monkeypa
     assert checked(folder, digests).check_all() == 3000
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_a_note_leaves_the_answer_as_it_is(folder, digests):
     checked(folder, digests).check_all()
     whole = note_of(folder).read_bytes()

@@ -27,6 +27,7 @@ def test_a_line_says_how_far_it_is_how_fast_and_how_long_it_takes(monkeypatch: p
     assert ", done in " in last
 
 
+@pytest.mark.slow
 def test_lines_come_while_a_single_step_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY", 0.1)
     lines: list[str] = []

@@ -238,6 +238,7 @@ def test_each_target_is_announced_before_it_is_submitted(small_workspace: Worksp
     assert begun == [("raw/gratings:train", 0), ("interim/gratings:train_all", 1)]
 
 
+@pytest.mark.slow
 def test_a_record_of_another_machine_is_waited_for(small_workspace: Workspace) -> None:
     (target,) = targets_of(small_workspace, "raw/gratings:test")
     folders = {"root": str(small_workspace.paths.root), "config": small_workspace.snapshot}

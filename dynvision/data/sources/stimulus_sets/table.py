@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import posixpath
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynvision.config.sections.stimulus_sets import column_name
 from dynvision.data.images.stimulus_table import FILENAME, FRAME, STIMULUS_ID
-from dynvision.data.sources.stimulus_sets.columns import read_texts, read_values
 from dynvision.data.sources.stimulus_sets.listing import sort_naturally, strip_suffix
+from dynvision.data.sources.stimulus_sets.table_files import FILENAMES, PARQUET, read_csv, read_parquet
 from dynvision.errors import DataError, MissingError, nearest_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import as_unreadable
 from dynvision.system.files import read_file
 
 __all__ = ["StimulusTable", "describe_without_table", "list_frames", "read_stimulus_table"]
-
-_FILENAMES = (FILENAME, "image_file_name")
-"""Names of the column of file names; the second is that of BrainIO."""
-_SEPARATORS = ",;\t"
-_PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ class StimulusTable:
                 f"{self.path}: the image '{show_text(extra[0])}'{more} in {folder} has no row. Add a row for each "
                 "image, or move the images elsewhere."
             )
-        others = {name: values for name, values in self.columns.items() if name not in (*_FILENAMES, STIMULUS_ID)}
+        others = {name: values for name, values in self.columns.items() if name not in (*FILENAMES, STIMULUS_ID)}
         return {FILENAME: matched, STIMULUS_ID: self._identifiers(matched), **others}
 
     def _number(self, folder: Path, images: Sequence[str]) -> list[str]:
@@ -94,7 +86,7 @@ class StimulusTable:
         return [by_name.get(text) or by_stem.get(text) or text for text in texts]
 
     def _filenames(self, images: Sequence[str]) -> list[str]:
-        column = next((name for name in _FILENAMES if name in self.columns), None)
+        column = next((name for name in FILENAMES if name in self.columns), None)
         if column is None and STIMULUS_ID in self.columns:
             return self._name_by_identifier(images)
         if column is None:
@@ -208,95 +200,8 @@ def read_stimulus_table(path: Path, where: str) -> StimulusTable:
     except OSError as error:
         text = f"{path} cannot be read: {error.strerror or error}"
         raise as_unreadable(error, text) or DataError(text) from error
-    is_parquet = path.suffix.lower() in _PARQUET
-    columns = _read_parquet(path, content) if is_parquet else _read_csv(path, content)
+    is_parquet = path.suffix.lower() in PARQUET
+    columns = read_parquet(path, content) if is_parquet else read_csv(path, content)
     if not columns or not any(columns.values()):
         raise DataError(f"{path} has no rows; a table has a row for each image")
     return StimulusTable(path, columns, 1 if is_parquet else 2)
-
-
-def _read_csv(path: Path, content: bytes) -> dict[str, list[Any]]:
-    text = _decode(path, content)
-    header, _, _ = text.lstrip("\n").partition("\n")
-    separator = max(_SEPARATORS, key=header.count)
-    try:
-        rows = [
-            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-        ]
-    except csv.Error as error:
-        raise DataError(f"{path} is no CSV: {error}") from error
-    numbered = [(number, row) for number, row in enumerate(rows, 1) if any(row)]
-    if not numbered:
-        return {}
-    (_, header_names), *body = numbered
-    names = [column_name(name) for name in header_names]
-    for number, row in body:
-        if (len(row) > len(names) and any(row[len(names) :])) or len(row) < len(names):
-            raise DataError(
-                f"{path}, row {number}: {len(row)} values, where the first row has {len(names)} names of columns"
-            )
-    values = {place: [row[place] for _, row in body] for place in range(len(names))}
-    kept = {place: name for place, name in enumerate(names) if name or not _counts_rows(values[place])}
-    _check_names(path, kept.values())
-    return {name: _read_column(name, values[place], separator) for place, name in kept.items()}
-
-
-def _read_column(name: str, texts: Sequence[str], separator: str) -> list[Any]:
-    return list(texts) if name in _FILENAMES else read_texts(texts, decimal_comma=separator == ";")
-
-
-def _counts_rows(texts: Sequence[str]) -> bool:
-    """Whether a column without a name is the number of the row, as pandas writes it, or is empty."""
-    return not any(texts) or list(texts) == [str(number) for number in range(len(texts))]
-
-
-def _decode(path: Path, content: bytes) -> str:
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is no text in UTF-8 (byte {error.start:,}). Save it again as 'CSV UTF-8', or as Parquet."
-        ) from error
-    if "\0" in text:
-        raise DataError(f"{path} is no text: it holds a zero byte. Save it again as 'CSV UTF-8', or as Parquet.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _read_parquet(path: Path, content: bytes) -> dict[str, list[Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        reason = show_text(str(error).partition("\n")[0], 200)
-        raise DataError(f"{path} is no Parquet file, or is damaged ({reason})") from error
-    names = [name for name in table.column_names if name != "__index_level_0__"]
-    _check_names(path, names)
-    columns = {}
-    for name in names:
-        try:
-            columns[column_name(name)] = read_values(table[name].to_pylist())
-        except ValueError as error:
-            raise DataError(f"{path}: the column '{show_text(name)}': {error}. Leave it out.") from error
-    return columns
-
-
-def _check_names(path: Path, names: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in map(column_name, names):
-        if not name:
-            raise DataError(f"{path}: a column has no name; give it one, or leave it out")
-        other = seen.get(name.casefold())
-        if other is not None:
-            alike = (
-                "" if other == name else f" and '{show_text(other)}', which are one file where capitals do not count"
-            )
-            raise DataError(f"{path}: two columns are named '{show_text(name)}'{alike}; rename one")
-        if not name.isprintable() or "/" in name or name.startswith(("__", ".")) or name == "zarr.json":
-            raise DataError(
-                f"{path}: the column '{show_text(name)}' becomes a variable of results, which begins with a letter and "
-                "has no '/'; rename it"
-            )
-        seen[name.casefold()] = name

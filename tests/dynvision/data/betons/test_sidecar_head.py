@@ -141,7 +141,7 @@ def test_name_that_looks_like_the_table_of_samples_does_not_confuse(tmp_path):
     assert (head["record"], head["file"]) == (whole["record"], whole["file"])
 
 
-@pytest.mark.parametrize("count", [3, 50_000])
+@pytest.mark.parametrize("count", [3, pytest.param(50_000, marks=pytest.mark.slow)])
 def test_cut_off_sidecar_is_damaged_wherever_it_was_cut(tmp_path, count):
     path = tmp_path / "x.beton"
     write(path, count)
@@ -152,6 +152,7 @@ def test_cut_off_sidecar_is_damaged_wherever_it_was_cut(tmp_path, count):
         reject(path, f"{path} has no readable sidecar x.beton.json, so it cannot be trusted")
 
 
+@pytest.mark.slow
 def test_one_flipped_byte_anywhere_in_the_sidecar_is_damage(tmp_path):
     path = tmp_path / "x.beton"
     write(path, 3)
@@ -192,6 +193,7 @@ def test_a_part_of_another_type_is_damage(tmp_path, part):
     reject(path, "has no readable sidecar")
 
 
+@pytest.mark.slow
 def test_reading_while_another_process_replaces_the_sidecar_never_calls_it_damaged(tmp_path):
     path = tmp_path / "x.beton"
     write(path, 3)

@@ -80,6 +80,7 @@ indices = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
 @pytest.mark.parametrize("shown", SHOWN)
 @given(index=indices)

@@ -96,6 +96,7 @@ def test_digest_depends_on_every_pixel_label_and_order(tmp_path):
     assert digests[4] == digests[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(count=st.integers(1, 40), chunk=st.integers(1, 12), channels=st.sampled_from([1, 3]))
 def test_result_does_not_depend_on_the_number_of_workers_or_on_chunks(tmp_path_factory, count, chunk, channels):

@@ -264,6 +264,7 @@ def test_cache_that_can_be_written_nowhere_costs_time_and_stops_nothing(folder, 
     assert look(folder, nowhere) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [change_in_place, change_in_place_and_restore_the_time])
 def test_a_file_that_changes_right_after_it_was_read_is_read_again(tmp_path, cache, change):
     made = write_images(tmp_path / "pets", "cat", "dog")
@@ -353,6 +354,7 @@ def test_broken_link_among_the_images_names_it(tmp_path):
         scan_class_folders(made)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=12), max_size=4))
 def test_any_name_that_a_file_can_have_is_scanned(tmp_path_factory, names):

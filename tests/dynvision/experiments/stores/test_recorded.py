@@ -260,7 +260,7 @@ def test_damage_after_opening_is_found_when_values_are_computed(store):
         tree["scores"].sum().compute()
 
 
-@pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_values_are_computed_later_by_every_scheduler(store, scheduler):
     later = open_store(store)["scores"].mean()
     with dask.config.set(scheduler=scheduler):

@@ -97,6 +97,7 @@ def test_a_process_that_inherited_the_lock_of_a_killed_one_is_named(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_waiting_that_takes_long_says_so_again(tmp_path, monkeypatch):
     monkeypatch.setattr(output_locks, "REPEAT", 0.0)
     output, told = tmp_path / "train", []
@@ -156,6 +157,7 @@ def test_a_note_that_cannot_be_written_is_a_lock_that_cannot_be_used(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_waiting_at_once(tmp_path):
     descriptor = hold_by_hand(tmp_path / "x")
     threading.Timer(0.4, signal.raise_signal, [signal.SIGINT]).start()
