@@ -28,7 +28,7 @@ from dynvision.system.failures import unreadable_file
 from dynvision.system.json_values import changed_keys
 from dynvision.targets import Target
 from dynvision.workspace.opening import import_from, read_config
-from dynvision.workspace.status import Status, check_readable
+from dynvision.workspace.status import Status, check_readable, compare_inputs
 
 __all__ = ["Status", "Workspace"]
 
@@ -249,7 +249,7 @@ class Workspace:
             return stage.explain_change(target, changed)
         upstream = stage.upstream(target)
         if set(record.inputs) != {str(t) for t in upstream}:
-            return "it is made from other inputs now"
+            return f"it is made from other inputs now: {compare_inputs(record.inputs, upstream)}"
         for source in upstream:
             status = self.status(source, known)
             if status.state != "fresh":
