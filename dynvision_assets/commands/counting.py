@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ STATES = ("fresh", "stale", "damaged", "missing")
 _NOT_BUILT = "it has not been built"
 _MOST_NAMED = 5
 """How many assets of a stage of which nothing has been built have a line each."""
+
+_LINK = re.compile(r"(\S+ is (?:stale|missing|damaged): )(.*)", re.DOTALL)
+"""One link of a chain of reasons, and the rest of it."""
 
 
 def count_states(workspace: Workspace, keys: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
@@ -58,9 +62,17 @@ def _explain_asset(key: tuple[str, ...], of_asset: Sequence[Status]) -> Iterator
     worst = next((name for name, count in counts.items() if count), None)
     if worst is None:
         return
-    reason = show_text(next(state.reason for state in of_asset if state.state == worst))
+    reason = show_text(_shorten(next(state.reason for state in of_asset if state.state == worst)))
     several = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     whole = f"{len(of_asset)} partitions"
     parts = f" ({whole if counts[worst] == len(of_asset) else f'{several} of {whole}'})"
     count = parts if len(of_asset) > 1 else ""
     yield f"{worst:8} {'/'.join(key)}{count}: {reason}"
+
+
+def _shorten(reason: str) -> str:
+    """Leave out of a chain of reasons what lies before its last link; those assets have lines of their own."""
+    last = ""
+    while link := _LINK.fullmatch(reason):
+        last, reason = link.groups()
+    return f"{last}{reason}"

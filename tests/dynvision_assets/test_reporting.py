@@ -133,11 +133,14 @@ def test_status_counts_the_assets_of_a_stage_of_which_nothing_has_been_built() -
     keys = [("responses", "contrast", f"subject{n}") for n in range(8)]
     states = {Target(key, f"contrast={c}"): absent for key in keys for c in (0.1, 1.0)}
     states |= {Target(keys[0], "contrast=0.1"): fresh, Target(keys[1], "contrast=0.1"): started}
+    chain = "summary/contrast/a is stale: models/a/b:all_s0 is damaged: the file is not as it was written"
+    states |= {Target(("summary", "contrast"), None): Status("stale", chain)}
     states |= {Target(("raw", "gratings"), split): absent for split in ("train", "test")}
     assert list(explain_states(states)) == [
         "missing  responses: 6 of 8 assets have not been built (dynvision list responses)",
         "missing  responses/contrast/subject0 (1 missing of 2 partitions): it has not been built",
         f"missing  responses/contrast/subject1 (2 partitions): {started.reason}",
+        "stale    summary/contrast: models/a/b:all_s0 is damaged: the file is not as it was written",
         "missing  raw/gratings (2 partitions): it has not been built",
     ]
 
