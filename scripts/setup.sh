@@ -8,6 +8,35 @@ fail() {
     exit 1
 }
 
+# Say what pip and uv do of what takes long, a line each. Everything they say is in a log, which is shown if they fail.
+tell_progress() {
+    while IFS= read -r line; do
+        case "$line" in
+            *"Downloading "*"("[0-9][0-9]*" MB)"*)  # 10 MB and more
+                file=${line##*Downloading }
+                file=${file%% *}
+                file=${file##*/}
+                echo "  downloading ${file%%-*} (${line##*\(}" ;;
+            "  Building wheel for "*": started")
+                name=${line#*Building wheel for }
+                echo "  compiling ${name%% *}" ;;
+            "Installing collected packages: "*)
+                # shellcheck disable=SC2086
+                set -- ${line#*: }
+                echo "  installing $# packages (a minute or two)" ;;
+            "Resolved "* | "Prepared "* | "Installed "*) echo "  $line" ;;
+        esac
+    done
+}
+
+install() {
+    log=$(mktemp)
+    { "$@" 2>&1 && echo "everything is installed"; } | tee "$log" | tell_progress
+    [ "$(tail -n 1 "$log")" = "everything is installed" ] ||
+        { tail -n 30 "$log" >&2; fail "The packages could not be installed into $VENV; all that was said is in $log. Run the command again when this is mended: what was downloaded is kept."; }
+    rm -f "$log"
+}
+
 command -v "$PYTHON" >/dev/null 2>&1 || fail "'$PYTHON' was not found. Install Python 3.11 or later, or name an interpreter: make PYTHON=python3.12 setup"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "Python 3.11 or later is needed, but '$PYTHON' is $("$PYTHON" --version 2>&1). Name another interpreter: make PYTHON=python3.12 setup"
@@ -55,10 +84,10 @@ fi
 echo "making $VENV (about 7 GB; a few minutes the first time)"
 if command -v uv >/dev/null 2>&1; then
     [ -x "$VENV/bin/python" ] || uv venv --quiet --python "$PYTHON" "$VENV"
-    uv pip install --quiet --python "$VENV/bin/python" -c constraints.txt -e '.[dev]'
+    install uv pip install --python "$VENV/bin/python" -c constraints.txt -e '.[dev]'
 else
     [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+    install "$VENV/bin/python" -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[dev]'
 fi
 
 # `dagster dev -w workspace.yaml` reads .env, so it uses the same Dagster instance as the command line.

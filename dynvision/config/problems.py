@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,13 @@ def explain_problems(path: Path, error: ValidationError, schema: type[BaseModel]
         schema: The schema of the file.
     """
     lines: dict[str, list[str]] = {}
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    unknown = [_keys_of(problem) for problem in problems if problem["type"] == "extra_forbidden"]
+    for problem in problems:
         keys = _keys_of(problem)
+        beside = [str(other[-1]) for other in unknown if other[:-1] == keys[:-1]]
+        if problem["type"] == "missing" and difflib.get_close_matches(str(keys[-1]), beside):
+            continue  # It is there, misspelt: the line about the unknown key names it.
         if problem["type"] == "extra_forbidden":
             message = f"unknown key. {nearest_name(keys[-1], _keys_at(schema, keys[:-1]))}"
         else:
@@ -93,6 +99,10 @@ def _sentence(problem: ErrorDetails) -> str:
         return f"{wanted} {verb} needed, not {_describe(given)}{_advice(problem['type'], given)}"
     if problem["type"] == "string_pattern_mismatch":
         return f"{_describe(given)} is not {_PATTERNS.get(problem['ctx']['pattern'], 'valid here')}"
+    if problem["type"] == "missing":
+        return "this key is missing"
+    if problem["type"] in ("literal_error", "enum"):
+        return f"{message.replace('Input should be', 'it must be')}, not {_describe(given)}"
     if problem["type"].startswith(("greater_than", "less_than")):
         return f"{message.replace('Input should', 'it must')}, not {_describe(given)}"
     return (

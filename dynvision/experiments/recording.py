@@ -223,10 +223,15 @@ class SweepRecording:
         left = sum(layout.n_samples - min(count * layout.batch_size, layout.n_samples) for count in done)
         needed = left * layout.n_timesteps * layout.bytes_per_step
         say(
-            f"{name}: {len(done)} conditions × {layout.n_samples} images × {layout.n_timesteps} steps, up to "
-            f"{needed / 1e6:,.1f} MB before compression; {runner.steps_computed} of {runner.steps_naive} steps a trial "
-            f"are distinct; batches of {layout.batch_size} on {self.device}"
+            f"{name}: {len(done)} condition{'' if len(done) == 1 else 's'} × {layout.n_samples} images × "
+            f"{layout.n_timesteps} steps, up to {needed / 1e6:,.1f} MB before compression; batches of "
+            f"{layout.batch_size} on {self.device}"
         )
+        if runner.steps_computed < runner.steps_naive:
+            say(
+                f"{name}: what conditions have in common is computed once, so an image takes {runner.steps_computed} "
+                f"steps of the network instead of {runner.steps_naive} (with idle steps and the trial at rest)"
+            )
         if any(done):
             say(f"{name}: resumes after {min(done)} to {max(done)} of {layout.n_batches} batches")
         # This is the least size after compression. If the disk fills up all the same, the run stops and can be resumed.

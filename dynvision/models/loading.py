@@ -24,6 +24,7 @@ from dynvision.models.seeding import seeded
 from dynvision.models.weights.filling import fill_network
 from dynvision.records import Record
 from dynvision.system.files import write_bytes
+from dynvision.system.imports import explain_import
 from dynvision.system.json_values import restore_whole_keys
 
 __all__ = [
@@ -151,7 +152,7 @@ def _import_builder(path: str) -> Callable[..., Any]:
         builder = pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f"config_models.yaml: the class '{path}' cannot be imported ({error}). Write it as module:Class."
+            f"config_models.yaml: the class '{path}' cannot be imported: {explain_import(path, error)}"
         ) from error
     except Exception as error:
         if is_of_machine(error):

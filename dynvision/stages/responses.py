@@ -78,6 +78,7 @@ class ResponsesStage(RecordedResponses):
         pending = [target for target in targets if target not in records]
         if pending:
             self._record(pending, inputs)
+            say(f"{'/'.join(pending[0].key)}: reads back and compares what was recorded")
             records |= {target: put_in_place(self.output(target)) for target in pending}
         return [records[target] for target in targets]
 

@@ -1,13 +1,20 @@
-"""What the source of a module imports, read from its syntax tree; nothing is run."""
+"""Imports: what the source of a module imports, read from its syntax tree, and why an import of a class failed."""
 
 from __future__ import annotations
 
 import ast
+import difflib
+import importlib.util
+import pkgutil
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
-__all__ = ["Import", "Module", "read_module"]
+from dynvision.errors import nearest_name
+
+__all__ = ["Import", "Module", "explain_import", "read_module"]
 
 _FUNCTIONS = frozenset({"import_module", "__import__"})
 """The functions that import by name."""
@@ -56,6 +63,52 @@ def read_module(source: bytes) -> Module:
     imports = [found for node in nodes for found in _read_node(node, functions)]
     is_empty = all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body)
     return Module(tuple(dict.fromkeys(imports)), _read_exports(nodes), is_empty)
+
+
+def explain_import(path: str, error: Exception) -> str:
+    """Say why an import failed: there is no such module, or it has no such name.
+
+    Args:
+        path: The import path, `module:Name`.
+        error: What `pkgutil.resolve_name` raised for it.
+
+    Returns:
+        Sentences for the end of an error message.
+    """
+    module, colon, name = path.partition(":")
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    if absent and f"{module}.".startswith(f"{absent}."):
+        near = difflib.get_close_matches(absent, _list_siblings(absent), 1, 0.7)
+        advice = f" Did you mean '{near[0]}'?" if near else ""
+        return (
+            f"there is no module '{absent}'.{advice} Modules are looked for in the root folder, and among installed "
+            "packages."
+        )
+    if absent:
+        return f"the module '{module}' imports '{absent}', which is not installed."
+    loaded = sys.modules.get(module)
+    if isinstance(error, AttributeError) and loaded is not None and name:
+        return f"the module '{module}' has no '{name}'. {nearest_name(name, _list_names(loaded))}"
+    form = "" if colon else " Write it as module:Class."
+    return f"{str(error).rstrip('.') or type(error).__name__}.{form}"
+
+
+def _list_siblings(module: str) -> list[str]:
+    """List the modules beside one that does not exist, with their packages."""
+    package, dot, _ = module.rpartition(".")
+    spec = importlib.util.find_spec(package) if package else None
+    places = spec.submodule_search_locations if spec else None
+    return [f"{package}{dot}{found.name}" for found in pkgutil.iter_modules(places if package else None)]
+
+
+def _list_names(module: ModuleType) -> list[str]:
+    """List what a module offers: what `__all__` says, otherwise the classes and functions that are its own."""
+    exported = getattr(module, "__all__", None)
+    if exported is not None:
+        return [str(name) for name in exported]
+    public = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
+    own = [name for name, value in public.items() if getattr(value, "__module__", None) == module.__name__]
+    return own or list(public)
 
 
 def _list_aliases(nodes: list[ast.AST]) -> set[str]:

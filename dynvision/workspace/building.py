@@ -109,15 +109,15 @@ def _build(
         groups = [pending] if stage.builds_many and pending else [[target] for target in pending]
         for group in groups:
             inputs = {key: value for target in group for key, value in workspace.inputs(target).items()}
-            for target in group:
-                _mark_unchecked(stage, target)
-            records.update(zip(group, stage.build(group, inputs), strict=True))
+            with _keeping_checked(stage, group):
+                records.update(zip(group, stage.build(group, inputs), strict=True))
             _discard_unfinished(stage, group)
         for target in chosen:
             if stage.unchecked_mark(target).exists() and passes_hard_checks(workspace, target, records[target]):
                 stage.unchecked_mark(target).unlink()
         if stage.builds_many:
-            tell_listeners(f"built {len(pending)} of {len(chosen)} partitions; the others are up to date")
+            others = "; the others are up to date" if len(pending) < len(chosen) else ""
+            tell_listeners(f"built {len(pending)} of {len(chosen)} partitions{others}")
     return records, pending
 
 
@@ -164,11 +164,42 @@ def _split(workspace: Workspace, targets: Sequence[Target], force: bool) -> tupl
     return records, pending
 
 
-def _mark_unchecked(stage: Stage, target: Target) -> None:
-    """Say that what is built next does not count before its hard checks have passed, even if this process is killed."""
-    if any(check.is_hard for check in stage.checks):
+@contextlib.contextmanager
+def _keeping_checked(stage: Stage, targets: Sequence[Target]) -> Iterator[None]:
+    """Mark targets as unchecked while they are built, so that they do not count even if this process is killed.
+
+    If the build fails before it puts anything in place, a target keeps the checks that it has passed.
+    """
+    if not any(check.is_hard for check in stage.checks):
+        yield
+        return
+    checked = {target: _stamps(stage, target) for target in targets if not stage.unchecked_mark(target).exists()}
+    for target in targets:
         make_directory(stage.unchecked_mark(target).parent)
         stage.unchecked_mark(target).touch()
+    try:
+        yield
+    except BaseException:
+        for target, before in checked.items():
+            if any(before) and _stamps(stage, target) == before:
+                stage.unchecked_mark(target).unlink(missing_ok=True)
+        raise
+
+
+def _stamps(stage: Stage, target: Target) -> list[tuple[int, ...] | None]:
+    """Return which files and folders a target has and when they were put in place; `None` for those that are not there.
+
+    Outputs are written beside and renamed, so that another output is another inode.
+    """
+    stamps: list[tuple[int, ...] | None] = []
+    for path in (*stage.written(target), *stage.record_files(target)):
+        try:
+            found = path.lstat()
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append((found.st_dev, found.st_ino, found.st_mtime_ns))
+    return stamps
 
 
 def _discard_unfinished(stage: Stage, targets: Iterable[Target]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from dynvision.errors import UnreadableError
 from dynvision.targets import Target
 
-__all__ = ["Status", "check_readable"]
+__all__ = ["Status", "check_readable", "compare_inputs"]
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,14 @@ def check_readable(target: Target, status: Status) -> None:
             f"{target}: {status.reason} It is not built again, because it may be whole; to build it all the same: "
             f"dynvision make --force {target}"
         )
+
+
+def compare_inputs(recorded: Iterable[str], upstream: Sequence[Target]) -> str:
+    """Say which inputs were added and which were removed, by the first of each."""
+    before, now = dict.fromkeys(recorded), dict.fromkeys(map(str, upstream))
+    changes = []
+    for names, verb in (([n for n in now if n not in before], "new"), ([n for n in before if n not in now], "gone")):
+        if names:
+            more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+            changes.append(f"{names[0]}{more} {verb}")
+    return ", ".join(changes)

@@ -16,6 +16,7 @@ from dynvision.errors import (
     MissingError,
     UnknownNameError,
     UnreadableError,
+    nearest_name,
     unknown_name,
 )
 from dynvision.paths import Paths
@@ -27,7 +28,7 @@ from dynvision.system.failures import unreadable_file
 from dynvision.system.json_values import changed_keys
 from dynvision.targets import Target
 from dynvision.workspace.opening import import_from, read_config
-from dynvision.workspace.status import Status, check_readable
+from dynvision.workspace.status import Status, check_readable, compare_inputs
 
 __all__ = ["Status", "Workspace"]
 
@@ -172,7 +173,8 @@ class Workspace:
         """
         text = "/".join(key)
         if key[0] not in self.stages:
-            raise unknown_name("stage", key[0], self.stages, text)
+            error = unknown_name("stage", key[0], self.stages, text)
+            raise UnknownNameError(f"{error}{self._hint_at_key(key[0])}")
         if key in self.keys:
             return
         parts = self.stages[key[0]].key_names
@@ -181,13 +183,24 @@ class Workspace:
         for position, part in enumerate(parts, start=1):
             names = list(dict.fromkeys(k[position] for k in candidates))
             if position >= len(key):
-                raise unknown_name(part, "", names, f"{text}: name the {part}")
+                raise UnknownNameError(
+                    f"{text}: name the {part}, as in {'/'.join(candidates[0])}. {nearest_name('', names)}"
+                )
             if key[position] not in names:
                 error = unknown_name(part, key[position], names, text)
                 raise UnknownNameError(f"{error}{self._hint_at_folder(part, key[position])}")
             candidates = [k for k in candidates if k[position] == key[position]]
         if len(key) > len(parts) + 1:
             raise unknown_name("asset", text, ["/".join(k) for k in candidates])
+
+    def _hint_at_key(self, name: str) -> str:
+        """Say which asset to write if a name that is no stage is an experiment, subject, dataset or model."""
+        keys = [key for key in self.keys if name in key[1:]]
+        if not keys:
+            return ""
+        key = min(keys, key=len)
+        part = self.stages[key[0]].key_names[key.index(name, 1) - 1]
+        return f" '{name}' is {'an' if part[0] in 'aeiou' else 'a'} {part}: write {'/'.join(key)}."
 
     def _depth_in_stage(self, target: Target) -> int:
         """Return how many targets of its own stage a target builds on, one after the other."""
@@ -237,7 +250,7 @@ class Workspace:
             return stage.explain_change(target, changed)
         upstream = stage.upstream(target)
         if set(record.inputs) != {str(t) for t in upstream}:
-            return "it is made from other inputs now"
+            return f"it is made from other inputs now: {compare_inputs(record.inputs, upstream)}"
         for source in upstream:
             status = self.status(source, known)
             if status.state != "fresh":

@@ -162,6 +162,8 @@ def _exit_code(error: SystemExit) -> int:
 
 def _show_usage(error: click.ClickException) -> str:
     """Return what click says of wrong usage: the usage if it knows it, and the sentence."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # Its message is the help.
+        return _show_lines(error.format_message())
     context = getattr(error, "ctx", None)
     lines = []
     if context is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from dynvision.errors import unknown_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import explain_os_error
 from dynvision_assets.commands.completion import TargetName
+from dynvision_assets.commands.counting import STATES, count_states, explain_states
 from dynvision_assets.commands.describing import describe_target, print_target
 from dynvision_assets.commands.filming import show_stimuli
 from dynvision_assets.commands.left_over import list_leftovers, print_leftovers
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["list_assets", "show", "status", "verify"]
 
-STATES = ("fresh", "stale", "damaged", "missing")
-
 LIST = """List the assets, and how many partitions of each are fresh (up to date), stale or missing.
 
 \b
@@ -52,13 +51,14 @@ the configuration, with its size.
 
 STATUS = f"""Say why TARGETs are missing or stale, following their inputs back to the first cause.
 
-Without a TARGET there is a line for each asset that is not up to date, with the first reason; --all lists every target.
+Without a TARGET there is a line for each asset that is not up to date, with the first reason. If nothing has been built
+of many assets of a stage, one line counts them. --all lists every target.
 
 {TARGETS}
 
 \b
 Examples:
-  dynvision status                                     a line for each asset
+  dynvision status                                     what needs attention
   dynvision status --all                               a line for each target
   dynvision status summary/contrast/rcnn_gratings
   dynvision status --check responses/contrast/rcnn_gratings:0.5 && echo up to date
@@ -107,7 +107,7 @@ def list_assets(prefix: str, as_json: bool) -> None:
         left = [row for row in list_leftovers(workspace) if f"{row['key']}/".startswith(prefix)]
         if not keys and not left:
             raise unknown_name("asset", prefix, ["/".join(key) for key in workspace.keys])
-        rows = _count_states(workspace, keys)
+        rows = count_states(workspace, keys)
         if as_json:
             print_json([*rows, *left])
             return
@@ -144,7 +144,7 @@ def status(targets: tuple[str, ...], is_long: bool, check: bool, as_json: bool) 
                     click.echo(f"{state.state:8} {target}: {show_text(state.reason)}")
             click.echo(f"{fresh} up to date")
         else:
-            for line in _count_by_asset(states):
+            for line in explain_states(states):
                 click.echo(line)
             hint = "" if fresh == len(states) else "; every target: dynvision status --all"
             click.echo(f"{fresh} of {len(states)} up to date{hint}")
@@ -199,40 +199,6 @@ def show(target: str, samples: bool, stimulus: bool, images: str, out: Path | No
             return
         for one in chosen:
             print_target(workspace, one, samples)
-
-
-def _count_states(workspace: Workspace, keys: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
-    """Return a row for each asset: its key, and how many of its partitions are in each state."""
-    known: dict[Target, Status] = {}
-    rows = []
-    for key in keys:
-        states: list[str] = [workspace.status(target, known).state for target in workspace.targets(key)]
-        counts = {state: states.count(state) for state in STATES}
-        own = workspace.stages[key[0]].description(key)
-        described = {"description": own} if own else {}
-        rows.append({"key": "/".join(key), "partitions": len(states), **counts, **described})
-    return rows
-
-
-def _count_by_asset(states: Mapping[Target, Status]) -> Iterator[str]:
-    """Yield a line for each asset that is not up to date: how many partitions are in which state, and the first reason.
-
-    The state and the reason are those of what needs most to be done.
-    """
-    by_key: dict[tuple[str, ...], list[Status]] = {}
-    for target, state in states.items():
-        by_key.setdefault(target.key, []).append(state)
-    for key, of_asset in by_key.items():
-        counts = {name: sum(state.state == name for state in of_asset) for name in ("damaged", "missing", "stale")}
-        worst = next((name for name, count in counts.items() if count), None)
-        if worst is None:
-            continue
-        reason = show_text(next(state.reason for state in of_asset if state.state == worst))
-        several = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        whole = f"{len(of_asset)} partitions"
-        parts = f" ({whole if counts[worst] == len(of_asset) else f'{several} of {whole}'})"
-        count = parts if len(of_asset) > 1 else ""
-        yield f"{worst:8} {'/'.join(key)}{count}: {reason}"
 
 
 def _is_left(folder: Path) -> bool:

@@ -61,6 +61,14 @@ def test_wrong_usage_ends_with_2(empty_root: Path) -> None:
     assert "No such command 'mak'" in call_dynvision(empty_root, "mak").output
 
 
+def test_without_a_command_the_help_is_shown(empty_root: Path) -> None:
+    done = call_dynvision(empty_root)
+    assert done.exit_code == 2
+    assert "\n  make " in done.stderr
+    assert "\\n" not in done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_a_mistake_in_the_configuration_ends_with_2_and_names_file_and_line(empty_root: Path) -> None:
     edit_config(empty_root, "use_ffcv: true", "use_ffcv: [true")
     done = call_dynvision(empty_root, "list")

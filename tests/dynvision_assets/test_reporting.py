@@ -10,6 +10,8 @@ import pytest
 
 from dynvision.reports.index import write_index
 from dynvision.targets import Target
+from dynvision.workspace import Status
+from dynvision_assets.commands.counting import explain_states
 from tests.helpers.chains import copy_root, open_workspace, states
 from tests.helpers.commands import call_dynvision
 from tests.helpers.configuration import edit_config
@@ -123,6 +125,24 @@ def test_status_has_a_line_for_each_asset(chain: Path) -> None:
     whole = call_dynvision(chain, "status", "--all").stdout.splitlines()
     assert "missing  responses/contrast/rcnn_gratings:contrast=0.5: it has not been built" in whole
     assert call_dynvision(chain, "status", "--check").exit_code == 1
+
+
+def test_status_counts_the_assets_of_a_stage_of_which_nothing_has_been_built() -> None:
+    absent, fresh = Status("missing", "it has not been built"), Status("fresh")
+    started = Status("missing", "it has not been built; its training came to the end of epoch 3")
+    keys = [("responses", "contrast", f"subject{n}") for n in range(8)]
+    states = {Target(key, f"contrast={c}"): absent for key in keys for c in (0.1, 1.0)}
+    states |= {Target(keys[0], "contrast=0.1"): fresh, Target(keys[1], "contrast=0.1"): started}
+    chain = "summary/contrast/a is stale: models/a/b:all_s0 is damaged: the file is not as it was written"
+    states |= {Target(("summary", "contrast"), None): Status("stale", chain)}
+    states |= {Target(("raw", "gratings"), split): absent for split in ("train", "test")}
+    assert list(explain_states(states)) == [
+        "missing  responses: 6 of 8 assets have not been built (dynvision list responses)",
+        "missing  responses/contrast/subject0 (1 missing of 2 partitions): it has not been built",
+        f"missing  responses/contrast/subject1 (2 partitions): {started.reason}",
+        "stale    summary/contrast: models/a/b:all_s0 is damaged: the file is not as it was written",
+        "missing  raw/gratings (2 partitions): it has not been built",
+    ]
 
 
 def test_the_page_over_all_subjects_leads_to_theirs(chain: Path) -> None:

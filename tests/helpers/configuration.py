@@ -40,6 +40,18 @@ def set_at(keys: str, value: Any) -> Any:
     return change
 
 
+def remove_at(keys: str) -> Any:
+    """A change that removes the key at a dotted key path."""
+
+    def change(content: dict[str, Any]) -> None:
+        *parents, last = keys.split(".")
+        for part in parents:
+            content = content[part]
+        del content[last]
+
+    return change
+
+
 def write_small_config(folder: Path, *, with_normalizing: bool = False) -> Path:
     """Write the project's config made tiny: 3 orientations of 16 pixels, 12 + 4 images a class, one epoch.
 

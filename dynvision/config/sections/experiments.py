@@ -23,7 +23,7 @@ from dynvision.config.values.limits import (
 )
 from dynvision.config.values.names import LONGEST_NAME, Name, Section, check_name, repeats
 from dynvision.errors import nearest_name
-from dynvision.stimuli.names import canonical_argument
+from dynvision.stimuli.names import ARGUMENT_ALIASES, canonical_argument, presentation_arguments
 from dynvision.stimuli.noise import canonical_kind
 from dynvision.stimuli.number_spelling import spell_numbers
 from dynvision.system.escaping import show_text
@@ -173,11 +173,18 @@ class ExperimentConfig(Section):
         swept = {canonical_argument(k) for k, v in self.data_args.items() if _is_sweep(k, v)}
         if missing := wanted - swept:
             needed = "several programs by name" if missing == {"program"} else "a list of levels"
-            raise ValueError(f"data_args needs {needed} for {', '.join(sorted(missing))}")
+            raise ValueError(f"data_args needs {needed} for {', '.join(sorted(missing))}{self._nearest_of(missing)}")
         if extra := swept - wanted:
             raise ValueError(f"a list in data_args is a sweep: name {', '.join(sorted(extra))} in 'parameter'")
         self._check_levels()
         return self
+
+    def _nearest_of(self, missing: set[str]) -> str:
+        """Name the setting that no presentation has, which may be a misspelling of a missing one."""
+        known = {*presentation_arguments(), *find_placeholders(self.data_args.get("program"))}
+        unknown = next((name for name in self.data_args if name not in known), None)
+        names = [name for full in sorted(missing) for name in (full, *ARGUMENT_ALIASES.get(full, ()))]
+        return "" if unknown is None else f"; there is no setting '{unknown}'. {nearest_name(unknown, names)}"
 
     def _check_levels(self) -> None:
         for name, value in self.data_args.items():

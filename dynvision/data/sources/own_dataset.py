@@ -15,6 +15,7 @@ from dynvision.data.images.converting import as_pixels, require_channels
 from dynvision.data.sources.labels import check_names, number_classes, read_label
 from dynvision.data.sources.split_arguments import accepted_names, choose_split_arguments
 from dynvision.errors import ConfigError, DataError
+from dynvision.system.imports import explain_import
 from dynvision.system.progress import say
 
 __all__ = ["OwnDataset", "open_own_dataset"]
@@ -117,7 +118,7 @@ def open_own_dataset(
     try:
         cls = pkgutil.resolve_name(class_path)
     except Exception as error:
-        raise ConfigError(f"{where}: cannot import '{class_path}': {error}. Write it as module:Class.") from error
+        raise ConfigError(f"{where}: cannot import '{class_path}': {explain_import(class_path, error)}") from error
     given = arguments | choose_split_arguments(cls, class_path, arguments, split_args, split, where)
     if "root" in accepted_names(cls, where):
         given["root"] = str(folder)

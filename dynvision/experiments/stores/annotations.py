@@ -52,6 +52,9 @@ _ABOUT: Mapping[str, tuple[str, str]] = {
 }
 """For each variable of a store its long name, and its unit; texts have none. Units are those of the CF conventions."""
 
+_TIMES = {"time": "time from onset", "time_ms": "time from onset"}
+"""Coordinates whose long name is too long for an axis, where xarray writes it, and what is written instead."""
+
 CLASS_NAMES = {"class": "class_name", "label": "label_name", "image_label": "image_label_name"}
 """Coordinates that are indices of classes, and those with the names of the classes."""
 
@@ -85,6 +88,8 @@ def describe_variables(
         if node in REFERENCES and name in described.data_vars:
             given = {"long_name": f"{name}: {REFERENCES[node]}", "units": _ONE, **given}
         attributes = attributes_of(str(name), given)
+        if name in _TIMES:
+            attributes = {**attributes, "long_name": _TIMES[str(name)], "description": attributes["long_name"]}
         attributes.setdefault("long_name", str(name).replace("_", " "))
         variable.attrs = attributes
     return described

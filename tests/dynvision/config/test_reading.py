@@ -13,7 +13,7 @@ from dynvision.config.conditions import all_conditions, presentation_of
 from dynvision.config.sections.data import DataConfig
 from dynvision.errors import ConfigError, UnknownNameError
 from dynvision.paths import Paths
-from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, set_at
+from tests.helpers.configuration import PROJECT_CONFIG, edit_yaml, remove_at, set_at
 
 DATA, MODELS, EXPERIMENTS = "config_data.yaml", "config_models.yaml", "config_experiments.yaml"
 
@@ -222,6 +222,29 @@ def test_any_name_is_refused_or_stays_one_folder_below_its_stage(name):
     assert Paths(root).raw(accepted).resolve().parent == root / "data" / "raw"
 
 
+def test_a_misspelt_sweep_names_the_setting_that_is_meant(small_config):
+    edit_yaml(small_config / EXPERIMENTS, set_at("experiment_config.contrast.data_args.contrasst", [0.1, 1.0]))
+    edit_yaml(small_config / EXPERIMENTS, remove_at("experiment_config.contrast.data_args.contrast"))
+    expected = "data_args needs a list of levels for stimulus_contrast; there is no setting 'contrasst'. Did you mean "
+    with pytest.raises(ConfigError, match=re.escape(f"{expected}'contrast'?")):
+        load_config(small_config)
+
+
+def test_a_misspelt_key_that_is_required_is_named_once(small_config):
+    edit_yaml(small_config / EXPERIMENTS, set_at("experiment_config.contrast.paramter", "contrast"))
+    edit_yaml(small_config / EXPERIMENTS, remove_at("experiment_config.contrast.parameter"))
+    with pytest.raises(ConfigError) as caught:
+        load_config(small_config)
+    (line,) = str(caught.value).splitlines()
+    assert "experiment_config.contrast.paramter: unknown key. Did you mean 'parameter'?" in line
+
+
+def test_a_required_key_that_is_nowhere_is_missing(small_config):
+    edit_yaml(small_config / EXPERIMENTS, remove_at("experiment_config.contrast.parameter"))
+    with pytest.raises(ConfigError, match=r"experiment_config\.contrast\.parameter: this key is missing$"):
+        load_config(small_config)
+
+
 def test_level_that_would_be_a_path_is_refused(small_config):
     edit_yaml(small_config / EXPERIMENTS, set_at("experiment_config.contrast.data_args.contrast", ["../x", 1.0]))
     with pytest.raises(ConfigError, match=r"the level '\.\./x' of 'contrast' becomes a file name"):
@@ -240,6 +263,7 @@ def test_level_that_would_be_a_path_is_refused(small_config):
         ("contrast.status", "traned", "status 'traned' is not one of init, trained, trained-epoch=N"),
         ("contrast.readout", {"window": [5, 5]}, "window is [start, stop] in steps"),
         ("contrast.record", {"resolution": "units"}, "resolution"),
+        ("contrast.record", {"resolution": "units"}, "must be 'unit', 'channel' or 'layer', not the text 'units'"),
     ],
 )
 def test_experiment_that_makes_no_sense_is_an_error(small_config, key, value, message):

@@ -167,6 +167,8 @@ def test_every_variable_and_coordinate_has_a_long_name_and_a_unit(stores):
             assert variable.attrs["long_name"], (node.path, name)
             assert variable.dtype.kind == "O" or variable.attrs["units"] in ("1", "step", "ms"), (node.path, name)
     assert tree["contrast"].attrs == about["contrast"]
+    assert tree["time"].attrs["long_name"] == "time from onset", "an axis has room for it"
+    assert tree["time"].attrs["description"].startswith("end of the step, from the onset of the stimulus")
     assert tree["scores"]["class_name"].values.tolist() == ["a", "b", "c"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 import torch
@@ -86,6 +87,24 @@ def test_any_module_works_and_one_without_time_sees_each_frame_afresh():
 @pytest.mark.parametrize("path", ["dynvision.models:RCCN", "no_such_package:Net"])
 def test_class_that_cannot_be_imported_is_named(path):
     with pytest.raises(ConfigError, match=rf"config_models\.yaml: the class '{path}' cannot be imported"):
+        build_network(make_config(path), **SHAPE, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("dynvision.models:RCCN", "the module 'dynvision.models' has no 'RCCN'. Did you mean 'RCNN'?"),
+        (f"{__name__}:Stil", "Did you mean 'Still'?"),
+        ("torchvision.models:resnet19", "has no 'resnet19'. Did you mean 'resnet1"),
+        ("dynvision.modls:RCNN", "there is no module 'dynvision.modls'. Did you mean 'dynvision.models'?"),
+        ("own_nett:Net", "there is no module 'own_nett'. Did you mean 'own_net'? Modules are looked for in the root"),
+        ("own_net:Net", "the module 'own_net' imports 'no_such_package', which is not installed."),
+    ],
+)
+def test_a_misspelt_class_or_module_names_the_nearest(path, message, tmp_path, monkeypatch):
+    (tmp_path / "own_net.py").write_text("import no_such_package")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=re.escape(message)):
         build_network(make_config(path), **SHAPE, seed=0)
 
 

@@ -122,7 +122,7 @@ def test_tensors_in_0_to_1_become_8_bit_images_and_classes_are_numbered(module, 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("Missing", ConfigError, r"here: cannot import '.*:Missing'.*Write it as module:Class"),
+        ("Missing", ConfigError, r"here: cannot import '.*:Missing': the module '.*' has no 'Missing'. Valid: "),
         ("Unsplit", ConfigError, r"takes neither 'split' nor 'train'.*Give its __init__ one of them"),
         ("Blobs", ConfigError, r"cannot be made with .*base\.txt"),
     ],

@@ -13,6 +13,7 @@ import pytest
 from dynvision.errors import DataError, MissingError
 from dynvision.stages.base.checks import Check, CheckResult, Inspection
 from dynvision.stages.raw import RawStage
+from dynvision.system.files import replace_directory
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
@@ -199,9 +200,29 @@ def test_what_fails_a_hard_check_is_never_fresh_and_what_fails_a_soft_one_is(roo
     assert states(root, *PETS) == ["fresh"] * 3
 
 
-def test_a_build_that_is_killed_while_it_writes_is_not_fresh_and_can_be_repeated(root, monkeypatch):
+def test_a_build_that_failed_before_it_replaced_anything_leaves_the_old_output_up_to_date(root, monkeypatch):
+    before, outputs = versions(root, *PETS), written(root, "data")
     with monkeypatch.context() as patch:
-        patch.setattr(RawStage, "_record", raise_it(KeyboardInterrupt()))
+        patch.setattr(RawStage, "build", raise_it(DataError("no")))
+        with pytest.raises(DataError):
+            build(root, "raw/pets:test", force=True)
+    assert states(root, *PETS) == ["fresh"] * 3
+    assert (versions(root, *PETS), written(root, "data")) == (before, outputs)
+    mark_of(root, PETS[0]).touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(RawStage, "build", raise_it(DataError("no")))
+        with pytest.raises(DataError):
+            build(root, "raw/pets:test", force=True)
+    assert statuses(root, PETS[0])[0].reason == UNCHECKED, "what had not passed its checks has not passed them now"
+
+
+def test_a_build_that_is_stopped_when_it_has_written_is_not_fresh_and_can_be_repeated(root, monkeypatch):
+    def replace_and_stop(new: Path, old: Path) -> None:
+        replace_directory(new, old)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dynvision.stages.raw.replace_directory", replace_and_stop)
         with pytest.raises(KeyboardInterrupt):
             build(root, "raw/gratings:test", force=True)
     assert states(root, *GRATINGS) == ["stale"] * 3

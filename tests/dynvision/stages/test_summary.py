@@ -148,7 +148,8 @@ def test_a_subject_more_makes_it_stale(compared_copy):
         content["experiment_config"]["contrast"]["subjects"].append("third")
 
     edit_yaml(compared_copy.config / "config_experiments.yaml", change)
-    assert compared_copy.open().status(ALL).reason == "it is made from other inputs now"
+    reason = "it is made from other inputs now: summary/contrast/third is new"
+    assert compared_copy.open().status(ALL).reason == reason
     with pytest.raises(MissingError, match=r"dynvision make summary/contrast/third"):
         build(compared_copy, ALL)
 

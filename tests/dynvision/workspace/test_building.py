@@ -162,6 +162,9 @@ def test_listeners_are_told_how_many_conditions_were_recorded(chain_copy):
     with listen_to_progress(lines.append):
         build(chain_copy, RESPONSES)
     assert lines[-1] == "built 1 of 3 partitions; the others are up to date"
+    with listen_to_progress(lines.append):
+        build(chain_copy, RESPONSES, force=True)
+    assert lines[-1] == "built 3 of 3 partitions"
 
 
 def test_damage_between_showing_and_verifying_keeps_the_old_store(chain_copy, monkeypatch):

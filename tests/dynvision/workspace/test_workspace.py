@@ -13,6 +13,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
+from dynvision.workspace.status import compare_inputs
 from tests.helpers.configuration import edit_yaml
 
 SUMMARY = Target(("summary", "contrast", "rcnn_gratings"))
@@ -112,6 +113,11 @@ def test_changed_readout_makes_the_responses_numbers_and_the_summary_stale(chain
     assert stale(workspace) == texts(SUMMARY, *(t for t in CHAIN if t.stage == "responses"))
 
 
+def test_inputs_that_came_and_went_are_named():
+    old, new, more = (Target(("responses", "contrast", "a"), f"contrast={level}") for level in (0.1, 0.2, 0.3))
+    assert compare_inputs([str(old)], [new, more]) == f"{new} and 1 more are new, {old} is gone"
+
+
 def test_new_level_leaves_the_other_conditions_fresh(chain_copy):
     workspace = change(
         chain_copy,
@@ -120,7 +126,7 @@ def test_new_level_leaves_the_other_conditions_fresh(chain_copy):
     )
     new = Target(("responses", "contrast", "rcnn_gratings"), "contrast=0.25")
     assert stale(workspace) == texts(SUMMARY)
-    assert workspace.status(SUMMARY).reason == "it is made from other inputs now"
+    assert workspace.status(SUMMARY).reason == f"it is made from other inputs now: {new} is new"
     assert workspace.plan([SUMMARY]) == [new, SUMMARY]
 
 

@@ -199,7 +199,7 @@ def test_pattern_whose_stage_is_a_pattern_is_taken(small_config, tmp_path):
 
 def test_each_mistake_in_what_a_stage_needs_is_one_sentence(small_config):
     assert problem(small_config, "stages: {models: {memory: 16}}") == "stages.models.memory: 16 has no unit; write 16G"
-    assert problem(small_config, "stages: {models: there}") == "stages.models: Input should be 'here'"
+    assert problem(small_config, "stages: {models: there}") == "stages.models: it must be 'here', not the text 'there'"
     said = problem(small_config, "targets: {'models/*': {cpu: 1}}")
     assert said.startswith("targets.models/*.cpu: unknown key. Did you mean 'cpus'?")
     assert "\n" not in said
