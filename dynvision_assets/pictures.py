@@ -26,10 +26,14 @@ SMALL = 37_000
 WIDTH = 1200
 """Pixels that a large picture is wide: as many as the window of the UI shows."""
 
-_THUMBNAIL_WIDTHS = (320, 280, 240, 200, 160, 120, 80)
-"""Widths of a thumbnail in pixels, from the best on."""
+_GOOD_WIDTHS, _GOOD = (180, 240, 320), 15
+"""Widths of a thumbnail in pixels, from the least on, and the quality of WebP at which text and lines stay clear."""
 
-_THUMBNAIL_QUALITIES = (30, 15, 0)
+_POOR_WIDTHS, _POOR = (240, 200, 160, 120, 80), 0
+"""Widths of a thumbnail that does not fit so, from the best on, and its quality."""
+
+_ROOM = 0.6
+"""The share of the bytes up to which a wider thumbnail is tried."""
 
 
 def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes]:
@@ -57,21 +61,32 @@ def draw_thumbnail(content: bytes, most_bytes: int) -> bytes | None:
         most_bytes: How many bytes the result takes at most.
 
     Returns:
-        The widest image that fits; `None` if none does.
+        An image that fits; `None` if none does.
     """
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as opened:
         picture = opened.convert("RGB")
-    for width in _THUMBNAIL_WIDTHS:
-        height = max(1, picture.height * width // picture.width)
-        small = picture.resize((width, height), Image.Resampling.LANCZOS)
-        for quality in _THUMBNAIL_QUALITIES:
-            buffer = io.BytesIO()
-            small.save(buffer, "webp", quality=quality, method=6)
-            if len(buffer.getvalue()) <= most_bytes:
-                return buffer.getvalue()
-    return None
+    best = None
+    for width in _GOOD_WIDTHS:
+        thumbnail = _resize(picture, width, _GOOD)
+        if len(thumbnail) > most_bytes:
+            break
+        best = thumbnail
+        if len(thumbnail) > _ROOM * most_bytes:
+            break
+    poor = (_resize(picture, width, _POOR) for width in _POOR_WIDTHS)
+    return best or next((thumbnail for thumbnail in poor if len(thumbnail) <= most_bytes), None)
+
+
+def _resize(picture: Picture, width: int, quality: int) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    size = (width, max(1, picture.height * width // picture.width))
+    small = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.save(buffer, "webp", quality=quality, method=4)
+    return buffer.getvalue()
 
 
 def name_format(content: bytes) -> str:
