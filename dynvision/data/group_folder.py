@@ -9,13 +9,12 @@ from typing import Any
 from PIL import Image
 from torchvision.datasets import VisionDataset
 
-from dynvision.data.images.reading import decode_image, read_bytes
+from dynvision.data.images.reading import decode_image, name_unreadable, read_bytes
 from dynvision.data.images.samples import list_samples
 from dynvision.data.sources.folders.class_index import name_apart
-from dynvision.errors import DamagedFileError, DataError, MissingError
+from dynvision.errors import MissingError
 from dynvision.paths import Paths
 from dynvision.records import Record, read_record
-from dynvision.system.failures import as_unreadable
 
 __all__ = ["GroupFolder"]
 
@@ -84,14 +83,8 @@ class GroupFolder(VisionDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         path, label = self.samples[index]
-        try:
+        with name_unreadable(path):
             pixels = decode_image(read_bytes(path, self._digests[index]), self.channels, self.bit_depth)
-        except DamagedFileError:
-            raise
-        except OSError as error:
-            raise as_unreadable(error, f"{path}: {error}") or DataError(f"{path}: {error}") from error
-        except ValueError as error:
-            raise DataError(f"{path}: {error}") from error
         image: Any = Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels)
         if self.transform is not None:
             image = self.transform(image)

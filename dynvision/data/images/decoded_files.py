@@ -11,10 +11,8 @@ import torch
 from torch.utils.data import Dataset
 
 from dynvision.data.images.normalization import Normalization, normalize_pixels
-from dynvision.data.images.reading import read_image
+from dynvision.data.images.reading import name_unreadable, read_image
 from dynvision.data.images.samples import Sample
-from dynvision.errors import DamagedFileError, DataError
-from dynvision.system.failures import as_unreadable
 
 __all__ = ["DecodedFiles"]
 
@@ -54,13 +52,7 @@ class DecodedFiles(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         sample = self.samples[index]
         path = self.root / sample.source
-        try:
+        with name_unreadable(path):
             pixels = np.array(read_image(path, self.channels, self.resolution, self.bit_depth, sample.xxh3))
-        except DamagedFileError:
-            raise
-        except OSError as error:
-            raise as_unreadable(error, f"{path}: {error}") or DataError(f"{path}: {error}") from error
-        except ValueError as error:
-            raise DataError(f"{path}: {error}") from error
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
         return normalize_pixels(planes, self.normalize)[0], sample.group_label

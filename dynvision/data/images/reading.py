@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,40 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.data.images.image_table import digest_image
-from dynvision.errors import DamagedFileError
+from dynvision.errors import DamagedFileError, DataError
 from dynvision.stimuli.depth import scale_to_8_bits
+from dynvision.system.failures import as_unreadable
 
-__all__ = ["FIT", "convert_channels", "decode_image", "fit_image", "is_turned", "read_bytes", "read_image"]
+__all__ = [
+    "FIT",
+    "convert_channels",
+    "decode_image",
+    "fit_image",
+    "is_turned",
+    "name_unreadable",
+    "read_bytes",
+    "read_image",
+]
 
 FIT = "shorter side scaled by Pillow's bicubic filter with anti-aliasing, centre cropped"
 """How an image of another size is brought to the dataset's resolution; written to sidecars."""
+
+
+@contextlib.contextmanager
+def name_unreadable(path: str | Path) -> Iterator[None]:
+    """Turn errors of reading an image into those that name its file.
+
+    Raises:
+        DataError: If it cannot be read, or is not an image; a `DamagedFileError` is passed on.
+    """
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except OSError as error:
+        raise as_unreadable(error, f"{path}: {error}") or DataError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_image(
