@@ -32,7 +32,12 @@ def set_up(folder: Path, pip_fails: bool = False) -> subprocess.CompletedProcess
     for path, text in scripts.items():
         path.write_text(text)
         path.chmod(0o755)
-    environment = {"PATH": f"{tools}:/usr/bin:/bin", "PYTHON": str(tools / "python3"), "VENV": ".venv"}
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "PYTHON": str(tools / "python3"),
+        "VENV": ".venv",
+        "TMPDIR": str(folder),
+    }
     return subprocess.run(["sh", SCRIPT], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
