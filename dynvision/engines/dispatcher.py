@@ -145,7 +145,9 @@ class Dispatcher:
                 self._running[key].where = where
             case Said(key, line) if key in self._running:
                 name = self._running[key].attempt.call.name
-                self._messages.put(Line(line if line.startswith(name) else f"{name}: {line}"))
+                # The name of several partitions ends with their number, which their own lines do not have.
+                is_named = line.startswith((name, f"{name.partition(' (')[0]}:"))
+                self._messages.put(Line(line if is_named else f"{name}: {line}"))
             case Ended(key, answer) if key in self._running:
                 self._end(key, answer)
             case Broken(error):

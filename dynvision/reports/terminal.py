@@ -52,7 +52,8 @@ def _say_fits(fits: pd.DataFrame, marks: Sequence[str], layer: str, main: str, l
         subject = f"{row['subject']}, " if "subject" in row else ""
         name = "accuracy" if row["layer"] == OUTPUT else row["layer"]
         estimate = format_estimate(row["value"], row["low"], row["high"], *shown)
-        lines.append(f"{subject}{name}: {str(row['parameter']).replace('_', ' ')} {estimate}, 95 % interval")
+        interval = ", 95 % interval" if "," in estimate else ""
+        lines.append(f"{subject}{name}: {str(row['parameter']).replace('_', ' ')} {estimate}{interval}")
     return lines
 
 

@@ -12,7 +12,15 @@ from dynvision.engines.calls import Resources
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
 
-__all__ = ["Group", "chain_lengths", "find_needs", "group_targets", "name_targets", "split_evenly"]
+__all__ = [
+    "Group",
+    "chain_lengths",
+    "find_needs",
+    "group_targets",
+    "name_targets",
+    "places_in_line",
+    "split_evenly",
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,29 @@ def chain_lengths(needs: Mapping[Target, frozenset[Target]]) -> dict[Target, int
         for upstream in needs[target]:
             lengths[upstream] = max(lengths[upstream], lengths[target] + 1)
     return lengths
+
+
+def places_in_line(needs: Mapping[Target, frozenset[Target]]) -> dict[Target, int]:
+    """Return priorities by which what nothing else is made from is finished soonest, the first of the plan at first.
+
+    With one place to compute, all takes equally long in any order. So the first result comes as early as it can.
+
+    Args:
+        needs: What each target is made from, in an order in which they can be built.
+    """
+    numbers = {target: number for number, target in enumerate(needs)}
+    line: dict[Target, None] = {}
+
+    def put(target: Target) -> None:
+        for upstream in sorted(needs[target] - line.keys(), key=numbers.__getitem__):
+            put(upstream)
+        line[target] = None
+
+    needed = frozenset[Target]().union(*needs.values())
+    for target in needs:
+        if target not in needed:
+            put(target)
+    return {target: len(line) - place for place, target in enumerate(line)}
 
 
 def group_targets(workspace: Workspace, plan: Sequence[Target]) -> list[Group]:

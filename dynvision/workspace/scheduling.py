@@ -13,7 +13,15 @@ from dynvision.records import Record
 from dynvision.system.progress import say
 from dynvision.targets import Target
 from dynvision.workspace.failures import say_what_is_kept, summarize_failures
-from dynvision.workspace.grouping import Group, chain_lengths, find_needs, group_targets, name_targets, split_evenly
+from dynvision.workspace.grouping import (
+    Group,
+    chain_lengths,
+    find_needs,
+    group_targets,
+    name_targets,
+    places_in_line,
+    split_evenly,
+)
 from dynvision.workspace.visibility import await_visible
 from dynvision.workspace.workspace import Status, Workspace
 
@@ -86,7 +94,7 @@ class Schedule:
     ) -> None:
         self.workspace, self.engine, self.options = workspace, engine, options
         self._needs = find_needs(workspace, plan)
-        self._priorities = chain_lengths(self._needs)
+        self._priorities = (places_in_line if engine.slots == 1 else chain_lengths)(self._needs)
         self._waiting = group_targets(workspace, plan)
         self._running: dict[tuple[str, ...], Group] = {}
         self._done: set[Target] = set()

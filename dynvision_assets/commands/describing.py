@@ -46,6 +46,8 @@ def print_target(workspace: Workspace, target: Target, samples: bool) -> None:
     content = {"path": workspace.paths.relative(workspace.stage(target).output(target)), **record.to_dict()}
     content.pop("target")  # Its name is in the first line.
     content["files"] = len(record.files)  # `--json` lists them.
+    if not record.files:  # A dataset file is not listed: it says itself whether it is whole.
+        del content["files"]
     _print_yaml(content, default_flow_style=None, width=110)
     for name, description in workspace.stage(target).describe_files(target, samples).items():
         _print_yaml({name: description["file"]})

@@ -60,6 +60,10 @@ def test_progress_is_told_with_the_name_of_its_call_in_the_thread_that_waits(ope
     told: list[tuple[str, int]] = []
     assert engine.wait(lambda line: told.append((line, threading.get_ident()))).result == "said"
     assert told == [(line, threading.get_ident()) for line in ("models/a: one", "models/a: two")]
+    told.clear()
+    engine.submit(call("say", lines=["responses/a: 3 of 9", "read back"], name="responses/a (9 partitions)"))
+    engine.wait(lambda line: told.append((line, 0)))
+    assert [line for line, _ in told] == ["responses/a: 3 of 9", "responses/a (9 partitions): read back"]
 
 
 def test_an_error_comes_back_as_its_own_class(open_local: Opening) -> None:

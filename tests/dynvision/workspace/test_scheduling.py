@@ -21,7 +21,7 @@ from dynvision.workspace import Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.failures import say_what_is_kept
-from dynvision.workspace.grouping import chain_lengths, find_needs, group_targets, split_evenly
+from dynvision.workspace.grouping import chain_lengths, find_needs, group_targets, places_in_line, split_evenly
 from dynvision.workspace.scheduling import Built, Schedule, ScheduleOptions
 from dynvision.workspace.visibility import await_visible
 from tests.helpers.engines import ScriptedEngine
@@ -76,6 +76,21 @@ def test_the_longest_chain_has_the_highest_priority(small_workspace: Workspace) 
     assert by_text["responses/contrast/rcnn_gratings:contrast=0.5"] == 2
     assert by_text["raw/gratings:train"] == 6
     assert by_text["raw/gratings:test"] == 5
+
+
+def test_with_one_place_to_compute_the_first_result_is_finished_before_the_next_is_begun(
+    small_workspace: Workspace,
+) -> None:
+    wanted = [f"summary/{name}/rcnn_gratings" for name in ("duration", "contrast")]
+    needs = find_needs(
+        small_workspace, small_workspace.plan([t for n in wanted for t in targets_of(small_workspace, n)])
+    )
+    places = places_in_line(needs)
+    assert all(places[upstream] > places[target] for target in needs for upstream in needs[target])
+    line = list(dict.fromkeys("/".join(target.key) for target in sorted(places, key=lambda target: -places[target])))
+    assert line[-4:] == [
+        f"{stage}/{name}/rcnn_gratings" for name in ("duration", "contrast") for stage in ("responses", "summary")
+    ]
 
 
 def test_what_a_target_needs_is_found_through_targets_that_are_not_built(small_workspace: Workspace) -> None:
