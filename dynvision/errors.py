@@ -17,6 +17,7 @@ __all__ = [
     "MachineError",
     "MissingError",
     "OutOfMemoryError",
+    "OutputBusyError",
     "UnexpectedError",
     "UnknownNameError",
     "UnreadableError",
@@ -69,6 +70,10 @@ class KilledError(DynvisionError):
 
 class UnexpectedError(DynvisionError):
     """Code failed in a way that nobody expected; the message names the file with the traceback."""
+
+
+class OutputBusyError(DynvisionError):
+    """Another process is building the same output."""
 
 
 class LockLostError(DynvisionError):

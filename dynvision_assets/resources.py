@@ -33,15 +33,17 @@ class Project:
         root: The folder that contains `data/` and `.dagster/`.
         config: What was read of the configuration when the definitions were made, as `Workspace.snapshot` has it. All
             calls use it, so that a file that is edited meanwhile does not change a run.
+        engine: The engine that the command line named, if it did.
     """
 
     root: str
     config: dict[str, Any] = field(repr=False)
+    engine: str | None = None
 
     @classmethod
-    def of(cls, workspace: Workspace) -> Self:
+    def of(cls, workspace: Workspace, engine: str | None = None) -> Self:
         """Return the project of a workspace, with the configuration as the workspace has read it."""
-        return cls(str(workspace.paths.root), workspace.snapshot)
+        return cls(str(workspace.paths.root), workspace.snapshot, engine)
 
 
 class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
@@ -57,7 +59,7 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
         default=AS_CONFIGURED,
         description="The engine of this run: as_configured (that of config_compute.yaml), here (one target after "
         "another), local (several at once on the cores and GPUs of this machine), slurm, pbs, lsf, sge, oar, htcondor, "
-        "or the address of a running Dask scheduler (tls://host:8786).",
+        "or address (the running Dask scheduler that config_compute.yaml names).",
     )
     jobs: int | None = Field(
         default=None,
@@ -84,7 +86,8 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
         """Which engine it is.
 
         Raises:
-            ConfigError: If there is no such engine, or the number of jobs does not fit it.
+            ConfigError: If there is no such engine, the number of jobs does not fit it, or the engine is an address
+                that neither the configuration nor the command line names.
         """
         if self.jobs is not None and self.jobs < 1:
             raise ConfigError(
@@ -93,6 +96,12 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
             )
         compute = self.open_workspace().config.compute
         engine = None if self.engine == AS_CONFIGURED else self.engine
+        # Whoever is at that address runs code as this user. A web page may send such a run to Dagster's server.
+        if engine is not None and "://" in engine and engine not in (compute.address, self.project.engine):
+            raise ConfigError(
+                f"the engine of the resource compute is the address {engine[:80]}, which is not that of "
+                "config_compute.yaml. Write it there as 'address', then set the engine to address."
+            )
         return compute.engine_settings(Path(self.project.root), engine, self.jobs)
 
     @property

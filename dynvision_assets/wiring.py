@@ -55,7 +55,9 @@ def resolve_make_job(workspace: Workspace, engine_name: str | None = None, jobs:
     definitions = dg.Definitions(
         jobs=[make_job()],
         resources={
-            "compute": ComputeResource(engine=engine_name or AS_CONFIGURED, jobs=jobs, project=Project.of(workspace)),
+            "compute": ComputeResource(
+                engine=engine_name or AS_CONFIGURED, jobs=jobs, project=Project.of(workspace, engine_name)
+            ),
             "step_io_manager": dg.mem_io_manager,
         },
         executor=dg.in_process_executor,

@@ -12,7 +12,7 @@ fail() {
 tell_progress() {
     while IFS= read -r line; do
         case "$line" in
-            *"Downloading "*"("[0-9][0-9]*" MB)"*)  # 10 MB and more
+            *"Downloading "*"("[0-9][0-9]*" MB)"* | *"Downloading "*"("[0-9][0-9]*MiB")"*)  # 10 MB and more
                 file=${line##*Downloading }
                 file=${file%% *}
                 file=${file##*/}

@@ -169,7 +169,8 @@ def _repetition(tables: Tables) -> Rows:
             for name, row in (("shortest", rows.iloc[0]), ("longest", rows.iloc[-1])):
                 value, error = row[f"{measure}/{layer}"], row[f"{measure}_sem/{layer}"]
                 after = tables.name_duration(row[tables.parameters[0]])
-                yield _row(layer, f"{measure}_{name}", value, error, note=f"after {after}")
+                note = f"after {after}" if np.isfinite(value) else f"no response to the first image, after {after}"
+                yield _row(layer, f"{measure}_{name}", value, error, note=note)
 
 
 def _summation(tables: Tables) -> Rows:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dynvision.films.animation import Animation, Moment, choose_moments
 from dynvision.system.files import make_directory, write_bytes
 
@@ -24,8 +26,8 @@ _ABOUT = "Description"
 
 _COLORS = (256, 128, 64, 32)
 
-_SAMPLED = 3
-"""Colours are chosen by every so many pixels of each row and column."""
+_SAMPLED = 9
+"""Colours are chosen by one of so many pixels."""
 
 _LAST_COLORS = 64
 """Colours of a picture that has fewer pixels in the end."""
@@ -138,9 +140,13 @@ def _encode_still(picture: Image, form: str, about: str, is_quick: bool = False)
 def _reduce_colors(picture: Image, colors: int) -> Image:
     from PIL import Image
 
-    # A ninth of the pixels show which colours there are, in a fifth of the time.
-    size = (max(1, picture.width // _SAMPLED), max(1, picture.height // _SAMPLED))
-    palette = picture.resize(size, Image.Resampling.NEAREST).quantize(colors, dither=Image.Dither.NONE)
+    if picture.mode != "RGB" or picture.getcolors(colors) is not None:  # It has so few that none is lost.
+        return picture.quantize(colors, dither=Image.Dither.NONE)
+    # A part of the pixels shows which colours there are, in a fraction of the time. They are drawn by lot, because
+    # every third row and column of a grating may be the same stripe.
+    pixels = np.asarray(picture).reshape(-1, 3)
+    chosen = np.random.default_rng(0).integers(0, len(pixels), max(1, len(pixels) // _SAMPLED))
+    palette = Image.fromarray(pixels[chosen][None]).quantize(colors, dither=Image.Dither.NONE)
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 

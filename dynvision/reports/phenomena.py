@@ -14,9 +14,10 @@ from dynvision.reports.numbers import format_number
 __all__ = ["describe_phenomena", "picture_phenomena"]
 
 _CAPTION = (
-    "Each panel is a number of every layer, with its 95 % interval; a grey band is the range in visual cortex, and an "
-    "arrow a value beyond the axis. Two numbers of a layer differ in colour and shape. Latencies and accuracies have "
-    "no range of their own: latency falls by tens of milliseconds from low to high contrast. {ranges}"
+    "Each panel is a number of each layer (of the first 12, if there are more), with its 95 % interval; a grey band is "
+    "the range in visual cortex, and an arrow a value beyond the axis. Two numbers of a layer differ in colour and "
+    "shape. Latencies and accuracies have no range of their own: latency falls by tens of milliseconds from low to "
+    "high contrast. {ranges}"
 )
 
 
@@ -27,7 +28,9 @@ def picture_phenomena(table: pd.DataFrame, content: bytes) -> Picture:
         table: The table of `dynvision.analysis.phenomena.list_phenomena`.
         content: The SVG file.
     """
-    measured = set(table["measure"].dropna())
+    from dynvision.analysis.figures.phenomena import PANELS
+
+    measured = set(table["measure"].dropna()) & {measure for panel in PANELS for measure in panel.measures}
     ranges = [
         f"{measure.replace('_', ' ')} {known.text} ({known.source})"
         for (_, measure), known in CORTEX.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynvision.config.sections.models import IMAGE_FOLDER, IMAGENET, TrainingConfig
 from dynvision.config.transform_checks import choose_preset
@@ -25,9 +25,6 @@ from dynvision.system.escaping import code_span
 from dynvision.system.json_values import whole_key_paths
 from dynvision.system.source_code import digest_source
 from dynvision.targets import Target
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ModelTargets"]
 

@@ -111,9 +111,9 @@ def _open_trials(
         chosen = _choose_trials(raw, subject, n_trials, per_trial)
         images = [[_read_image(path, channels, size, depth) for _, path in trial] for trial in chosen]
         has_any = next(_list_examples(raw, subject), None) is not None
-        reason = f"a trial shows {per_trial}, and {dataset} has fewer" if has_any else ""
+        reason = f"a trial shows {per_trial}, and of {dataset} there are fewer to show" if has_any else ""
     except (DynvisionError, OSError, ValueError) as error:
-        images, reason = [], f"those of {dataset} cannot be read: {error}"
+        images, reason = [], f"the images of {dataset} cannot be read: {error}"
     if images:
         return images, [[name for name, _ in trial] for trial in chosen], f"images of {dataset}"
     drawn = [[_draw_test_image(size, i / n_trials, k) for k in range(per_trial)] for i in range(n_trials)]

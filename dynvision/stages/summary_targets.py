@@ -62,8 +62,10 @@ class SummaryTargets(Stage):
         return [Target(key, partition) for partition in self._responses.partitions(key)]
 
     def settings(self, target: Target) -> dict[str, Any]:
-        if is_comparison(target) or is_phenomena(target):
+        if is_comparison(target):
             return {}
+        if is_phenomena(target):
+            return {"version": 2}  # of its table and picture: only this summary changed
         experiment = self.config.experiments[target.key[1]]
         groups = {} if experiment.group_by is None else {"group_by": experiment.group_by}
         return {"readout": experiment.readout.model_dump(mode="json"), **groups}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ LARGEST = 256
 _LARGEST_RESOLUTION = 4096
 
 _ABOUT = "an image is a path, a Pillow image, an array [H, W] or [H, W, 3], or a tensor [C, H, W] or [B, C, H, W]"
+
+
+_DEEP = re.compile(r"RGB[AXa]*;16[BLN]")
+"""How Pillow calls colours of 16 bits a channel, which it reads as 8. `BGR;16` is 16 bits a pixel."""
 
 
 def read_pictures(given: Any, resolution: int | None = None) -> npt.NDArray[np.float32]:
@@ -79,7 +84,7 @@ def _open(path: Path) -> Any:
 
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("RGB") and any(";16" in str(tile) for tile in image.tile):
+            if image.mode.startswith("RGB") and any(_DEEP.search(str(tile)) for tile in image.tile):
                 raise ValueError(
                     f"{path} has 16 bits a channel, of which Pillow reads 8. Give an array of fractions from 0 to 1."
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynvision.errors import ConfigError, DynvisionError, MissingError
+from dynvision.errors import ConfigError, DynvisionError, LockLostError, MissingError, OutputBusyError
 from dynvision.targets import Target
 from dynvision.workspace.workspace import Workspace
 
@@ -45,7 +45,8 @@ def say_what_is_kept(workspace: Workspace, targets: Sequence[Target], error: Dyn
         targets: The targets that one call failed to build.
         error: Its error.
     """
-    if isinstance(error, ConfigError | MissingError):  # It failed before it began.
+    # It failed before it began, or what is there is another process's.
+    if isinstance(error, ConfigError | MissingError | OutputBusyError | LockLostError):
         return error
     parts = [part for target in targets if (part := workspace.stage(target).describe_unfinished(target))]
     if not parts:
@@ -53,7 +54,9 @@ def say_what_is_kept(workspace: Workspace, targets: Sequence[Target], error: Dyn
     verb = "is" if len(parts) == 1 else "are"
     which = f"{len(parts)} of {len(targets)} {verb} kept in part: " if len(targets) > 1 else ""
     kept = f"{which}{parts[0]}"
-    fuller = type(error)(f"{_end(str(error))} {kept[0].upper()}{kept[1:]}; the next make goes on from there.")
+    fuller = type(error)(
+        f"{_end(str(error))} {kept[0].upper()}{kept[1:]}; the next make of the same goes on from there."
+    )
     fuller.__cause__ = error
     return fuller
 

@@ -48,7 +48,6 @@ def write_reports(workspace: Workspace, targets: Iterable[Target]) -> Iterator[R
     Raises:
         ConfigError: If a target has no page.
     """
-    known: dict[Target, Status] = {}
     for target in targets:
         stage = workspace.stage(target)
         if not stage.has_pages:
@@ -56,7 +55,8 @@ def write_reports(workspace: Workspace, targets: Iterable[Target]) -> Iterator[R
         try:
             stage.require([target])  # A lock would make the folder of what does not exist.
             with output_lock(stage.written(target)[0], FOR_EVER, say):
-                notice = _say_stale(workspace, target, workspace.status(target, known))
+                # What was found for another page may have changed while this one's lock was waited for.
+                notice = _say_stale(workspace, target, workspace.status(target))
                 yield Reported(target, stage.write_page(target, notice), notice)
         except DynvisionError as error:
             yield Reported(target, None, problem=str(error))

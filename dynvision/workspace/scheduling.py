@@ -113,7 +113,7 @@ class Schedule:
             KeyboardInterrupt: After a signal. The engine still has to be closed.
         """
         for group in self._waiting:
-            if why := self.engine.refusal(group.attempts[0], group.here):
+            if (why := self.engine.refusal(group.attempts[0], group.here)) and self._has_work(group):
                 raise ConfigError(f"{name_targets(group.targets)}: {why}")
         while True:
             self._submit_ready()
@@ -132,6 +132,14 @@ class Schedule:
     def fail(self, target: Target, error: DynvisionError) -> None:
         """Let a target that was yielded count as failed, because whoever received it refuses it."""
         self.failed[target] = error
+
+    def _has_work(self, group: Group) -> bool:
+        """Whether anything of a group has to be built. A plan of `make` holds nothing else, one of assets may."""
+        known: dict[Target, Status] = {}
+        return any(
+            target in self.options.forced or self.workspace.status(target, known).state != "fresh"
+            for target in group.targets
+        )
 
     def _submit_ready(self) -> None:
         """Give everything to the engine whose inputs are there."""

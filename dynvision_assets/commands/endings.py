@@ -162,7 +162,7 @@ def _exit_code(error: SystemExit) -> int:
 
 def _show_usage(error: click.ClickException) -> str:
     """Return what click says of wrong usage: the usage if it knows it, and the sentence."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # Its message is the help.
+    if type(error).__name__ == "NoArgsIsHelpError":  # Its message is the help. Click has it since 8.2.
         return _show_lines(error.format_message())
     context = getattr(error, "ctx", None)
     lines = []

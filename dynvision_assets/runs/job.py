@@ -1,5 +1,6 @@
 """The job `make`: targets, and only what they need, in one run."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,7 +152,8 @@ def _make(
         yield from reporter.report(schedule)
     except DynvisionError:
         for target in schedule.failed:
-            show_as_failed(workspace, context, target)
+            with contextlib.suppress(Exception):  # What failed is told, also if Dagster's database has no room for it.
+                show_as_failed(workspace, context, target)
         raise
 
 

@@ -7,6 +7,7 @@ is its child, and ends with it.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 import os
 import signal
@@ -34,6 +35,9 @@ EVERY = 0.5
 
 _ABOVE, _TRIES = 100, 100
 """How far above Dagster's port the reports are served, and how many ports are tried."""
+
+_CONTAINERS = ("/.dockerenv", "/run/.containerenv")
+"""Files by which a container of Docker or Podman is known."""
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # addresses that nobody can be reached at
 
@@ -128,10 +132,12 @@ def _name_host(host: str) -> str:
         return host
     name = socket.gethostname()
     try:
-        socket.getaddrinfo(name, None, socket.AF_INET6 if ":" in host else socket.AF_INET)
+        found = socket.getaddrinfo(name, None, socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, UnicodeError):
         return _WILDCARDS[host]
-    return name
+    # The name of a container is known in it alone; its ports are asked for on the machine that runs it.
+    is_known = any(not ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+    return name if is_known and not any(map(os.path.exists, _CONTAINERS)) else _WILDCARDS[host]
 
 
 def _answers(order: Order) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ def is_meant(folder: Path, request: str) -> bool:
         folder: The folder of the reports.
         request: The path of the request, as a browser sends it.
     """
-    named = parse_qs(urlsplit(request).query).get(_ROOT)
+    named = parse_qs(request.partition("?")[2].partition("#")[0]).get(_ROOT)
     return named is None or named[-1] == _mark(folder)
 
 

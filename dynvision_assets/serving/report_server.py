@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import mimetypes
+import os
 import shutil
 import socket
 from collections.abc import Iterable
@@ -76,7 +77,7 @@ def listen(host: str, ports: Iterable[int]) -> socket.socket:
             try:
                 return socket.create_server(address, family=family)
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason = os.strerror(error.errno) if error.errno else str(error)
                 if error.errno == errno.EADDRINUSE:
                     break  # `localhost` has two addresses; a browser would ask the other server at one of them
     raise DynvisionError(f"the reports are not served on {host}: {reason}")
@@ -128,12 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         path, asked = find_page(self.folder, self.path), self.path.partition("?")[0]
         if not is_meant(self.folder, self.path):
             advice = (
-                f"This link belongs to another root; here are the reports of {self.folder.parent.parent}. Start "
-                "dynvision ui in the other one, and follow the link in the browser again."
+                f"This link belongs to another root; here are the reports of {self.folder.parent.parent.name}. Start "
+                "dynvision ui in the other one, and follow the link in the browser again"
             )
             self.send_error(HTTPStatus.NOT_FOUND, "not found", advice)
         elif path is None:
-            advice = "There is no such report. A summary writes its page when it is made, and dynvision report again."
+            advice = "There is no such report. A summary writes its page when it is made, and dynvision report again"
             self.send_error(HTTPStatus.NOT_FOUND, "not found", advice)
         elif path.name == INDEX and not asked.endswith(("/", f"/{INDEX}")):
             self.send_response(HTTPStatus.MOVED_PERMANENTLY)  # so that links relative to the folder lead into it

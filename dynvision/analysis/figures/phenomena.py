@@ -106,8 +106,10 @@ def draw_phenomena(table: pd.DataFrame) -> Figure:
             _draw_panel(axes, panel, parts, ["output"] if is_accuracy else layers)
         else:
             _say_missing(axes, table[table["phenomenon"] == panel.phenomenon])
+    named = len(set(table["layer"].dropna()) - {"output"})
+    cut = f" The first {len(layers)} of {named} layers." if named > len(layers) else ""
     figure.supxlabel(
-        "Grey band: the range in visual cortex. Bars: 95 % intervals. An arrow: beyond the axis.",
+        f"Grey band: the range in visual cortex. Bars: 95 % intervals. An arrow: beyond the axis.{cut}",
         fontsize=8,
         color=GREY,
     )

@@ -240,11 +240,12 @@ class StimulusSequence:
         if not 0 <= start < self.presentation.n_timesteps:
             raise ValueError(f"start is a step from 0 to {self.presentation.n_timesteps - 1}, not {start}")
         scaling = Scaling.of(normalize)
-        low, high = float(self.images.min()), float(self.images.max())
         if not self.images.is_floating_point() and self.images.dtype != torch.bool:
             scaling = Scaling((0.0,), (1 / 255,))
-        elif normalize is None and (low < -_TOLERANCE or high > 1 + _TOLERANCE):
-            scaling = Scaling((0.5,), (0.25,))
+        elif normalize is None:
+            low, high = float(self.images.min()), float(self.images.max())
+            if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+                scaling = Scaling((0.5,), (0.25,))
         return Film(
             trace_timeline(self.presentation).after(start),
             lambda step: self.frame(step + start).detach().to("cpu", torch.float32).numpy(),

@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,15 @@ def main() -> None:
     os.dup2(2, 1)
     can_compute = _import_all()
     workers: dict[int, str] = {}
-    for orders in _read_orders():
-        for order in orders:
-            workers[_fork(order, answers, can_compute)] = order["name"]
-        _report_ends(workers, answers)
-    for pid in workers:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGTERM)
+    try:
+        for orders in _read_orders():
+            for order in orders:
+                _start(order, workers, answers, can_compute)
+            _report_ends(workers, answers)
+    finally:
+        for pid in workers:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _PATIENCE
     while workers and time.monotonic() < deadline:
         _report_ends(workers, answers)
@@ -97,6 +100,15 @@ def _read_orders() -> Any:
         yield orders
 
 
+def _start(order: dict[str, Any], workers: dict[int, str], answers: int, can_compute: bool) -> None:
+    """Start a worker; if the system allows no further process, it counts as one that has ended."""
+    try:
+        workers[_fork(order, answers, can_compute)] = order["name"]
+    except OSError as error:
+        sys.stderr.write(f"worker {order['name']} cannot be started: {error}\n")
+        _tell(answers, order["name"], 0, 1)
+
+
 def _fork(order: dict[str, Any], answers: int, can_compute: bool) -> int:
     """Start a worker and, if this process can be copied to compute, its child. Return the worker's process."""
     parent = os.getpid()
@@ -120,6 +132,8 @@ def _fork(order: dict[str, Any], answers: int, can_compute: bool) -> int:
         if can_compute:  # now, while the worker has no threads
             shared_process().fork(lambda: _prepare(options["threads"]))
         run_worker(WorkerOptions(**options))
+    except BaseException:  # noqa: BLE001  # the process ends with it
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(1)
@@ -147,9 +161,13 @@ def _report_ends(workers: dict[int, str], answers: int) -> None:
             return
         name = workers.pop(pid, None)
         if name is not None:
-            line = json.dumps({"name": name, "pid": pid, "code": os.waitstatus_to_exitcode(status)})
-            with contextlib.suppress(OSError):
-                os.write(answers, line.encode() + b"\n")
+            _tell(answers, name, pid, os.waitstatus_to_exitcode(status))
+
+
+def _tell(answers: int, name: str, pid: int, code: int) -> None:
+    """Write that a worker has ended."""
+    with contextlib.suppress(OSError):
+        os.write(answers, json.dumps({"name": name, "pid": pid, "code": code}).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import BinaryIO, NoReturn
 
@@ -26,17 +28,19 @@ class ForkedProcess:
     def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO) -> None:
         self.pid, self.stdin, self.stdout = pid, stdin, stdout
         self.returncode: int | None = None
+        self._lock = threading.Lock()
 
     def poll(self) -> int | None:
         """Return how the child ended; `None` if it still runs."""
-        if self.returncode is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # Somebody else has waited for it, and knows how it ended.
-                self.returncode = 0
-            else:
-                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
+        with self._lock:  # Only one thread is told how it ended.
+            if self.returncode is None:
+                try:
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                except ChildProcessError:  # Somebody else has waited for it, and knows how it ended.
+                    self.returncode = 0
+                else:
+                    self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+            return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end of the child.
@@ -91,5 +95,7 @@ def _become(function: Callable[[], object], to_child: tuple[int, int], from_chil
         os.close(from_child[1])
         function()
         code = 0
+    except BaseException:  # noqa: BLE001  # the process ends with it
+        traceback.print_exc()
     finally:
         os._exit(code)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from dynvision.errors import DynvisionError
+from dynvision.errors import OutputBusyError
 from dynvision.system.files import make_directory
 from dynvision.system.guards import guard_outputs
 from dynvision.system.locks.holders import REFRESH, find_holder, lock_path
@@ -33,10 +33,6 @@ TURN = 0.2
 
 _held: dict[Path, int] = {}
 """The locks of this process, and the thread that holds each."""
-
-
-class OutputBusyError(DynvisionError):
-    """Another process is building the same output."""
 
 
 @contextlib.contextmanager

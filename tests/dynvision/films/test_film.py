@@ -8,11 +8,13 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from dynvision.data.loading.sequence import StimulusSequence
 from dynvision.errors import DynvisionError
 from dynvision.films.encoding import encode_picture, is_whole_film, read_about
 from dynvision.films.scaling import Scaling
@@ -80,6 +82,24 @@ def test_a_strip_without_noise_keeps_every_colour():
     picture = SHOW.show(RED, normalize=HALF).strip().draw()
     again = Image.open(io.BytesIO(encode_picture(picture))).convert("RGB")
     np.testing.assert_array_equal(np.asarray(again), np.asarray(picture))
+
+
+def test_a_picture_with_few_colours_keeps_them_whatever_its_pattern_is():
+    stripes = np.tile(np.repeat(np.array([[0], [255], [0]], np.uint8), 3, axis=1), (100, 300, 1))
+    greys = np.tile(np.array([17, 127, 237], np.uint8)[None, :, None], (300, 100, 3))
+    for pixels in (stripes, greys):
+        picture = Image.fromarray(pixels)
+        most = len(encode_picture(picture, most_bytes=1 << 30)) - 1
+        reduced = Image.open(io.BytesIO(encode_picture(picture, most_bytes=most))).convert("RGB")
+        assert {color for _, color in reduced.getcolors(1 << 16)} == {color for _, color in picture.getcolors()}
+
+
+def test_a_pattern_of_a_period_of_three_is_not_lost_among_many_colours():
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 300, 3), np.uint8)
+    pixels[:, :, :] = np.where(np.arange(300)[None, :, None] % 3 == 0, pixels, [[[0, 0, 200]]])
+    content = encode_picture(Image.fromarray(pixels), most_bytes=200_000)
+    reduced = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    assert np.abs(reduced[:, 1::3] - [0, 0, 200]).max() < 12
 
 
 @pytest.mark.parametrize(("form", "count"), [("webp", 6), ("gif", 6), ("png", 1)])
@@ -199,3 +219,19 @@ def test_a_strip_holds_what_is_seen_in_it(tmp_path):
     assert read_about(tmp_path / "none.png") == ""
     (tmp_path / "text.png").write_text("no picture")
     assert read_about(tmp_path / "text.png") == ""
+
+
+def test_images_of_16_bit_whole_numbers_do_not_stop_a_film():
+    images = torch.full((1, 1, 8, 8), 7, dtype=torch.uint16)
+    sequence = StimulusSequence(images, Presentation.constant(2), np.array([0]))
+    assert sequence.show().strip().draw().width > 0
+
+
+def test_a_bitmap_of_16_bits_a_pixel_is_read(tmp_path):
+    header = b"BM" + (66 + 8 * 8 * 2).to_bytes(4, "little") + bytes(4) + (66).to_bytes(4, "little")
+    info = (40).to_bytes(4, "little") + (8).to_bytes(4, "little") * 2 + (1).to_bytes(2, "little")
+    info += (16).to_bytes(2, "little") + (3).to_bytes(4, "little") + bytes(20)
+    masks = b"".join(mask.to_bytes(4, "little") for mask in (0xF800, 0x07E0, 0x001F))
+    (tmp_path / "small.bmp").write_bytes(header + info + masks + (0xF800).to_bytes(2, "little") * 64)
+    film = SHOW.show(tmp_path / "small.bmp")
+    assert film.strip().draw().width > 0

@@ -94,7 +94,8 @@ def test_a_training_that_is_killed_ends_in_the_same_weights_history_and_version(
     assert chain.open().status(target).reason == "it has not been built; its training came to the end of epoch 2"
     assert find_leftovers(chain.open(), ("models",)) == []
     assert str(say_what_is_kept(chain.open(), [target], KilledError(f"{target}: it was killed"))) == (
-        f"{target}: it was killed. Its training came to the end of epoch 2; the next make goes on from there."
+        f"{target}: it was killed. Its training came to the end of epoch 2; the next make of the same goes on from "
+        "there."
     )
     epoch = 2
     if not chain.open().config.data.use_ffcv:  # FFCV takes long to start, and the rest is the same

@@ -123,11 +123,11 @@ def test_too_few_images_and_damaged_ones_are_replaced_by_gratings(tmp_path, smal
     write_raw(tmp_path, {"0": (255, 0, 0)})
     workspace = Workspace.open(tmp_path, small_config)
     too_few = open_preview(workspace.stages, "stream").images
-    assert re.fullmatch(r"test gratings, because a trial shows \d, and gratings has fewer", too_few)
+    assert re.fullmatch(r"test gratings, because a trial shows \d, and of gratings there are fewer to show", too_few)
     for path in (tmp_path / "data/raw/gratings/test/0").iterdir():
         path.write_bytes(b"damaged")
     about = open_preview(workspace.stages, "contrast").images
-    assert about.startswith("test gratings, because those of gratings cannot be read: ")
+    assert about.startswith("test gratings, because the images of gratings cannot be read: ")
     assert about.endswith(".png: it is no image, or is damaged")
 
 

@@ -284,7 +284,7 @@ def test_the_error_of_a_target_says_what_of_it_is_kept(small_workspace: Workspac
     folder.mkdir(parents=True)
     (folder / JOURNAL).write_text("the header\na batch\nanother\na third that is cut o")
     error = KilledError("it was killed")
-    kept = "2 batches of its recording are on the disk; the next make goes on from there."
+    kept = "2 batches of its recording are on the disk; the next make of the same goes on from there."
     assert str(say_what_is_kept(small_workspace, [first], error)) == f"it was killed. {kept}"
     text = str(say_what_is_kept(small_workspace, [first, second], error))
     assert text == f"it was killed. 1 of 2 is kept in part: {kept}"
@@ -301,7 +301,7 @@ def test_a_target_that_fails_says_from_where_the_next_make_goes_on(
     with pytest.raises(KilledError) as caught:
         list(Schedule(small_workspace, plan, ScriptedEngine(fail=failing("raw/", KilledError)), SILENT).run())
     assert str(caught.value) == (
-        "raw/gratings:train went wrong. Its training came to epoch 3; the next make goes on from there."
+        "raw/gratings:train went wrong. Its training came to epoch 3; the next make of the same goes on from there."
     )
 
 

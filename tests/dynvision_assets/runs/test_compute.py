@@ -105,3 +105,25 @@ def test_each_run_has_an_engine_of_its_own_which_is_closed_at_its_end(
     for _ in range(2):
         assert run(empty_root, instance, {"jobs": 2}).success
     assert [engine.is_closed for engine in engines] == [True, True]
+
+
+def test_an_address_that_only_a_run_names_is_refused(
+    empty_root: Path, instance: dg.DagsterInstance, opened: list[EngineSettings]
+) -> None:
+    """Whoever is at an address runs code as this user, and a web page can send a run to Dagster's server."""
+    result = run(empty_root, instance, {"engine": "tcp://127.0.0.1:8786"})
+    assert not result.success
+    assert "which is not that of config_compute.yaml. Write it there as 'address'" in failure(result)
+    assert opened == []
+
+
+def test_the_address_of_the_configuration_and_that_of_the_command_line_are_used(
+    empty_root: Path, instance: dg.DagsterInstance, opened: list[EngineSettings]
+) -> None:
+    address = "tcp://127.0.0.1:8786"
+    project = resources.Project.of(open_workspace(empty_root), address)
+    resources.ComputeResource(engine=address, project=project).open_engine()
+    (empty_root / "config/config_compute.yaml").write_text(f"engine: here\naddress: {address}\n")
+    for engine in ("address", address):
+        assert run(empty_root, instance, {"engine": engine}).success
+    assert {(settings.kind, settings.address) for settings in opened} == {("address", address)}
