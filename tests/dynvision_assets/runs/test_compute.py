@@ -76,6 +76,7 @@ def test_what_is_set_for_a_run_wins_over_the_configuration(
 def test_an_engine_that_cannot_be_ends_the_run_with_a_sentence(
     empty_root: Path, instance: dg.DagsterInstance, opened: list[EngineSettings], compute: dict[str, Any], message: str
 ) -> None:
+    (empty_root / "config/config_compute.yaml").write_text("engine: here\naddress: tcp://127.0.0.1:1\n")
     done = run(empty_root, instance, compute)
     assert not done.success
     assert message in failure(done)
