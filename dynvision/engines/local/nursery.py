@@ -48,7 +48,9 @@ def main() -> None:
     workers: dict[int, str] = {}
     for orders in _read_orders():
         for order in orders:
-            workers[_fork(order, answers, can_compute)] = order["name"]
+            pid = _fork(order, answers, can_compute)
+            workers[pid] = order["name"]
+            _tell(answers, name=order["name"], pid=pid)
         _report_ends(workers, answers)
     for pid in workers:
         with contextlib.suppress(OSError):
@@ -147,9 +149,13 @@ def _report_ends(workers: dict[int, str], answers: int) -> None:
             return
         name = workers.pop(pid, None)
         if name is not None:
-            line = json.dumps({"name": name, "pid": pid, "code": os.waitstatus_to_exitcode(status)})
-            with contextlib.suppress(OSError):
-                os.write(answers, line.encode() + b"\n")
+            _tell(answers, name=name, pid=pid, code=os.waitstatus_to_exitcode(status))
+
+
+def _tell(answers: int, **content: Any) -> None:
+    """Write a line for the controller, if it still reads."""
+    with contextlib.suppress(OSError):
+        os.write(answers, json.dumps(content).encode() + b"\n")
 
 
 if __name__ == "__main__":
