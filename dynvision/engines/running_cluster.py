@@ -28,6 +28,8 @@ class RunningCluster(Workforce):
         hub: The connection to it.
     """
 
+    may_grow = True
+
     def __init__(self, settings: EngineSettings, hub: Hub) -> None:
         self._address, self._folder, self._patience = settings.address, settings.folder, settings.queue_wait
         self._hub = hub

@@ -268,6 +268,7 @@ def test_a_scheduler_with_certificates_is_used_with_them(tmp_path: Path, folder:
             engine.submit(call("echo", value=1))
             cluster.add_worker("late")
             assert engine.wait(told.append).result == 1
+            assert (engine.slots, engine.has_one_place) == (1, False)  # More may come.
         assert told == [f"the Dask scheduler at {cluster.address} has no worker; waiting for one"]
     finally:
         cluster.close()
