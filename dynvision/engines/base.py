@@ -23,6 +23,11 @@ class Engine(ABC):
     slots: int = 1
     link: str | None = None
 
+    @property
+    def has_one_place(self) -> bool:
+        """Whether it computes one call at a time for as long as it is open."""
+        return self.slots == 1
+
     def slots_for(self, resources: Resources, here: bool = False) -> int:
         """Return how many calls of one kind may be computed at once, such as those that need a GPU.
 

@@ -62,6 +62,10 @@ class DistributedEngine(Engine):
             self._open(settings, stack)
             self._closing = stack.pop_all()
 
+    @property
+    def has_one_place(self) -> bool:
+        return self.slots == 1 and not self._workforce.may_grow
+
     def slots_for(self, resources: Resources, here: bool = False) -> int:
         return 1 if here and not self._is_local else self._workforce.slots_for(resources)
 

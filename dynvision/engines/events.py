@@ -28,7 +28,7 @@ SILENCE = 12.0
 """Seconds without a sign of life after which a worker counts as silent. A thousand workers give one each 6 s."""
 
 _ASLEEP = 5.0
-"""Seconds between two looks after which this process was stopped itself; then nothing is known of the workers."""
+"""Seconds between two looks after which this process was stopped itself; then nothing new is known of the workers."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class SilenceWatch:
         self._clock = clock
         self._looked = clock()
         self._seen: dict[str, tuple[float, float]] = {}
+        self._silent = frozenset[str]()
 
     def look(self, last_seen: Mapping[str, float]) -> frozenset[str]:
         """Return the workers that are silent.
@@ -106,9 +107,11 @@ class SilenceWatch:
         """
         now = self._clock()
         was_asleep, self._looked = now - self._looked > _ASLEEP, now
-        before = {} if was_asleep else self._seen
+        # Who was silent before this process was stopped is so until it is heard of.
+        before = {a: self._seen[a] for a in self._silent} if was_asleep else self._seen
         self._seen = {
             address: before[address] if address in before and before[address][0] == seen else (seen, now)
             for address, seen in last_seen.items()
         }
-        return frozenset(address for address, (_, since) in self._seen.items() if now - since >= SILENCE)
+        self._silent = frozenset(address for address, (_, since) in self._seen.items() if now - since >= SILENCE)
+        return self._silent

@@ -8,10 +8,18 @@ from typing import Any
 
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.metrics import time
+from tornado.ioloop import PeriodicCallback
 from tornado.routing import PathMatches, Rule
 from tornado.web import HTTPError, RequestHandler
 
 __all__ = ["PrivateScheduler"]
+
+_LOOK = 5.0
+"""Seconds between two looks at which workers have not been heard of for too long."""
+
+_ASLEEP = 5.0
+"""Seconds by which a look comes late after which this process was stopped itself, as by Ctrl-Z."""
 
 
 class PrivateScheduler(Scheduler):  # type: ignore[misc]  # Dask has few types
@@ -23,6 +31,21 @@ class PrivateScheduler(Scheduler):  # type: ignore[misc]  # Dask has few types
         self._prefix = http_prefix.strip("/")
         super().__init__(http_prefix=http_prefix, **options)
         self.add_plugin(_Watch(self), name="dynvision-watch")
+        self._looked, self._woke = time(), float("-inf")
+        # Dask looks once in three minutes, which is too seldom to notice that this process was stopped for as long.
+        self.periodic_callbacks["worker-ttl"] = PeriodicCallback(self.check_worker_ttl, 1000 * _LOOK)
+
+    async def check_worker_ttl(self) -> None:
+        """Remove the workers that have not been heard of for long, unless it is this process that did not listen.
+
+        What workers sent while it was stopped is read after the first look. So all of them have their full time again.
+        """
+        now = time()
+        if now - self._looked > _LOOK + _ASLEEP:
+            self._woke = now
+        self._looked = now
+        if now - self._woke > self.worker_ttl:
+            await super().check_worker_ttl()
 
     @property
     def link(self) -> str:

@@ -28,11 +28,14 @@ class RunningCluster(Workforce):
         hub: The connection to it.
     """
 
+    may_grow = True
+
     def __init__(self, settings: EngineSettings, hub: Hub) -> None:
         self._address, self._folder, self._patience = settings.address, settings.folder, settings.queue_wait
         self._hub = hub
         self._known: set[str] = set()
-        self._most_gpus, self._has_cpus, self._said_gpus = 0.0, True, 0
+        self._most_gpus, self._has_cpus = 0.0, True
+        self._said_gpus, self._said_none = 0, False
         self._alone_since: float | None = None
         self.slots = 1
 
@@ -45,10 +48,12 @@ class RunningCluster(Workforce):
         if new:
             self._check(new)
         offers = [worker.offers.get("gpu", 0) for worker in workers]
-        self._most_gpus, self._has_cpus = max(offers, default=0), 0 in offers
+        most = max(offers, default=0)
+        # Who had a GPU once gets one again: a worker with one may be lost, and come back.
+        self._most_gpus, self._has_cpus = max(self._most_gpus, most), 0 in offers
         if workers or not demands:
             self._alone_since = None
-            return self._tell_of_gpus(demands)
+            return self._tell_of_gpus(demands, most)
         self._alone_since = self._alone_since or time.monotonic()
         if time.monotonic() - self._alone_since < self._patience:
             return []
@@ -64,15 +69,32 @@ class RunningCluster(Workforce):
         # A GPU is kept for those that need it, unless all workers have one.
         return not offered or not self._has_cpus
 
-    def _tell_of_gpus(self, demands: Sequence[Demand]) -> list[str]:
-        """Say once which calls wait for a worker with more GPUs than any has."""
+    def _tell_of_gpus(self, demands: Sequence[Demand], most: float) -> list[str]:
+        """Say once which calls wait for a worker with more GPUs than any has, or run without one.
+
+        Args:
+            demands: What is needed.
+            most: How many GPUs the best worker offers now.
+        """
+        if not self._most_gpus:
+            if self._said_none or not any(demand.resources.gpus for demand in demands):
+                return []
+            self._said_none = True
+            return [
+                f"a target asks for a GPU, and no worker of {self._address} says that it has one: any of them computes "
+                "it. Start those that have one with --resources gpu=1"
+            ]
         wanted = max((demand.resources.gpus for demand in demands if demand.waiting), default=0)
-        if not self._most_gpus or wanted <= max(self._most_gpus, self._said_gpus):
+        if wanted <= most:
+            self._said_gpus = 0
+            return []
+        if wanted <= self._said_gpus:
             return []
         self._said_gpus = wanted
+        offer = f"{most:g} at most" if most else "none now"
         return [
-            f"a target asks for {wanted} GPUs, and the workers of {self._address} offer {self._most_gpus:g} at most; "
-            f"waiting for one that was started with --resources gpu={wanted}"
+            f"a target asks for {wanted} GPU{'s' if wanted > 1 else ''}, and the workers of {self._address} offer "
+            f"{offer}; waiting for one that was started with --resources gpu={wanted}"
         ]
 
     def explain_loss(self, worker: WorkerProcess) -> Loss:

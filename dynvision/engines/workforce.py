@@ -88,9 +88,11 @@ class Workforce(ABC):
 
     Attributes:
         slots: How many calls its workers may compute at once, if there is work for all.
+        may_grow: Whether there may be more slots later, such as when workers of somebody else come.
     """
 
     slots: int = 1
+    may_grow: bool = False
 
     def slots_for(self, resources: Resources) -> int:
         """Return how many calls that need these resources may be computed at once."""

@@ -94,7 +94,7 @@ class Schedule:
     ) -> None:
         self.workspace, self.engine, self.options = workspace, engine, options
         self._needs = find_needs(workspace, plan)
-        self._priorities = (places_in_line if engine.slots == 1 else chain_lengths)(self._needs)
+        self._priorities = (places_in_line if engine.has_one_place else chain_lengths)(self._needs)
         self._waiting = group_targets(workspace, plan)
         self._running: dict[tuple[str, ...], Group] = {}
         self._done: set[Target] = set()

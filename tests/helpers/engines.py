@@ -18,6 +18,7 @@ class ScriptedEngine(Engine):
     Args:
         slots: How many calls it says that it computes at once.
         fail: Returns the error with which a call fails before it is computed, or `None`.
+        may_grow: Whether there may be more slots later.
 
     Attributes:
         submitted: All calls, in order.
@@ -25,12 +26,22 @@ class ScriptedEngine(Engine):
         is_closed: Whether it was closed.
     """
 
-    def __init__(self, slots: int = 4, fail: Callable[[Call], DynvisionError | None] = lambda call: None) -> None:
-        self.slots, self.fail = slots, fail
+    def __init__(
+        self,
+        slots: int = 4,
+        fail: Callable[[Call], DynvisionError | None] = lambda call: None,
+        *,
+        may_grow: bool = False,
+    ) -> None:
+        self.slots, self.fail, self._may_grow = slots, fail, may_grow
         self.submitted: list[Call] = []
         self.together: list[int] = []
         self.is_closed = False
         self._open: list[Call] = []
+
+    @property
+    def has_one_place(self) -> bool:
+        return self.slots == 1 and not self._may_grow
 
     def submit(self, call: Call) -> None:
         self.submitted.append(call)

@@ -103,10 +103,13 @@ def _read_orders() -> Any:
 def _start(order: dict[str, Any], workers: dict[int, str], answers: int, can_compute: bool) -> None:
     """Start a worker; if the system allows no further process, it counts as one that has ended."""
     try:
-        workers[_fork(order, answers, can_compute)] = order["name"]
+        pid = _fork(order, answers, can_compute)
     except OSError as error:
         sys.stderr.write(f"worker {order['name']} cannot be started: {error}\n")
-        _tell(answers, order["name"], 0, 1)
+        _tell(answers, name=order["name"], pid=0, code=1)
+        return
+    workers[pid] = order["name"]
+    _tell(answers, name=order["name"], pid=pid)
 
 
 def _fork(order: dict[str, Any], answers: int, can_compute: bool) -> int:
@@ -161,13 +164,13 @@ def _report_ends(workers: dict[int, str], answers: int) -> None:
             return
         name = workers.pop(pid, None)
         if name is not None:
-            _tell(answers, name, pid, os.waitstatus_to_exitcode(status))
+            _tell(answers, name=name, pid=pid, code=os.waitstatus_to_exitcode(status))
 
 
-def _tell(answers: int, name: str, pid: int, code: int) -> None:
-    """Write that a worker has ended."""
+def _tell(answers: int, **content: Any) -> None:
+    """Write a line for the controller, if it still reads."""
     with contextlib.suppress(OSError):
-        os.write(answers, json.dumps({"name": name, "pid": pid, "code": code}).encode() + b"\n")
+        os.write(answers, json.dumps(content).encode() + b"\n")
 
 
 if __name__ == "__main__":

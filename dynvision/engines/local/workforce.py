@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dynvision.engines.calls import Resources
 from dynvision.engines.interfaces import LOOPBACK
+from dynvision.engines.local.arrivals import Arrivals
 from dynvision.engines.local.gpus import choose_gpus
 from dynvision.engines.local.nursery_process import start_nursery
 from dynvision.engines.settings import EngineSettings
@@ -51,12 +53,13 @@ class LocalWorkforce(Workforce):
 
     Args:
         settings: How many, and which GPUs.
+        clock: The time in seconds by which workers come; tests have their own.
 
     Raises:
         ConfigError: If a GPU is named that is not there.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, clock: Callable[[], float] = time.monotonic) -> None:
         gpus = choose_gpus(settings.gpus)
         count = settings.workers or max(1, min(usable_cores(), available_memory() // _MEMORY))
         shared = max(len(gpus), count) if settings.share_gpus and gpus else len(gpus)
@@ -71,6 +74,7 @@ class LocalWorkforce(Workforce):
         self._numbers = itertools.count(1)
         self._ends: dict[str, tuple[int, int]] = {}
         self._met: set[str] = set()
+        self._arrivals = Arrivals(clock)
         self._silent: dict[str, float] = {}
         self._failures = 0
         self._said: set[str] = set()
@@ -104,10 +108,13 @@ class LocalWorkforce(Workforce):
 
     def meet(self, worker: WorkerProcess) -> None:
         self._met.add(worker.name)
+        self._arrivals.note_arrival()
 
     def adjust(self, demands: Sequence[Demand], workers: Sequence[WorkerProcess], busy: frozenset[str]) -> list[str]:
+        missing = [name for name in self._names.values() if name not in self._met and name not in self._ends]
+        hanging, told = self._arrivals.end_hanging(missing, self._log)
+        self._ends.update((name, (pid, -signal.SIGKILL)) for name, pid in hanging.items())
         self._forget_ended({worker.name for worker in workers})
-        told: list[str] = []
         if not self._gpu_slots and any(demand.resources.gpus for demand in demands):
             told.append("a GPU is asked for, but this machine has none that can be used: it is computed on the CPU")
         for slots, wants_gpu in ((self._gpu_slots, True), (self._cpu_slots, False)):
@@ -116,7 +123,7 @@ class LocalWorkforce(Workforce):
                 if wanted <= 0:
                     break
                 wanted -= 1
-                if slot not in self._names:
+                if slot not in self._names and self._failures < _MOST_FAILURES:
                     self._start(slot)
         told += self._tell_of_memory(demands)
         new = [line for line in told if line not in self._said]
@@ -218,7 +225,7 @@ class LocalWorkforce(Workforce):
                 continue
             del self._names[slot]
             self._failures = 0 if name in self._met else self._failures + 1
-            if self._failures >= _MOST_FAILURES:
+            if self._failures >= _MOST_FAILURES and not connected:  # Otherwise those that work do it all.
                 raise DynvisionError(
                     f"workers cannot be started: {self._failures} ended one after another before they could be used. "
                     f"The last one's log is {self._log(name)}."
@@ -235,13 +242,14 @@ class LocalWorkforce(Workforce):
         return name in self._met and now - self._silent.setdefault(name, now) > _SILENCE
 
     def _listen(self, nursery: subprocess.Popen[bytes]) -> None:
-        """Note which workers have ended."""
+        """Note which workers were started, and which have ended."""
         assert nursery.stdout is not None
         with nursery.stdout:
             for line in nursery.stdout:
                 with contextlib.suppress(ValueError, KeyError):
-                    end = json.loads(line)
-                    self._ends[end["name"]] = (end["pid"], end["code"])
+                    said = json.loads(line)
+                    self._arrivals.note_start(said["name"], said["pid"])
+                    self._ends[said["name"]] = (said["pid"], said["code"])  # It has no code while it runs.
 
 
 def _show(memory: int) -> str:

@@ -36,6 +36,7 @@ class Reports:
     def __init__(self, settings: EngineSettings, title: str) -> None:
         self._settings, self._title = settings, title
         self._refusals: dict[Resources, tuple[float, DynvisionError]] = {}
+        self._hopeless: dict[Resources, DynvisionError] = {}
         self._failures: list[Job] = []
         self._lines: list[str] = []
         self._said: dict[str, float] = {}
@@ -56,6 +57,12 @@ class Reports:
             self._said["refused"] = now
             self._lines.append(f"{str(error).rstrip('.')}; it is tried again")
 
+    def note_hopeless(self, resources: Resources, error: DynvisionError) -> None:
+        """Note that a job was taken and will never start, so that none like it is tried again."""
+        if resources not in self._hopeless:
+            self._hopeless[resources] = error
+            self._lines.append(f"{str(error).rstrip('.')}; calls with other needs go on")
+
     def note_failure(self, job: Job, now: float) -> None:
         """Note that a job has ended before its worker came."""
         self._failures.append(job)
@@ -65,7 +72,7 @@ class Reports:
 
     def may_try(self, resources: Resources, now: float) -> bool:
         """Whether another job with some needs should be submitted now."""
-        if len(self._failures) >= _MOST_FAILURES:
+        if len(self._failures) >= _MOST_FAILURES or resources in self._hopeless:
             return False
         if resources not in self._refusals:
             return True
@@ -86,7 +93,8 @@ class Reports:
             return
         if len(self._failures) >= _MOST_FAILURES:
             raise DynvisionError(self._describe_failures())
-        for resources, (_, error) in self._refusals.items():
+        refused = {resources: error for resources, (_, error) in self._refusals.items()}
+        for resources, error in {**refused, **self._hopeless}.items():
             if not are_jobs and not isinstance(error, BusyError):
                 raise type(error)(
                     f"{error}. It was asked for {describe_needs(resources)}. Correct what config/config_compute.yaml "

@@ -11,6 +11,7 @@ __all__ = [
     "JobState",
     "States",
     "explain_hopeless",
+    "names_partitions",
     "read_htcondor",
     "read_lsf",
     "read_oar",
@@ -37,15 +38,17 @@ States = Mapping[str, JobState]
 """The state of each job that is known, by number."""
 
 _HOPELESS = re.compile(
-    r"PartitionConfig|Partition(Time|Node)Limit|BadConstraints|MaxMemPerLimit|Invalid(Account|QOS)"
+    r"PartitionConfig|PartitionTimeLimit|BadConstraints|MaxMemPerLimit|Invalid(Account|QOS)"
     r"|(Account|QOS)NotAllowed|DependencyNeverSatisfied|(Assoc|QOS)\w*PerJob\w*|QOSMin\w+"
 )
-"""Slurm's reasons that do not pass while a job waits."""
+"""Slurm's reasons that do not pass while a job waits. PartitionNodeLimit does if nodes are down or drained."""
+
+_PARTITIONS = re.compile(r"(?:^|\s)(?:--partition[=\s]|-p\s*)[^\s,]+,")
+"""An option of Slurm that names more than one partition."""
 
 _MEANINGS = {
     "PartitionConfig": "no node of the partition has what it asks for",
     "PartitionTimeLimit": "it asks for more time than the partition allows",
-    "PartitionNodeLimit": "it asks for more nodes than the partition allows",
     "BadConstraints": "no node has what it asks for",
 }
 
@@ -59,12 +62,27 @@ _SLURM_ENDS = (
 )
 
 
-def explain_hopeless(reason: str) -> str:
-    """Say why a job that waits for such a reason never starts; an empty text if it may."""
-    if _HOPELESS.fullmatch(reason) is None:
+def explain_hopeless(reason: str, are_partitions: bool = False) -> str:
+    """Say why a job that waits for such a reason never starts; an empty text if it may.
+
+    Args:
+        reason: The reason, in the words of Slurm.
+        are_partitions: Whether the job names several partitions. Then a limit may be that of one of them only.
+    """
+    if _HOPELESS.fullmatch(reason) is None or (are_partitions and reason.startswith("Partition")):
         return ""
     meaning = _MEANINGS.get(reason)
     return f"{reason}: {meaning}" if meaning else reason
+
+
+def names_partitions(partition: str | None, options: Sequence[str]) -> bool:
+    """Return whether a job of Slurm may start in any of several partitions.
+
+    Args:
+        partition: What the job's own setting says.
+        options: All further options of the job.
+    """
+    return "," in (partition or "") or _PARTITIONS.search(" ".join(options)) is not None
 
 
 def read_slurm(text: str) -> States:

@@ -15,7 +15,7 @@ from dynvision.engines.queues.jobs import Job, last_lines
 from dynvision.engines.queues.losses import explain_end
 from dynvision.engines.queues.reports import Reports
 from dynvision.engines.queues.scripts import write_script
-from dynvision.engines.queues.states import explain_hopeless
+from dynvision.engines.queues.states import explain_hopeless, names_partitions
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
 
@@ -142,7 +142,8 @@ class QueueWorkforce(Workforce):
 
     def _note_hope(self, job: Job, now: float) -> None:
         """Give up a job that will never start, as soon as the batch system has said so for a while."""
-        why = explain_hopeless(job.reason)
+        options = (*self._settings.extra, *job.resources.extra)
+        why = explain_hopeless(job.reason, names_partitions(job.resources.partition, options))
         job.hopeless = (job.hopeless or now) if why else None
         if job.hopeless is None or now - job.hopeless < _SURE or job.is_cancelled:
             return
@@ -150,7 +151,7 @@ class QueueWorkforce(Workforce):
         self._forget(job, now)
         self._fading.append(job)  # `close` cancels it, if that has not happened by then.
         title = DIALECTS[self._settings.kind].title
-        self._reports.note_refusal(job.resources, RefusedError(f"{title} never starts {job.title} ({why})"), now)
+        self._reports.note_hopeless(job.resources, RefusedError(f"{title} never starts {job.title} ({why})"))
 
     def _meet(self, names: set[str], busy: frozenset[str], now: float) -> None:
         """Note which workers have come, work, and have gone."""

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 def test_calls_run_at_once_and_a_warm_child_computes_several(open_local: Opening) -> None:
     engine = open_local(workers=2)
-    assert engine.slots == 2
+    assert (engine.slots, engine.has_one_place) == (2, False)
     for number in range(6):
         engine.submit(call("sleep", seconds=0.2, name=f"call-{number}"))
     outcomes = [engine.wait() for _ in range(6)]
@@ -49,6 +49,7 @@ def _pids(engine: DistributedEngine) -> set[int]:
 
 def test_calls_of_higher_priority_start_first(open_local: Opening) -> None:
     engine = open_local()
+    assert engine.has_one_place
     for priority in (1, 3, 2):  # The worker is still starting.
         engine.submit(call("echo", value=priority, priority=priority))
     assert [engine.wait().result for _ in range(3)] == [3, 2, 1]

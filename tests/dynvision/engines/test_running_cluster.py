@@ -166,24 +166,58 @@ def test_a_worker_that_does_not_see_the_root_is_an_error(settings: EngineSetting
         cluster._check_answer(WorkerProcess("a", "w"), answer, answer["versions"])
 
 
-def test_calls_go_to_workers_with_enough_gpus_and_others_only_if_no_worker_is_without(settings: EngineSettings) -> None:
-    running = RunningCluster(settings, None)  # type: ignore[arg-type]  # nobody is asked
-    plain, one, two = (WorkerProcess(name, name, {"gpu": n} if n else {}) for n, name in enumerate(("a", "b", "c")))
-    running._known = {"a", "b", "c"}
+PLAIN, ONE, TWO = (WorkerProcess(name, name, {"gpu": n} if n else {}) for n, name in enumerate(("a", "b", "c")))
 
+
+def running_cluster(settings: EngineSettings) -> RunningCluster:
+    """A cluster that knows the workers above, so that nobody is asked."""
+    running = RunningCluster(settings, None)  # type: ignore[arg-type]
+    running._known = {"a", "b", "c"}
+    return running
+
+
+def test_calls_go_to_workers_with_enough_gpus_and_others_only_if_no_worker_is_without(settings: EngineSettings) -> None:
     def takers(needs: int, *workers: WorkerProcess) -> list[str]:
+        running = running_cluster(settings)
         running.adjust([], workers, frozenset())
         return [worker.name for worker in workers if running.takes(worker, Resources(gpus=needs))]
 
-    assert [takers(needs, plain, one, two) for needs in (0, 1, 2)] == [["a"], ["b", "c"], ["c"]]
-    assert [takers(needs, plain) for needs in (0, 1)] == [["a"], ["a"]]
-    assert [takers(needs, one) for needs in (0, 1, 2)] == [["b"], ["b"], []]
+    assert [takers(needs, PLAIN, ONE, TWO) for needs in (0, 1, 2)] == [["a"], ["b", "c"], ["c"]]
+    assert [takers(needs, PLAIN) for needs in (0, 1)] == [["a"], ["a"]]
+    assert [takers(needs, ONE) for needs in (0, 1, 2)] == [["b"], ["b"], []]
+    running = running_cluster(settings)
     demands = [Demand(Resources(gpus=2), 1, 0, 0)]
-    assert running.adjust(demands, [one], frozenset()) == [
+    assert running.adjust(demands, [ONE], frozenset()) == [
         f"a target asks for 2 GPUs, and the workers of {settings.address} offer 1 at most; waiting for one that was "
         "started with --resources gpu=2"
     ]
-    assert running.adjust(demands, [one], frozenset()) == []
+    assert running.adjust(demands, [ONE], frozenset()) == []
+
+
+def test_a_call_whose_gpu_is_lost_waits_for_another_one_each_time(settings: EngineSettings) -> None:
+    running, needs = running_cluster(settings), Resources(gpus=1)
+    running.adjust([Demand(needs, 0, 1, 0)], [PLAIN, ONE], frozenset("b"))
+    for _ in range(2):
+        waits = [Demand(needs, 1, 0, 0)]
+        assert running.adjust(waits, [PLAIN], frozenset()) == [
+            f"a target asks for 1 GPU, and the workers of {settings.address} offer none now; waiting for one that was "
+            "started with --resources gpu=1"
+        ]
+        assert running.adjust(waits, [PLAIN], frozenset()) == []
+        assert not running.takes(PLAIN, needs)
+        assert running.adjust(waits, [PLAIN, ONE], frozenset()) == []
+        assert running.takes(ONE, needs)
+
+
+def test_a_gpu_that_no_worker_has_ever_offered_is_spoken_of_once(settings: EngineSettings) -> None:
+    running, needs = running_cluster(settings), Resources(gpus=1)
+    assert running.adjust([Demand(Resources(), 1, 0, 0)], [PLAIN], frozenset()) == []
+    assert running.adjust([Demand(needs, 0, 1, 0)], [PLAIN], frozenset("a")) == [
+        f"a target asks for a GPU, and no worker of {settings.address} says that it has one: any of them computes it. "
+        "Start those that have one with --resources gpu=1"
+    ]
+    assert running.adjust([Demand(needs, 1, 1, 0)], [PLAIN], frozenset("a")) == []
+    assert running.takes(PLAIN, needs)
 
 
 def test_an_address_where_nobody_answers_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +268,7 @@ def test_a_scheduler_with_certificates_is_used_with_them(tmp_path: Path, folder:
             engine.submit(call("echo", value=1))
             cluster.add_worker("late")
             assert engine.wait(told.append).result == 1
+            assert (engine.slots, engine.has_one_place) == (1, False)  # More may come.
         assert told == [f"the Dask scheduler at {cluster.address} has no worker; waiting for one"]
     finally:
         cluster.close()

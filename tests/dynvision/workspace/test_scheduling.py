@@ -93,6 +93,20 @@ def test_with_one_place_to_compute_the_first_result_is_finished_before_the_next_
     ]
 
 
+@pytest.mark.parametrize(("may_grow", "order"), [(False, places_in_line), (True, chain_lengths)])
+def test_long_chains_come_first_where_one_place_may_become_several(
+    small_workspace: Workspace, may_grow: bool, order: Callable[..., dict[Target, int]]
+) -> None:
+    plan = small_workspace.plan(targets_of(small_workspace, "interim/gratings"))
+    engine = ScriptedEngine(1, failing("raw"), may_grow=may_grow)
+    with pytest.raises(DynvisionError):
+        list(Schedule(small_workspace, plan, engine, SILENT).run())
+    priorities = order(find_needs(small_workspace, plan))
+    assert {call.name: call.priority for call in engine.submitted} == {
+        str(target): priority for target, priority in priorities.items() if target.key[0] == "raw"
+    }
+
+
 def test_what_a_target_needs_is_found_through_targets_that_are_not_built(small_workspace: Workspace) -> None:
     (raw,) = targets_of(small_workspace, "raw/gratings:train")
     assert find_needs(small_workspace, [raw, MODEL])[MODEL] == {raw}

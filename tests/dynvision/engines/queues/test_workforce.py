@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,33 +11,12 @@ from dynvision.engines.queues.workforce import QueueWorkforce
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Door, Loss
 from dynvision.errors import ConfigError, DynvisionError
-from tests.helpers.fake_queue import FakeQueue, Situation, demand
+from tests.helpers.fake_queue import demand
 
 pytestmark = pytest.mark.slow
 
 SMALL, LARGE = Resources(time=600), Resources(cpus=8, time=600)
 PENDING, CANCELLED, RUNNING = "PENDING", "CANCELLED", "RUNNING"
-
-
-@pytest.fixture
-def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
-    found = FakeQueue(tmp_path / "queue")
-    found.use(monkeypatch)
-    return found
-
-
-@pytest.fixture
-def start(queue: FakeQueue, tmp_path: Path) -> Iterator[Callable[..., Situation]]:
-    """Opens workforces on the queue, and closes them."""
-    opened: list[Situation] = []
-
-    def open_one(**settings: object) -> Situation:
-        opened.append(Situation(queue, tmp_path / "engine", **settings))
-        return opened[-1]
-
-    yield open_one
-    for situation in opened:
-        situation.workforce.close()
 
 
 def test_jobs_are_asked_for_as_many_calls_wait_the_most_urgent_first(queue, start):
@@ -202,41 +179,6 @@ def test_job_that_waits_is_spoken_of_within_seconds_and_then_once_a_minute(queue
     situation.now += 2
     situation.adjust(demand(SMALL))
     assert situation.told[1] == "job 1 waits in the queue, for 1 minute now (Resources)"
-
-
-@pytest.mark.parametrize(
-    ("reason", "meaning"),
-    [
-        ("PartitionConfig", "PartitionConfig: no node of the partition has what it asks for"),
-        ("PartitionTimeLimit", "PartitionTimeLimit: it asks for more time than the partition allows"),
-        ("QOSMaxCpuPerJobLimit", "QOSMaxCpuPerJobLimit"),
-    ],
-)
-def test_job_that_can_never_start_ends_the_run_within_seconds_and_is_cancelled(queue, start, reason, meaning):
-    situation = start()
-    situation.submitted(1, demand(LARGE))
-    queue.set_state(1, PENDING, reason)
-    began = situation.now
-    with pytest.raises(ConfigError) as caught:
-        situation.until(lambda: False, demand(LARGE), step=0.1)
-    assert situation.now - began < 10
-    assert str(caught.value) == (
-        f"Slurm never starts job 1 ({meaning}). It was asked for 8 cores, 00:10:00. Correct what "
-        "config/config_compute.yaml says of it, or see what the cluster offers."
-    )
-    situation.workforce.close()
-    assert queue.states == [CANCELLED]
-
-
-@pytest.mark.parametrize("reason", ["Resources", "Priority", "PartitionDown", "QOSGrpCpuLimit", "AssocGrpJobsLimit"])
-def test_job_whose_reason_may_pass_goes_on_waiting(queue, start, reason):
-    situation = start()
-    situation.submitted(1, demand(LARGE))
-    queue.set_state(1, PENDING, reason)
-    for _ in range(60):
-        situation.now += 1
-        situation.until(lambda: True, demand(LARGE))
-    assert queue.states == [PENDING]
 
 
 def test_job_that_runs_without_its_worker_names_the_network(queue, start):

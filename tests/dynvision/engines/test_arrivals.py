@@ -1,0 +1,132 @@
+"""A worker of this machine that hangs before it has connected is replaced, and its log is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynvision.engines.calls import Resources
+from dynvision.engines.local.arrivals import LATE, Arrivals
+from dynvision.engines.local.workforce import LocalWorkforce
+from dynvision.engines.settings import EngineSettings
+from dynvision.engines.workforce import Demand, Door, WorkerProcess
+from dynvision.errors import DynvisionError
+from tests.helpers.engine_calls import alive, wait_for
+
+NURSERY = """
+import json, subprocess, sys
+started = []
+for line in sys.stdin:
+    started.append(subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL))
+    print(json.dumps({"name": json.loads(line)["name"], "pid": started[-1].pid}), flush=True)
+for process in started:
+    process.kill()
+    process.wait()
+"""
+"""Starts processes that never connect, as workers do that hang."""
+
+DEMANDS = (Demand(Resources(), 1, 0, 0),)
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_time_counts_neither_while_others_arrive_nor_while_this_process_is_stopped() -> None:
+    clock = Clock()
+    arrivals = Arrivals(clock)
+
+    def look(seconds: int) -> dict[str, int]:
+        for _ in range(seconds):
+            clock.now += 1
+            found = arrivals.look(["cpu-0-1"])
+        return found
+
+    arrivals.note_start("cpu-0-1", 17)
+    assert look(60) == {}
+    clock.now += 300
+    assert look(20) == {}
+    arrivals.note_arrival()
+    assert look(int(LATE)) == {}
+    assert look(1) == {"cpu-0-1": 17}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def workforce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[LocalWorkforce]:
+    """Workers of this machine, all of which hang."""
+    monkeypatch.setattr(
+        "dynvision.engines.local.workforce.start_nursery",
+        lambda: subprocess.Popen(
+            [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        ),
+    )
+    made = LocalWorkforce(EngineSettings(kind="local", workers=1, gpus=(), folder=tmp_path), clock)
+    made.prepare()
+    made.open(Door("tls://127.0.0.1:1", tmp_path, tmp_path, tmp_path, "abc"))
+    yield made
+    made.close()
+
+
+def adjust(workforce: LocalWorkforce, clock: Clock, seconds: int, *workers: WorkerProcess) -> list[str]:
+    told = []
+    for _ in range(seconds):
+        clock.now += 1
+        told += workforce.adjust(DEMANDS, workers, frozenset())
+    return told
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_ended_and_replaced_and_the_third_one_ends_the_run(
+    workforce: LocalWorkforce, clock: Clock, tmp_path: Path
+) -> None:
+    pids = workforce._arrivals._pids
+    for number in (1, 2):
+        name = f"cpu-0-{number}"
+        assert adjust(workforce, clock, 1) == []
+        wait_for(lambda name=name: name in pids)  # type: ignore[misc]
+        assert adjust(workforce, clock, int(LATE)) == []
+        assert adjust(workforce, clock, 1) == [
+            f"worker {name} (process {pids[name]}) has not been heard of for 90 s and is replaced; its log is "
+            f"{tmp_path}/abc-{name}.log"
+        ]
+        wait_for(lambda name=name: not alive([pids[name]]))  # type: ignore[misc]
+    wait_for(lambda: "cpu-0-3" in pids)
+    with pytest.raises(DynvisionError) as caught:
+        adjust(workforce, clock, int(LATE) + 1)
+    assert str(caught.value) == (
+        "workers cannot be started: 3 ended one after another before they could be used. The last one's log is "
+        f"{tmp_path}/abc-cpu-0-3.log."
+    )
+
+
+@pytest.mark.slow
+def test_a_worker_that_has_come_is_not_replaced(workforce: LocalWorkforce, clock: Clock) -> None:
+    adjust(workforce, clock, 1)
+    worker = WorkerProcess("tls://127.0.0.1:2", "cpu-0-1")
+    workforce.meet(worker)
+    assert adjust(workforce, clock, 200, worker) == []
+
+
+@pytest.mark.slow
+def test_workers_that_are_not_even_started_are_spoken_of_once(
+    workforce: LocalWorkforce, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workforce._arrivals, "note_start", lambda name, pid: None)
+    assert adjust(workforce, clock, 2 * int(LATE)) == [
+        "no worker has been started for 90 s: the process that starts them still imports its libraries. A slow disk or "
+        "network may be the reason; it goes on waiting"
+    ]
