@@ -12,7 +12,6 @@ from dynvision.errors import unknown_name
 from dynvision.reports.content import PAGE
 from dynvision.system.progress import say
 from dynvision.targets import Target
-from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.commands.completion import ExperimentName, SubjectName, TargetName
 from dynvision_assets.commands.engines import engine_options, find_settings, print_job_scripts
 from dynvision_assets.commands.reporting import print_page
@@ -165,6 +164,8 @@ def demo(engine: str | None, jobs: int | None) -> None:
 
 def _make_or_plan(workspace: Workspace, targets: list[Target], choices: Choices) -> None:
     """Build targets, or print what would be built."""
+    from dynvision.workspace.unused_patterns import describe_unused_patterns
+
     settings = find_settings(workspace, choices.engine, choices.jobs)  # raises before anything is done
     for sentence in describe_unused_patterns(workspace):
         say(f"warning: {sentence}")

@@ -35,12 +35,19 @@ with open_engine(EngineSettings(kind="local", workers=2, gpus=(), folder=folder 
 """
 
 
+def listening() -> set[tuple[str, int]]:
+    """What this process listens on."""
+    connections = psutil.Process().net_connections("inet")
+    return {tuple(c.laddr) for c in connections if c.status == psutil.CONN_LISTEN}
+
+
 @pytest.mark.parametrize("function", ["write_after", "ignore_interruptions"])
 def test_closing_ends_what_is_computed_with_its_whole_tree(
     open_local: Opening, folder: Path, tmp_path: Path, function: str
 ) -> None:
     before = {thread.name for thread in threading.enumerate()}
     others = psutil.Process().children(recursive=True)  # of earlier tests
+    listened = listening()  # by earlier tests
     note = tmp_path / "note"
     engine = open_local(workers=2)
     arguments = {"seconds": 60.0} if function == "write_after" else {}
@@ -53,7 +60,7 @@ def test_closing_ends_what_is_computed_with_its_whole_tree(
     assert time.monotonic() - start < 5
     assert alive(tree) == []
     assert not list(folder.glob("run-*"))
-    assert [c for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN] == []
+    assert listening() == listened
     left = {thread.name for thread in threading.enumerate()} - before
     assert not {name for name in left if name.startswith("dynvision")}
     if function == "write_after":

@@ -21,9 +21,19 @@ from tests.helpers.engine_calls import Opening, call
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
+_OF_EARLIER_TESTS: set[tuple[str, int]] = set()
+
+
+@pytest.fixture(autouse=True)
+def _sockets_of_earlier_tests() -> None:
+    _OF_EARLIER_TESTS.clear()
+    _OF_EARLIER_TESTS.update(listening(psutil.Process().pid))
+
+
 def listening(pid: int) -> list[tuple[str, int]]:
     connections = psutil.Process(pid).net_connections("inet")
-    return [tuple(c.laddr) for c in connections if c.status == psutil.CONN_LISTEN]
+    ports = [tuple(c.laddr) for c in connections if c.status == psutil.CONN_LISTEN]
+    return [port for port in ports if port not in _OF_EARLIER_TESTS]
 
 
 async def ask(address: str, connection: dict[str, Any]) -> Any:

@@ -11,7 +11,6 @@ import pytest
 
 from dynvision.data.sources import exporting, gratings
 from dynvision.errors import DataError, DynvisionError
-from dynvision.stages.base import UNCHECKED
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import build_targets
@@ -100,7 +99,7 @@ def test_compression_may_change_between_an_interruption_and_the_next_attempt(tmp
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, force=True)
     edit_yaml(small_config / "config_data.yaml", lambda content: content.update(png_compress_level=0))
-    assert reason(tmp_path) == UNCHECKED, "and not that a setting changed"
+    assert reason(tmp_path) == "", "the earlier export is as whole as it was, and no setting that counts has changed"
     assert build(tmp_path, force=True)["data_version"] == version
     assert status(tmp_path) == "fresh"
 
@@ -112,8 +111,8 @@ def test_interrupted_rebuild_leaves_the_previous_export(tmp_path, interrupt):
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, force=True)
     assert pngs(tmp_path / "data/raw/gratings/train") == before
-    assert (status(tmp_path), reason(tmp_path)) == ("stale", UNCHECKED)
-    assert build(tmp_path) == record, "it is checked, and not exported again"
+    assert (status(tmp_path), reason(tmp_path)) == ("fresh", "")
+    assert build(tmp_path) == record, "it is not exported again"
     assert pngs(tmp_path / "data/raw/gratings/train") == before
     assert status(tmp_path) == "fresh"
 
