@@ -6,6 +6,7 @@ Imports inside functions and under `TYPE_CHECKING` count like any other.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -109,7 +110,11 @@ def own_module(imported: str, files: Mapping[str, Path]) -> str | None:
 @cache
 def parse(text: str) -> ast.Module:
     """The syntax tree of a file, read once for all tests."""
-    return ast.parse(text)
+    while True:
+        # Python 3.11 counts the depth of all trees that are made at the same time together. Another thread, which for
+        # example prints a traceback, then makes a SystemError of this one.
+        with contextlib.suppress(SystemError):
+            return ast.parse(text)
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[str, int]]:

@@ -76,7 +76,6 @@ def test_a_folder_without_its_slash_is_named_with_it_so_that_links_lead_into_it(
         "/%00",
         "/" + 300 * "a",
         "//etc/passwd",
-        "http://[",
     ],
 )
 def test_what_lies_elsewhere_is_hidden_or_is_a_listing_is_not_there(server: ReportServer, path: str) -> None:
@@ -84,6 +83,14 @@ def test_what_lies_elsewhere_is_hidden_or_is_a_listing_is_not_there(server: Repo
     assert status == 404
     assert "secret" not in content
     assert "There is no such report." in content
+
+
+def test_a_request_that_is_no_path_is_answered_too(server: ReportServer, capfd: pytest.CaptureFixture[str]) -> None:
+    for path in ("http://[", "http://[?root=x", "?", "#", "/?root=%ff"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            assert connection.recv(1 << 12).startswith(b"HTTP/1.0 "), path
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_link_of_another_root_is_not_answered_with_a_page_of_this_one(server: ReportServer, folder: Path) -> None:
