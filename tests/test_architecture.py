@@ -110,11 +110,12 @@ def own_module(imported: str, files: Mapping[str, Path]) -> str | None:
 @cache
 def parse(text: str) -> ast.Module:
     """The syntax tree of a file, read once for all tests."""
-    while True:
+    for _ in range(5):
         # Python 3.11 counts the depth of all trees that are made at the same time together. Another thread, which for
         # example prints a traceback, then makes a SystemError of this one.
         with contextlib.suppress(SystemError):
             return ast.parse(text)
+    return ast.parse(text)
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
