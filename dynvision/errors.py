@@ -33,7 +33,13 @@ _MOST_COMPARED = 20_000
 
 
 class DynvisionError(Exception):
-    """Base of the errors that are meant for a user to read."""
+    """Base of the errors that are meant for a user to read.
+
+    Attributes:
+        kept: The targets, as text, that a command built all the same before it failed.
+    """
+
+    kept: tuple[str, ...] = ()
 
 
 class ConfigError(DynvisionError, ValueError):

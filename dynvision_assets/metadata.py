@@ -10,7 +10,7 @@ import dagster as dg
 
 from dynvision.records import Record
 from dynvision.reports.content import PAGE
-from dynvision.system.escaping import escape_markdown, show_text
+from dynvision.system.escaping import code_span, escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.pages.facts import list_facts
@@ -46,8 +46,11 @@ def describe_record(workspace: Workspace, target: Target, record: Record) -> dic
     """
     stage, details = workspace.stage(target), record.details
     folder = stage.output(target)
+    pictures = _show_pictures(target, draw_target(stage, target, record))
+    if not pictures and stage.has_films:
+        pictures["picture"] = dg.MetadataValue.md(f"drawn by {code_span(f'dynvision show --stimulus {target}')}")
     metadata: dict[str, Any] = {
-        **_show_pictures(target, draw_target(stage, target, record)),
+        **pictures,
         **({"report": dg.MetadataValue.path(str(folder / PAGE))} if stage.has_pages else {}),
         **_list_numbers(details),
         "partition": str(target.partition or "all conditions"),

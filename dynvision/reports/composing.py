@@ -17,7 +17,7 @@ from dynvision.reports.phenomena import picture_phenomena
 from dynvision.reports.provenance import Source, describe_origin, describe_time
 from dynvision.reports.tables import list_fits, list_groups, list_layer, list_main_numbers, list_phenomena
 from dynvision.reports.timeline import draw_conditions, list_conditions
-from dynvision.reports.words import describe_picture, list_headlines, list_notes, say_range
+from dynvision.reports.words import describe_groups, describe_picture, list_headlines, list_notes, say_range
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["Material", "compose_comparison", "compose_experiment", "compose_phenomena"]
@@ -72,15 +72,19 @@ def compose_experiment(material: Material) -> Page:
     )
     numbers = [list_main_numbers(tuning, material.parameters)]
     numbers += list_fits(result.fits, tuning, material.parameters)
-    if "groups" in material.tables:
-        numbers.append(list_groups(material.tables["groups"]))
+    groups = material.tables.get("groups")
+    if groups is not None:
+        numbers.append(list_groups(groups))
     numbers += [list_layer(result, layer) for layer in result.layers]
-    drawn = {name: _draw(result, name, content) for name, content in material.pictures.items()}
+    drawn = {name: _draw(result, name, content) for name, content in material.pictures.items() if name != "groups"}
+    if groups is not None and "groups" in material.pictures:
+        drawn["groups"] = _picture("groups", describe_groups(groups, result.along), material.pictures["groups"])
     courses = [drawn[name] for name in ("summary", "time_courses") if name in drawn]
+    tuned = [drawn[name] for name in ("tuning", "heat_map", "groups") if name in drawn]
     sections = [
         _describe_stimulus(material, result.dt),
         Section("courses", "Time courses", pictures=courses),
-        Section("tuning", "Tuning with fits", pictures=[drawn[n] for n in ("tuning", "heat_map") if n in drawn]),
+        Section("tuning", "Tuning with fits", pictures=tuned),
         Section("numbers", "Numbers", tables=numbers),
         Section("notes", "Notes", notes=list(list_notes(result, details))),
     ]
@@ -176,7 +180,11 @@ def _describe_stimulus(material: Material, dt: float | None) -> Section:
 
 
 def _draw(result: ExperimentAnalysis, name: str, content: bytes) -> Picture:
-    title, alt, caption = describe_picture(result, name)
+    return _picture(name, describe_picture(result, name), content)
+
+
+def _picture(name: str, described: tuple[str, str, str], content: bytes) -> Picture:
+    title, alt, caption = described
     return Picture(title, alt, caption, content, address=f"{name}.svg")
 
 

@@ -133,23 +133,21 @@ def _list_summaries(experiment: str, summaries: Mapping[str, _Entry]) -> Table:
             read = sum(row.get("value") is not None for row in values)
             rows.append([name, f"{read} of {len(values)}", made])
         else:
-            is_whole = subject != ALL_SUBJECTS
             conditions = format_number(record.details.get("conditions"))
-            accuracy = _say_accuracy(record.details) if is_whole else NONE
-            rows.append([name, conditions, accuracy, _say_marks(record.details) if is_whole else NONE, made])
+            rows.append([name, conditions, _say_accuracy(record.details), _say_marks(record.details), made])
     head = ["subject", *(["numbers read"] if is_phenomena else ["conditions", "accuracy", "fitted"]), "made"]
     caption = "Subjects" if is_phenomena else f"Summaries of {experiment}"
     return Table(caption, head, rows, words=() if is_phenomena else (3,), links=links)
 
 
 def _say_accuracy(details: Mapping[str, Any]) -> str:
-    """Say the lowest and the highest accuracy of all conditions."""
+    """Say the lowest and the highest accuracy of all conditions and subjects."""
     values = [row["accuracy"] for row in details.get("tuning", ()) if row.get("accuracy") is not None]
     return f"{format_number(min(values))} to {format_number(max(values))}" if values else NONE
 
 
 def _say_marks(details: Mapping[str, Any]) -> str:
-    """Say the half points of the curves that were fitted to peaks and to accuracy."""
+    """Say the half points of the curves that were fitted to peaks and to accuracy; of several subjects the latter."""
     rows: Sequence[Mapping[str, Any]] = details.get("fits", ())
     levels = [row[name] for row in details.get("tuning", ()) for name in details.get("parameters", ())[:1]]
     numbers = [level for level in levels if isinstance(level, int | float) and level > 0]
@@ -159,7 +157,10 @@ def _say_marks(details: Mapping[str, Any]) -> str:
         if not is_main or row.get("value") is None or not numbers:
             continue
         value, low, high = float(row["value"]), row.get("low"), row.get("high")
-        name = "accuracy" if row["measure"] == "accuracy" else row["layer"]
+        is_accuracy = row["measure"] == "accuracy"
+        if "subject" in row and not is_accuracy:
+            continue
+        name = row.get("subject") or ("accuracy" if is_accuracy else row["layer"])
         symbol = str(row["parameter"]).replace("_", " ")
         inside = min(numbers) <= value <= max(numbers)
         bound = f"> {max(numbers):g}" if value > max(numbers) else f"< {min(numbers):g}"

@@ -18,7 +18,7 @@ from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.reports.content import Fact
 from dynvision.reports.numbers import format_number
 
-__all__ = ["describe_picture", "list_headlines", "list_notes", "say_range"]
+__all__ = ["describe_groups", "describe_picture", "list_headlines", "list_notes", "say_range"]
 
 _MOST_NAMED = 6
 
@@ -103,7 +103,7 @@ def _describe_tuning(result: ExperimentAnalysis) -> Described:
         f"Numbers against {result.along} ({_levels(result.tuning, result.along)}). "
         + " ".join(_say_layer(result, name) for name in result.layers[:_MOST_NAMED])
         + _say_accuracy(result),
-        "Points are measured, with standard errors; lines are fitted where a curve is. The grey band is what noise "
+        "Points are measured, with standard errors; lines are fitted where a curve is. The pale band is what noise "
         "alone reaches. All numbers stand in the tables below.",
     )
 
@@ -116,6 +116,39 @@ def _describe_heat_map(result: ExperimentAnalysis) -> Described:
         f"{_say_accuracy(result)}",
         f"Each cell is a condition{written}; dark is low.",
     )
+
+
+def describe_groups(groups: pd.DataFrame, along: str) -> Described:
+    """Describe the picture of responses by a column about the images.
+
+    Args:
+        groups: The table of `dynvision.analysis.groups.measure_groups`, with a row at least.
+        along: The swept parameter.
+
+    Returns:
+        Its title, what is seen in it, and how it is read.
+    """
+    column = _plain(groups["column"].iloc[0])
+    values = [_say_value(value) for value in dict.fromkeys(groups["value"])]
+    texts = []
+    for layer, part in groups.groupby("layer", sort=False):
+        means = part.groupby("value", sort=False)["response"].mean().dropna()
+        if len(means) > 1:
+            texts.append(
+                f"{layer}: on average strongest to {_say_value(means.idxmax())} ({format_number(means.max())}), "
+                f"weakest to {_say_value(means.idxmin())} ({format_number(means.min())})."
+            )
+    return (
+        f"By {column}",
+        f"The peak of the response to the images of each {column} ({_list(values)}) against {along}; a panel for each "
+        f"layer. {' '.join(texts[:_MOST_NAMED])}",
+        "Peaks of the mean over the images of a value, above rest; error bars are standard errors over images. More "
+        "than 7 values are the rows of a heat map: dark is low.",
+    )
+
+
+def _say_value(value: object) -> str:
+    return value if isinstance(value, str) else format_number(value)
 
 
 _DESCRIPTIONS: Mapping[str, Callable[[ExperimentAnalysis], Described]] = {

@@ -17,8 +17,10 @@ from dynvision.stages.processed import ProcessedStage
 from dynvision.stages.recorded.films import (
     TRIALS_SHOWN,
     choose_trials_shown,
+    draw_course,
     film_records,
     find_film,
+    has_course_drawn,
 )
 from dynvision.stages.recorded.results import ResponseResults
 from dynvision.stages.recorded.shown_images import open_shown_images
@@ -39,6 +41,7 @@ class RecordedResponses(ResponseTargets):
     """The responses that were recorded."""
 
     load_options = ("allow_missing",)
+    has_films = True
 
     def load(self, targets: Sequence[Target], allow_missing: bool = False, **options: Any) -> Any:
         return self.results(targets, allow_missing).open()
@@ -134,14 +137,7 @@ class RecordedResponses(ResponseTargets):
         return ReadBack(digest_content(note["digests"]), sentence)
 
     def draw(self, target: Target, record: Record) -> dict[str, Image | Path]:
-        from dynvision.analysis.figures.condition import draw_condition
-
-        details, strip = record.details, find_film(self.output(target))
-        course = draw_condition(
-            details["mean_response"],
-            details["accuracy_over_time"],
-            str(target),
-            self.presentation(target),
-            details.get("dt"),
-        )
-        return {**({} if strip is None else {"stimulus": strip}), "time_course": course}
+        store = self.output(target)
+        strip = find_film(store)
+        course = {"time_course": draw_course(record)} if has_course_drawn(store, record.details) else {}
+        return {**({} if strip is None else {"stimulus": strip}), **course}

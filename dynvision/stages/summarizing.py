@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "Summary", "SummaryTables", "summarize_phenomena", "summarize_subject", "summarize_subjects"]
 
 GROUPS = "groups"
-"""The table of an experiment with `group_by`."""
+"""The table of an experiment with `group_by`, and its picture."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def summarize_subject(
         experiment: The experiment.
         where: The experiment and the subject, for messages.
     """
+    from dynvision.analysis.figures.groups import draw_groups
     from dynvision.analysis.figures.summary import draw_figures
     from dynvision.analysis.groups import measure_groups
     from dynvision.analysis.measures import find_unanswered
@@ -77,9 +78,12 @@ def summarize_subject(
         "fits": _plain_rows(result.fits),
     }
     tables = {"table": result.table, "tuning": result.tuning, "fits": result.fits, "time_courses": result.courses}
+    pictures = draw_figures(result)
     if experiment.group_by is not None:
         tables[GROUPS] = measure_groups(stores, experiment.group_by, where)
-    return Summary(tables, draw_figures(result), details)
+        if len(tables[GROUPS]):
+            pictures[GROUPS] = draw_groups(tables[GROUPS], result)
+    return Summary(tables, pictures, details)
 
 
 def summarize_subjects(

@@ -124,8 +124,10 @@ class SummaryTargets(Stage):
             return ["phenomena"]
         if is_comparison(target):
             return ["comparison"]
-        is_grid = len(self.config.experiments[target.key[1]].parameters) > 1
-        return [*(["heat_map"] if is_grid else []), "summary", "time_courses", "tuning"]
+        experiment = self.config.experiments[target.key[1]]
+        first = ["heat_map"] if len(experiment.parameters) > 1 else []
+        last = [GROUPS] if experiment.group_by is not None else []
+        return [*first, "summary", "time_courses", "tuning", *last]
 
     def read_record(self, target: Target) -> Record | None:
         return read_record(self.output(target) / "record.json", target)

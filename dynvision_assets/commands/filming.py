@@ -75,19 +75,21 @@ def preview(
 
 
 def show_stimuli(workspace: Workspace, targets: Sequence[Target], images: str, out: Path | None, as_json: bool) -> None:
-    """Write strip and animation of what was shown in recorded conditions, and print where.
+    """Write strip and animation of what was shown in recorded conditions, and their time courses, and print where.
 
     Args:
         workspace: The workspace.
         targets: The conditions.
         images: See `parse_images`.
-        out: The file, `.png` for the strip or `.webp`, `.gif` for the animation; without, both below `data/films/`.
+        out: The file, `.png` for the strip or `.webp`, `.gif` for the animation; without, all below `data/films/`.
         as_json: Print JSON.
 
     Raises:
         ConfigError: If a target has no film, or another file is in the way.
     """
+    from dynvision.films.encoding import encode_picture
     from dynvision.films.film import FORMS
+    from dynvision.stages.recorded.films import draw_course
 
     if out is not None and len(targets) > 1:
         raise ConfigError(f"--out {out} is one file, and these are {len(targets)} conditions. Name one, or no file.")
@@ -96,9 +98,13 @@ def show_stimuli(workspace: Workspace, targets: Sequence[Target], images: str, o
     files = []
     for target in targets:
         film = workspace.stage(target).film(target, parse_images(images))
-        stem = workspace.paths.output("films", *target.key[1:]) / str(target.partition)
-        paths = [stem.with_name(f"{stem.name}{form}") for form in (".png", ".webp")] if out is None else [out]
-        files += [_save(film, path) for path in paths]
+        if out is not None:
+            files.append(_save(film, out))
+            continue
+        folder, name = workspace.paths.output("films", *target.key[1:]), str(target.partition)
+        files += [_save(film, folder / f"{name}{form}") for form in (".png", ".webp")]
+        (record,) = workspace.stage(target).require([target])
+        files.append(_write(folder / f"{name}_time_course.png", encode_picture(draw_course(record))))
     if as_json:
         print_json([{"path": str(file), "bytes": file.stat().st_size} for file in files])
         return

@@ -88,11 +88,11 @@ Examples:
   dynvision show data/processed/gratings/test_all
   dynvision show --samples processed/gratings:test_all    every sample, and the image it was made from
   dynvision show --json responses/contrast/rcnn_gratings:0.5
-  dynvision show --stimulus responses/contrast/rcnn_gratings:0.5    what was shown: a film strip, and an animation
+  dynvision show --stimulus responses/contrast/rcnn_gratings:0.5    what was shown, and the time courses
   dynvision show --stimulus responses/contrast/rcnn_gratings:0.5 --images 12,40 --out film.webp
 
-With --stimulus, the frames are those that the network got, with their noise. Without --out, both files are in
-data/films/. Only earlier films are replaced.
+With --stimulus, a film strip and an animation of the frames that the network got, with their noise, and a picture of
+the time courses are written to data/films/; with --out, the film alone. Only earlier films are replaced.
 """
 
 

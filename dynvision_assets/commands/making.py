@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dynvision.engines.opening import started_early
-from dynvision.errors import unknown_name
+from dynvision.errors import DynvisionError, unknown_name
 from dynvision.reports.content import PAGE
 from dynvision.system.progress import say
 from dynvision.targets import Target
@@ -178,12 +179,23 @@ def _make_or_plan(workspace: Workspace, targets: list[Target], choices: Choices)
     with started_early(settings):
         from dynvision_assets.making import make_targets
 
-        made = make_targets(workspace, targets, choices.force, wait=wait, engine=engine, jobs=jobs)
+        try:
+            made = make_targets(workspace, targets, choices.force, wait=wait, engine=engine, jobs=jobs)
+        except DynvisionError as error:
+            _say_kept(workspace, error.kept)
+            raise
     if choices.as_json:
         built = [name_parts(target) for target in made.built]
         print_json({"wanted": [str(t) for t in made.wanted], "built": built, "seconds": round(made.seconds, 3)})
     else:
         _print_made(made)
+
+
+def _say_kept(workspace: Workspace, names: tuple[str, ...]) -> None:
+    """Say what was built although the command failed."""
+    kept = [target for name in names for target in parse_targets(workspace, [name])]
+    if kept:
+        say("\n".join([f"{count_targets(kept)} {'was' if len(kept) == 1 else 'were'} built:", *_list_by_asset(kept)]))
 
 
 def _print_made(made: Made) -> None:
@@ -193,13 +205,17 @@ def _print_made(made: Made) -> None:
         click.echo(f"{count_targets(made.wanted)} {verb} up to date; nothing to do")
         return
     click.echo(f"built {count_targets(made.built)} in {made.seconds:.1f} s:")
+    click.echo("\n".join(_list_by_asset(made.built)))
+
+
+def _list_by_asset(targets: Sequence[Target]) -> list[str]:
+    """List targets: one line for each asset, with its partitions."""
     by_key: dict[Key, list[str]] = {}
-    for target in made.built:
+    for target in targets:
         partitions = by_key.setdefault(target.key, [])
         if target.partition is not None:
             partitions.append(target.partition)
-    for key, partitions in by_key.items():
-        click.echo("  " + "/".join(key) + (f": {', '.join(partitions)}" if partitions else ""))
+    return ["  " + "/".join(key) + (f": {', '.join(names)}" if names else "") for key, names in by_key.items()]
 
 
 def _print_plan(workspace: Workspace, targets: list[Target], force: bool, as_json: bool) -> list[Target]:

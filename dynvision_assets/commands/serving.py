@@ -19,7 +19,7 @@ from dynvision_assets.instances.opening import LOCATIONS_FILE, open_instance, pr
 from dynvision_assets.instances.run_processes import fail_dead_runs
 from dynvision_assets.ports import advise_port, check_port, format_address, is_local
 from dynvision_assets.serving.companion import Order, can_open_browser, listen_for_reports, start_companion
-from dynvision_assets.serving.links import REPORTS, asset_page, find_newest_summary
+from dynvision_assets.serving.links import REPORTS, asset_page, find_newest_summary, read_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,13 +40,16 @@ SERVERS = "servers"
 @click.option(
     "--read-only", is_flag=True, help="Show everything, but run nothing: no launching, no switches, no daemon."
 )
+@click.option(
+    "--reports-url", metavar="URL", help="Where a browser reaches the reports, if a proxy stands in front of them."
+)
 @click.option("--no-open", is_flag=True, help="Only print the links: do not open the browser.")
-def ui(host: str, port: int, read_only: bool, no_open: bool) -> None:
+def ui(host: str, port: int, read_only: bool, reports_url: str | None, no_open: bool) -> None:
     """Open Dagster's UI for this root: the graph, its runs, pictures and backfills.
 
     When the server is up, it prints links to the lineage, the newest summary and the reports, and opens the browser if
     this is a terminal with a display. The reports of data/reports are served on the first free port from --port + 100
-    on (3100); nothing else is.
+    on (3100); nothing else is. --reports-url says by which address a browser gets there through a proxy.
 
     Dagster has no login: whoever reaches the address can run things, including any code that the configuration names.
     By default the server listens only on this machine; --host changes that. To let others in, put a proxy with a login
@@ -67,6 +70,7 @@ def ui(host: str, port: int, read_only: bool, no_open: bool) -> None:
     with readable_errors():
         command = "dynvision ui" + (" --read-only" if read_only else "")
         command += "" if host == DEFAULT_HOST else f" --host {shlex.quote(host)}"
+        reports_url = None if reports_url is None else read_url(reports_url)
         check_port(host, port, command)
         workspace = open_workspace()
         home = prepare_home(workspace.paths)
@@ -79,7 +83,8 @@ def ui(host: str, port: int, read_only: bool, no_open: bool) -> None:
         has_daemon = not read_only and hold_until_exit(folder / "daemon")
         _announce(workspace, host, port, read_only, has_daemon)
         server = [*_server(home / LOCATIONS_FILE, read_only, has_daemon), "-h", host, "-p", str(port)]
-        _replace_process(server, workspace, home, _order(workspace, host, port, no_open))
+        order = _order(workspace, host, port, no_open=no_open, reports_url=reports_url)
+        _replace_process(server, workspace, home, order)
 
 
 def _announce(workspace: Workspace, host: str, port: int, read_only: bool, has_daemon: bool) -> None:
@@ -103,16 +108,16 @@ def _announce(workspace: Workspace, host: str, port: int, read_only: bool, has_d
     click.echo(f"starting Dagster on {format_address(host, port)} for {workspace.paths.root}{mode} (stop with Ctrl-C)")
 
 
-def _order(workspace: Workspace, host: str, port: int, no_open: bool) -> Order:
+def _order(workspace: Workspace, host: str, port: int, *, no_open: bool, reports_url: str | None = None) -> Order:
     """Return what the process beside the server does. This process becomes the server, with the same id."""
     newest = find_newest_summary(workspace)
-    reports_at, listener = listen_for_reports(host, port)
+    served_at, listener = listen_for_reports(host, port)
     return Order(
         host,
         port,
         parent=os.getpid(),
         reports=str(workspace.paths.data / "reports"),
-        reports_at=reports_at,
+        reports_at=served_at if listener is None or reports_url is None else reports_url,
         listener=None if listener is None else listener.detach(),  # it is closed when this process becomes the server
         summary=asset_page(newest.key) if newest else "",
         summary_name=str(newest) if newest else "",

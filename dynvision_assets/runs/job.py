@@ -150,7 +150,8 @@ def _make(
     schedule = Schedule(workspace, plan, engine, options)
     try:
         yield from reporter.report(schedule)
-    except DynvisionError:
+    except DynvisionError as error:
+        error.kept = tuple(map(str, reporter.built))
         for target in schedule.failed:
             with contextlib.suppress(Exception):  # What failed is told, also if Dagster's database has no room for it.
                 show_as_failed(workspace, context, target)

@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
+
+from dynvision.errors import ConfigError
+from dynvision.system.escaping import show_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from dynvision.targets import Target
     from dynvision.workspace import Workspace
 
-__all__ = ["LINEAGE", "REPORTS", "asset_page", "find_newest_summary", "is_meant", "report_url"]
+__all__ = ["LINEAGE", "REPORTS", "asset_page", "find_newest_summary", "is_meant", "read_url", "report_url"]
 
 LINEAGE = "/asset-groups"
 """The page of the whole graph."""
@@ -27,6 +30,23 @@ REPORTS = "DYNVISION_REPORTS"
 
 _ROOT = "root"
 """The part of a link that says of which root it is: on another machine, or later, another server may answer."""
+
+
+def read_url(text: str) -> str:
+    """Return the address of a folder, with its slash at the end.
+
+    Raises:
+        ConfigError: If it is not such an address.
+    """
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        _ = parts.port  # raises if it is no number
+    except ValueError:
+        is_address = False
+    if not is_address or not text.isprintable() or " " in text:
+        raise ConfigError(f"--reports-url {show_text(text)}: write an address such as https://lab.example.org/reports/")
+    return f"{text.rstrip('/')}/"
 
 
 def asset_page(key: tuple[str, ...]) -> str:

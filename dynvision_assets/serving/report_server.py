@@ -7,6 +7,7 @@ import mimetypes
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
@@ -40,6 +41,11 @@ class ReportServer(ThreadingHTTPServer):
         super().__init__(listener.getsockname()[:2], partial(_Handler, folder), bind_and_activate=False)
         self.socket.close()  # the base class has made one that listens nowhere
         self.socket = listener
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that has left in the middle of an answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def port(self) -> int:
@@ -138,7 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND, "not found", advice)
         elif path.name == INDEX and not asked.endswith(("/", f"/{INDEX}")):
             self.send_response(HTTPStatus.MOVED_PERMANENTLY)  # so that links relative to the folder lead into it
-            self.send_header("Location", f"/{'/'.join(map(quote, _split(asked) or []))}/")
+            # Relative, because a proxy may serve the reports below a path of its own.
+            self.send_header("Location", f"./{quote((_split(asked) or [''])[-1])}/")
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
@@ -154,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
             kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
-            self.send_header("Content-Length", str(path.stat().st_size))
+            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
             self.send_header("Cache-Control", "no-cache")  # a page is written again when its summary is made again
             self.send_header("X-Content-Type-Options", "nosniff")
             self.end_headers()

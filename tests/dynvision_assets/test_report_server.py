@@ -58,8 +58,8 @@ def test_pages_and_pictures_are_served_with_their_types(server: ReportServer) ->
 
 def test_a_folder_without_its_slash_is_named_with_it_so_that_links_lead_into_it(server: ReportServer) -> None:
     status, _, headers = ask(server, "/contrast/gr%C3%B6%C3%9Fe%201")
-    assert (status, headers["location"]) == (301, "/contrast/gr%C3%B6%C3%9Fe%201/")
-    assert ask(server, "//contrast//gr%C3%B6%C3%9Fe%201")[2]["location"] == "/contrast/gr%C3%B6%C3%9Fe%201/"
+    assert (status, headers["location"]) == (301, "./gr%C3%B6%C3%9Fe%201/")
+    assert ask(server, "//contrast//gr%C3%B6%C3%9Fe%201")[2]["location"] == "./gr%C3%B6%C3%9Fe%201/"
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,15 @@ def test_a_port_in_use_is_passed_over_and_no_port_left_is_said(folder: Path) -> 
         server.server_close()
         with pytest.raises(DynvisionError, match=r"the reports are not served on 127\.0\.0\.1: Address already in use"):
             open_server("127.0.0.1", [port], folder)
+
+
+def test_a_browser_that_leaves_is_not_worth_a_word(server: ReportServer, capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (BrokenPipeError(), ConnectionResetError(), ValueError("worth one")):
+        try:
+            raise error
+        except (OSError, ValueError):
+            server.handle_error(None, ("127.0.0.1", 1))
+    said = capsys.readouterr().err
+    assert "worth one" in said
+    assert "BrokenPipeError" not in said
+    assert "ConnectionResetError" not in said

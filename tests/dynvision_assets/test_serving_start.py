@@ -69,6 +69,23 @@ def test_a_port_in_use_is_said_before_anything_is_made(start: Any, empty_root: P
     assert not (empty_root / ".dagster").exists()
 
 
+@pytest.mark.parametrize("url", ["https://lab.example.org/reports", "https://lab.example.org/reports/"])
+def test_links_lead_to_the_reports_through_a_proxy(start: Any, url: str) -> None:
+    done, ((_, environment, _),) = start("--port", free_port(), "--reports-url", url)
+    assert done.exit_code == 0
+    assert environment[REPORTS] == "https://lab.example.org/reports/"
+
+
+@pytest.mark.parametrize(
+    "url", ["lab.example.org", "javascript:alert(1)", "https://", "http://a:b/", "http://a/?x=1", ""]
+)
+def test_what_is_no_address_of_the_reports_is_said(start: Any, url: str) -> None:
+    done, given = start("--port", free_port(), "--reports-url", url)
+    assert done.exit_code == 2
+    assert f"error: --reports-url {url}: write an address such as https://" in done.output
+    assert given == []
+
+
 def test_the_server_has_the_home_of_the_roots_env_and_works_where_dagster_finds_no_other(
     start: Any, empty_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,8 @@ def draw_tuned(axes: Any, result: ExperimentAnalysis, layer: str, measure: str, 
         null = part.get(f"{measure}_null/{layer}")
         if null is not None and null.notna().any():
             # What noise alone reaches; a point inside of it is no response.
-            axes.fill_between(x, 0, np.sign(part[column]) * null, color=GREY, alpha=0.15, lw=0, zorder=0)
+            band = GREY if level is None else color  # several bands overlap, and each belongs to a line
+            axes.fill_between(x, 0, np.sign(part[column]) * null, color=band, alpha=0.15, lw=0, zorder=0)
         marker = MARKERS[number % len(MARKERS)]
         axes.errorbar(x, part[column], part.get(errors), fmt=marker if is_fitted else f"{marker}-", color=color, lw=1.2)
         if is_fitted and curve is not None:

@@ -105,14 +105,16 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     Raises:
         OSError: If a file cannot be written.
     """
-    paths = []
+    paths, layout = [], figure.get_layout_engine()
     # Without a date, so that the same figure gives the same bytes.
     for ending, settings in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         buffer = io.BytesIO()
         with mpl.rc_context(_STYLE):
             figure.savefig(buffer, format=ending, facecolor="white", **settings)
+        figure.set_layout_engine("none")  # What was arranged for the first file stays for the second.
         write_bytes(folder / f"{name}.{ending}", buffer.getvalue())
         paths.append(folder / f"{name}.{ending}")
+    figure.set_layout_engine(layout)
     return paths
 
 

@@ -55,12 +55,14 @@ class Stage(StageOutputs):
     Attributes:
         load_options: The keywords of `load` besides `selectors`.
         has_pages: Whether each of its targets has a page to look at.
+        has_films: Whether its targets have a film of what was shown, which is drawn when it is asked for.
         checks: The checks of a finished target.
         run: How the present run computes.
     """
 
     load_options: ClassVar[tuple[str, ...]] = ()
     has_pages: ClassVar[bool] = False
+    has_films: ClassVar[bool] = False
     checks: ClassVar[tuple[Check, ...]] = ()
     run: RunSettings = RunSettings()
 

@@ -23,6 +23,7 @@ from dynvision.system.progress import say
 
 if TYPE_CHECKING:
     import xarray
+    from PIL.Image import Image
 
     from dynvision.films.film import Film
 
@@ -31,8 +32,10 @@ __all__ = [
     "FILMED",
     "TRIALS_SHOWN",
     "choose_trials_shown",
+    "draw_course",
     "film_records",
     "find_film",
+    "has_course_drawn",
     "read_presentation",
     "write_films",
 ]
@@ -44,6 +47,12 @@ FILMED = 6
 """Conditions of a recording whose film strip is drawn; that of any other is drawn when it is asked for."""
 
 TRIALS_SHOWN = 3
+
+DRAWN_TOGETHER = 24
+"""Of more conditions than these that were recorded together, those with a film strip have their time courses drawn."""
+
+SLOW = 0.5
+"""Seconds that a condition takes to record, of which a picture is a small part: then all time courses are drawn."""
 
 
 def find_film(store: Path) -> Path | None:
@@ -73,6 +82,34 @@ def write_films(order: SweepOrder, trials: npt.NDArray[np.int64], folders: Seque
             write_bytes(folder / FILM, film.encode("png"))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a picture, the responses are there
         say(f"{order.name}: the film strips could not be drawn ({type(error).__name__}: {error})")
+
+
+def has_course_drawn(store: Path, details: Mapping[str, Any]) -> bool:
+    """Whether the time courses of a condition are drawn when it is recorded; others are when they are asked for.
+
+    Args:
+        store: Where its responses are.
+        details: The details of its record.
+    """
+    is_quick = details.get("seconds", SLOW) < SLOW
+    return not is_quick or details.get("conditions_together", 1) <= DRAWN_TOGETHER or find_film(store) is not None
+
+
+def draw_course(record: Record) -> Image:
+    """Draw the time courses of one condition; see `draw_condition`.
+
+    Args:
+        record: The record of its responses.
+    """
+    from dynvision.analysis.figures.condition import draw_condition
+
+    return draw_condition(
+        record.details["mean_response"],
+        record.details["accuracy_over_time"],
+        record.target,
+        read_presentation(record.config["presentation"]),
+        record.details.get("dt"),
+    )
 
 
 def film_records(

@@ -38,7 +38,13 @@ def test_summary_has_a_table_of_groups(tmp_path):
     table = workspace.stage(target).load([target], table="groups")
     assert set(table["value"]) == {"faces", "houses"}
     assert len(table) == 2 * 3
-    assert (tmp_path / "data/reports/contrast/known/groups.csv").is_file()
+    folder = tmp_path / "data/reports/contrast/known"
+    assert (folder / "groups.csv").is_file()
+    record = workspace.stage(target).require([target])[0]
+    assert list(workspace.stage(target).draw(target, record))[:4] == ["summary", "time_courses", "tuning", "groups"]
+    page = (folder / "index.html").read_text()
+    assert "By category" in page
+    assert "The peak of the response to the images of each category (faces and houses) against contrast" in page
     assert workspace.stage(target).read_back(target, workspace.stage(target).require([target])[0])
     edit_yaml(tmp_path / "config/config_experiments.yaml", set_at("experiment_config.contrast.group_by", "session"))
     workspace = build(tmp_path, TARGET)  # only the summary is made again

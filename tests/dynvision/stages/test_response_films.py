@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -21,6 +22,7 @@ from dynvision.stages.recorded.films import FILM, choose_trials_shown
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.building import build_targets
 from dynvision.workspace.verifying import verify_targets
+from dynvision_assets.metadata import describe_record
 from dynvision_assets.pictures import SMALL, draw_target
 from tests.helpers.chains import build_chain, open_workspace, states
 from tests.helpers.commands import call_dynvision
@@ -183,6 +185,27 @@ def test_the_pictures_of_a_condition_are_its_strip_as_it_is_and_its_time_courses
     assert all(len(png) <= SMALL for png in pictures.values())
 
 
+@pytest.mark.parametrize(
+    ("together", "seconds", "drawn"),
+    [(400, 0.1, ["0.1", "1.0"]), (24, 0.1, ["0.1", "0.5", "1.0"]), (400, 0.6, ["0.1", "0.5", "1.0"])],
+)
+def test_of_many_quick_conditions_a_few_are_drawn_and_the_others_name_the_command(root, together, seconds, drawn):
+    """A picture takes a fortieth of a second: of 400 conditions in a minute that would be a sixth of the run."""
+    (store(root, "0.5") / FILM).unlink()
+    workspace = open_workspace(root)
+    for level in ("0.1", "0.5", "1.0"):
+        (target,) = parse_target(workspace, f"{KEY}:{level}")
+        record = workspace.read_record(target)
+        record = dataclasses.replace(
+            record, details={**record.details, "conditions_together": together, "seconds": seconds}
+        )
+        shown = describe_record(workspace, target, record)
+        assert ("picture: time course" in shown) == (level in drawn)
+        if level not in drawn:
+            assert next(iter(shown)) == "picture"
+            assert shown["picture"].value == f"drawn by `dynvision show --stimulus {KEY}:contrast=0.5`"
+
+
 def test_only_a_few_conditions_of_many_have_a_strip(root, monkeypatch):
     monkeypatch.setattr(response_films, "FILMED", 2)
     shutil.rmtree(root / "data" / KEY)
@@ -233,7 +256,11 @@ def test_show_stimulus_writes_strip_and_animation(root):
     done = call_dynvision(root, "show", "--stimulus", f"{KEY}:0.5")
     assert done.exit_code == 0, done.output
     folder = root / "data/films/contrast/rcnn_gratings"
-    assert sorted(path.name for path in folder.iterdir()) == ["contrast=0.5.png", "contrast=0.5.webp"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "contrast=0.5.png",
+        "contrast=0.5.webp",
+        "contrast=0.5_time_course.png",
+    ]
     assert (folder / "contrast=0.5.png").read_bytes() == (store(root) / FILM).read_bytes()
     assert (folder / "contrast=0.5.webp").stat().st_size <= 300_000
     again = call_dynvision(
