@@ -23,6 +23,7 @@ COORDINATES = STORE_NAMES | _LAYER_NAMES
 _COLUMNS = frozenset(
     {
         *("condition", "layer", "measure", "value", "accuracy", "accuracy_sem", "chance", "samples", "subject"),
+        "accuracy_samples",
         *("model", "parameter", "low", "high", "r2", "levels", "note"),
     }
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Target"]
+__all__ = ["Target", "begins_with"]
 
 
 @dataclass(frozen=True, order=True)
@@ -27,3 +27,9 @@ class Target:
     def __str__(self) -> str:
         key = "/".join(self.key)
         return key if self.partition is None else f"{key}:{self.partition}"
+
+
+def begins_with(key: str, prefix: str) -> bool:
+    """Whether a key, as text, is a prefix or lies below it; `models/net_2` is not below `models/net`."""
+    wanted = [part for part in prefix.split("/") if part]
+    return key.split("/")[: len(wanted)] == wanted

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynvision.system.error_log import machine_errors
-from dynvision.targets import Target
+from dynvision.targets import Target, begins_with
 from dynvision.workspace import Status, Workspace
 from dynvision.workspace.addresses import parse_target
 from dynvision.workspace.leftovers import Leftover, find_leftovers
@@ -79,7 +79,7 @@ def catalog(
     workspace = open_here(root)
     known: dict[Target, Status] = {}
     left = [_left_row(leftover) for leftover in find_leftovers(workspace)] if left_over else []
-    left = [row for row in left if f"{row['key']}/".startswith(prefix)]
+    left = [row for row in left if begins_with(row["key"], prefix)]
     rows = (
         []
         if left and not _keys(workspace, prefix)
@@ -99,8 +99,7 @@ def _choose(workspace: Workspace, prefix: str) -> list[Target]:
 
 def _keys(workspace: Workspace, prefix: str) -> list[tuple[str, ...]]:
     """Return the keys that begin with a prefix."""
-    wanted = tuple(part for part in prefix.split("/") if part)
-    return [key for key in workspace.keys if key[: len(wanted)] == wanted]
+    return [key for key in workspace.keys if begins_with("/".join(key), prefix)]
 
 
 def _left_row(leftover: Leftover) -> dict[str, Any]:

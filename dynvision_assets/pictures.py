@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dynvision.films.encoding import encode_picture
 from dynvision.records import Record
 from dynvision.stages.base import Stage
+from dynvision.system.progress import say
 from dynvision.targets import Target
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ SMALL = 37_000
 
 WIDTH = 1200
 """Pixels that a large picture is wide: as many as the window of the UI shows."""
+
+_HIGHEST = 16_000
+"""Pixels that it is high at most: WebP has no more than 16,383."""
 
 _GOOD_WIDTHS, _GOOD = (180, 240, 320), 15
 """Widths of a thumbnail in pixels, from the least on, and the quality of WebP at which text and lines stay clear."""
@@ -45,12 +49,16 @@ def draw_target(stage: Stage, target: Target, record: Record) -> dict[str, bytes
         record: Its record.
 
     Returns:
-        The bytes of PNG or WebP images, by title; `SMALL` at most.
+        The bytes of PNG or WebP images, by title; `SMALL` at most. One that cannot be drawn is left out, and said: what
+        was built is there all the same.
     """
-    return {
-        title: _read(drawing) if isinstance(drawing, Path) else _encode(drawing)
-        for title, drawing in stage.draw(target, record).items()
-    }
+    drawn = {}
+    try:
+        for title, drawing in stage.draw(target, record).items():
+            drawn[title] = _read(drawing) if isinstance(drawing, Path) else _encode(drawing)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with a picture, the target is there
+        say(f"{target}: a picture for the browser could not be drawn ({type(error).__name__}: {error})")
+    return drawn
 
 
 def draw_thumbnail(content: bytes, most_bytes: int) -> bytes | None:
@@ -116,6 +124,6 @@ def _shrink(content: bytes) -> bytes:
 
     with Image.open(io.BytesIO(content)) as image:
         picture = image.convert("RGB")
-    if picture.width > WIDTH:
-        picture = picture.resize((WIDTH, picture.height * WIDTH // picture.width), Image.Resampling.LANCZOS)
+    if picture.width > WIDTH or picture.height > _HIGHEST:
+        picture.thumbnail((WIDTH, _HIGHEST), Image.Resampling.LANCZOS)
     return encode_picture(picture, "webp", SMALL)

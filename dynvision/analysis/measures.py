@@ -59,10 +59,10 @@ def measure_condition(
 
     Returns:
         A table of `time` (of the step's end, in steps from the onset; see `dynvision.stimuli.showings`), `layer`,
-        `measure` and `value`; the numbers of the whole trial: `samples`, `accuracy`, `accuracy_sem` and `chance` (these
-        three only if labels match the network's classes), `image_contrast` (the mean RMS contrast of the trials' first
-        images), and for each layer `peak/<layer>` (the highest mean response, or the lowest one of a suppressed layer),
-        `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers` reads; and each layer's
+        `measure` and `value`; the numbers of the whole trial: `samples`, `accuracy`, `accuracy_sem`,
+        `accuracy_samples` and `chance` (these four only if labels match the network's classes), `image_contrast` (the
+        mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the highest mean response,
+        or the lowest one of a suppressed layer), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers` reads; and each layer's
         integral for each sample, `[N]`.
 
     Raises:
@@ -155,7 +155,8 @@ def score_responses(
 
     Returns:
         Accuracy at each step, shape `[T]`; and the numbers `accuracy`, its standard error over trials `accuracy_sem`,
-        `chance` and `samples`. If labels have nothing to do with the network's classes, `None`, and `samples` alone.
+        `accuracy_samples`, `chance` and `samples`. If labels have nothing to do with the network's classes, `None`, and
+        `samples` alone.
     """
     over_time, numbers = measure_output(root, readout, presentation, only_accuracy=True)
     return over_time.get("accuracy"), numbers

@@ -56,13 +56,15 @@ def measure_output(
 
     Returns:
         The measures, each of shape `[T]`, from 0 to 1; and the numbers of the whole trial: `accuracy`, its standard
-        error over trials `accuracy_sem`, `chance` and `samples`. If labels have nothing to do with the network's
-        classes, only `guess_confidence` among all outputs, and `samples`.
+        error over trials `accuracy_sem`, how many trials have a label `accuracy_samples`, `chance`, and how many trials
+        there are `samples`. If labels have nothing to do with the network's classes, only `guess_confidence` among all
+        outputs, and `samples`.
     """
     match = LabelMatch.from_attributes(root.attrs)
     labelled = _find_labelled(root, readout) if match.is_known else np.empty(0, np.intp)
+    counted: dict[str, Any] = {"samples": root.sizes["sample"]}
     if not len(labelled):
-        return {} if only_accuracy else _measure_guesses(root), {"samples": root.sizes["sample"]}
+        return {} if only_accuracy else _measure_guesses(root), counted
     if len(labelled) < root.sizes["sample"]:
         root = root.isel(sample=labelled)
     trials = _Trials.read(root, readout, match)
@@ -90,9 +92,9 @@ def measure_output(
     measures = {**{name: np.where(is_tied, np.nan, share) for name, share in shares.items()}, **confidences.means()}
     if not only_accuracy:
         measures["label_confidence"] = np.where(frames == VOID, np.nan, measures["label_confidence"])
-    counted = is_tied[window][-1:] if readout.reduce == "last" else is_tied[window]
+    read = is_tied[window][-1:] if readout.reduce == "last" else is_tied[window]
     accuracy = np.concatenate(scored)
-    return measures, trials.summarize(np.full_like(accuracy, np.nan) if counted.all() else accuracy)
+    return measures, trials.summarize(np.full_like(accuracy, np.nan) if read.all() else accuracy) | counted
 
 
 def _find_labelled(root: xarray.Dataset, readout: Readout) -> npt.NDArray[np.intp]:
@@ -188,7 +190,7 @@ class _Trials:
             "accuracy": float(accuracy.mean()),
             "accuracy_sem": float(accuracy.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan"),
             "chance": chance_level(self.labels, self.classes, self.choices),
-            "samples": count,
+            "accuracy_samples": count,
         }
 
     def _positions(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

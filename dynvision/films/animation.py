@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.films.axis import AXIS_HEIGHT, TimeAxis
-from dynvision.films.canvas import FRAME, GREY, INK, PAPER, color_of, fit_text, load_font, scale_picture
+from dynvision.films.canvas import FRAME, GREY, INK, PAPER, color_of, fit_text, load_font, say_averaging, scale_picture
 from dynvision.films.choosing import pick_evenly
 from dynvision.films.timeline import Timeline
 
@@ -130,7 +130,9 @@ class Animation:
         )
         ground = Image.new("RGB", self.size, PAPER)
         pen, bold = ImageDraw.Draw(ground), load_font(12, is_bold=True)
-        pen.text((10, 6), fit_text(self.title, bold, self.size[0] - 20), font=bold, fill=INK)
+        averaging = say_averaging(self._first[0], self.width)
+        title = ", ".join(filter(None, (self.title, averaging)))
+        pen.text((10, 6), fit_text(title, bold, self.size[0] - 20), font=bold, fill=INK)
         axis.draw(pen)
         for moment in moments:
             picture = ground.copy()
@@ -147,8 +149,11 @@ class Animation:
             pen.rectangle([(x - 1, _HEAD - 1), (x + width, _HEAD + height)], outline=FRAME)
             pen.rectangle([(x - 1, _HEAD + height + 1), (x + width, _HEAD + height + 4)], fill=color_of(image))
             for line, name in enumerate((self.names[trial] if trial < len(self.names) else ())[:3]):
-                ink = color_of(line) if line == image else GREY
-                text = fit_text(name, small, width)
+                ink = INK if line == image else GREY
+                text = fit_text(name, small, width - 16)
+                if line == image:
+                    y, start = _HEAD + height + 11 + 14 * line, x + width / 2 - small.getlength(text) / 2
+                    pen.rectangle([(start - 8, y), (start - 4, y + 9)], fill=color_of(image))
                 pen.text((x + width / 2, _HEAD + height + 9 + 14 * line), text, font=small, fill=ink, anchor="ma")
         y = _HEAD + height + 14 * self._name_lines + 14
         pen.text((self.size[0] / 2, y), axis.caption(moment.step), font=load_font(12), fill=INK, anchor="ma")

@@ -15,7 +15,18 @@ from dynvision.system.escaping import show_text
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FRAME", "GREY", "INK", "PALE", "PAPER", "color_of", "fit_text", "load_font", "scale_picture"]
+__all__ = [
+    "FRAME",
+    "GREY",
+    "INK",
+    "PALE",
+    "PAPER",
+    "color_of",
+    "fit_text",
+    "load_font",
+    "say_averaging",
+    "scale_picture",
+]
 
 PAPER, INK, GREY, PALE, FRAME = "#FFFFFF", "#1A1A1A", "#595959", "#D0D0D0", "#9A9A9A"
 
@@ -49,6 +60,19 @@ def fit_text(text: str, font: Any, width: float) -> str:
     while line and font.getlength(f"{line}…") > width:
         line = line[:-1]
     return f"{line.rstrip()}…"
+
+
+def say_averaging(pixels: npt.NDArray[np.uint8], width: int) -> str:
+    """Say that `scale_picture` averages pixels, and how many; empty if it does not.
+
+    Args:
+        pixels: Shape `[H, W]` or `[H, W, 3]`.
+        width: Of the longer side.
+    """
+    times = max(pixels.shape[:2]) / width
+    if round(1 / times) > 1 or times <= 1:
+        return ""
+    return f"drawn smaller, by the mean of {times:.1f} × {times:.1f} pixels or more: noise and fine detail look weaker"
 
 
 def scale_picture(pixels: npt.NDArray[np.uint8], width: int) -> Image:

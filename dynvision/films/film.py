@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.films.animation import Animation, choose_speed
+from dynvision.films.canvas import say_averaging
 from dynvision.films.choosing import choose_steps
 from dynvision.films.encoding import encode_animation, encode_picture, write_film
 from dynvision.films.scaling import Scaling
@@ -24,6 +25,9 @@ __all__ = ["FORMS", "STRIP_STEPS", "Film"]
 
 STRIP_STEPS = 9
 """Frames of a strip."""
+
+STRIP_WIDTH = 84
+"""Pixels of a frame of a strip, about."""
 
 _ANIMATIONS = (".webp", ".gif")
 
@@ -68,7 +72,7 @@ class Film:
         """All steps as pixels: `[B, T, H, W, 3]`, or `[B, T, H, W]`. Use `frame` if they are too many for memory."""
         return np.stack([self.frame(step) for step in range(self.timeline.n_steps)], axis=1)
 
-    def strip(self, n_steps: int = STRIP_STEPS, width: int = 84) -> Strip:
+    def strip(self, n_steps: int = STRIP_STEPS, width: int = STRIP_WIDTH) -> Strip:
         """Return the strip, which `draw` turns into a Pillow image.
 
         Args:
@@ -135,11 +139,12 @@ class Film:
         steps = f"{self.timeline.n_steps} step{'' if self.timeline.n_steps == 1 else 's'}"
         named = ", ".join(name for names in self.names for name in names)
         start, stop = self.timeline.name_time(0), self.timeline.name_time(self.timeline.n_steps)
+        averaging = say_averaging(self.frame(0)[0], STRIP_WIDTH)
         return (
             f"{self.title or 'what is shown'}: {count} trial{'' if count == 1 else 's'}"
             + (f" ({named})" if named else "")
             + f", {steps} from {start} to {stop} {self.timeline.unit}"
-            + "".join(f"; {note}" for note in self.timeline.notes)
+            + "".join(f"; {note}" for note in (*self.timeline.notes, *filter(None, [averaging])))
         )
 
     def __repr__(self) -> str:

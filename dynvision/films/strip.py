@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynvision.films.axis import AXIS_HEIGHT, TimeAxis
-from dynvision.films.canvas import FRAME, GREY, INK, PAPER, color_of, fit_text, load_font, scale_picture
+from dynvision.films.canvas import FRAME, GREY, INK, PAPER, color_of, fit_text, load_font, say_averaging, scale_picture
 from dynvision.films.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -67,12 +67,18 @@ class Strip:
         return wide, tall
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said about what is shown, and about how it is drawn."""
+        averaging = say_averaging(next(iter(self.frames.values()))[0], self.width)
+        return (*self.timeline.notes[:2], *([averaging] if averaging else []))
+
+    @property
     def _head(self) -> int:
         return 8 + _LINE * (bool(self.title) + len(self._notes))
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        return tuple(note for note in self.timeline.notes[:2] if note not in self.said)
+        return tuple(note for note in self.notes if note not in self.said)
 
     def draw(self) -> Image:
         """Draw the strip."""
@@ -121,8 +127,10 @@ class Strip:
         shown = list_names(names, max(1, (height + _BAR) // 14))
         y = self._head + _TIMES + row * (height + _BAR + _GAP) + height / 2 - 14 * (len(shown) - 1) / 2
         for image, name in enumerate(shown):
-            ink = color_of(image) if len(names) > 1 and name == names[image] else INK
-            pen.text((_LEFT - 10, y), fit_text(name, font, _LEFT - 16), font=font, fill=ink, anchor="rm")
+            if len(names) > 1 and name == names[image]:
+                # The colour stands beside the name: as that of the letters it would be hard to read.
+                pen.rectangle([(_LEFT - 8, y - 5), (_LEFT - 5, y + 4)], fill=color_of(image))
+            pen.text((_LEFT - 12, y), fit_text(name, font, _LEFT - 18), font=font, fill=INK, anchor="rm")
             y += 14
 
 
@@ -141,7 +149,7 @@ def draw_sheet(strips: Sequence[Strip], title: str) -> Image:
     from PIL import Image, ImageDraw
 
     # What holds for all conditions stands once, at the top.
-    noted = [strip.timeline.notes[:2] for strip in strips]
+    noted = [strip.notes for strip in strips]
     shared = tuple(note for note in noted[0] if all(note in notes for notes in noted))
     drawn = [replace(strip, said=shared).draw() for strip in strips]
     head, gap = 30 + _LINE * len(shared), 10

@@ -12,12 +12,13 @@ from dynvision.analysis.sweeps import choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.records import Record
 from dynvision.reports.content import Code, Fact, Link, Page, Picture, Section
+from dynvision.reports.groups import describe_groups, list_groups
 from dynvision.reports.numbers import format_number
 from dynvision.reports.phenomena import picture_phenomena
 from dynvision.reports.provenance import Source, describe_origin, describe_time
-from dynvision.reports.tables import list_fits, list_groups, list_layer, list_main_numbers, list_phenomena
+from dynvision.reports.tables import list_fits, list_layer, list_main_numbers, list_phenomena
 from dynvision.reports.timeline import draw_conditions, list_conditions
-from dynvision.reports.words import describe_groups, describe_picture, list_headlines, list_notes, say_range
+from dynvision.reports.words import describe_picture, list_headlines, list_notes, say_range
 from dynvision.stimuli.presentation import Presentation
 
 __all__ = ["Material", "compose_comparison", "compose_experiment", "compose_phenomena"]
@@ -58,7 +59,7 @@ def compose_experiment(material: Material) -> Page:
     """Compose the page of an experiment with one subject."""
     _, experiment, subject = material.target.split("/")
     tuning, details = material.tables["tuning"], material.record.details
-    analysis, along, across = choose_analysis(material.parameters)
+    analysis, along, across = choose_analysis(material.parameters, tuning)
     result = ExperimentAnalysis(
         tuning,
         tuning,
@@ -78,7 +79,9 @@ def compose_experiment(material: Material) -> Page:
     numbers += [list_layer(result, layer) for layer in result.layers]
     drawn = {name: _draw(result, name, content) for name, content in material.pictures.items() if name != "groups"}
     if groups is not None and "groups" in material.pictures:
-        drawn["groups"] = _picture("groups", describe_groups(groups, result.along), material.pictures["groups"])
+        drawn["groups"] = _picture(
+            "groups", describe_groups(groups, result.along, result.across), material.pictures["groups"]
+        )
     courses = [drawn[name] for name in ("summary", "time_courses") if name in drawn]
     tuned = [drawn[name] for name in ("tuning", "heat_map", "groups") if name in drawn]
     sections = [
@@ -105,18 +108,21 @@ def compose_experiment(material: Material) -> Page:
 def compose_comparison(material: Material) -> Page:
     """Compose the page over all subjects of an experiment."""
     experiment = material.target.split("/")[1]
-    table, fits, along = material.tables["table"], material.tables["fits"], choose_analysis(material.parameters)[1]
+    table, fits = material.tables["table"], material.tables["fits"]
+    _, along, across = choose_analysis(material.parameters, table)
     subjects = [str(name) for name in dict.fromkeys(table["subject"])]
     headlines = [Fact("subjects", str(len(subjects))), Fact("conditions", str(material.record.details["conditions"]))]
     if "accuracy" in table:
         parts = {name: table[table["subject"] == name] for name in subjects[:4]}
         headlines += [Fact(f"{name}: accuracy", say_range(part, along, "accuracy")) for name, part in parts.items()]
     texts = [f"{h.name} {h.value}" for h in headlines[2:]]
+    drawn = "panels of accuracy, of what was fitted and of each layer"
+    if across is not None:
+        drawn = f"{'accuracy' if 'accuracy' in table else 'the last layer'}, a panel for each {across},"
     pictures = [
         Picture(
             "All subjects side by side",
-            f"A colour for each of {', '.join(subjects)}; panels of accuracy, of what was fitted and of each layer "
-            f"against {along}. {'; '.join(texts)}.",
+            f"A colour for each of {', '.join(subjects)}; {drawn} against {along}. {'; '.join(texts)}.",
             "Points are measured, with standard errors; lines are fitted where a curve is. The legend names the "
             "subjects in the order of the tables.",
             content,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynvision.analysis.sweeps import choose_analysis
 from dynvision.errors import DamagedFileError
 from dynvision.paths import ALL_SUBJECTS, PHENOMENA
 from dynvision.records import Record, read_record
@@ -36,6 +37,7 @@ class _Entry:
 _Entries = Mapping[tuple[str, str], _Entry]
 
 _MARKS = ("c50", "half_point")
+_MOST_MARKS = 4
 _MOST_ROUNDS = 50
 _NOT_UP_TO_DATE = ", not up to date"
 
@@ -147,22 +149,26 @@ def _say_accuracy(details: Mapping[str, Any]) -> str:
 
 
 def _say_marks(details: Mapping[str, Any]) -> str:
-    """Say the half points of the curves that were fitted to peaks and to accuracy; of several subjects the latter."""
-    rows: Sequence[Mapping[str, Any]] = details.get("fits", ())
-    levels = [row[name] for row in details.get("tuning", ()) for name in details.get("parameters", ())[:1]]
-    numbers = [level for level in levels if isinstance(level, int | float) and level > 0]
+    """Say the half points of the curves that were fitted to accuracy and to peaks; of several subjects the former.
+
+    With two parameters there is one for each level of the second; the page has them all.
+    """
+    rows: Sequence[Mapping[str, Any]] = details.get("tuning", ())
+    if not rows or len(details.get("parameters", ())) != 1:
+        return NONE
+    _, along, _ = choose_analysis(details["parameters"], rows[0])
+    numbers = [row[along] for row in rows if isinstance(row[along], int | float) and row[along] > 0]
     texts = []
-    for row in rows:
+    for row in sorted(details.get("fits", ()), key=lambda row: row.get("measure") != "accuracy"):
         is_main = row.get("parameter") in _MARKS and row.get("measure") in ("response", "accuracy")
-        if not is_main or row.get("value") is None or not numbers:
+        is_accuracy = row.get("measure") == "accuracy"
+        if not is_main or row.get("value") is None or not numbers or ("subject" in row and not is_accuracy):
             continue
         value, low, high = float(row["value"]), row.get("low"), row.get("high")
-        is_accuracy = row["measure"] == "accuracy"
-        if "subject" in row and not is_accuracy:
-            continue
         name = row.get("subject") or ("accuracy" if is_accuracy else row["layer"])
         symbol = str(row["parameter"]).replace("_", " ")
         inside = min(numbers) <= value <= max(numbers)
         bound = f"> {max(numbers):g}" if value > max(numbers) else f"< {min(numbers):g}"
         texts.append(f"{name} {symbol} {format_interval(value, low, high) if inside else bound}")
-    return "; ".join(texts[:4]) or NONE
+    left = len(texts) - _MOST_MARKS
+    return "; ".join([*texts[:_MOST_MARKS], *([f"{left} more"] if left > 0 else [])]) or NONE

@@ -28,7 +28,9 @@ def format_measured(value: object, error: object) -> str:
     number, sem = _read(value), _read(error)
     if number is None or not sem:
         return format_number(value)
-    decimals = min(max(1 - math.floor(math.log10(sem)), 0), _MOST_DECIMALS)
+    decimals = max(1 - math.floor(math.log10(sem)), 0)
+    if decimals > _MOST_DECIMALS:
+        return f"{number:.3g} ± {sem:.2g}".replace("-", "−")
     return f"{number:.{decimals}f} ± {sem:.{decimals}f}".replace("-", "−")
 
 

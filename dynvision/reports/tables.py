@@ -15,7 +15,15 @@ from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, list_layers
 from dynvision.reports.content import Table
 from dynvision.reports.numbers import NONE, format_interval, format_measured, format_number
 
-__all__ = ["MODELS", "list_fits", "list_groups", "list_layer", "list_main_numbers", "list_phenomena", "name_levels"]
+__all__ = [
+    "MODELS",
+    "count_labelled",
+    "list_fits",
+    "list_layer",
+    "list_main_numbers",
+    "list_phenomena",
+    "name_levels",
+]
 
 MODELS = {"naka_rushton": "Naka–Rushton", "weibull": "Weibull"}
 """The names of fitted curves for people."""
@@ -23,12 +31,20 @@ MODELS = {"naka_rushton": "Naka–Rushton", "weibull": "Weibull"}
 _SYMBOLS = {"r_max": "R max", "half_point": "half point"}
 _INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 _WEAK = "°"
-_MOST_ROWS = 400
 
 
 def name_levels(parameters: Sequence[str], row: Mapping[Any, Any]) -> list[str]:
     """Return the level of each parameter as a text."""
     return [str(row[name]) if isinstance(row[name], str) else format_number(row[name]) for name in parameters]
+
+
+def count_labelled(tuning: pd.DataFrame) -> pd.Series[float]:
+    """Return how many trials of each condition have a label, of which accuracy is read.
+
+    Args:
+        tuning: The tuning table; one of an earlier version does not say, and then these are all.
+    """
+    return tuning["accuracy_samples"] if "accuracy_samples" in tuning else tuning["samples"]
 
 
 def list_main_numbers(tuning: pd.DataFrame, parameters: Sequence[str], names: Sequence[str] = ()) -> Table:
@@ -39,14 +55,16 @@ def list_main_numbers(tuning: pd.DataFrame, parameters: Sequence[str], names: Se
         parameters: The swept parameters.
         names: Columns that name a row besides the parameters: that of the subjects.
     """
-    main = choose_analysis(parameters)[0].main
+    main = choose_analysis(parameters, tuning)[0].main
     layers, has_accuracy = list_layers(tuning), "accuracy" in tuning
     weak = {layer: ~find_responses(tuning, layer) for layer in layers if f"response_null/{layer}" in tuning}
     rows, is_weak = [], False
+    is_partly_labelled = bool((count_labelled(tuning) < tuning["samples"]).any())
     for number, row in enumerate(tuning.to_dict(orient="records")):
         cells = [*(str(row[name]) for name in names), *name_levels(parameters, row)]
         if has_accuracy:
             cells += [format_measured(row["accuracy"], row["accuracy_sem"]), format_number(row["chance"])]
+            cells += [format_number(row["accuracy_samples"])] * is_partly_labelled
         cells.append(format_number(row["samples"]))
         for layer in layers:
             value = format_measured(row[f"{main}/{layer}"], row.get(f"{main}_sem/{layer}"))
@@ -54,9 +72,11 @@ def list_main_numbers(tuning: pd.DataFrame, parameters: Sequence[str], names: Se
             cells.append(value + _WEAK * mark)
             is_weak |= mark
         rows.append(cells)
-    scores = ["accuracy", "chance"] if has_accuracy else []
+    scores = ["accuracy", "chance", *["n with a label"] * is_partly_labelled] if has_accuracy else []
     head = [*names, *parameters, *scores, "n", *(f"{layer}: {NUMBERS[main].label}" for layer in layers)]
     note = "± is the standard error over the n images or trials."
+    if is_partly_labelled:
+        note += " Accuracy and its error are over those with a label."
     if is_weak:
         note += f" {_WEAK} is no response: the peak is not larger than what noise alone reaches."
     caption = f"{'Accuracy and ' if has_accuracy else ''}{NUMBERS[main].label} in each condition"
@@ -106,7 +126,7 @@ def list_fits(fits: pd.DataFrame, tuning: pd.DataFrame, parameters: Sequence[str
         tuning: The tuning table, for the levels that were shown.
         parameters: The swept parameters.
     """
-    analysis, along, _ = choose_analysis(parameters)
+    analysis, along, _ = choose_analysis(parameters, tuning)
     marks = {curve.mark for curve in analysis.curves}
     levels = pd.to_numeric(tuning[along], errors="coerce")
     shown = float(levels[levels > 0].min()), float(levels.max())
@@ -162,19 +182,3 @@ def list_phenomena(table: pd.DataFrame) -> Table:
     ]
     head = ["phenomenon", "experiment", "layer", "number", f"value [{_INTERVAL}]", "note"]
     return Table("Phenomena of visual cortex, and the numbers that show them", head, rows, 4, words=(0, 1, 2, 3, 5))
-
-
-def list_groups(groups: pd.DataFrame) -> Table:
-    """List the responses by a column about the images."""
-    names = [str(name) for name in groups.columns if name not in ("response", "sem", "n")]
-    rows = [
-        [
-            *(str(row[name]) if isinstance(row[name], str) else format_number(row[name]) for name in names),
-            format_measured(row["response"], row["sem"]),
-            format_number(row["n"]),
-        ]
-        for row in groups.head(_MOST_ROWS).to_dict(orient="records")
-    ]
-    left = len(groups) - len(rows)
-    note = "± is the standard error over the n images." + (f" {left} more rows are in groups.csv." if left else "")
-    return Table("Peak above rest by group of images", [*names, "response", "n"], rows, len(names), note=note)

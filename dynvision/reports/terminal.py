@@ -25,7 +25,7 @@ def describe_numbers(tuning: pd.DataFrame, fits: pd.DataFrame, parameters: Seque
         fits: What was fitted.
         parameters: The swept parameters.
     """
-    analysis, along, _ = choose_analysis(parameters)
+    analysis, along, across = choose_analysis(parameters, tuning)
     layer, main = next(iter(list_layers(tuning)), ""), analysis.main
     names = [*(["subject"] if "subject" in tuning else []), *parameters]
     head = [*names, *(["accuracy"] if "accuracy" in tuning else []), *([f"{layer}: {main}"] if layer else [])]
@@ -39,17 +39,20 @@ def describe_numbers(tuning: pd.DataFrame, fits: pd.DataFrame, parameters: Seque
         rows.append(cells)
     legend = f"{layer}: {NUMBERS[main].label}. ± is the standard error over images." if layer else ""
     levels = pd.to_numeric(tuning[along], errors="coerce")
-    lines = _say_fits(fits, [curve.mark for curve in analysis.curves], layer, main, levels)
+    lines = _say_fits(fits, [curve.mark for curve in analysis.curves], layer, main, levels, across)
     return "\n".join([*_align([head, *rows]), *filter(None, [legend]), *lines])
 
 
-def _say_fits(fits: pd.DataFrame, marks: Sequence[str], layer: str, main: str, levels: pd.Series[float]) -> list[str]:
-    """Say the half point of each curve, with its interval."""
+def _say_fits(
+    fits: pd.DataFrame, marks: Sequence[str], layer: str, main: str, levels: pd.Series[float], across: str | None
+) -> list[str]:
+    """Say the half point of each curve, with its interval; with two parameters at each level of the second."""
     shown = float(levels[levels > 0].min()), float(levels.max())
     is_told = (fits["layer"].eq(layer) & fits["measure"].eq(main)) | fits["layer"].eq(OUTPUT)
     lines = []
     for row in fits[is_told & fits["parameter"].isin(list(marks))].to_dict(orient="records"):
         subject = f"{row['subject']}, " if "subject" in row else ""
+        subject += f"{across} {name_levels([across], row)[0]}, " if across is not None and across in row else ""
         name = "accuracy" if row["layer"] == OUTPUT else row["layer"]
         estimate = format_estimate(row["value"], row["low"], row["high"], *shown)
         interval = ", 95 % interval" if "," in estimate else ""

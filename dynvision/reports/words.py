@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,12 @@ from dynvision.analysis.measures import OUTPUT, find_responses
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.reports.content import Fact
 from dynvision.reports.numbers import format_number
+from dynvision.reports.tables import count_labelled
 
-__all__ = ["describe_groups", "describe_picture", "list_headlines", "list_notes", "say_range"]
+__all__ = ["MOST_NAMED", "describe_picture", "list_headlines", "list_notes", "list_words", "say_range"]
 
-_MOST_NAMED = 6
+MOST_NAMED = 6
+"""Names that a sentence lists."""
 
 Described = tuple[str, str, str]
 
@@ -29,6 +32,7 @@ def list_headlines(result: ExperimentAnalysis) -> list[Fact]:
     """Return the numbers that matter most: accuracy, the mark of each fitted curve, and how much was shown."""
     facts = [Fact("conditions", str(len(result.tuning))), Fact("images or trials in each", _samples(result.tuning))]
     if result.has_accuracy:
+        facts += _say_labelled(result.tuning)
         chance = format_number(result.tuning["chance"].iloc[0])
         facts.append(Fact(f"accuracy (chance {chance})", say_range(result.tuning, result.along, "accuracy")))
     main = result.analysis.main
@@ -42,13 +46,21 @@ def list_headlines(result: ExperimentAnalysis) -> list[Fact]:
     return facts
 
 
+def _say_labelled(tuning: pd.DataFrame) -> list[Fact]:
+    """Say of how many trials accuracy is read, if some have no label."""
+    counts = sorted({int(n) for n in count_labelled(tuning)[count_labelled(tuning) < tuning["samples"]]})
+    ends = [str(counts[0])] if len(counts) == 1 else [f"{counts[0]} to {counts[-1]}"] if counts else []
+    return [Fact("of them with a label", text) for text in ends]
+
+
 def say_range(tuning: pd.DataFrame, along: str, column: str) -> str:
-    """Say a number at the first and the last level of a parameter, such as `0.265 → 1`."""
+    """Say a number at the first and the last level of a parameter, such as `0.265 → 1`, or its range."""
     values = tuning[column].to_numpy(np.float64)
     if not np.isfinite(values).any():
         return "none"
     levels = tuning[along]
-    if pd.api.types.is_numeric_dtype(levels):
+    # With a second parameter there are several conditions at each level.
+    if pd.api.types.is_numeric_dtype(levels) and not levels.duplicated().any():
         ends = [values[int(np.argmin(levels.to_numpy()))], values[int(np.argmax(levels.to_numpy()))]]
         return " → ".join(map(format_number, ends)) if len(values) > 1 else format_number(values[0])
     return f"{format_number(np.nanmin(values))} to {format_number(np.nanmax(values))}"
@@ -84,9 +96,9 @@ def _describe_courses(result: ExperimentAnalysis) -> Described:
     names = [*result.layers, *(["accuracy"] if result.has_accuracy else [])]
     return (
         "Time courses",
-        f"A panel for each of {_list(names)}: the mean over images against time from onset, a line for each of "
+        f"A panel for each of {list_words(names)}: the mean over images against time from onset, a line for each of "
         f"{_levels(result.tuning, result.along)}. "
-        + " ".join(_say_layer(result, name, with_marks=False) for name in result.layers[:_MOST_NAMED]),
+        + " ".join(_say_layer(result, name, with_marks=False) for name in result.layers[:MOST_NAMED]),
         "Lines go from dark to light with the level. The shade is the standard error over images. Bars under the "
         f"axis show when an image is shown.{_say_lines_left_out(result)}",
     )
@@ -101,7 +113,7 @@ def _describe_tuning(result: ExperimentAnalysis) -> Described:
     return (
         "Tuning and fits",
         f"Numbers against {result.along} ({_levels(result.tuning, result.along)}). "
-        + " ".join(_say_layer(result, name) for name in result.layers[:_MOST_NAMED])
+        + " ".join(_say_layer(result, name) for name in result.layers[:MOST_NAMED])
         + _say_accuracy(result),
         "Points are measured, with standard errors; lines are fitted where a curve is. The pale band is what noise "
         "alone reaches. All numbers stand in the tables below.",
@@ -116,39 +128,6 @@ def _describe_heat_map(result: ExperimentAnalysis) -> Described:
         f"{_say_accuracy(result)}",
         f"Each cell is a condition{written}; dark is low.",
     )
-
-
-def describe_groups(groups: pd.DataFrame, along: str) -> Described:
-    """Describe the picture of responses by a column about the images.
-
-    Args:
-        groups: The table of `dynvision.analysis.groups.measure_groups`, with a row at least.
-        along: The swept parameter.
-
-    Returns:
-        Its title, what is seen in it, and how it is read.
-    """
-    column = _plain(groups["column"].iloc[0])
-    values = [_say_value(value) for value in dict.fromkeys(groups["value"])]
-    texts = []
-    for layer, part in groups.groupby("layer", sort=False):
-        means = part.groupby("value", sort=False)["response"].mean().dropna()
-        if len(means) > 1:
-            texts.append(
-                f"{layer}: on average strongest to {_say_value(means.idxmax())} ({format_number(means.max())}), "
-                f"weakest to {_say_value(means.idxmin())} ({format_number(means.min())})."
-            )
-    return (
-        f"By {column}",
-        f"The peak of the response to the images of each {column} ({_list(values)}) against {along}; a panel for each "
-        f"layer. {' '.join(texts[:_MOST_NAMED])}",
-        "Peaks of the mean over the images of a value, above rest; error bars are standard errors over images. More "
-        "than 7 values are the rows of a heat map: dark is low.",
-    )
-
-
-def _say_value(value: object) -> str:
-    return value if isinstance(value, str) else format_number(value)
 
 
 _DESCRIPTIONS: Mapping[str, Callable[[ExperimentAnalysis], Described]] = {
@@ -198,11 +177,12 @@ def list_notes(result: ExperimentAnalysis, record_details: dict[str, Any]) -> It
     for layer in result.layers:
         weak = result.tuning.loc[~find_responses(result.tuning, layer), "condition"].tolist()
         if weak:
-            which = "all conditions" if len(weak) == len(result.tuning) else _list(weak)
+            which = "all conditions" if len(weak) == len(result.tuning) else list_words(weak)
             yield f"{layer} has no response larger than what noise alone reaches at {which}."
     negative = [x for x in result.layers if (result.tuning[f"response/{x}"] < 0).mean() > 0.5]
     if negative:
-        yield f"{_list(negative)}: the response is negative, because the mean over units falls when an image is shown."
+        why = "because the mean over units falls when an image is shown"
+        yield f"{list_words(negative)}: the response is negative, {why}."
     yield (
         "Responses are relative to a resting run: the same trial with the same noise, in which nothing is shown. "
         "Standard errors are over images or trials, not over networks: they do not say how another seed would differ."
@@ -214,6 +194,8 @@ def _say_course(result: ExperimentAnalysis, column: str) -> str:
     values = result.tuning[column].to_numpy(np.float64)
     if not np.isfinite(values).any():
         return "no value"
+    if not np.isfinite(values).all():  # It has none in some conditions.
+        return _say_course(dataclasses.replace(result, tuning=result.tuning[np.isfinite(values)]), column)
     if not pd.api.types.is_numeric_dtype(result.tuning[result.along]) or result.across is not None:
         return f"from {format_number(np.nanmin(values))} to {format_number(np.nanmax(values))}"
     rows = result.tuning.sort_values(result.along)
@@ -233,7 +215,7 @@ def _say_course(result: ExperimentAnalysis, column: str) -> str:
 
 def _say_marks(result: ExperimentAnalysis, layer: str, measure: str) -> str:
     found = [f"{_plain(p)} {text}" for of, number, p, text in _marks(result) if (of, number) == (layer, measure)]
-    return f" Fitted: {_list(found)}." if found else ""
+    return f" Fitted: {list_words(found)}." if found else ""
 
 
 def _marks(result: ExperimentAnalysis) -> Iterator[tuple[str, str, str, str]]:
@@ -264,7 +246,7 @@ def _levels(tuning: pd.DataFrame, along: str) -> str:
     levels = list(dict.fromkeys(tuning[along]))
     if pd.api.types.is_numeric_dtype(tuning[along]) and len(levels) > 2:
         return f"{len(levels)} levels of {along} from {format_number(min(levels))} to {format_number(max(levels))}"
-    return f"{along} {_list([str(level) for level in levels])}"
+    return f"{along} {list_words([str(level) for level in levels])}"
 
 
 def _samples(tuning: pd.DataFrame) -> str:
@@ -284,6 +266,7 @@ def _plain(parameter: object) -> str:
     return str(parameter).replace("_", " ")
 
 
-def _list(names: Sequence[str]) -> str:
-    shown = [*names[:_MOST_NAMED], *([f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else [])]
+def list_words(names: Sequence[str]) -> str:
+    """List names in a sentence; of many the first, and how many more there are."""
+    shown = [*names[:MOST_NAMED], *([f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else [])]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -15,11 +15,12 @@ from dynvision.config.conditions import all_conditions, condition_text, parse_co
 from dynvision.config.subjects import choose_standardization
 from dynvision.data.images.files import list_images
 from dynvision.data.images.reading import read_image
-from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID
+from dynvision.data.images.stimulus_table import FILENAME, STIMULUS_ID, Columns, take_rows
 from dynvision.data.sources.gratings import draw_grating
 from dynvision.errors import DamagedFileError, DynvisionError, unknown_name
 from dynvision.films.film import Film
 from dynvision.stages.base import Stages
+from dynvision.stages.links import choose_stimuli
 from dynvision.stages.raw import RawStage
 from dynvision.stimuli.presentation import Presentation
 from dynvision.stimuli.rendering import film_pictures
@@ -115,7 +116,10 @@ def _open_trials(
     except (DynvisionError, OSError, ValueError) as error:
         images, reason = [], f"the images of {dataset} cannot be read: {error}"
     if images:
-        return images, [[name for name, _ in trial] for trial in chosen], f"images of {dataset}"
+        about = f"images of {dataset}"
+        if _is_of_any_group(raw, subject):
+            about += f", of any group, because its table has not been read yet (dynvision make raw/{dataset})"
+        return images, [[name for name, _ in trial] for trial in chosen], about
     drawn = [[_draw_test_image(size, i / n_trials, k) for k in range(per_trial)] for i in range(n_trials)]
     reason = reason or f"there are no images of {dataset} yet (dynvision make raw/{dataset})"
     about = f"test gratings, because {reason}"
@@ -144,7 +148,7 @@ def _choose_trials(raw: RawStage, subject: str, n_trials: int, per_trial: int) -
     """
     dataset = raw.config.subjects[subject].dataset
     if dataset in (sets := raw.config.data.stimulus_sets) and sets[dataset].frames is not None:
-        stimuli = [images for images in _list_stimuli(raw, dataset) if len(images) >= per_trial]
+        stimuli = [images for images in _list_stimuli(raw, subject) if len(images) >= per_trial]
         return [images[:per_trial] for images in stimuli[:n_trials]]
     found = list(itertools.islice(_list_examples(raw, subject), max(8, n_trials * per_trial)))
     if len(found) < per_trial:
@@ -155,8 +159,8 @@ def _choose_trials(raw: RawStage, subject: str, n_trials: int, per_trial: int) -
 
 def _list_examples(raw: RawStage, subject: str) -> Iterator[Named]:
     """Yield images of a subject's classes, one of each class after the other; or the images of a stimulus set."""
-    if raw.config.data.is_stimulus_set(dataset := raw.config.subjects[subject].dataset):
-        yield from itertools.chain.from_iterable(_list_stimuli(raw, dataset))
+    if raw.config.data.is_stimulus_set(raw.config.subjects[subject].dataset):
+        yield from itertools.chain.from_iterable(_list_stimuli(raw, subject))
         return
     classes = list(itertools.islice(_list_classes(raw, subject), _MOST_CLASSES))
     for number in range(max((len(images) for _, images in classes), default=0)):
@@ -180,17 +184,34 @@ def _list_classes(raw: RawStage, subject: str) -> Iterator[tuple[str, Sequence[P
             yield str(entry["name"]), [path / name for name in list_images(path)]
 
 
-def _list_stimuli(raw: RawStage, dataset: str) -> list[list[Named]]:
-    """Return the images of a stimulus set, those of each stimulus together."""
-    target = Target((RawStage.name, dataset), "all")
-    folder, record = raw.output(target), raw.read_record(target)
-    table = None if record is None else raw.read_stimuli(target, record)
+def _list_stimuli(raw: RawStage, subject: str) -> list[list[Named]]:
+    """Return the images of a subject's group of a stimulus set, those of each stimulus together."""
+    shown = raw.config.subjects[subject]
+    folder, table = _read_stimuli(raw, shown.dataset)
     if table is None:
         return [[(image.name, image) for image in images] for _, images in _walk(folder)]
+    chosen = raw.config.data.column_group(shown.dataset, shown.group)
+    if chosen is not None:
+        where = f"{raw.config.folder / 'config_data.yaml'}: data_groups.{shown.dataset}.{shown.group}"
+        table = take_rows(table, choose_stimuli(table, chosen.where, where))
     stimuli: dict[Any, list[Named]] = {}
     for stimulus, name in zip(table[STIMULUS_ID], table[FILENAME], strict=True):
         stimuli.setdefault(stimulus, []).append((str(stimulus), folder / name))
     return list(stimuli.values())
+
+
+def _read_stimuli(raw: RawStage, dataset: str) -> tuple[Path, Columns | None]:
+    """Return the folder of a stimulus set, and its table if that has been read."""
+    target = Target((RawStage.name, dataset), "all")
+    record = raw.read_record(target)
+    return raw.output(target), None if record is None else raw.read_stimuli(target, record)
+
+
+def _is_of_any_group(raw: RawStage, subject: str) -> bool:
+    """Whether a subject is shown some rows of a table that has not been read yet."""
+    shown = raw.config.subjects[subject]
+    is_some = raw.config.data.column_group(shown.dataset, shown.group) is not None
+    return is_some and _read_stimuli(raw, shown.dataset)[1] is None
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, Sequence[Path]]]:

@@ -146,11 +146,12 @@ def _find_strips(folder: Path) -> list[Picture]:
     for path in sorted(folder.iterdir()):
         kind = path.suffix[1:].lower()
         if path.stem.startswith(_STRIPS) and kind in _STILL and (kind == "svg" or _is_whole(path)):
-            alt = "Film strips of what was shown: a row for each condition, a frame for each of some steps."
+            alt = "Film strips of what was shown: a row for each of some conditions, a frame for each of some steps."
             alt = read_about(path) or alt
             caption = (
-                "The frames as the network got them, with their contrast and noise; what lies beyond black and white "
-                "is drawn as black and white."
+                "The frames as the network got them, with their contrast and noise. What lies beyond black and white "
+                "is drawn as black and white. Large frames are drawn smaller, by the mean of neighbouring pixels, "
+                "which weakens noise."
             )
             pictures.append(Picture("What was shown", alt, caption, path.read_bytes(), kind, path.name))
     return pictures

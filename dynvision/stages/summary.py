@@ -170,15 +170,19 @@ class SummaryStage(SummaryTargets):
         """Draw what was shown in some of the conditions. The picture is missing if the images are there no longer."""
         if is_comparison(target) or is_phenomena(target):
             return
-        chosen = pick_evenly(self.upstream(target), CONDITIONS_FILMED)
+        conditions = self.upstream(target)
+        chosen = pick_evenly(conditions, CONDITIONS_FILMED)
         try:
             films = self._responses.films(chosen, 1)
             strips = [
                 replace(film.strip(width=64), title=str(condition.partition))
                 for condition, film in zip(chosen, films, strict=True)
             ]
-            sheet = draw_sheet(strips, "/".join(target.key[1:]))
-            about = f"Film strips, a row for each condition. {'. '.join(film.alt_text for film in films)}."
+            shown = "one of the trials"
+            if len(chosen) < len(conditions):
+                shown += f" of {len(chosen)} of {len(conditions)} conditions"
+            sheet = draw_sheet(strips, f"{'/'.join(target.key[1:])}: {shown}")
+            about = f"Film strips: {shown}, a row for each. {'. '.join(film.alt_text for film in films)}."
             write_bytes(folder / STIMULI, encode_picture(sheet, most_bytes=LARGEST_SHEET, about=about))
         except (DynvisionError, OSError, ValueError) as error:
             say(f"{target}: what was shown could not be drawn ({error})")

@@ -39,7 +39,7 @@ class SummaryTargets(Stage):
 
     name = "summary"
     folder = "reports"
-    code_version = "4"
+    code_version = "5"
     key_names = ("experiment", "subject")
     is_partitioned = False
 

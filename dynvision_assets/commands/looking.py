@@ -14,6 +14,7 @@ from dynvision.data.images.files import holds_image
 from dynvision.errors import unknown_name
 from dynvision.system.escaping import show_text
 from dynvision.system.failures import explain_os_error
+from dynvision.targets import begins_with
 from dynvision_assets.commands.completion import TargetName
 from dynvision_assets.commands.counting import STATES, count_states, explain_states
 from dynvision_assets.commands.describing import describe_target, print_target
@@ -103,8 +104,8 @@ def list_assets(prefix: str, as_json: bool) -> None:
     """List the assets, and how much of each is up to date."""
     with readable_errors():
         workspace = open_workspace()
-        keys = [key for key in workspace.keys if f"{'/'.join(key)}/".startswith(prefix)]
-        left = [row for row in list_leftovers(workspace) if f"{row['key']}/".startswith(prefix)]
+        keys = [key for key in workspace.keys if begins_with("/".join(key), prefix)]
+        left = [row for row in list_leftovers(workspace) if begins_with(row["key"], prefix)]
         if not keys and not left:
             raise unknown_name("asset", prefix, ["/".join(key) for key in workspace.keys])
         rows = count_states(workspace, keys)

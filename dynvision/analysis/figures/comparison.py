@@ -9,8 +9,16 @@ from typing import Any, Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dynvision.analysis.figures.panels import draw_marks, draw_tuned
-from dynvision.analysis.figures.style import WIDTH, color_levels, label_parameter, name_layer, styled, tag_level
+from dynvision.analysis.figures.panels import MOST_LAYERS, draw_marks, draw_tuned
+from dynvision.analysis.figures.style import (
+    WIDTH,
+    color_levels,
+    label_parameter,
+    name_layer,
+    pick_levels,
+    styled,
+    tag_level,
+)
 from dynvision.analysis.figures.time_courses import draw_level_legend
 from dynvision.analysis.measures import OUTPUT
 from dynvision.analysis.sweeps import choose_analysis
@@ -45,7 +53,6 @@ def compare_subjects(
         An analysis without `table` and `courses`, whose other tables begin with the column `subject`. The numbers of
         layers are in the order of the layers, also if a subject lacks some.
     """
-    analysis, along, _ = choose_analysis(parameters)
     tuning, fitted = (
         pd.concat([table.assign(**{SUBJECT: name}) for name, table in tables.items()], ignore_index=True)
         for tables in (tunings, fits)
@@ -54,6 +61,7 @@ def compare_subjects(
     layers = _merge_orders([list_layers(table) for table in tunings.values()])
     places = {layer: place for place, layer in enumerate(layers)}
     tuning = tuning[sorted(tuning.columns, key=lambda name: places.get(str(name).partition("/")[2], -1))]
+    analysis, along, _ = choose_analysis(parameters, tuning)
     empty = pd.DataFrame()
     return ExperimentAnalysis(empty, tuning, fitted, empty, analysis, along, SUBJECT, dt, presentations)
 
@@ -66,7 +74,7 @@ def draw_comparison(result: ExperimentAnalysis, parameters: Sequence[str]) -> Fi
     layer instead.
     """
     colors = color_levels(result.tuning[SUBJECT])
-    _, _, across = choose_analysis(parameters)
+    _, _, across = choose_analysis(parameters, result.tuning)
     panels = _panels(result) if across is None else list(dict.fromkeys(result.tuning[across]))
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -121,7 +129,7 @@ def _panels(result: ExperimentAnalysis) -> list[str]:
         curve = result.analysis.curve_of(fitted)
         if curve is not None and curve.mark in marked:
             panels.append(name)
-    return panels + [f"layer/{layer}" for layer in result.layers]
+    return panels + [f"layer/{layer}" for layer in pick_levels(result.layers, MOST_LAYERS)]
 
 
 def _at_level(result: ExperimentAnalysis, across: str, level: object) -> ExperimentAnalysis:

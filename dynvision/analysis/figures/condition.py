@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,22 +148,22 @@ class _Panel:
             pen.rectangle(bar, fill="#9A9A9A" if frame % 2 == 0 else "#CFCFCF")
         time = count_time(self.presentation) * scale
         for number, course in enumerate(self.lines.values()):
-            self._draw_course(pen, time, course, _COLORS[number % len(_COLORS)])
+            self._draw_course(pen, time, course, number)
         return fine.reduce(_FINE)
 
     def _fine_x(self, time: float) -> float:
         return (self.x(time) - self.box[0]) * _FINE
 
-    def _draw_course(self, pen: Any, time: npt.NDArray[Any], course: npt.NDArray[np.float64], color: str) -> None:
+    def _draw_course(self, pen: Any, time: npt.NDArray[Any], course: npt.NDArray[np.float64], number: int) -> None:
         points: list[tuple[float, float]] = []
         for t, value in [*zip(time.tolist(), course.tolist(), strict=False), (0.0, math.nan)]:
             if math.isfinite(value):
                 points.append((self._fine_x(t), (self.y(value) - self.box[1]) * _FINE))
                 continue
             if len(points) > 1:
-                pen.line(points, fill=color, width=round(1.6 * _FINE), joint="curve")
+                _draw_line(pen, points, number, _FINE)
             elif points:  # a step between two that are not finite
-                pen.circle(points[0], 2 * _FINE, fill=color)
+                pen.circle(points[0], 2 * _FINE, fill=_COLORS[number % len(_COLORS)])
             points = []
 
     def draw_axes(self, pen: Any) -> None:
@@ -186,10 +187,30 @@ class _Panel:
         named, font, (_, top, right, _) = [name for name in self.lines if name], load_font(10), self.box
         shown = named if len(named) <= _LEGEND else [*named[: _LEGEND - 1], f"and {len(named) - _LEGEND + 1} more"]
         for row, name in enumerate(shown):
-            ink = _COLORS[row % len(_COLORS)] if name in named else GREY
-            place = (right - 2, top + 4 + 12 * row)
+            y, is_line = top + 4 + 12 * row, name in named
             text = fit_text(name, font, 150)
-            pen.text(place, text, font=font, fill=ink, anchor="ra", stroke_width=2, stroke_fill=PAPER)
+            pen.text((right - 2, y), text, font=font, fill=INK, anchor="ra", stroke_width=2, stroke_fill=PAPER)
+            if is_line:
+                start = right - 8 - font.getlength(text)
+                _draw_line(pen, [(start - 16, y + 6), (start, y + 6)], row, 1)
+
+
+def _draw_line(pen: Any, points: Sequence[tuple[float, float]], number: int, scale: int) -> None:
+    """Draw a line in the colour of its number; where colours repeat, it is dashed."""
+    color, width = _COLORS[number % len(_COLORS)], round(1.6 * scale)
+    if number // len(_COLORS) % 2 == 0:
+        pen.line(points, fill=color, width=width, joint="curve")
+        return
+    dash, done = 4.0 * scale, 0.0
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        length = math.hypot(x1 - x0, y1 - y0)
+        at = 0.0
+        while at < length:
+            step = min(dash - done % dash, length - at)
+            if int(done // dash) % 2 == 0:
+                ends = [(x0 + (x1 - x0) * part / length, y0 + (y1 - y0) * part / length) for part in (at, at + step)]
+                pen.line(ends, fill=color, width=width)
+            at, done = at + step, done + step
 
 
 def _find_ticks(low: float, high: float, most: int, is_whole: bool) -> list[float]:

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dynvision.analysis.courses import NUMBERS
-from dynvision.analysis.figures.panels import set_levels
+from dynvision.analysis.figures.panels import MOST_LAYERS, set_levels
 from dynvision.analysis.figures.style import (
     MARKERS,
     WIDTH,
     color_layers,
+    count_columns,
     label_parameter,
     name_layer,
     pick_levels,
@@ -52,7 +53,10 @@ def draw_groups(groups: pd.DataFrame, result: ExperimentAnalysis) -> Figure:
         last = groups[result.across].iloc[-1]
         groups = groups[groups[result.across] == last]
         suffix = f", {tag_level(result.across, last, result.has_times_in_ms)}"
-    layers, values = list(dict.fromkeys(groups["layer"])), list(dict.fromkeys(groups["value"]))
+    layers, values = (
+        pick_levels(list(dict.fromkeys(groups["layer"])), MOST_LAYERS),
+        list(dict.fromkeys(groups["value"])),
+    )
     has_lines = len(values) <= _MOST_LINES
     columns = min(_COLUMNS, len(layers))
     rows = -(-len(layers) // columns)
@@ -77,7 +81,8 @@ def draw_groups(groups: pd.DataFrame, result: ExperimentAnalysis) -> Figure:
             Line2D([], [], color=colors[str(value)], marker=MARKERS[i], label=escape_mathtext(value, 28))
             for i, value in enumerate(values)
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), title=column)
+        columns = count_columns((handle.get_label() for handle in handles), 7)
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=column)
     else:
         figure.suptitle(f"{NUMBERS['response'].label} by {column}", fontsize=9)
     return figure

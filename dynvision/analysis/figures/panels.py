@@ -19,6 +19,7 @@ from dynvision.analysis.sweeps.experiment import ExperimentAnalysis
 from dynvision.system.escaping import escape_mathtext
 
 __all__ = [
+    "MOST_LAYERS",
     "choose_layer",
     "draw_marks",
     "draw_tuned",
@@ -28,6 +29,9 @@ __all__ = [
     "set_levels",
     "start_at_zero",
 ]
+
+MOST_LAYERS = 60
+"""Layers that have a panel of their own; a figure of more would be larger than a picture can be."""
 
 _ROW = 0.1
 """The height of a line of text in a panel, as a share of the panel's."""

@@ -24,6 +24,7 @@ __all__ = [
     "WIDTH",
     "color_layers",
     "color_levels",
+    "count_columns",
     "label_parameter",
     "label_time",
     "name_layer",
@@ -137,6 +138,19 @@ def color_layers(layers: Sequence[str]) -> dict[str, Any]:
     if len(layers) <= len(_DISTINCT):
         return dict(zip(layers, _DISTINCT, strict=False))
     return dict(zip(layers, mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(layers))), strict=True))
+
+
+def count_columns(names: Iterable[object], most: int, width: float = WIDTH) -> int:
+    """Return how many names stand side by side in a legend above the panels.
+
+    Args:
+        names: The names.
+        most: How many at most.
+        width: The width of the figure in inches.
+    """
+    shown = [str(name) for name in names]
+    widest = 0.55 + 0.085 * max(map(len, shown), default=0)  # the line or marker, and a letter of 8.5 points
+    return max(1, min(most, len(shown), int(width / widest)))
 
 
 def label_parameter(parameter: str, times_in_ms: bool) -> str:

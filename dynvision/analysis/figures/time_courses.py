@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
+from dynvision.analysis.figures.panels import MOST_LAYERS
 from dynvision.analysis.figures.style import (
     GREY,
     MARKERS,
     WIDTH,
     color_levels,
+    count_columns,
     label_parameter,
     label_time,
     name_layer,
@@ -135,7 +137,7 @@ def draw_level_legend(
     figure.legend(
         handles=handles,
         loc=location,
-        ncols=min(len(handles), columns),
+        ncols=count_columns(named, columns, WIDTH if "center" in location else WIDTH / 2),
         title=label_parameter(parameter, times_in_ms),
         handlelength=1.2,
         columnspacing=1.2,
@@ -144,8 +146,8 @@ def draw_level_legend(
 
 
 def _list_names(result: ExperimentAnalysis) -> list[str]:
-    """List what is drawn: the layers, and the output if there is an accuracy."""
-    return [*result.layers, *([OUTPUT] if result.has_accuracy else [])]
+    """List what is drawn: the layers, of very many some, and the output if there is an accuracy."""
+    return [*pick_levels(result.layers, MOST_LAYERS), *([OUTPUT] if result.has_accuracy else [])]
 
 
 def _draw_layers(result: ExperimentAnalysis, colors: Mapping[Any, Any]) -> Figure:

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from dynvision.analysis.courses import NUMBERS
 from dynvision.analysis.figures.panels import (
+    MOST_LAYERS,
     choose_layer,
     draw_marks,
     draw_tuned,
@@ -25,8 +26,10 @@ from dynvision.analysis.figures.style import (
     WIDTH,
     color_layers,
     color_levels,
+    count_columns,
     label_parameter,
     name_layer,
+    pick_levels,
     styled,
 )
 from dynvision.analysis.figures.time_courses import draw_level_legend
@@ -68,7 +71,8 @@ def draw_tuning(result: ExperimentAnalysis) -> Figure:
             Line2D([], [], color=colors[name], marker=MARKERS[i % len(MARKERS)], lw=1.5, label=name_layer(name))
             for i, name in enumerate(result.layers)
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 7), columnspacing=1.2)
+        names_in_row = count_columns((handle.get_label() for handle in handles), 7)
+        figure.legend(handles=handles, loc="outside upper center", ncols=names_in_row, columnspacing=1.2)
     return figure
 
 
@@ -79,7 +83,7 @@ def _list_panels(result: ExperimentAnalysis) -> list[tuple[str, str]]:
     curve = result.analysis.curve_of("layers")
     if curve is not None and result.fits["parameter"].eq(curve.mark).any():
         panels.append(("marks", curve.mark))
-    return panels + [("layer", name) for name in result.layers]
+    return panels + [("layer", name) for name in pick_levels(result.layers, MOST_LAYERS)]
 
 
 def _draw_panel(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dynvision.analysis.sweeps.base import Curve, SweepAnalysis
 from dynvision.analysis.sweeps.contrast import CONTRAST
@@ -23,11 +23,13 @@ ANALYSES: Mapping[str, SweepAnalysis] = {
 """The analysis of each swept parameter, by its full name."""
 
 
-def choose_analysis(parameters: Sequence[str]) -> tuple[SweepAnalysis, str, str | None]:
+def choose_analysis(parameters: Sequence[str], columns: Iterable[object]) -> tuple[SweepAnalysis, str, str | None]:
     """Choose the analysis of an experiment.
 
     Args:
         parameters: The one or two swept parameters, under any of their names.
+        columns: The columns of its tuning table. Where layers lack the main number of an analysis, such as the recovery
+            of a second response if an image is shown once, the experiment is analysed as that of any other parameter.
 
     Returns:
         The analysis; the parameter along which it is done, which is the first one that has an analysis of its own, or
@@ -36,4 +38,6 @@ def choose_analysis(parameters: Sequence[str]) -> tuple[SweepAnalysis, str, str 
     """
     along = next((p for p in parameters if canonical_argument(p) in ANALYSES), parameters[0])
     across = next((p for p in parameters if p != along), None)
-    return ANALYSES.get(canonical_argument(along), GENERIC), along, across
+    analysis = ANALYSES.get(canonical_argument(along), GENERIC)
+    measured = {str(name).partition("/")[0] for name in columns if "/" in str(name)}
+    return (analysis if not measured or analysis.main in measured else GENERIC), along, across

@@ -90,7 +90,7 @@ def analyse_experiment(
     """
     table, tuning, integrals = measure_tuning(stores, readout)
     presentations = dict(zip(tuning["condition"], (p for _, _, p in stores), strict=True))
-    analysis, along, across = choose_analysis(list(stores[0][0]))
+    analysis, along, across = choose_analysis(list(stores[0][0]), tuning)
     dt = read_step_duration(open_store(stores[0][1]).to_dataset()) or stores[0][2].dt
     tuning = pd.concat([tuning, *_sum_over_time(tuning, integrals, along, across)], axis=1)
     fits = fit_sweep(tuning, analysis, along, across)

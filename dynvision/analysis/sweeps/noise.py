@@ -16,7 +16,7 @@ def _fit(x: Values, accuracy: Values, rows: pd.DataFrame) -> Fit:
     if np.isnan(accuracy).all():
         note = "not fitted: no condition has an accuracy: all scores are the same, or are not finite"
         return Fit(NAME, levels=len(x), note=note)
-    return fit_psychometric(x, accuracy, rows["samples"].to_numpy(), float(rows["chance"].iloc[0]))
+    return fit_psychometric(x, accuracy, rows["accuracy_samples"].to_numpy(), float(rows["chance"].iloc[0]))
 
 
 ACCURACY = Curve(fit=_fit, function=psychometric, of="accuracy", mark="half_point", mark_label="half point")

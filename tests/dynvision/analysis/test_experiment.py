@@ -13,6 +13,8 @@ from dynvision.analysis.psychometric import psychometric
 from dynvision.analysis.sweeps import ANALYSES, GENERIC, choose_analysis
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.sections.experiments import Readout
+from dynvision.reports.tables import list_main_numbers
+from dynvision.reports.terminal import describe_numbers
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.simulations import LEVELS, Condition, simulate
 from tests.helpers.stores import leaky_response
@@ -44,7 +46,20 @@ def contrast_conditions(levels: Sequence[float], drive: Callable[[float], float]
 )
 def test_the_swept_parameter_chooses_the_analysis(parameters, analysis, along, across):
     wanted = GENERIC if analysis is None else ANALYSES[analysis]
-    assert choose_analysis(parameters) == (wanted, along, across)
+    columns = ["accuracy", "response/V1", "recovery/V1"]
+    assert choose_analysis(parameters, columns) == (wanted, along, across)
+    assert choose_analysis(parameters, ["accuracy"]) == (wanted, along, across)
+
+
+@pytest.mark.slow
+def test_an_interval_before_a_single_showing_is_analysed_as_any_other_parameter(tmp_path):
+    """A foreperiod may have that name; there is no second response then, and so no recovery."""
+    conditions = [({"interval": str(i)}, Presentation.duration(30, 5, i), 1.0, 0.5) for i in (1, 4, 8)]
+    result = analyse(tmp_path, conditions)
+    assert result.analysis == GENERIC
+    assert set(draw_figures(result)) == {"summary", "time_courses", "tuning"}
+    assert "V1: response" in describe_numbers(result.tuning, result.fits, ["interval"])
+    assert len(list_main_numbers(result.tuning, ["interval"]).rows) == 3
 
 
 @pytest.mark.slow

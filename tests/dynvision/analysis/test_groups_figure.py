@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from dynvision.analysis.figures.groups import draw_groups
 from dynvision.analysis.sweeps.experiment import ExperimentAnalysis, analyse_experiment
 from dynvision.config.sections.experiments import Readout
-from dynvision.reports.words import describe_groups
+from dynvision.reports.groups import describe_groups
 from dynvision.stimuli.presentation import Presentation
 from tests.helpers.simulations import simulate
 
@@ -80,7 +80,7 @@ def test_every_group_is_drawn_and_nothing_is_cut_off(
 
 def test_the_picture_is_described(tmp_path: Path) -> None:
     groups = make_groups(make_experiment(tmp_path, (10,)), ["faces", "houses"])
-    title, alt, caption = describe_groups(groups, "contrast")
+    title, alt, caption = describe_groups(groups, "contrast", None)
     assert title == "By kind of $x$"
     assert "each kind of $x$ (faces and houses) against contrast" in alt
     assert "V1: on average strongest to houses (1.2), weakest to faces (0.6)." in alt

@@ -177,7 +177,7 @@ def test_accuracy_is_that_of_the_stated_readout(tmp_path, units, scores):
     assert late["samples"] == N
     over_time, numbers = score_responses(open_store(store).to_dataset(), Readout(), SHOW)
     np.testing.assert_array_equal(over_time, forced.mean(axis=0))
-    assert numbers == {key: late[key] for key in ("accuracy", "accuracy_sem", "chance", "samples")}
+    assert numbers == {key: late[key] for key in ("accuracy", "accuracy_sem", "accuracy_samples", "chance", "samples")}
 
 
 def test_confidences_are_softmax_over_the_choices(tmp_path, units, scores):

@@ -75,7 +75,7 @@ def test_a_single_choice_is_no_tie_and_scores_that_are_not_finite_are_no_answer(
 
 def test_psychometric_function_is_refused_without_an_accuracy():
     levels = np.array([0.1, 0.2, 0.4, 0.8, 1.0])
-    rows = pd.DataFrame({"samples": [8] * 5, "chance": [0.5] * 5})
+    rows = pd.DataFrame({"accuracy_samples": [8] * 5, "chance": [0.5] * 5})
     fit = ACCURACY.fit(levels, np.full(5, np.nan), rows)
     assert not fit.parameters
     assert fit.note == "not fitted: no condition has an accuracy: all scores are the same, or are not finite"

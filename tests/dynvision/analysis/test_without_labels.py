@@ -76,7 +76,7 @@ def test_images_without_a_label_are_left_out_of_the_accuracy(tmp_path):
     known = labels >= 0
     answers = SCORES[known][:, :, :3].argmax(axis=2)
     assert numbers["accuracy"] == pytest.approx((answers == labels[known][:, None]).mean())
-    assert (numbers["samples"], numbers["chance"]) == (6, pytest.approx(1 / 3))
+    assert (numbers["samples"], numbers["accuracy_samples"], numbers["chance"]) == (N, 6, pytest.approx(1 / 3))
 
 
 @pytest.mark.slow

@@ -149,7 +149,7 @@ def test_of_many_levels_some_have_a_line_and_the_page_says_how_many(material: Ma
     rows = [tuning.iloc[[0]].assign(condition=f"c{n}", contrast=level) for n, level in enumerate(levels)]
     first = courses[courses["condition"] == tuning["condition"].iloc[0]]
     presentation = next(iter(material.presentations.values()))
-    analysis, along, across = choose_analysis(["contrast"])
+    analysis, along, across = choose_analysis(["contrast"], tuning)
     result = ExperimentAnalysis(
         pd.DataFrame(),
         pd.concat(rows, ignore_index=True),
