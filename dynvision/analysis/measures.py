@@ -62,8 +62,8 @@ def measure_condition(
         `measure` and `value`; the numbers of the whole trial: `samples`, `accuracy`, `accuracy_sem`,
         `accuracy_samples` and `chance` (these four only if labels match the network's classes), `image_contrast` (the
         mean RMS contrast of the trials' first images), and for each layer `peak/<layer>` (the highest mean response,
-        or the lowest one of a suppressed layer), `rest/<layer>` (the mean of the resting run over the trial) and what `read_numbers` reads; and each layer's
-        integral for each sample, `[N]`.
+        or the lowest one of a suppressed layer), `rest/<layer>` (the mean of the resting run over the trial) and what
+        `read_numbers` reads; and each layer's integral for each sample, `[N]`.
 
     Raises:
         MissingError: If there is no store.

@@ -64,7 +64,7 @@ def list_main_numbers(tuning: pd.DataFrame, parameters: Sequence[str], names: Se
         cells = [*(str(row[name]) for name in names), *name_levels(parameters, row)]
         if has_accuracy:
             cells += [format_measured(row["accuracy"], row["accuracy_sem"]), format_number(row["chance"])]
-            cells += [format_number(row["accuracy_samples"])] * is_partly_labelled
+            cells += [format_number(row.get("accuracy_samples"))] * is_partly_labelled
         cells.append(format_number(row["samples"]))
         for layer in layers:
             value = format_measured(row[f"{main}/{layer}"], row.get(f"{main}_sem/{layer}"))

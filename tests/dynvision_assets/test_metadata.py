@@ -20,7 +20,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.metadata import describe_record
 from dynvision_assets.pages.facts import list_facts, say_size
-from dynvision_assets.pictures import draw_thumbnail
+from dynvision_assets.pictures import SMALL, _read, draw_thumbnail
 from tests.helpers.chains import open_workspace, records
 
 
@@ -113,3 +113,29 @@ def test_a_picture_that_no_thumbnail_can_show_has_none() -> None:
     Image.effect_noise((400, 400), 200).save(buffer, "png")
     assert draw_thumbnail(buffer.getvalue(), 20) is None
     assert len(draw_thumbnail(buffer.getvalue(), 700) or b"") in range(1, 701)
+
+
+def test_a_picture_that_cannot_be_drawn_costs_itself_and_not_the_event(
+    made_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = open_workspace(made_root)
+    target, record = next((t, r) for t, r in records(made_root).items() if t.stage == "summary")
+    monkeypatch.setattr("dynvision_assets.pictures._read", lambda path: 1 / 0)
+    metadata = describe_record(workspace, target, record)
+    assert "picture" not in metadata
+    assert "path" in metadata
+    said = capsys.readouterr().err
+    assert f"{target}: a picture for the browser could not be drawn (ZeroDivisionError: division by zero)" in said
+
+
+def test_a_figure_of_very_many_layers_becomes_a_picture_that_webp_can_hold(tmp_path: Path) -> None:
+    """WebP has no more than 16,383 rows."""
+    path = tmp_path / "tall.png"
+    picture = Image.new("RGB", (1600, 44_000), "white")
+    for row in range(0, 44_000, 7):
+        picture.paste(f"#{row * 97 % 2**24:06x}", (row % 1000, row, row % 1000 + 400, row + 3))
+    picture.save(path)
+    content = _read(path)
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.height <= 16_000
+    assert len(content) <= SMALL

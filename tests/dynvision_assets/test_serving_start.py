@@ -181,7 +181,7 @@ def test_the_companion_opens_the_page_with_the_users_browser_and_ends_with_the_s
              "start_companion(order, os.environ); time.sleep(60)"]  # fmt: skip
     server = subprocess.Popen(
         [*start, str(page.port), str(tmp_path)],
-        env={**os.environ, "BROWSER": f"{browser} %s"},
+        env={**os.environ, "BROWSER": f"{browser} %s", "http_proxy": "http://127.0.0.1:9"},  # nobody answers there
         stdout=subprocess.PIPE,
         text=True,
     )

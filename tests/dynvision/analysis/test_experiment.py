@@ -46,7 +46,7 @@ def contrast_conditions(levels: Sequence[float], drive: Callable[[float], float]
 )
 def test_the_swept_parameter_chooses_the_analysis(parameters, analysis, along, across):
     wanted = GENERIC if analysis is None else ANALYSES[analysis]
-    columns = ["accuracy", "response/V1", "recovery/V1"]
+    columns = ["accuracy", "response/V1", "recovery/V1", "integral/V1"]
     assert choose_analysis(parameters, columns) == (wanted, along, across)
     assert choose_analysis(parameters, ["accuracy"]) == (wanted, along, across)
 

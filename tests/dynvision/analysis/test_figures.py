@@ -47,14 +47,16 @@ def make_experiment(folder: Path, sweep: str) -> ExperimentAnalysis:
             for c in (0.2, 0.6, 1.0)
             for d in (2, 10)
         ],
+        "long": [({"contrast": str(c)}, show, c, c) for c in (0.2, 0.5, 1.0)],
         "names": [({"temporal": name}, show, 1.0, 0.5) for name in ("static", "dynamic", "correlated")],
     }
-    return analyse_experiment(simulate(folder, conditions[sweep], LAYERS), Readout())
+    layers = LAYERS if sweep != "long" else tuple(f"encoder.layer{n}.0.conv1" for n in range(7))
+    return analyse_experiment(simulate(folder, conditions[sweep], layers), Readout())
 
 
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory):
-    sweeps = ("contrast", "duration", "interval", "grid", "names")
+    sweeps = ("contrast", "duration", "interval", "grid", "names", "long")
     return {sweep: make_experiment(tmp_path_factory.mktemp(sweep), sweep) for sweep in sweeps}
 
 
@@ -62,7 +64,7 @@ def legends_of(figure: Figure) -> list[Legend]:
     return [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend() is not None)]
 
 
-@pytest.mark.parametrize("sweep", ["contrast", "duration", "interval", "grid", "names"])
+@pytest.mark.parametrize("sweep", ["contrast", "duration", "interval", "grid", "names", "long"])
 def test_figures_name_their_axes_and_nothing_lies_over_another_or_outside(experiments, sweep):
     figures = draw_figures(experiments[sweep])
     assert list(figures) == ["summary", "time_courses", "tuning", *(["heat_map"] if sweep == "grid" else [])]
@@ -80,6 +82,8 @@ def test_figures_name_their_axes_and_nothing_lies_over_another_or_outside(experi
         for legend in legends_of(figure):
             box = legend.get_window_extent()
             assert not any(box.overlaps(axes.bbox) for axes in drawn), name
+            assert box.x0 > -1, name
+            assert box.x1 < width + 1, name
 
 
 def test_names_of_layers_and_levels_are_never_read_as_formulas(tmp_path):

@@ -28,6 +28,12 @@ def test_a_value_has_the_digits_that_its_error_leaves() -> None:
     assert format_measured(123.4, 5.6) == "123.4 ± 5.6"
 
 
+def test_a_number_too_small_for_decimals_keeps_its_digits() -> None:
+    assert format_measured(3.2e-7, 1e-8) == "3.2e−07 ± 1e−08"
+    assert format_measured(-4e-6, 3e-7) == "−4e−06 ± 3e−07"
+    assert format_measured(0.00123, 0.00004) == "0.001230 ± 0.000040"
+
+
 def test_without_an_error_there_is_a_number_alone() -> None:
     assert format_measured(1.0, 0.0) == "1"
     assert format_measured(0.5, np.nan) == "0.5"

@@ -12,10 +12,11 @@ from PIL import Image
 from dynvision.errors import UnknownNameError
 from dynvision.films.encoding import is_whole_film
 from dynvision.stages.previewing import open_preview
+from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from tests.helpers.commands import call_dynvision
 from tests.helpers.configuration import edit_yaml, set_at
-from tests.helpers.stimulus_sets import FOLDER, write_frames, write_set
+from tests.helpers.stimulus_sets import FOLDER, build, write_frames, write_set
 
 COLORS = {"0": (255, 0, 0), "1": (0, 255, 0), "2": (0, 0, 255)}
 SUBJECT = "rcnn_gratings"
@@ -194,3 +195,21 @@ def test_a_file_of_the_users_is_not_replaced(tmp_path, small_config):
     assert "sheet.png is there already, and is no film of this project" in done.output
     assert (out / "sheet.png").read_bytes() == b"mine"
     assert np.all([path.name == "sheet.png" for path in out.iterdir()])
+
+
+def test_the_images_of_a_stimulus_set_are_those_of_the_subjects_group(tmp_path):
+    config = write_set(tmp_path)
+    edit_yaml(config / "config_data.yaml", set_at("data_groups.scenes", {"faces": {"where": {"category": "faces"}}}))
+    subject = {"model": "rcnn", "dataset": "scenes", "group": "faces", "trained_on": "gratings/all"}
+    edit_yaml(config / "config_experiments.yaml", set_at("subjects.scenes", subject))
+    edit_yaml(config / "config_experiments.yaml", set_at("experiment_config.contrast.subjects", ["scenes"]))
+    build(tmp_path, "raw/scenes", config=config)
+    workspace = Workspace.open(tmp_path, config)
+    preview = open_preview(workspace.stages, "contrast", n_trials=12)
+    assert preview.images == "images of scenes"
+    raw = workspace.stages["raw"]
+    target = Target(("raw", "scenes"), "all")
+    table = raw.read_stimuli(target, raw.read_record(target))
+    kinds = dict(zip(map(str, table["stimulus_id"]), table["category"], strict=True))
+    (film, *_) = preview.films.values()
+    assert {kinds[name] for names in film.names for name in names} == {"faces"}
