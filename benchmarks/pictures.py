@@ -1,7 +1,7 @@
 """Pictures: their share of the time of a run, for a sweep of many conditions and its summary.
 
-`python -m benchmarks pictures` shows 40 conditions; PICTURES_CONDITIONS=400 another number. Everything that
-`dynvision make` computes, and what it shows in the browser, is done in this process, with a timer around all that
+`python -m benchmarks pictures` shows 40 conditions of 400 images; PICTURES_CONDITIONS and PICTURES_IMAGES are other
+numbers. Everything that `dynvision make` computes, and what it shows in the browser, is done in this process, with a timer around all that
 draws, encodes or writes a picture or a page. Without what Dagster itself takes, the share is a little too large.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.results import save_results
 from dynvision.workspace.building import build_targets
 
 PROJECT = Path(__file__).parent.parent
-CONDITIONS = 40
+CONDITIONS, IMAGES = 40, 400
 SUBJECT = "rcnn_gratings"
 MOST = 0.05
 """The share of a run that pictures may take."""
@@ -44,9 +44,10 @@ DRAWN = {
 def run() -> None:
     """Measure one run, print the shares, and write the numbers as JSON."""
     count = int(os.environ.get("PICTURES_CONDITIONS", CONDITIONS))
-    print(f"pictures of a run: {count} conditions of {SUBJECT}, and their summary\n")
+    images = int(os.environ.get("PICTURES_IMAGES", IMAGES))
+    print(f"pictures of a run: {count} conditions of {SUBJECT}, {images} images in each, and their summary\n")
     with tempfile.TemporaryDirectory() as folder:
-        _prepare(Path(folder), count)
+        _prepare(Path(folder), count, images)
         seconds, times = _measure(Path(folder))
     for name, (calls, spent) in times.items():
         print(f"{name:28} {calls:5} calls {spent:7.2f} s {spent / seconds:6.1%}")
@@ -54,12 +55,16 @@ def run() -> None:
     print(
         f"{'all pictures':28} of {seconds:.1f} s {share:13.1%}; at most {MOST:.0%}: {'yes' if share <= MOST else 'NO'}"
     )
-    save_results("pictures", {"conditions": count, "seconds": seconds, "share": share, "times": times})
+    save_results("pictures", {"conditions": count, "images": images, "seconds": seconds, "share": share, "times": times})
 
 
-def _prepare(root: Path, count: int) -> None:
+def _prepare(root: Path, count: int, images: int) -> None:
     """Write a configuration with one sweep, and make its images and its network."""
     shutil.copytree(PROJECT / "config", root / "config")
+    path = root / "config/config_data.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["gratings"]["test_per_class"] = images // content["gratings"].get("orientations", 8)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     path = root / "config/config_experiments.yaml"
     content = yaml.safe_load(path.read_text())
     experiment = content["experiment_config"]["contrast"]
