@@ -55,7 +55,9 @@ def run() -> None:
     print(
         f"{'all pictures':28} of {seconds:.1f} s {share:13.1%}; at most {MOST:.0%}: {'yes' if share <= MOST else 'NO'}"
     )
-    save_results("pictures", {"conditions": count, "images": images, "seconds": seconds, "share": share, "times": times})
+    save_results(
+        "pictures", {"conditions": count, "images": images, "seconds": seconds, "share": share, "times": times}
+    )
 
 
 def _prepare(root: Path, count: int, images: int) -> None:

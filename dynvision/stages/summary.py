@@ -55,7 +55,10 @@ __all__ = ["SHOWN_IN", "SummaryStage"]
 STIMULI = "stimuli.png"
 """The picture of what was shown. It is not among the files of the record, so that nothing depends on it."""
 
-LARGEST_SHEET = 250_000
+SHEET_STEPS = 12
+"""Frames of a strip in that picture: as many as a page is wide."""
+
+LARGEST_SHEET = 320_000
 """Bytes of the picture of what was shown. Noise takes many; with fewer it would be too small to read."""
 
 CONDITIONS_FILMED = 5
@@ -175,7 +178,7 @@ class SummaryStage(SummaryTargets):
         try:
             films = self._responses.films(chosen, 1)
             strips = [
-                replace(film.strip(width=64), title=str(condition.partition))
+                replace(film.strip(SHEET_STEPS, width=64), title=str(condition.partition))
                 for condition, film in zip(chosen, films, strict=True)
             ]
             shown = "one of the trials"

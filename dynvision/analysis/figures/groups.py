@@ -109,7 +109,7 @@ def _draw_map(
     image = axes.imshow(grid.to_numpy(np.float64), cmap="cividis", aspect="auto", interpolation="nearest")
     named = pick_levels(range(len(values)), _MOST_NAMED)
     axes.set_yticks(named, [escape_mathtext(values[i], 20) for i in named] if is_named else [])
-    ticks = pick_levels(range(len(levels)), 6)
+    ticks = pick_levels(range(len(levels)), 4)
     axes.set_xticks(ticks, [escape_mathtext(levels[i], 12) for i in ticks])
     axes.set_xlabel(label_parameter(result.along, result.has_times_in_ms))
     axes.spines[:].set_visible(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ __all__ = [
 
 MOST_LAYERS = 60
 """Layers that have a panel of their own; a figure of more would be larger than a picture can be."""
+
+_MOST_DECADES = 2.0
+"""Decades of a logarithmic axis up to which 2 and 5 are labelled, too."""
 
 _ROW = 0.1
 """The height of a line of text in a panel, as a share of the panel's."""
@@ -172,7 +176,9 @@ def set_levels(axes: Any, result: ExperimentAnalysis) -> dict[Any, float]:
         axes.set_xticks(levels)
     elif result.analysis.is_log and min(levels) > 0:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        decades = math.log10(max(levels) / min(levels))
+        # Of a wide range there is no room for more labels.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades <= _MOST_DECADES else (1,)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return {level: float(level) for level in levels}
