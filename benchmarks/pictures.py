@@ -1,8 +1,9 @@
 """Pictures: their share of the time of a run, for a sweep of many conditions and its summary.
 
 `python -m benchmarks pictures` shows 40 conditions of 400 images; PICTURES_CONDITIONS and PICTURES_IMAGES are other
-numbers. Everything that `dynvision make` computes, and what it shows in the browser, is done in this process, with a timer around all that
-draws, encodes or writes a picture or a page. Without what Dagster itself takes, the share is a little too large.
+numbers. Everything that `dynvision make` computes, and what it shows in the browser, is done in this process, with a
+timer around all that draws, encodes or writes a picture or a page. Without what Dagster itself takes, the share is a
+little too large.
 """
 
 from __future__ import annotations
