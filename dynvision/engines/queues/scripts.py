@@ -18,6 +18,7 @@ from dynvision.engines.queues.job_classes import job_class
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Door
 from dynvision.errors import ConfigError
+from dynvision.system.environment import OF_WORKERS
 
 __all__ = ["PATIENCE", "describe_needs", "job_scripts", "write_script"]
 
@@ -48,7 +49,7 @@ _NOTHING: dict[str, Any] = {
     "use-stdin": True,
 }
 
-_PASSED_ON = ("PYTHONPATH", "DAGSTER_HOME", "TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME")
+_PASSED_ON = (*OF_WORKERS, "PYTHONPATH", "DAGSTER_HOME", "TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME")
 
 
 def write_script(settings: EngineSettings, resources: Resources, door: Door, name: str) -> str:
@@ -130,7 +131,7 @@ def _as_mapping(options: Iterable[str]) -> dict[str, str]:
 
 def _prologue(dialect: Dialect, settings: EngineSettings, resources: Resources) -> list[str]:
     """Return what a job does before its worker starts, each a line of its own."""
-    names = sorted(name for name in os.environ if name.startswith("DYNVISION_") or name in _PASSED_ON)
+    names = sorted(name for name in os.environ if name in _PASSED_ON)
     # A job that asks for no GPU must not use one that it can see all the same.
     hidden = {} if resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
     exported = {**hidden, **{name: os.environ[name] for name in names}}

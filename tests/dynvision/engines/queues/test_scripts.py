@@ -87,6 +87,15 @@ def test_job_starts_the_worker_in_the_place_and_with_the_settings_of_this_proces
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("kind", QUEUES)
+def test_job_is_not_told_the_password_of_the_database(kind, monkeypatch):
+    monkeypatch.setenv("DYNVISION_POSTGRES", "postgresql://me:secret@host/runs")
+    monkeypatch.setenv("DYNVISION_SHARE_GPUS", "1")
+    text = script(kind)
+    assert "secret" not in text
+    assert "export DYNVISION_SHARE_GPUS=1" in text
+
+
 def test_job_of_slurm_is_one_process_for_what_reads_its_variables():
     assert "unset SLURM_NTASKS SLURM_NPROCS SLURM_PROCID SLURM_LOCALID\n" in script("slurm")
 
