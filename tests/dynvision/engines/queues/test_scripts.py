@@ -122,6 +122,42 @@ def test_own_option_for_gpus_takes_the_place_of_the_usual_one(kind, flag, line):
     assert flag.partition("=")[0] not in script(kind, Resources(), gpu_flag=flag)
 
 
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        *(("slurm", "--gres=gpu:a100:1"), ("slurm", "--gres=gpu"), ("slurm", "--gres gpu:2"), ("slurm", "-G 1")),
+        *(("slurm", "--gpus-per-node=a100:1"), ("slurm", "--gpus=2"), ("slurm", "--tres-per-task=cpu:4,gres/gpu:1")),
+        *(("pbs", "-l select=1:ncpus=4:ngpus=1"), ("lsf", '-gpu "num=1"'), ("sge", "-l gpu=1"), ("sge", "-l gpu")),
+        *(("oar", "-l /nodes=1/gpu=1"), ("oar", "-p gpu_count=2"), ("htcondor", "request_GPUs = 1")),
+    ],
+)
+def test_option_that_asks_for_a_gpu_which_the_job_would_not_use_is_refused(kind, option):
+    for settings, needs in (({}, Resources(extra=(option,))), ({"extra": (option,)}, Resources())):
+        with pytest.raises(ConfigError) as caught:
+            script(kind, needs, **settings)
+        assert str(caught.value).endswith(
+            f"the option '{option}' asks for a GPU, but 'gpus' is 0, so that a job would hold a GPU and compute on the "
+            "CPU. Take the option out of 'extra' in config_compute.yaml and write 'gpus: 1' for what is computed on a "
+            "GPU. If the cluster wants other words than usual, give them as 'gpu_flag', with {gpus} in the place of "
+            "the number."
+        )
+    assert option in script(kind, Resources(gpus=1, extra=(option,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        *(("slurm", "--gres=gpu:0"), ("slurm", "--gres=gpu:a100:0"), ("slurm", "--partition=gpu")),
+        *(("slurm", "--constraint=gpu80gb"), ("slurm", "--qos=gpu-short"), ("slurm", "--gpus=0")),
+        *(("slurm", "--exclude=gpu[01-04]"), ("slurm", "--gpus-per-node 0"), ("slurm", "-A gpus")),
+        *(("lsf", "-G group1"), ("lsf", "-q gpu"), ("pbs", "-l select=1:ncpus=4:ngpus=0"), ("sge", "-l h=gpu01")),
+        *(("oar", "-p gpu='NO'"), ("oar", "-p gpu_count=0"), ("htcondor", "request_gpus = 0")),
+    ],
+)
+def test_option_that_names_a_gpu_but_asks_for_none_is_taken(kind, option):
+    assert option in script(kind, Resources(extra=(option,)))
+
+
 def test_own_options_come_last_so_that_they_win():
     text = script("slurm", Resources(extra=("--qos=long",)), extra=("--requeue",))
     header = [line for line in text.splitlines() if line.startswith("#SBATCH")]
