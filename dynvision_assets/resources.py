@@ -49,7 +49,7 @@ class Project:
 class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it gives itself
     """Where the heavy work of a run is computed. config_compute.yaml decides, unless something is set here.
 
-    No result depends on it.
+    No result depends on it as long as the kind of device is the same: a GPU changes the last digits.
     """
 
     # The engine is opened when a step first asks for it. So this process does not load torch, and a file that is

@@ -1,8 +1,8 @@
 """What can be set in the Launchpad for one run. Each setting has a type, a description, bounds and a default.
 
-Device and workers change how a run computes, but not its result. Settings that change a result belong in the config
-files. A few settings of responses can be tried out here nevertheless: they are recorded with the responses, which then
-count as stale, and `dynvision status` says why.
+Workers change how a run computes, but not its result. The kind of device changes the last digits, and is noted with the
+result. Settings that change more belong in the config files. A few settings of responses can be tried out here
+nevertheless: they are recorded with the responses, which then count as stale, and `dynvision status` says why.
 """
 
 from enum import Enum

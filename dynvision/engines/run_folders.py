@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import platform
 import shutil
 from pathlib import Path
+
+from dynvision.system.owners import Owner
 
 __all__ = ["make_run_folder", "remove_leftovers", "tidy_logs"]
 
@@ -20,22 +20,22 @@ _OWNER = "owner.json"
 
 def make_run_folder(folder: Path, run: str) -> Path:
     """Make the folder of a run, which only this user can read, and note which process uses it."""
-    import psutil
-
     path = folder / f"{_PREFIX}{run}"
     path.mkdir(parents=True, mode=0o700)
     path.chmod(0o700)
-    owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
-    (path / _OWNER).write_text(json.dumps(owner))
+    (path / _OWNER).write_text(json.dumps(Owner.here().to_dict()))
     return path
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the folders of runs of this machine whose process was killed, so that no key stays behind."""
+    """Remove the folders of runs whose process is known to be dead, so that no key stays behind.
+
+    Those of another machine or container stay: nobody can tell from here whether their run goes on.
+    """
     for path in folder.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            owner = json.loads((path / _OWNER).read_text())
-            if owner["host"] == platform.node() and not _is_alive(owner["pid"], owner["started"]):
+        with contextlib.suppress(OSError, ValueError):
+            owner = Owner.from_dict(json.loads((path / _OWNER).read_text()))
+            if owner is not None and owner.liveness() == "dead":
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -48,14 +48,3 @@ def tidy_logs(folder: Path, run: str) -> None:
         logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
         for path in logs[:-KEPT]:
             path.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int, started: float) -> bool:
-    import psutil
-
-    try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from dynvision.errors import ConfigError, DynvisionError
 from dynvision.experiments.budget import plan_memory
 from dynvision.experiments.describing import describe_layers
 from dynvision.experiments.images import choose_images, open_images
-from dynvision.experiments.opening import open_stores
+from dynvision.experiments.opening import find_threads, open_stores
 from dynvision.experiments.order import RecordedSweep, SweepOrder
 from dynvision.experiments.probing import Probe, probe_network
 from dynvision.experiments.readout import class_mask
@@ -31,7 +32,7 @@ from dynvision.models.states import Examination
 from dynvision.stimuli.contrast import rms_contrast
 from dynvision.system.files import check_free_space
 from dynvision.system.machine import choose_device, lease_device
-from dynvision.system.progress import progress_bar, say
+from dynvision.system.progress import announce, progress_bar, say
 
 __all__ = ["SweepRecording"]
 
@@ -71,18 +72,29 @@ class SweepRecording:
             DataError: If a response is not finite.
             DynvisionError: If responses cannot be written, or the device runs out of memory.
         """
-        with torch_threads(self.threads), lease_device(self.order.run.device) as self._computes_on:
+        with contextlib.ExitStack() as stack:
+            self._computes_on = stack.enter_context(lease_device(self.order.run.device))
+            stack.enter_context(torch_threads(self.threads))
             stepper = self.open_stepper()
             probe = self.probe(stepper)
             self.remarks = stepper.remarks()
             for remark in self.remarks.values():
                 say(f"{self.order.name}: {type(stepper.network).__name__} {remark}")
             layout = self.plan(probe)
+            self._go_on_with_threads(layout)
+            stack.enter_context(torch_threads(self.threads))
             runner = self.open_runner(stepper, layout)
             writers = self.open_stores(layout, probe, stepper.reduction)
             self.show(runner, layout, writers)
         order = self.order
         return RecordedSweep(tuple(writers), self._making(layout), runner.steps_naive, order.dt, order.labels.by)
+
+    def _go_on_with_threads(self, layout: StoreLayout) -> None:
+        """Take as many threads as an interrupted run had, so that what it left can be resumed to the same bits."""
+        threads = find_threads(self.order, self._making(layout))
+        if threads != self.threads:
+            announce(f"{self.order.name}: goes on with {threads} threads, as it was begun, not with {self.threads}")
+        self.threads = threads
 
     def open_stepper(self) -> NetworkStepper:
         """Load the network and find the layers that are recorded."""

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from dynvision.errors import ConfigError
 
-__all__ = ["FILE", "expand_path", "load_environment", "read_env_file", "read_setting", "without_launcher"]
+__all__ = ["FILE", "OF_WORKERS", "expand_path", "load_environment", "read_env_file", "read_setting", "without_launcher"]
 
 FILE = ".env"
 """The file in the root."""
+
+OF_WORKERS = ("DYNVISION_ROOT", "DYNVISION_CONFIG", "DYNVISION_SHARE_GPUS")
+"""This project's variables that a process on another machine reads. It is given no other: one may hold a password."""
 
 _PATHS = ("DAGSTER_HOME", "DYNVISION_CONFIG")
 """The settings that are paths."""

@@ -7,20 +7,14 @@ import gc
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynvision.errors import ConfigError, unknown_name
+from dynvision.system.control_groups import memory_left, memory_limit
 from dynvision.system.gpu_leases import lease_gpu, name_gpus
 
 if TYPE_CHECKING:
     import torch
-
-_LIMITS = {
-    "/sys/fs/cgroup": ("memory.max", "memory.current"),
-    "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-}
-"""The files with the limit and the use of a control group: version 2 and version 1."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps", *(f"cuda:{number}" for number in range(16)))
 """The devices to choose from: the CPU, the first or a numbered GPU of NVIDIA or AMD, Apple's GPU."""
@@ -41,35 +35,16 @@ def available_memory() -> int:
     """Return how many bytes of memory this process may still use, also under the limit of a control group."""
     import psutil
 
-    available = int(psutil.virtual_memory().available)
-    for folder, names in _LIMITS.items():
-        try:
-            limit, used = ((Path(folder) / name).read_text().strip() for name in names)
-        except OSError:
-            continue
-        if limit.isdigit():
-            available = min(available, max(int(limit) - int(used) + _reclaimable(Path(folder)), 0))
-    return available
+    available, left = int(psutil.virtual_memory().available), memory_left()
+    return available if left is None else min(available, left)
 
 
 def whole_memory() -> int:
-    """Return how many bytes of memory this machine has, or the control group of this process if that has less."""
+    """Return how many bytes of memory this machine has, or the control groups of this process if they have less."""
     import psutil
 
-    whole = int(psutil.virtual_memory().total)
-    for folder, (limit_file, _) in _LIMITS.items():
-        with contextlib.suppress(OSError, ValueError):  # A group without a limit says `max`.
-            whole = min(whole, int((Path(folder) / limit_file).read_text()))
-    return whole
-
-
-def _reclaimable(folder: Path) -> int:
-    """Return how many bytes of a group's memory are only cached files."""
-    try:
-        lines = (folder / "memory.stat").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.split()[:1] == ["inactive_file"])
+    whole, limit = int(psutil.virtual_memory().total), memory_limit()
+    return whole if limit is None else min(whole, limit)
 
 
 def usable_cores() -> int:

@@ -84,10 +84,13 @@ def ask_doctor(
 
 
 def find_needs_of_doctor(workspace: Workspace) -> Resources:
-    """Return what the job of the doctor asks for: as little as can be of what the stage with the most GPUs does."""
+    """Return what the job of the doctor asks for: as little as can be of what the stage with the most GPUs does.
+
+    On this machine it is computed where networks are, on a GPU if there is one.
+    """
     compute = workspace.config.compute
-    needs = [compute.attempts(Target((name,)))[0] for name in workspace.stages]
-    largest = max(needs, key=lambda resources: resources.gpus)
+    needs = [compute.attempts(Target((name,)), stage.computes_networks)[0] for name, stage in workspace.stages.items()]
+    largest = max(needs, key=lambda resources: (resources.gpus, resources.gpu_if_there))
     return dataclasses.replace(largest, cpus=1, gpus=min(largest.gpus, 1), time=_TIME)
 
 

@@ -1,4 +1,7 @@
-"""Schema of `config_compute.yaml`: where targets are computed, and what each needs. No result depends on it."""
+"""Schema of `config_compute.yaml`: where targets are computed, and what each needs.
+
+No result depends on it as long as the kind of device is the same: a GPU changes the last digits.
+"""
 
 from __future__ import annotations
 

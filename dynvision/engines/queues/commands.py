@@ -13,15 +13,19 @@ from pathlib import Path
 from dynvision.engines.queues.dialects import Dialect
 from dynvision.engines.queues.states import JobState
 from dynvision.errors import ConfigError, DynvisionError
+from dynvision.system.environment import OF_WORKERS
 
 __all__ = ["BusyError", "Commands", "RefusedError"]
 
 _PATIENCE = 60.0
 """Seconds that a command may take; a loaded batch system answers late."""
 
-_KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
-"""Of Slurm's variables, those that say where it is. The others say what the job has in which a command runs; a new job
-would take them for its own."""
+_KEPT = ("SLURM_CONF", "SLURM_CLUSTERS", *OF_WORKERS)
+"""Of the variables that are left out, those that stay: where Slurm is, and what workers read."""
+
+_LEFT_OUT = ("SLURM_", "DYNVISION_")
+"""Slurm's variables say what the job has in which a command runs; a new job would take them for its own. A variable of
+this project may hold a password, as DYNVISION_POSTGRES does."""
 
 _BUSY = re.compile(
     r"(?i)timed out|timeout|unable to contact|connection refused|temporar|try again|not responding|submit limit"
@@ -161,8 +165,11 @@ class Commands:
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables of this process without those that describe the job that it may be in."""
-    return {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith("SLURM_")}
+    """Return the variables of this process without those that describe the job that it may be in, and its secrets.
+
+    Most batch systems give a job the variables of the command that submits it.
+    """
+    return {k: v for k, v in os.environ.items() if k in _KEPT or not k.startswith(_LEFT_OUT)}
 
 
 def _as_words(script: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import string
 import sys
@@ -18,8 +19,9 @@ from dynvision.engines.queues.job_classes import job_class
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Door
 from dynvision.errors import ConfigError
+from dynvision.system.environment import OF_WORKERS
 
-__all__ = ["PATIENCE", "describe_needs", "job_scripts", "write_script"]
+__all__ = ["PATIENCE", "describe_needs", "find_hidden_gpu", "job_scripts", "write_script"]
 
 PATIENCE = 60
 """Seconds for which a job looks for its scheduler before it ends."""
@@ -48,7 +50,17 @@ _NOTHING: dict[str, Any] = {
     "use-stdin": True,
 }
 
-_PASSED_ON = ("PYTHONPATH", "DAGSTER_HOME", "TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME")
+_NONE = r"(?!['\"\s]*(0|no|none|false)\b)"
+
+_ASKS_FOR_GPU = re.compile(
+    rf"(?i)--(gres|tres-per-(task|node|socket|job))[=\s]\S*gpu(?!(:[a-z]\w*)?[:=]0\b)"  # Slurm
+    rf"|--gpus(-per-(node|task|socket))?[=\s]+{_NONE}|^-G[=\s]*([a-z]\w*:)?[1-9]\d*$"
+    rf"|\b(n?gpus?|(gpu|num_gpu)_?count|gpu_?num|request_gpus)\s*=\s*{_NONE}\S"  # PBS, SGE, OAR, HTCondor
+    r"|^-gpu\s|^-l\s+gpus?$"  # LSF, SGE
+)
+"""Finds an option by which a job asks for GPUs. One that only names a machine or partition with `gpu` is none."""
+
+_PASSED_ON = (*OF_WORKERS, "PYTHONPATH", "DAGSTER_HOME", "TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME")
 
 
 def write_script(settings: EngineSettings, resources: Resources, door: Door, name: str) -> str:
@@ -61,8 +73,10 @@ def write_script(settings: EngineSettings, resources: Resources, door: Door, nam
         name: The name of its worker.
 
     Raises:
-        ConfigError: If an option of the job is not what the batch system takes.
+        ConfigError: If an option of the job is not what the batch system takes, or asks for a GPU in vain.
     """
+    if why := find_hidden_gpu(settings, resources):
+        raise ConfigError(f"a job of {describe_needs(resources)} cannot be started: {why}")
     dialect = DIALECTS[settings.kind]
     log = door.logs / f"{name}.log"
     # What a job asks for by the user's own option must not be asked for a second time.
@@ -70,6 +84,27 @@ def write_script(settings: EngineSettings, resources: Resources, door: Door, nam
     own = [] if known is resources else _ask_for_gpus(str(settings.gpu_flag), resources.gpus)
     options = [*dialect.options(log, known), *own, *settings.extra, *resources.extra]
     return _build(dialect, settings, resources, known, door, name, options)
+
+
+def find_hidden_gpu(settings: EngineSettings, resources: Resources) -> str:
+    """Say which option of a job asks for a GPU though its calls need none; an empty text if none does.
+
+    Such a job would hold a GPU and compute on the CPU.
+
+    Args:
+        settings: What every job asks for.
+        resources: What this one needs.
+    """
+    options = (*settings.extra, *resources.extra)
+    asking = next((option for option in options if _ASKS_FOR_GPU.search(option)), None)
+    if resources.gpus or asking is None:
+        return ""
+    return (
+        f"the option '{asking}' asks for a GPU, but 'gpus' is 0, so that a job would hold a GPU and compute on the "
+        "CPU. Take the option out of 'extra' in config_compute.yaml and write 'gpus: 1' for what is computed on a "
+        "GPU. If the cluster wants other words than usual, give them as 'gpu_flag', with {gpus} in the place of the "
+        "number."
+    )
 
 
 def _build(
@@ -130,7 +165,7 @@ def _as_mapping(options: Iterable[str]) -> dict[str, str]:
 
 def _prologue(dialect: Dialect, settings: EngineSettings, resources: Resources) -> list[str]:
     """Return what a job does before its worker starts, each a line of its own."""
-    names = sorted(name for name in os.environ if name.startswith("DYNVISION_") or name in _PASSED_ON)
+    names = sorted(name for name in os.environ if name in _PASSED_ON)
     # A job that asks for no GPU must not use one that it can see all the same.
     hidden = {} if resources.gpus else {"CUDA_VISIBLE_DEVICES": ""}
     exported = {**hidden, **{name: os.environ[name] for name in names}}

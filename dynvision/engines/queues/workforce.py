@@ -14,7 +14,7 @@ from dynvision.engines.queues.dialects import DIALECTS
 from dynvision.engines.queues.jobs import Job, last_lines
 from dynvision.engines.queues.losses import explain_end
 from dynvision.engines.queues.reports import Reports
-from dynvision.engines.queues.scripts import write_script
+from dynvision.engines.queues.scripts import find_hidden_gpu, write_script
 from dynvision.engines.queues.states import explain_hopeless, names_partitions
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
@@ -61,6 +61,9 @@ class QueueWorkforce(Workforce):
         self._numbers = itertools.count(1)
         self._looked: float | None = None
         self._is_looking = False
+
+    def refusal(self, resources: Resources) -> str:
+        return find_hidden_gpu(self._settings, resources)
 
     def open(self, door: Door) -> None:
         self._commands.check()

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dynvision.system.files import read_file
 from dynvision.system.guards import check_guard
-from dynvision.system.json_values import as_json, same_json
+from dynvision.system.json_values import as_json, changed_keys, same_json
 
-__all__ = ["JOURNAL", "BatchEntry", "Journal"]
+__all__ = ["JOURNAL", "BatchEntry", "Journal", "read_header"]
 
 JOURNAL = "journal.jsonl"
 """The name of the file in a store."""
+
+
+_MOST_NAMED = 6
+"""So many differences between two headers are named."""
+
+_LONGEST_SHOWN = 24
+"""Values of so many characters are shown with the difference."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,14 @@ class Journal:
 
     Attributes:
         batches: The batches that are in the store.
+        obstacle: Why the batches that an interrupted run left cannot be used; empty if there are none, or they can.
     """
 
     def __init__(self, folder: Path, header: dict[str, Any]) -> None:
         self.path = folder / JOURNAL
         self.header = as_json(header)
         self.batches: list[BatchEntry] = []
+        self.obstacle = ""
 
     def begin(self) -> None:
         """Write the header of a new store."""
@@ -64,13 +74,16 @@ class Journal:
         Returns:
             Whether the store can be resumed: its journal can be read and has the same header.
         """
+        lines: list[bytes] = []
         try:
             *lines, unfinished = read_file(self.path).split(b"\n")
             header, *entries = [json.loads(line) for line in lines]
             self.batches = [BatchEntry(**entry) for entry in entries]
         except (OSError, ValueError, TypeError):
+            self.obstacle = "cannot be read" if len(lines) > 1 else ""
             return False
         if not same_json(header, self.header):
+            self.obstacle = f"is of a recording with other {_name_changes(header, self.header)}" if entries else ""
             return False
         if unfinished:
             os.truncate(self.path, self.path.stat().st_size - len(unfinished))
@@ -86,3 +99,34 @@ class Journal:
         with self.path.open("ab") as file:
             file.write(json.dumps(asdict(entry)).encode() + b"\n")
         self.batches.append(entry)
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Return the header of the journal in the folder of a store; nothing if it cannot be read."""
+    try:
+        header = json.loads(read_file(folder / JOURNAL).split(b"\n", 1)[0])
+    except (OSError, ValueError):
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def _name_changes(before: Any, now: Mapping[str, Any]) -> str:
+    """Name what differs between two headers, one level down; short values are shown."""
+    first, second = _flatten(before), _flatten(now)
+    changed = changed_keys(first, second)
+    shown = [
+        f"{key} ({first[key]}, now {second[key]})" if _is_short(first.get(key)) and _is_short(second.get(key)) else key
+        for key in changed[:_MOST_NAMED]
+    ]
+    return ", ".join([*shown, *(["…"] if len(changed) > _MOST_NAMED else [])])
+
+
+def _flatten(header: Any) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in header.items() if isinstance(header, dict) else ():
+        flat |= value if isinstance(value, dict) and key != "inputs" else {key: value}
+    return flat
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_SHOWN

@@ -65,6 +65,7 @@ class StoreWriter:
 
     Attributes:
         folder: Where the store is written.
+        discarded: Why the batches that an interrupted run left were thrown away; empty if none were, or it was asked.
     """
 
     def __init__(
@@ -83,7 +84,12 @@ class StoreWriter:
         with TemporaryDirectory() as temporary:
             root = Path(temporary) / "store"
             write_variables(root, coordinates, attributes)
-            if fresh or not self.journal.resume() or not _is_intact(self.folder, root, skeleton):
+            is_resumed = not fresh and self.journal.resume()
+            self.discarded = self.journal.obstacle
+            if is_resumed and not _is_intact(self.folder, root, skeleton):
+                is_resumed = False
+                self.discarded = "has lost coordinates, or has other ones" if self.journal.batches else ""
+            if not is_resumed:
                 discard_partial(store)
                 make_directory(self.folder)
                 for source in (root, skeleton):

@@ -19,12 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynvision.errors import DamagedFileError, DynvisionError
+from dynvision.errors import DamagedFileError, DynvisionError, LockLostError
 from dynvision.models.making.notes import NOTE, TrainingNote, read_note, remove_checkpoints
 from dynvision.models.making.packing import UnpackableError
 from dynvision.system.failures import find_machine_error, last_line
 from dynvision.system.file_digests import FileDigest, digest_file
 from dynvision.system.files import make_directory, replace_file, temporary_sibling, write_json
+from dynvision.system.guards import check_guard
 from dynvision.system.json_values import as_json, changed_keys
 from dynvision.system.progress import announce
 
@@ -35,6 +36,10 @@ EVERY = 10.0
 
 LARGEST_SHARE = 0.05
 """Largest share of the time that is spent on writing checkpoints."""
+
+
+_LOOK = 5.0
+"""Seconds between two looks at whether the lock of the output is still held, if no checkpoint is written."""
 
 
 class Checkpoints:
@@ -90,12 +95,18 @@ class Checkpoints:
         Args:
             epoch: The epoch that is finished.
             take: Returns the state of the training.
+
+        Raises:
+            LockLostError: If another process has taken over the lock of the output, so that this training is in vain.
         """
         start = time.monotonic()
-        if self._is_hopeless or start < self._next:
-            return
         try:
+            check_guard(self.folder, _LOOK)
+            if self._is_hopeless or start < self._next:
+                return
             self._write(epoch, take())
+        except LockLostError:
+            raise
         except UnpackableError as error:
             self._is_hopeless = True
             self._complain(f"the network keeps {error}")

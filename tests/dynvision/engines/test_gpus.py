@@ -12,6 +12,15 @@ import pytest
 from dynvision.engines.local.gpus import choose_gpus, find_gpus
 from dynvision.errors import ConfigError
 
+LISTING = """\
+GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-8a1b-1)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-8a1b-2)
+GPU 2: NVIDIA A100-SXM4-40GB (UUID: GPU-8a1b-3)
+  MIG 3g.20gb     Device  0: (UUID: MIG-77-1)
+  MIG 3g.20gb     Device  1: (UUID: MIG-77-2)
+"""
+"""What `nvidia-smi -L` prints; the last GPU is divided."""
+
 
 @pytest.mark.parametrize(
     ("visible", "names"),
@@ -26,12 +35,12 @@ def test_what_cuda_may_see_counts(monkeypatch: pytest.MonkeyPatch, visible: str,
 def test_otherwise_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     tool = tmp_path / "nvidia-smi"
-    tool.write_text(
-        "#!/bin/sh\necho 'GPU 0: NVIDIA A (UUID: GPU-1)'\necho '  MIG 1g'\necho 'GPU 1: NVIDIA A (UUID: GPU-2)'\n"
-    )
+    (tmp_path / "listing").write_text(LISTING)
+    tool.write_text(f"#!/bin/sh\ncat {tmp_path}/listing\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert find_gpus() == ["0", "1"]
+    assert find_gpus() == ["GPU-8a1b-1", "GPU-8a1b-2", "MIG-77-1"], "CUDA may count them in another order"
+    assert choose_gpus((1,)) == ["GPU-8a1b-2"]
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert find_gpus() == []
 

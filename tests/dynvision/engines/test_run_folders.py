@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,18 +16,37 @@ from dynvision.engines.distributed_engine import DistributedEngine
 from dynvision.engines.run_folders import make_run_folder, remove_leftovers, tidy_logs
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import UnknownNameError
+from dynvision.system.owners import Owner
 
 
 def test_only_folders_of_dead_processes_of_this_machine_are_removed(tmp_path: Path) -> None:
     own = make_run_folder(tmp_path, "own")
     assert stat.S_IMODE(own.stat().st_mode) == 0o700
-    owner = json.loads((own / "owner.json").read_text())
-    for name, change in {"dead": {"started": 1.0}, "elsewhere": {"host": "another", "started": 1.0}}.items():
-        other = make_run_folder(tmp_path, name)
-        (other / "owner.json").write_text(json.dumps(owner | change))
-    (tmp_path / "run-foreign").mkdir()
+    changes: dict[str, dict[str, Any]] = {
+        "dead": {"start": "1"},
+        "elsewhere": {"host": "another", "boot_id": "another"},
+        "container": {"pid_namespace": "1", "pid": 2**31 - 1},  # of the same host name; it sees other processes
+    }
+    for name, change in changes.items():
+        owner = replace(Owner.here(), **change)
+        (make_run_folder(tmp_path, name) / "owner.json").write_text(json.dumps(owner.to_dict()))
+    for name, text in {"unreadable": "{", "foreign": '["x"]'}.items():
+        (make_run_folder(tmp_path, name) / "owner.json").write_text(text)
+    (tmp_path / "run-empty").mkdir()
     remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-elsewhere", "run-foreign", "run-own"]
+    kept = {path.name.removeprefix("run-") for path in tmp_path.iterdir()}
+    assert kept == {"own", "elsewhere", "container", "unreadable", "foreign", "empty"}
+
+
+def test_folder_of_a_living_run_stays_if_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time at which a process started, as psutil tells it, moves with the clock."""
+    import psutil
+
+    make_run_folder(tmp_path, "own")
+    started = psutil.Process().create_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started + 60)
+    remove_leftovers(tmp_path)
+    assert (tmp_path / "run-own").is_dir()
 
 
 def test_empty_logs_of_a_run_and_the_oldest_of_all_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

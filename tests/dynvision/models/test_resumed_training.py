@@ -17,12 +17,14 @@ from torchvision.transforms import v2
 
 from dynvision.config.sections.models import TrainingConfig
 from dynvision.data.dataloader import get_data_loader
+from dynvision.errors import LockLostError
 from dynvision.models import RCNN, NormalizingNetwork
 from dynvision.models.making import checkpoints as module
 from dynvision.models.making.checkpoints import Checkpoints
 from dynvision.models.making.history import History
 from dynvision.models.making.training import train_network
 from dynvision.models.seeding import seeded
+from dynvision.system.guards import guard_outputs
 from tests.helpers.files import flip_byte
 
 pytestmark = pytest.mark.slow
@@ -251,6 +253,22 @@ def test_a_full_disk_is_said_once_and_the_training_goes_on(tmp_path, whole, monk
     assert said.count("if this training is interrupted now, it cannot be resumed from here: no space is left on") == 1
     checkpoints.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("every", [0.0, 1e6], ids=["a checkpoint is written", "no checkpoint is due"])
+def test_a_training_whose_lock_was_taken_over_ends_with_the_next_epoch(tmp_path, monkeypatch, every):
+    monkeypatch.setattr(module, "EVERY", every)
+    checkpoints = open_checkpoints(tmp_path)
+    looks: list[float] = []
+
+    def check(within: float) -> None:
+        looks.append(within)
+        if len(looks) > 2:
+            raise LockLostError("its lock has been taken over")
+
+    with guard_outputs([tmp_path / "all_s0"], check), pytest.raises(LockLostError, match="has been taken over"):
+        train("rcnn", checkpoints)
+    assert len(looks) == 3
 
 
 def test_a_disk_that_is_full_for_a_while_keeps_the_last_checkpoint(stopped, whole, monkeypatch):

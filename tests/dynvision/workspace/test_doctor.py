@@ -134,3 +134,20 @@ def test_a_gpu_that_is_asked_for_has_to_be_seen(tmp_path: Path, small_config: Pa
     assert (needs.gpus, needs.cpus, needs.partition, needs.account) == (1, 1, "gpu", "abc")
     assert needs.time == 300
     assert list(wrong(workspace, ScriptedEngine())) == ["GPUs"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("engine: local\n", (0, True)),
+        ("engine: local\nstages: {models: {gpus: 0}}\n", (0, True)),  # responses use one
+        ("engine: local\ndefaults: {gpus: 0}\n", (0, False)),
+        ("engine: local\nstages: {responses: {gpus: 1}}\n", (1, False)),
+    ],
+)
+def test_the_doctor_looks_for_gpus_where_networks_compute(
+    tmp_path: Path, small_config: Path, settings: str, expected: tuple[int, bool]
+) -> None:
+    (small_config / "config_compute.yaml").write_text(settings)
+    needs = find_needs_of_doctor(Workspace.open(tmp_path, small_config))
+    assert (needs.gpus, needs.gpu_if_there) == expected

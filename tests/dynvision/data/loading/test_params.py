@@ -150,7 +150,11 @@ def set_limit(
     cached: int = 0,
 ) -> None:
     read = Path.read_text
-    held = {names[0]: limit, names[1]: used, "memory.stat": f"anon 100\ninactive_file {cached}\nactive_file 7\n"}
+    held = {
+        names[0]: limit,
+        names[1]: used,
+        "memory.stat": f"anon 100\ninactive_file {cached}\nactive_file 7\ntotal_inactive_file {cached}\n",
+    }
 
     def read_text(path: Path, *arguments: Any, **settings: Any) -> str:
         if "cgroup" not in path.parts:

@@ -121,6 +121,18 @@ def test_oar_gets_its_options_and_the_script_as_one_word(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_command_that_submits_has_the_variables_of_workers_but_not_the_password_of_the_database(tmp_path, monkeypatch):
+    """Most batch systems give a job the variables of the command that submits it."""
+    use_command(tmp_path / "bin", monkeypatch, "sbatch", f"env > {tmp_path}/seen; echo Submitted batch job 71")
+    monkeypatch.setenv("DYNVISION_POSTGRES", "postgresql://me:secret@host/runs")
+    monkeypatch.setenv("DYNVISION_ROOT", "/data/root")
+    (tmp_path / "job.sh").write_text("")
+    Commands(DIALECTS["slurm"]).submit(tmp_path / "job.sh")
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert [line for line in seen if line.startswith("DYNVISION_")] == ["DYNVISION_ROOT=/data/root"]
+
+
+@pytest.mark.slow
 def test_jobs_that_the_batch_system_forgot_have_ended_and_one_that_is_silent_says_nothing(tmp_path, monkeypatch):
     commands = Commands(DIALECTS["slurm"])
     use_command(tmp_path / "bin", monkeypatch, "squeue", 'echo "12|RUNNING|None"')

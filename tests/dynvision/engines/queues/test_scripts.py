@@ -87,6 +87,15 @@ def test_job_starts_the_worker_in_the_place_and_with_the_settings_of_this_proces
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("kind", QUEUES)
+def test_job_is_not_told_the_password_of_the_database(kind, monkeypatch):
+    monkeypatch.setenv("DYNVISION_POSTGRES", "postgresql://me:secret@host/runs")
+    monkeypatch.setenv("DYNVISION_SHARE_GPUS", "1")
+    text = script(kind)
+    assert "secret" not in text
+    assert "export DYNVISION_SHARE_GPUS=1" in text
+
+
 def test_job_of_slurm_is_one_process_for_what_reads_its_variables():
     assert "unset SLURM_NTASKS SLURM_NPROCS SLURM_PROCID SLURM_LOCALID\n" in script("slurm")
 
@@ -111,6 +120,42 @@ def test_own_option_for_gpus_takes_the_place_of_the_usual_one(kind, flag, line):
     lines = script(kind, gpu_flag=flag).splitlines()
     assert [entry for entry in lines if "gpu" in entry.lower()] == [line]
     assert flag.partition("=")[0] not in script(kind, Resources(), gpu_flag=flag)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        *(("slurm", "--gres=gpu:a100:1"), ("slurm", "--gres=gpu"), ("slurm", "--gres gpu:2"), ("slurm", "-G 1")),
+        *(("slurm", "--gpus-per-node=a100:1"), ("slurm", "--gpus=2"), ("slurm", "--tres-per-task=cpu:4,gres/gpu:1")),
+        *(("pbs", "-l select=1:ncpus=4:ngpus=1"), ("lsf", '-gpu "num=1"'), ("sge", "-l gpu=1"), ("sge", "-l gpu")),
+        *(("oar", "-l /nodes=1/gpu=1"), ("oar", "-p gpu_count=2"), ("htcondor", "request_GPUs = 1")),
+    ],
+)
+def test_option_that_asks_for_a_gpu_which_the_job_would_not_use_is_refused(kind, option):
+    for settings, needs in (({}, Resources(extra=(option,))), ({"extra": (option,)}, Resources())):
+        with pytest.raises(ConfigError) as caught:
+            script(kind, needs, **settings)
+        assert str(caught.value).endswith(
+            f"the option '{option}' asks for a GPU, but 'gpus' is 0, so that a job would hold a GPU and compute on the "
+            "CPU. Take the option out of 'extra' in config_compute.yaml and write 'gpus: 1' for what is computed on a "
+            "GPU. If the cluster wants other words than usual, give them as 'gpu_flag', with {gpus} in the place of "
+            "the number."
+        )
+    assert option in script(kind, Resources(gpus=1, extra=(option,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        *(("slurm", "--gres=gpu:0"), ("slurm", "--gres=gpu:a100:0"), ("slurm", "--partition=gpu")),
+        *(("slurm", "--constraint=gpu80gb"), ("slurm", "--qos=gpu-short"), ("slurm", "--gpus=0")),
+        *(("slurm", "--exclude=gpu[01-04]"), ("slurm", "--gpus-per-node 0"), ("slurm", "-A gpus")),
+        *(("lsf", "-G group1"), ("lsf", "-q gpu"), ("pbs", "-l select=1:ncpus=4:ngpus=0"), ("sge", "-l h=gpu01")),
+        *(("oar", "-p gpu='NO'"), ("oar", "-p gpu_count=0"), ("htcondor", "request_gpus = 0")),
+    ],
+)
+def test_option_that_names_a_gpu_but_asks_for_none_is_taken(kind, option):
+    assert option in script(kind, Resources(extra=(option,)))
 
 
 def test_own_options_come_last_so_that_they_win():

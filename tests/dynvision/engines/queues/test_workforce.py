@@ -224,6 +224,14 @@ def test_new_job_does_not_inherit_the_numbers_of_the_job_that_the_command_runs_i
     assert (queue.folder / "variables").read_text().split() == ["1"]
 
 
+def test_target_whose_option_asks_for_a_gpu_that_it_would_not_use_is_refused_before_anything_is_built(tmp_path):
+    workforce = QueueWorkforce(EngineSettings(kind="slurm", folder=tmp_path))
+    assert workforce.refusal(Resources(extra=("--gres=gpu:a100:1",))).startswith(
+        "the option '--gres=gpu:a100:1' asks for a GPU, but 'gpus' is 0"
+    )
+    assert workforce.refusal(Resources(gpus=1, extra=("--gres=gpu:a100:1",))) == ""
+
+
 def test_machine_without_the_commands_is_said_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     workforce = QueueWorkforce(EngineSettings(kind="pbs", folder=tmp_path))
