@@ -7,6 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dynvision.engines.calls import Call, Resources
 from dynvision.engines.workforce import Demand, Loss, WorkerProcess, Workforce
@@ -43,6 +44,12 @@ class Attempt:
     def resources(self) -> Resources:
         """What it needs."""
         return self.call.attempts[self.entry]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the function gets."""
+        is_again = self.started > 0 or self.unstarted > 0
+        return {**self.call.arguments, **(self.call.again if is_again else {})}
 
 
 class Waiting:

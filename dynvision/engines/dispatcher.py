@@ -279,7 +279,7 @@ class Dispatcher:
         key = f"{word[0] if word else 'call'}-{next(self._count)}"
         del self._free[worker.address]
         self._running[key] = _Running(attempt, worker, time.monotonic())
-        self._hub.send(key, attempt.call, worker.address)
+        self._hub.send(key, attempt, worker.address)
 
     def _adjust(self) -> None:
         self._looked = time.monotonic()

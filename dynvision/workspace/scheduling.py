@@ -190,7 +190,9 @@ class Schedule:
         self._running[tuple(arguments["targets"])] = group
         priority = max(self._priorities[target] for target in group.targets)
         name = name_targets(group.targets)
-        self.engine.submit(Call(name, BUILD, arguments, group.attempts, priority, group.here))
+        # The lock of a worker that is lost on another machine lasts until it has not been refreshed for a while.
+        again = {"wait": True}
+        self.engine.submit(Call(name, BUILD, arguments, group.attempts, priority, group.here, again))
 
     def _take(self, group: Group, outcome: Outcome) -> Iterator[Built]:
         """Yield what of a call is finished, and note what failed."""

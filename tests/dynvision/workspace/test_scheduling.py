@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dynvision.engines.attempts import Attempt
 from dynvision.engines.calls import Call
 from dynvision.engines.here import HereEngine
 from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError
@@ -265,6 +266,17 @@ def test_each_target_is_announced_before_it_is_submitted(small_workspace: Worksp
     options = dataclasses.replace(SILENT, begin=lambda target: begun.append((str(target), len(engine.submitted))))
     list(Schedule(small_workspace, plan, engine, options).run())
     assert begun == [("raw/gratings:train", 0), ("interim/gratings:train_all", 1)]
+
+
+def test_an_attempt_after_a_lost_worker_waits_for_what_that_has_locked(small_workspace: Workspace) -> None:
+    plan = targets_of(small_workspace, "raw/gratings:test")
+    engine = ScriptedEngine(fail=failing("raw"))
+    with pytest.raises(DynvisionError):
+        list(Schedule(small_workspace, plan, engine, dataclasses.replace(SILENT, wait=False)).run())
+    (submitted,) = engine.submitted
+    assert submitted.arguments["wait"] is False
+    attempts = [Attempt(submitted), Attempt(submitted, started=1), Attempt(submitted, unstarted=1)]
+    assert [attempt.arguments["wait"] for attempt in attempts] == [False, True, True]
 
 
 @pytest.mark.slow
