@@ -28,6 +28,7 @@ class Job:
         started: When it was first seen to run; `None` if it waits.
         connected: When its worker came; `None` if it has not.
         idle: Since when it computes nothing; `None` if it computes.
+        is_used: Whether it has computed a call.
         unneeded: Since when there are more jobs than calls; `None` if it is needed.
         ended: When it was seen to have ended.
         reason: Why it waits, in the words of the batch system.
@@ -46,6 +47,7 @@ class Job:
     started: float | None = None
     connected: float | None = None
     idle: float | None = None
+    is_used: bool = False
     unneeded: float | None = None
     ended: float | None = None
     reason: str = ""

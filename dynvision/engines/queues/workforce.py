@@ -84,6 +84,10 @@ class QueueWorkforce(Workforce):
         self._note_worker(job)
         return job.resources == resources and not job.is_cancelled and not job.is_spent(self._clock())
 
+    def is_fresh(self, worker: WorkerProcess) -> bool:
+        job = self._jobs.get(worker.name)
+        return job is not None and not job.is_used
+
     def explain_loss(self, worker: WorkerProcess) -> Loss:
         job = self._jobs.get(worker.name) or self._past.get(worker.name)
         if job is None:
@@ -159,6 +163,7 @@ class QueueWorkforce(Workforce):
             if job.name in names:
                 self._note_worker(job)
                 job.idle = None if job.name in busy else job.idle or now
+                job.is_used = job.is_used or job.idle is None
             elif job.connected is not None:
                 self._forget(job, now)
                 self._fading.append(job)
@@ -191,13 +196,21 @@ class QueueWorkforce(Workforce):
         mine = (job for job in self._jobs.values() if job.resources == resources and not job.is_cancelled)
         return [job for job in mine if job.idle is None or not job.is_spent(now)]
 
+    def _serving(self, demand: Demand, now: float) -> list[Job]:
+        """Return the jobs that serve, or will serve, calls: one that has computed before serves none that needs all."""
+        mine = self._of(demand.resources, now)
+        if not demand.fresh or demand.waiting > demand.fresh:
+            return mine
+        return [job for job in mine if job.idle is None or not job.is_used]
+
     def _end_unneeded(self, demands: Sequence[Demand], now: float) -> None:
         """Cancel jobs that wait for no call, that have computed nothing for long, or whose time is over."""
-        wanted = {demand.resources: demand.waiting + demand.running for demand in demands}
+        wanted = {demand.resources: demand for demand in demands}
         for resources in {job.resources for job in self._jobs.values()}:
-            mine = self._of(resources, now)
+            demand = wanted.get(resources, Demand(resources, 0, 0, 0))
+            mine = self._serving(demand, now)
             waiting = [job for job in mine if job.connected is None]
-            surplus = max(0, len(mine) - wanted.get(resources, 0))
+            surplus = max(0, len(mine) - demand.waiting - demand.running)
             for number, job in enumerate(reversed(waiting)):
                 job.unneeded = (job.unneeded or now) if number < surplus else None
                 if job.unneeded is not None and now - job.unneeded >= _UNNEEDED:
@@ -212,20 +225,21 @@ class QueueWorkforce(Workforce):
         for demand in demands:
             if not demand.waiting or not self._reports.may_try(demand.resources, now):
                 continue
-            mine = self._of(demand.resources, now)
+            mine = self._serving(demand, now)
             missing = demand.waiting + demand.running - len(mine)
             room = self._settings.max_jobs - len(self._jobs)
             for _ in range(min(missing, room)):
                 self._start(demand, now)
             if missing > 0 >= room and not mine:
-                self._make_room(demand, served)
+                self._make_room(demand, served, now)
 
-    def _make_room(self, demand: Demand, served: set[Resources]) -> None:
+    def _make_room(self, demand: Demand, served: set[Resources], now: float) -> None:
         """Cancel a job so that one for a more urgent call can start: one that is idle, or else one that waits."""
-        jobs = [job for job in self._jobs.values() if job.resources != demand.resources]
-        if any(job.is_cancelled for job in jobs):  # There will be room.
+        if any(job.is_cancelled for job in self._jobs.values()):  # There will be room.
             return
+        jobs = [job for job in self._jobs.values() if job.resources != demand.resources]
         idle = [job for job in jobs if job.idle is not None and job.resources not in served]
+        idle += self._of(demand.resources, now)  # None of them serves these calls.
         later = [job for job in jobs if job.connected is None and job.priority < demand.priority]
         for job in (idle or later)[-1:]:
             self._cancel(job)

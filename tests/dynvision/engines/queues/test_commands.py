@@ -166,6 +166,12 @@ def test_job_that_ran_for_its_time_has_reached_its_limit_where_nothing_else_is_k
     assert explain_end(job(time=None), {}, [], now=598.0).reason == "lost"
 
 
+def test_limit_of_the_cluster_is_named_where_the_job_asked_for_none():
+    facts = {"JobState": "TIMEOUT", "TimeLimit": "01:00:00"}
+    said = "job 71 has reached its time limit of 01:00:00"
+    assert explain_end(job(time=None), facts, [], now=60.0) == Loss("time", said)
+
+
 def test_node_is_named_where_it_is_known():
     loss = explain_end(job(), {"JobState": "NODE_FAIL", "BatchHost": "n1"}, [], now=60.0)
     assert loss == Loss("lost", "job 71 on n1 ended because its node failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +102,40 @@ def test_waiting_job_makes_room_for_a_more_urgent_call_and_a_running_one_does_no
     demands = (demand(LARGE, priority=9), demand(SMALL, 1, 1))
     situation.submitted(3, *demands, step=1.0)
     assert queue.states == [RUNNING, CANCELLED, PENDING]
+
+
+def test_call_that_needs_all_the_time_of_a_job_gets_a_new_one_beside_those_that_have_computed(queue, start):
+    situation = start(max_jobs=2)
+    situation.submitted(1, demand(SMALL))
+    situation.connect(1)
+    assert situation.workforce.takes(situation.workers[0], SMALL)
+    assert situation.workforce.is_fresh(situation.workers[0])
+    situation.connect(1, busy=[1])
+    situation.adjust(demand(SMALL, 0, 1))
+    situation.connect(1)
+    fresh = replace(demand(SMALL), fresh=1)
+    situation.submitted(2, fresh)
+    assert not situation.workforce.is_fresh(situation.workers[0])
+    for _ in range(20):  # It is not taken for one too many.
+        situation.now += 1
+        situation.adjust(fresh)
+    assert queue.states == [RUNNING, PENDING]
+    situation.connect(1, 2)
+    situation.adjust(fresh)
+    assert [situation.workforce.is_fresh(worker) for worker in situation.workers] == [False, True]
+
+
+def test_job_that_has_computed_makes_room_for_one_that_has_all_of_its_time(queue, start):
+    situation = start(max_jobs=1)
+    situation.submitted(1, demand(SMALL))
+    situation.connect(1, busy=[1])
+    situation.adjust(demand(SMALL, 0, 1))
+    situation.connect(1)
+    fresh = replace(demand(SMALL), fresh=1)
+    situation.until(lambda: queue.states == [CANCELLED], fresh)
+    situation.workers = []
+    situation.submitted(2, fresh)
+    assert queue.states == [CANCELLED, PENDING]
 
 
 def test_end_cancels_jobs_that_run_and_that_wait(queue, start):
