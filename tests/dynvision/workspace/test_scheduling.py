@@ -13,7 +13,7 @@ import pytest
 from dynvision.engines.attempts import Attempt
 from dynvision.engines.calls import Call
 from dynvision.engines.here import HereEngine
-from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError
+from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError, OutOfTimeError
 from dynvision.experiments.stores.journal import JOURNAL
 from dynvision.experiments.stores.store import partial_path
 from dynvision.stages.base import Stage
@@ -233,6 +233,35 @@ def test_a_damaged_condition_does_not_keep_the_others_of_its_call(small_workspac
     assert [len(call.arguments["targets"]) for call in engine.submitted] == [3, 1, 1, 1]
     assert "V1 is not finite." in str(caught.value)
     assert str(caught.value).count("was tried alone.") == 2
+
+
+def test_conditions_whose_time_together_is_over_are_recorded_in_halves(small_workspace: Workspace) -> None:
+    plan = targets_of(small_workspace, "responses/contrast/rcnn_gratings")
+
+    def fail(call: Call) -> DynvisionError | None:
+        kind = OutOfTimeError if len(call.arguments["targets"]) > 1 else ConfigError
+        return kind(f"{call.name} ended.")
+
+    engine, lines = ScriptedEngine(slots=1, fail=fail), list[str]()
+    options = ScheduleOptions(tell=lines.append, look_again=False, wait=False)
+    with pytest.raises(ConfigError, match=r"contrast=0\.1 ended") as caught:
+        list(Schedule(small_workspace, plan, engine, options).run())
+    assert str(caught.value).count(" ended.") == 3
+    assert sorted(len(call.arguments["targets"]) for call in engine.submitted) == [1, 1, 1, 2, 3]
+    # The lock of the job whose time was over may still be there.
+    assert [call.arguments["wait"] for call in engine.submitted] == [False, True, True, True, True]
+    assert lines[0] == (
+        "responses/contrast/rcnn_gratings (3 partitions): the time was too short for all of them together; they go on "
+        "in two calls"
+    )
+
+
+def test_one_condition_whose_time_is_over_has_failed(small_workspace: Workspace) -> None:
+    plan = targets_of(small_workspace, "responses/contrast/rcnn_gratings:contrast=0.5")
+    engine = ScriptedEngine(fail=failing("responses", OutOfTimeError))
+    with pytest.raises(OutOfTimeError):
+        list(Schedule(small_workspace, plan, engine, SILENT).run())
+    assert len(engine.submitted) == 1
 
 
 def test_what_is_up_to_date_when_its_turn_comes_is_left_out(small_workspace: Workspace) -> None:
