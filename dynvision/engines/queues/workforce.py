@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dynvision.engines.calls import Resources
-from dynvision.engines.queues.clerk import Clerk, Refused, Seen, Taken
+from dynvision.engines.queues.clerk import Answer, Cancelled, Clerk, Refused, Seen, Taken
 from dynvision.engines.queues.commands import Commands, RefusedError
 from dynvision.engines.queues.dialects import DIALECTS
 from dynvision.engines.queues.jobs import Job, last_lines
@@ -18,6 +18,7 @@ from dynvision.engines.queues.scripts import write_script
 from dynvision.engines.queues.states import explain_hopeless, names_partitions
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
+from dynvision.system.progress import say
 
 __all__ = ["QueueWorkforce"]
 
@@ -29,6 +30,12 @@ _UNNEEDED = 10.0
 
 _FADING = 15.0
 """Seconds after which a job whose worker is gone is cancelled, if it has not ended by itself."""
+
+_AGAIN = 30.0
+"""Seconds after which a job that was cancelled and is still there is cancelled again: the batch system may be down."""
+
+_VAIN = 300.0
+"""Seconds after which a job whose worker is gone is not cancelled again; most likely it has ended by itself."""
 
 _SURE = 2.0
 """Seconds for which a job has a reason that does not pass before it is given up; the first one may be a guess."""
@@ -103,10 +110,16 @@ class QueueWorkforce(Workforce):
         clerk, self._clerk = self._clerk, None
         if clerk is None:
             return
-        clerk.close(1.5)
+        title = DIALECTS[self._settings.kind].title
+        if not clerk.close(1.5):
+            say(f"{title} has not taken the last job yet; a process in the background cancels it when it has")
         self._take(clerk.answers(), self._clock())
-        alive = [*self._jobs.values(), *self._fading]
-        self._commands.cancel([job.number for job in alive if job.number is not None], 2.0)
+        alive = [job.number for job in (*self._jobs.values(), *self._fading) if job.number is not None]
+        if not self._commands.cancel(alive, 2.0):
+            say(
+                f"{title} does not say yet that it cancels job {', '.join(alive)}; a process in the background goes on "
+                "asking for some minutes"
+            )
         self._jobs.clear()
         self._fading.clear()
 
@@ -114,17 +127,19 @@ class QueueWorkforce(Workforce):
         assert self._clerk is not None
         self._take(self._clerk.answers(), now)
 
-    def _take(self, answers: Iterable[Taken | Refused | Seen], now: float) -> None:
+    def _take(self, answers: Iterable[Answer], now: float) -> None:
         """Note what the batch system has answered."""
         for answer in answers:
             match answer:
                 case Taken(name, number):
-                    if taken := self._jobs.get(name):
+                    if taken := self._jobs.get(name) or self._past.get(name):
                         taken.number = number
                         self._reports.note_taken(taken.resources)
                 case Refused(name, error):
                     if refused := self._jobs.pop(name, None):
                         self._reports.note_refusal(refused.resources, error, now)
+                case Cancelled(numbers):
+                    self._fading = [job for job in self._fading if job.number not in numbers]
                 case Seen(states):
                     self._is_looking = False
                     known = {job.number: job for job in self._jobs.values() if job.number is not None}
@@ -167,10 +182,17 @@ class QueueWorkforce(Workforce):
             elif job.connected is not None:
                 self._forget(job, now)
                 self._fading.append(job)
+        self._end_leftovers(now)
+
+    def _end_leftovers(self, now: float) -> None:
+        """Cancel jobs that are left by their workers, and again those that were cancelled and are still there."""
         assert self._clerk is not None
-        late = [job for job in self._fading if job.ended is not None and now - job.ended > _FADING]
-        self._clerk.cancel([job.number for job in late if job.number is not None])
-        self._fading = [job for job in self._fading if job not in late]
+        late = [job for job in self._fading if job.cancelled is None and now - (job.ended or now) > _FADING]
+        left = [job for job in (*self._jobs.values(), *self._fading) if now - (job.cancelled or now) >= _AGAIN]
+        for job in (*late, *left):
+            job.cancelled = now
+        self._clerk.cancel([job.number for job in (*late, *left) if job.number is not None])
+        self._fading = [job for job in self._fading if now - (job.ended or now) < _VAIN]
 
     def _note_worker(self, job: Job) -> None:
         """Note that the worker of a job has come. It may come, work and go between two calls of `adjust`."""
@@ -184,12 +206,10 @@ class QueueWorkforce(Workforce):
 
     def _cancel(self, job: Job) -> None:
         assert self._clerk is not None
-        if (
-            job.number is None or job.is_cancelled
-        ):  # One that is just being submitted is cancelled when it has a number.
-            return
-        job.is_cancelled = True
-        self._clerk.cancel([job.number])
+        # One that is just being submitted is cancelled when it has a number.
+        if job.number is not None and not job.is_cancelled:
+            job.cancelled = self._clock()
+            self._clerk.cancel([job.number])
 
     def _of(self, resources: Resources, now: float) -> list[Job]:
         """Return the jobs that serve, or will serve, calls with some needs."""
