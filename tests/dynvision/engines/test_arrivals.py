@@ -108,9 +108,9 @@ def test_a_worker_that_hangs_is_ended_and_replaced_and_the_third_one_ends_the_ru
     workforce: LocalWorkforce, clock: Clock, tmp_path: Path
 ) -> None:
     pids = workforce._arrivals._pids
+    assert adjust(workforce, clock, 1) == []  # It asks for the first worker; each that is replaced, for the next one.
     for number in (1, 2):
         name = f"cpu-0-{number}"
-        assert adjust(workforce, clock, 1) == []
         wait_for(lambda name=name: name in pids)  # type: ignore[misc]
         assert adjust(workforce, clock, int(LATE)) == []
         assert adjust(workforce, clock, 1) == [
