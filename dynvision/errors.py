@@ -17,6 +17,7 @@ __all__ = [
     "MachineError",
     "MissingError",
     "OutOfMemoryError",
+    "OutOfTimeError",
     "OutputBusyError",
     "UnexpectedError",
     "UnknownNameError",
@@ -68,6 +69,10 @@ class MachineError(DynvisionError):
 
 class OutOfMemoryError(MachineError):
     """There was not enough memory, of the machine or of a GPU."""
+
+
+class OutOfTimeError(DynvisionError):
+    """The time that a computation was given on a cluster was over before it had finished."""
 
 
 class KilledError(DynvisionError):

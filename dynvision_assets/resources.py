@@ -110,7 +110,7 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
         return {} if self.settings.kind in _OF_THIS_MACHINE else {"dagster/max_runtime": "0"}
 
     def open_engine(self, tell: Callable[[str], object] | None = None) -> Engine:
-        """Return the engine, the same one for all steps of a run.
+        """Return the engine, the same one for all steps of a run; another one if it was closed because it had failed.
 
         Args:
             tell: Takes a line that says where its work can be watched, if there is such a place.
@@ -118,7 +118,7 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
         Raises:
             ConfigError: If this machine does not have what the engine needs.
         """
-        if self._opened is None:
+        if self._opened is None or self._opened.is_closed:
             self._opened = open_engine(self.settings)
             if tell is not None and self._opened.link:
                 tell(f"the work of the engine can be watched at {self._opened.link}")
@@ -132,11 +132,16 @@ class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it 
 
     @contextlib.contextmanager
     def closed_if_stopped(self) -> Iterator[None]:
-        """Close the engine at once if the run is stopped, before Dagster ends the run."""
+        """Close the engine at once if the run is stopped, before Dagster ends the run.
+
+        A step that fails leaves it open for the next one, unless calls of the failed one are still with it.
+        """
         try:
             yield
         except Exception:
-            raise  # the engine goes on with other steps
+            if self._opened is not None and self._opened.has_calls:
+                self.close()  # Otherwise the next step would wait for them, and receive what it did not submit.
+            raise
         except BaseException:
             self.close()
             raise

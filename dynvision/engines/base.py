@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from dynvision.engines.calls import Call, Outcome, Resources
+from dynvision.errors import DynvisionError
 
 __all__ = ["Engine"]
 
@@ -18,10 +19,17 @@ class Engine(ABC):
     Attributes:
         slots: How many calls it may compute at once.
         link: Where its work can be watched, such as the address of a dashboard; `None` if there is no such place.
+        is_closed: Whether it was closed, by whoever opened it or because it does not work any more. It takes no call.
     """
 
     slots: int = 1
     link: str | None = None
+    is_closed: bool = False
+
+    @property
+    @abstractmethod
+    def has_calls(self) -> bool:
+        """Whether there are calls whose outcome was not returned yet."""
 
     @property
     def has_one_place(self) -> bool:
@@ -48,7 +56,11 @@ class Engine(ABC):
 
     @abstractmethod
     def submit(self, call: Call) -> None:
-        """Take a call. It starts when there is room, calls of higher priority first."""
+        """Take a call. It starts when there is room, calls of higher priority first.
+
+        Raises:
+            DynvisionError: If the engine is closed.
+        """
 
     @abstractmethod
     def wait(self, tell: Callable[[str], object] | None = None) -> Outcome:
@@ -61,13 +73,32 @@ class Engine(ABC):
 
         Raises:
             DynvisionError: If the engine itself does not work, so that nothing can be computed; what was finished is
-                kept.
+                kept, and the engine is closed. Also if it is closed already, or has no calls.
             KeyboardInterrupt: After a signal.
         """
 
     @abstractmethod
     def close(self) -> None:
         """End everything that still runs or waits, here and on other machines."""
+
+    def check_open(self) -> None:
+        """Raise if the engine is closed.
+
+        Raises:
+            DynvisionError: If it is.
+        """
+        if self.is_closed:
+            raise DynvisionError("the engine is closed and computes nothing any more; run this again.")
+
+    def check_waits(self) -> None:
+        """Raise if there is nothing to wait for.
+
+        Raises:
+            DynvisionError: If the engine is closed or has no calls.
+        """
+        self.check_open()
+        if not self.has_calls:
+            raise DynvisionError("no call was submitted that could be waited for")
 
     def __enter__(self) -> Self:
         return self

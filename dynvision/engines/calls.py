@@ -48,6 +48,7 @@ class Call:
             time is tried again with the next. There is at least one.
         priority: Calls with a higher one start first.
         here: Whether it is computed by the controlling machine, whatever the engine.
+        again: Arguments that differ in every attempt after the first one: what that has left may be in the way.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Call:
     attempts: tuple[Resources, ...] = (Resources(),)
     priority: int = 0
     here: bool = False
+    again: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class _Running:
     attempt: Attempt
     worker: WorkerProcess
     sent: float
+    is_first: bool
     where: str = ""
     gone: float | None = None
 
@@ -233,7 +234,8 @@ class Dispatcher:
         else:
             loss = self._workforce.explain_loss(running.worker)
         attempt = replace(attempt, started=attempt.started + 1)
-        self._follow(after_loss(attempt, loss, seconds, self._say_log(running)), attempt, running, seconds)
+        retry = after_loss(attempt, loss, seconds, self._say_log(running), running.is_first)
+        self._follow(retry, attempt, running, seconds)
 
     def _finish(self, running: _Running, answer: dict[str, Any]) -> None:
         attempt = replace(running.attempt, started=running.attempt.started + 1)
@@ -278,8 +280,8 @@ class Dispatcher:
         word = re.match(r"[A-Za-z]+", attempt.call.name)
         key = f"{word[0] if word else 'call'}-{next(self._count)}"
         del self._free[worker.address]
-        self._running[key] = _Running(attempt, worker, time.monotonic())
-        self._hub.send(key, attempt.call, worker.address)
+        self._running[key] = _Running(attempt, worker, time.monotonic(), self._workforce.is_fresh(worker))
+        self._hub.send(key, attempt, worker.address)
 
     def _adjust(self) -> None:
         self._looked = time.monotonic()

@@ -25,7 +25,7 @@ from dynvision.engines.run_folders import make_run_folder, remove_leftovers, tid
 from dynvision.engines.running_cluster import RunningCluster
 from dynvision.engines.settings import HERE, QUEUES, EngineSettings
 from dynvision.engines.workforce import Door, Workforce
-from dynvision.errors import ConfigError, DynvisionError, unknown_name
+from dynvision.errors import ConfigError, unknown_name
 from dynvision.system.stopping import hold_signals
 
 if TYPE_CHECKING:
@@ -72,7 +72,12 @@ class DistributedEngine(Engine):
     def refusal(self, resources: Resources, here: bool = False) -> str:
         return "" if here and not self._is_local else self._workforce.refusal(resources)
 
+    @property
+    def has_calls(self) -> bool:
+        return self._outstanding > 0
+
     def submit(self, call: Call) -> None:
+        self.check_open()
         self._outstanding += 1
         if not self._is_local:  # Whether a GPU is there is known of this machine alone.
             attempts = tuple(dataclasses.replace(attempt, gpu_if_there=False) for attempt in call.attempts)
@@ -86,8 +91,7 @@ class DistributedEngine(Engine):
             self._events.put(Submitted(call))
 
     def wait(self, tell: Callable[[str], object] | None = None) -> Outcome:
-        if not self._outstanding:
-            raise DynvisionError("no call was submitted that could be waited for")
+        self.check_waits()
         try:
             while True:
                 # A timeout lets signals through on every system.
@@ -106,6 +110,7 @@ class DistributedEngine(Engine):
             raise
 
     def close(self) -> None:
+        self.is_closed = True
         with hold_signals(drop=False):  # A second Ctrl-C must not leave half of it running.
             self._closing.close()
 

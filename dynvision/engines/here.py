@@ -22,10 +22,16 @@ class HereEngine(Engine):
         self._waiting: list[tuple[int, int, Call]] = []
         self._count = itertools.count()
 
+    @property
+    def has_calls(self) -> bool:
+        return bool(self._waiting)
+
     def submit(self, call: Call) -> None:
+        self.check_open()
         heapq.heappush(self._waiting, (-call.priority, next(self._count), call))
 
     def wait(self, tell: Callable[[str], object] | None = None) -> Outcome:
+        self.check_waits()
         _, _, call = heapq.heappop(self._waiting)
         start = time.perf_counter()
         try:
@@ -35,4 +41,5 @@ class HereEngine(Engine):
         return Outcome(call, result, seconds=time.perf_counter() - start)
 
     def close(self) -> None:
+        self.is_closed = True
         self._waiting.clear()

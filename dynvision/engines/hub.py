@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynvision.engines.calls import Call
+from dynvision.engines.attempts import Attempt
 from dynvision.engines.events import Broken, Ended, Event, Said, SilenceChanged, SilenceWatch, Started, WorkersChanged
 from dynvision.engines.worker import run_call
 from dynvision.engines.workforce import WorkerProcess
@@ -76,9 +76,14 @@ class Hub:
         """The workers that are connected."""
         return self._workers
 
-    def send(self, key: str, call: Call, worker: str) -> None:
+    def send(self, key: str, attempt: Attempt, worker: str) -> None:
         """Give a call to a worker. Its end is an event, unless it is dropped before."""
-        order = {"key": key, "topic": self._topic, "function": call.function, "arguments": dict(call.arguments)}
+        order = {
+            "key": key,
+            "topic": self._topic,
+            "function": attempt.call.function,
+            "arguments": attempt.arguments,
+        }
         self._loop.call_soon_threadsafe(self._send, key, order, worker)
 
     def drop(self, key: str) -> None:

@@ -61,12 +61,14 @@ class Demand:
         waiting: How many wait for a worker.
         running: How many are with a worker.
         priority: The highest priority of those that wait; of those that run if none waits.
+        fresh: How many of those that wait need a worker that is fresh; see `Workforce.is_fresh`.
     """
 
     resources: Resources
     waiting: int
     running: int
     priority: int
+    fresh: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,10 @@ class Workforce(ABC):
     @abstractmethod
     def takes(self, worker: WorkerProcess, resources: Resources) -> bool:
         """Whether a call that needs these resources may run on a worker."""
+
+    def is_fresh(self, worker: WorkerProcess) -> bool:
+        """Whether no call has used up any of a worker's time yet; always so if its time has no limit."""
+        return True
 
     @abstractmethod
     def explain_loss(self, worker: WorkerProcess) -> Loss:

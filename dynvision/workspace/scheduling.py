@@ -8,7 +8,7 @@ from typing import Any
 
 from dynvision.engines.base import Engine
 from dynvision.engines.calls import Call, Outcome
-from dynvision.errors import ConfigError, DataError, DynvisionError
+from dynvision.errors import ConfigError, DataError, DynvisionError, OutOfTimeError
 from dynvision.records import Record
 from dynvision.system.progress import say
 from dynvision.targets import Target
@@ -175,7 +175,7 @@ class Schedule:
                     self.options.tell(f"{name_targets(targets)}: {reason}")
                 yield group.of(targets), is_forced
 
-    def _submit(self, group: Group, is_forced: bool) -> None:
+    def _submit(self, group: Group, is_forced: bool, wait: bool | None = None) -> None:
         for target in group.targets:
             self.options.begin(target)
         arguments: dict[str, Any] = {
@@ -183,14 +183,16 @@ class Schedule:
             "root": str(self.workspace.paths.root),
             "config": self.workspace.snapshot,
             "force": is_forced,
-            "wait": self.options.wait,
+            "wait": self.options.wait if wait is None else wait,
         }
         if self.options.run_settings:
             arguments["run_settings"] = dict(self.options.run_settings)
         self._running[tuple(arguments["targets"])] = group
         priority = max(self._priorities[target] for target in group.targets)
         name = name_targets(group.targets)
-        self.engine.submit(Call(name, BUILD, arguments, group.attempts, priority, group.here))
+        # The lock of a worker that is lost on another machine lasts until it has not been refreshed for a while.
+        again = {"wait": True}
+        self.engine.submit(Call(name, BUILD, arguments, group.attempts, priority, group.here, again))
 
     def _take(self, group: Group, outcome: Outcome) -> Iterator[Built]:
         """Yield what of a call is finished, and note what failed."""
@@ -208,6 +210,14 @@ class Schedule:
             # One of them is at fault. Each alone says which, and goes on where it was; the others are kept.
             for target in group.targets:
                 self._submit(group.of([target]), is_forced)
+            return
+        if isinstance(outcome.error, OutOfTimeError) and len(group.targets) > 1:
+            # They advance together, so that all of them are unfinished. Recordings go on where they were.
+            self.options.tell(
+                f"{outcome.call.name}: the time was too short for all of them together; they go on in two calls"
+            )
+            for targets in split_evenly(group.targets, 2):
+                self._submit(group.of(targets), is_forced, wait=True)
             return
         error = outcome.error if is_forced else say_what_is_kept(self.workspace, group.targets, outcome.error)
         for target in group.targets:

@@ -62,10 +62,14 @@ class Reporter:
         evaluations, failed = book.check(target, record)
         yield from evaluations
         if failed is not None:
+            why = f"{target}: {failed.name} does not hold: {failed.sentence}."
             root, config = str(self.workspace.paths.root), self.workspace.snapshot
-            reject_targets([str(target)], root=root, config=config)
-            advice = f"Build it again: dynvision make --force {target}"
-            schedule.fail(target, DataError(f"{target}: {failed.name} does not hold: {failed.sentence}. {advice}"))
+            try:
+                reject_targets([str(target)], root=root, config=config)
+            except DynvisionError as error:  # The other targets go on all the same.
+                schedule.fail(target, type(error)(f"{why} It could not be set aside: {error}"))
+                return
+            schedule.fail(target, DataError(f"{why} Build it again: dynvision make --force {target}"))
             return
         yield make_materialization(self.workspace, self.instance, target, record)
         if built.was_built:

@@ -43,11 +43,17 @@ class ScriptedEngine(Engine):
     def has_one_place(self) -> bool:
         return self.slots == 1 and not self._may_grow
 
+    @property
+    def has_calls(self) -> bool:
+        return bool(self._open)
+
     def submit(self, call: Call) -> None:
+        self.check_open()
         self.submitted.append(call)
         self._open.append(call)
 
     def wait(self, tell: Callable[[str], object] | None = None) -> Outcome:
+        self.check_waits()
         self.together.append(len(self._open))
         call = max(reversed(self._open), key=lambda c: c.priority)
         self._open.remove(call)

@@ -27,7 +27,8 @@ if [ -e {folder}/silence ]; then echo "slurm_load_jobs error: Unable to contact 
 cd {folder}/jobs
 for number in *; do echo "$number|$(cat $number)"; done
 """,
-    "scancel": 'for number in "$@"; do echo "CANCELLED|None" > {folder}/jobs/$number; done\n',
+    "scancel": 'if [ -e {folder}/deaf ]; then echo "scancel: error: slurm is down" >&2; exit 1; fi\n'
+    'for number in "$@"; do echo "CANCELLED|None" > {folder}/jobs/$number; done\n',
     "scontrol": 'echo "JobId=$4 JobState=$(cut -d"|" -f1 {folder}/jobs/$4) BatchHost=node1"\n',
 }
 

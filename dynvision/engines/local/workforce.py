@@ -31,7 +31,7 @@ _MEMORY = 3 << 30
 """Bytes that a recording of a small network takes; more workers than fit are not started unless asked for."""
 
 _MOST_FAILURES = 3
-"""So many workers may end one after another without ever having been connected."""
+"""So many workers of one kind may end one after another without ever having been connected."""
 
 _SILENCE = 5.0
 """Seconds after which the place of a worker that is not connected any more is free, though nothing reports its end."""
@@ -76,11 +76,11 @@ class LocalWorkforce(Workforce):
         self._met: set[str] = set()
         self._arrivals = Arrivals(clock)
         self._silent: dict[str, float] = {}
-        self._failures = 0
+        self._failed: dict[bool, list[str]] = {True: [], False: []}
         self._said: set[str] = set()
 
     def slots_for(self, resources: Resources) -> int:
-        slots = len(self._gpu_slots if self._wants_gpu(resources) else self._cpu_slots)
+        slots = len(self._slots(self._wants_gpu(resources)))
         return slots if not resources.memory else max(1, min(slots, self._memory // resources.memory))
 
     def refusal(self, resources: Resources) -> str:
@@ -117,25 +117,48 @@ class LocalWorkforce(Workforce):
         self._forget_ended({worker.name for worker in workers})
         if not self._gpu_slots and any(demand.resources.gpus for demand in demands):
             told.append("a GPU is asked for, but this machine has none that can be used: it is computed on the CPU")
-        for slots, wants_gpu in ((self._gpu_slots, True), (self._cpu_slots, False)):
-            wanted = sum(d.waiting + d.running for d in demands if self._wants_gpu(d.resources) == wants_gpu)
-            for slot in slots:
-                if wanted <= 0:
-                    break
-                wanted -= 1
-                if slot not in self._names and self._failures < _MOST_FAILURES:
+        for wants_gpu in (True, False):
+            mine = [demand for demand in demands if self._wants_gpu(demand.resources) == wants_gpu]
+            wanted = sum(demand.waiting + demand.running for demand in mine)
+            for slot in self._slots(wants_gpu)[:wanted]:
+                if slot not in self._names and len(self._failed[wants_gpu]) < _MOST_FAILURES:
                     self._start(slot)
+            told += self._tell_of_failures(wants_gpu, any(demand.waiting for demand in mine), bool(busy))
         told += self._tell_of_memory(demands)
         new = [line for line in told if line not in self._said]
         self._said.update(new)
         return new
+
+    def _tell_of_failures(self, gpu: bool, are_waiting: bool, is_busy: bool) -> list[str]:
+        """Say that calls of one kind wait in vain, as long as workers compute others.
+
+        Args:
+            gpu: Whether it is the kind that has a GPU.
+            are_waiting: Whether calls of that kind wait.
+            is_busy: Whether any worker computes; what it computes is waited for.
+
+        Raises:
+            DynvisionError: If nothing else is computed.
+        """
+        failed = self._failed[gpu]
+        is_there = any(slot in self._names for slot in self._slots(gpu))  # Then those that work do it all.
+        if len(failed) < _MOST_FAILURES or is_there or not are_waiting:
+            return []
+        kind = f" {'with' if gpu else 'without'} a GPU" if self._gpu_slots else ""
+        sentence = (
+            f"workers{kind} cannot be started: {len(failed)} ended one after another before they could be used. The "
+            f"last one's log is {self._log(failed[-1])}"
+        )
+        if not is_busy:
+            raise DynvisionError(f"{sentence}.")
+        return [f"{sentence}; what other workers compute goes on"]
 
     def _tell_of_memory(self, demands: Sequence[Demand]) -> list[str]:
         """Say which calls wait for memory, though there is a worker for them."""
         used = sum(demand.running * (demand.resources.memory or 0) for demand in demands)
         for gpu in (True, False):
             mine = [demand for demand in demands if self._wants_gpu(demand.resources) == gpu]
-            if sum(demand.running for demand in mine) < len(self._gpu_slots if gpu else self._cpu_slots):
+            if sum(demand.running for demand in mine) < len(self._slots(gpu)):
                 for memory in (demand.resources.memory for demand in mine if demand.waiting):
                     if memory and used + memory > self._memory:
                         return [
@@ -173,6 +196,9 @@ class LocalWorkforce(Workforce):
             kill_tree(nursery.pid)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 nursery.wait(0.5)
+
+    def _slots(self, gpu: bool) -> list[_Slot]:
+        return self._gpu_slots if gpu else self._cpu_slots
 
     def _wants_gpu(self, resources: Resources) -> bool:
         return (resources.gpus > 0 or resources.gpu_if_there) and bool(self._gpu_slots)
@@ -216,20 +242,16 @@ class LocalWorkforce(Workforce):
 
         Args:
             connected: The names of the workers that are connected.
-
-        Raises:
-            DynvisionError: If one after another ends before it is connected.
         """
         for slot, name in list(self._names.items()):
             if name not in self._ends and not self._is_lost(name, connected):
                 continue
             del self._names[slot]
-            self._failures = 0 if name in self._met else self._failures + 1
-            if self._failures >= _MOST_FAILURES and not connected:  # Otherwise those that work do it all.
-                raise DynvisionError(
-                    f"workers cannot be started: {self._failures} ended one after another before they could be used. "
-                    f"The last one's log is {self._log(name)}."
-                )
+            failed = self._failed[slot.gpu is not None]
+            if name in self._met:
+                failed.clear()
+            else:
+                failed.append(name)
 
     def _is_lost(self, name: str, connected: set[str]) -> bool:
         """Whether a worker is gone without a word: who would report its end was killed, or it was stopped."""

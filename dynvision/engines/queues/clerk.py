@@ -13,7 +13,7 @@ from dynvision.engines.queues.commands import Commands
 from dynvision.engines.queues.states import JobState
 from dynvision.errors import DynvisionError
 
-__all__ = ["Answer", "Clerk", "Refused", "Seen", "Taken"]
+__all__ = ["Answer", "Cancelled", "Clerk", "Refused", "Seen", "Taken"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,14 @@ class Seen:
     states: Mapping[str, JobState] | None
 
 
-Answer = Taken | Refused | Seen
+@dataclass(frozen=True)
+class Cancelled:
+    """The batch system ends these jobs, or they have ended."""
+
+    numbers: Sequence[str]
+
+
+Answer = Taken | Refused | Seen | Cancelled
 
 
 class Clerk:
@@ -67,9 +74,9 @@ class Clerk:
         self._orders.put(partial(self._look, tuple(numbers)))
 
     def cancel(self, numbers: Sequence[str]) -> None:
-        """Order that jobs are cancelled."""
+        """Order that jobs are cancelled. There is no answer if that does not work."""
         if numbers:
-            self._orders.put(partial(self._commands.cancel, tuple(numbers)))
+            self._orders.put(partial(self._cancel, tuple(numbers)))
 
     def answers(self) -> list[Answer]:
         """Return what has come since the last time."""
@@ -80,16 +87,22 @@ class Clerk:
         except queue.Empty:
             return found
 
-    def close(self, seconds: float) -> None:
-        """Take no more orders, and wait for the running one. A job that is submitted after that is cancelled at once.
+    def close(self, seconds: float) -> bool:
+        """Take no more orders, and wait for the running one.
+
+        A job that is submitted after that is cancelled at once, also if this process has ended by then.
 
         Args:
             seconds: How long the running order is waited for.
+
+        Returns:
+            Whether there is no such job.
         """
         with self._lock:
             self._is_closing = True
         self._orders.put(None)
         self._thread.join(seconds)
+        return not self._thread.is_alive() or not self._commands.leave_submission()
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
@@ -98,6 +111,10 @@ class Clerk:
 
     def _look(self, numbers: Sequence[str]) -> None:
         self._answers.put(Seen(self._commands.states(numbers)))
+
+    def _cancel(self, numbers: Sequence[str]) -> None:
+        if self._commands.cancel(numbers):
+            self._answers.put(Cancelled(numbers))
 
     def _submit(self, name: str, script: Path) -> None:
         try:

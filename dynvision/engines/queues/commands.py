@@ -10,8 +10,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dynvision.engines.queues.canceller import ONCE, PERSISTENT, start_canceller
 from dynvision.engines.queues.dialects import Dialect
 from dynvision.engines.queues.states import JobState
+from dynvision.engines.queues.submission import Submission
 from dynvision.errors import ConfigError, DynvisionError
 from dynvision.system.environment import OF_WORKERS
 
@@ -51,6 +53,7 @@ class Commands:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
+        self._submission: Submission | None = None
 
     def check(self) -> None:
         """Raise if a job cannot be submitted from this machine.
@@ -76,14 +79,12 @@ class Commands:
             RefusedError: If it is not taken, or nothing says its number.
         """
         command = [self._dialect.submit]
-        given: str | None = None
+        reads = self._dialect.script_on == "input"
         if self._dialect.script_on == "path":
             command.append(str(script))
-        elif self._dialect.script_on == "input":
-            given = script.read_text()
-        else:
+        elif not reads:
             command += _as_words(script.read_text())
-        done = self._run(command, given)
+        done = self._run_submission(command, script, reads)
         words = _last_words(done)
         if done.returncode:
             if _BUSY.search(words):
@@ -121,35 +122,57 @@ class Commands:
             return {}
         return dict(word.split("=", 1) for word in done.stdout.split() if "=" in word)
 
-    def cancel(self, jobs: Sequence[str], seconds: float | None = None) -> None:
+    def leave_submission(self) -> bool:
+        """Let a job that is just being submitted in another thread be cancelled as soon as it has a number.
+
+        Returns:
+            Whether there is one.
+        """
+        submission = self._submission
+        return submission is not None and submission.leave()
+
+    def cancel(self, jobs: Sequence[str], seconds: float | None = None) -> bool:
         """Cancel jobs. Those that have ended are no error.
 
         Args:
             jobs: Their numbers.
-            seconds: How long the command is waited for; after that it goes on by itself.
+            seconds: How long it is waited for. With a number it goes on after that by itself, and tries again for some
+                minutes if the batch system does not answer; `None` is for who tries again.
+
+        Returns:
+            Whether the batch system has said that it does so.
         """
         if not jobs:
-            return
+            return True
+        pauses = ONCE if seconds is None else PERSISTENT
         try:
-            command = subprocess.Popen(
-                [self._dialect.cancel, *jobs],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_environment(),
-                start_new_session=True,  # A second Ctrl-C must not keep jobs from being cancelled.
-            )
-            command.wait(_PATIENCE if seconds is None else seconds)
+            process = start_canceller(self._dialect.cancel, jobs, pauses, self._dialect.over, _environment())
+            return process.wait(_PATIENCE if seconds is None else seconds) == 0
         except (OSError, subprocess.TimeoutExpired):
-            return
+            return False
 
-    def _run(
-        self, command: list[str], given: str | None = None, seconds: float = _PATIENCE
-    ) -> subprocess.CompletedProcess[str]:
+    def _run_submission(self, command: list[str], script: Path, reads: bool) -> subprocess.CompletedProcess[str]:
+        given = script if reads else None
+        try:
+            with Submission(self._dialect, command, given, _environment()) as submission:
+                self._submission = submission
+                try:
+                    return submission.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    submission.leave()  # Otherwise it may start later, and nobody knows its number.
+                    raise _late(command, _PATIENCE) from None
+                finally:
+                    self._submission = None
+        except OSError as error:
+            if not script.is_file():
+                raise
+            raise BusyError(f"{command[0]} cannot be run: {error.strerror}") from None
+
+    def _run(self, command: list[str], seconds: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 command,
-                input=given or "",
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -159,9 +182,13 @@ class Commands:
                 start_new_session=True,  # Ctrl-C at a terminal reaches the controller alone.
             )
         except subprocess.TimeoutExpired:
-            raise BusyError(f"{command[0]} did not answer within {seconds:.0f} s") from None
+            raise _late(command, seconds) from None
         except OSError as error:
             raise BusyError(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+def _late(command: Sequence[str], seconds: float) -> BusyError:
+    return BusyError(f"{command[0]} did not answer within {seconds:.0f} s")
 
 
 def _environment() -> dict[str, str]:

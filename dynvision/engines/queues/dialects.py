@@ -66,6 +66,11 @@ class Dialect:
     gone: str = "(?i)invalid job id|unknown job|has finished|not found|do not exist"
     unset: tuple[str, ...] = ()
 
+    @property
+    def over(self) -> str:
+        """Finds out in what the cancelling command says that a job has ended."""
+        return f"{self.gone}|already|does not exist|no matching job|invalid for state|couldn't find"
+
 
 def _time(resources: Resources) -> str | None:
     return None if resources.time is None else format_time(resources.time)

@@ -28,11 +28,12 @@ class Job:
         started: When it was first seen to run; `None` if it waits.
         connected: When its worker came; `None` if it has not.
         idle: Since when it computes nothing; `None` if it computes.
+        is_used: Whether it has computed a call.
         unneeded: Since when there are more jobs than calls; `None` if it is needed.
         ended: When it was seen to have ended.
         reason: Why it waits, in the words of the batch system.
         hopeless: Since when that is a reason which does not pass; `None` if it may start.
-        is_cancelled: Whether it was cancelled by us.
+        cancelled: When it was last ordered to be cancelled.
         is_told: Whether the user knows that its worker does not come.
     """
 
@@ -46,17 +47,23 @@ class Job:
     started: float | None = None
     connected: float | None = None
     idle: float | None = None
+    is_used: bool = False
     unneeded: float | None = None
     ended: float | None = None
     reason: str = ""
     hopeless: float | None = None
-    is_cancelled: bool = False
+    cancelled: float | None = None
     is_told: bool = field(default=False)
 
     @property
     def title(self) -> str:
         """The job for people."""
         return f"job {self.number}" if self.number is not None else f"the job {self.name}"
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled by us. It may be there all the same, if the batch system did not answer."""
+        return self.cancelled is not None
 
     def age(self, now: float) -> float:
         """Return for how many seconds it has run."""

@@ -47,7 +47,8 @@ def explain_end(job: Job, facts: Mapping[str, str], lines: Sequence[str], now: f
     if state == "OUT_OF_MEMORY" or any(_MEMORY.search(line) for line in lines):
         return Loss("memory", f"{job.title}{place} needed more memory than it had asked for")
     if state in ("TIMEOUT", "DEADLINE") or any(_TIME.search(line) for line in lines) or _is_late(facts):
-        shown = f" of {format_time(limit)}" if limit is not None else ""
+        given = format_time(limit) if limit is not None else facts.get("TimeLimit", "")
+        shown = f" of {given}" if given[:1].isdigit() else ""
         return Loss("time", f"{job.title}{place} has reached its time limit{shown}")
     if state not in _SLURM:
         found = next((found for line in lines if (found := _CANCELLED.search(line))), None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dynvision.engines.calls import Resources
-from dynvision.engines.queues.clerk import Clerk, Refused, Seen, Taken
+from dynvision.engines.queues.clerk import Answer, Cancelled, Clerk, Refused, Seen, Taken
 from dynvision.engines.queues.commands import Commands, RefusedError
 from dynvision.engines.queues.dialects import DIALECTS
 from dynvision.engines.queues.jobs import Job, last_lines
@@ -18,6 +18,7 @@ from dynvision.engines.queues.scripts import find_hidden_gpu, write_script
 from dynvision.engines.queues.states import explain_hopeless, names_partitions
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Demand, Door, Loss, WorkerProcess, Workforce
+from dynvision.system.progress import say
 
 __all__ = ["QueueWorkforce"]
 
@@ -29,6 +30,12 @@ _UNNEEDED = 10.0
 
 _FADING = 15.0
 """Seconds after which a job whose worker is gone is cancelled, if it has not ended by itself."""
+
+_AGAIN = 30.0
+"""Seconds after which a job that was cancelled and is still there is cancelled again: the batch system may be down."""
+
+_VAIN = 300.0
+"""Seconds after which a job whose worker is gone is not cancelled again; most likely it has ended by itself."""
 
 _SURE = 2.0
 """Seconds for which a job has a reason that does not pass before it is given up; the first one may be a guess."""
@@ -87,6 +94,10 @@ class QueueWorkforce(Workforce):
         self._note_worker(job)
         return job.resources == resources and not job.is_cancelled and not job.is_spent(self._clock())
 
+    def is_fresh(self, worker: WorkerProcess) -> bool:
+        job = self._jobs.get(worker.name)
+        return job is not None and not job.is_used
+
     def explain_loss(self, worker: WorkerProcess) -> Loss:
         job = self._jobs.get(worker.name) or self._past.get(worker.name)
         if job is None:
@@ -102,10 +113,16 @@ class QueueWorkforce(Workforce):
         clerk, self._clerk = self._clerk, None
         if clerk is None:
             return
-        clerk.close(1.5)
+        title = DIALECTS[self._settings.kind].title
+        if not clerk.close(1.5):
+            say(f"{title} has not taken the last job yet; a process in the background cancels it when it has")
         self._take(clerk.answers(), self._clock())
-        alive = [*self._jobs.values(), *self._fading]
-        self._commands.cancel([job.number for job in alive if job.number is not None], 2.0)
+        alive = [job.number for job in (*self._jobs.values(), *self._fading) if job.number is not None]
+        if not self._commands.cancel(alive, 2.0):
+            say(
+                f"{title} does not say yet that it cancels job {', '.join(alive)}; a process in the background goes on "
+                "asking for some minutes"
+            )
         self._jobs.clear()
         self._fading.clear()
 
@@ -113,17 +130,19 @@ class QueueWorkforce(Workforce):
         assert self._clerk is not None
         self._take(self._clerk.answers(), now)
 
-    def _take(self, answers: Iterable[Taken | Refused | Seen], now: float) -> None:
+    def _take(self, answers: Iterable[Answer], now: float) -> None:
         """Note what the batch system has answered."""
         for answer in answers:
             match answer:
                 case Taken(name, number):
-                    if taken := self._jobs.get(name):
+                    if taken := self._jobs.get(name) or self._past.get(name):
                         taken.number = number
                         self._reports.note_taken(taken.resources)
                 case Refused(name, error):
                     if refused := self._jobs.pop(name, None):
                         self._reports.note_refusal(refused.resources, error, now)
+                case Cancelled(numbers):
+                    self._fading = [job for job in self._fading if job.number not in numbers]
                 case Seen(states):
                     self._is_looking = False
                     known = {job.number: job for job in self._jobs.values() if job.number is not None}
@@ -162,13 +181,21 @@ class QueueWorkforce(Workforce):
             if job.name in names:
                 self._note_worker(job)
                 job.idle = None if job.name in busy else job.idle or now
+                job.is_used = job.is_used or job.idle is None
             elif job.connected is not None:
                 self._forget(job, now)
                 self._fading.append(job)
+        self._end_leftovers(now)
+
+    def _end_leftovers(self, now: float) -> None:
+        """Cancel jobs that are left by their workers, and again those that were cancelled and are still there."""
         assert self._clerk is not None
-        late = [job for job in self._fading if job.ended is not None and now - job.ended > _FADING]
-        self._clerk.cancel([job.number for job in late if job.number is not None])
-        self._fading = [job for job in self._fading if job not in late]
+        late = [job for job in self._fading if job.cancelled is None and now - (job.ended or now) > _FADING]
+        left = [job for job in (*self._jobs.values(), *self._fading) if now - (job.cancelled or now) >= _AGAIN]
+        for job in (*late, *left):
+            job.cancelled = now
+        self._clerk.cancel([job.number for job in (*late, *left) if job.number is not None])
+        self._fading = [job for job in self._fading if now - (job.ended or now) < _VAIN]
 
     def _note_worker(self, job: Job) -> None:
         """Note that the worker of a job has come. It may come, work and go between two calls of `adjust`."""
@@ -182,25 +209,31 @@ class QueueWorkforce(Workforce):
 
     def _cancel(self, job: Job) -> None:
         assert self._clerk is not None
-        if (
-            job.number is None or job.is_cancelled
-        ):  # One that is just being submitted is cancelled when it has a number.
-            return
-        job.is_cancelled = True
-        self._clerk.cancel([job.number])
+        # One that is just being submitted is cancelled when it has a number.
+        if job.number is not None and not job.is_cancelled:
+            job.cancelled = self._clock()
+            self._clerk.cancel([job.number])
 
     def _of(self, resources: Resources, now: float) -> list[Job]:
         """Return the jobs that serve, or will serve, calls with some needs."""
         mine = (job for job in self._jobs.values() if job.resources == resources and not job.is_cancelled)
         return [job for job in mine if job.idle is None or not job.is_spent(now)]
 
+    def _serving(self, demand: Demand, now: float) -> list[Job]:
+        """Return the jobs that serve, or will serve, calls: one that has computed before serves none that needs all."""
+        mine = self._of(demand.resources, now)
+        if not demand.fresh or demand.waiting > demand.fresh:
+            return mine
+        return [job for job in mine if job.idle is None or not job.is_used]
+
     def _end_unneeded(self, demands: Sequence[Demand], now: float) -> None:
         """Cancel jobs that wait for no call, that have computed nothing for long, or whose time is over."""
-        wanted = {demand.resources: demand.waiting + demand.running for demand in demands}
+        wanted = {demand.resources: demand for demand in demands}
         for resources in {job.resources for job in self._jobs.values()}:
-            mine = self._of(resources, now)
+            demand = wanted.get(resources, Demand(resources, 0, 0, 0))
+            mine = self._serving(demand, now)
             waiting = [job for job in mine if job.connected is None]
-            surplus = max(0, len(mine) - wanted.get(resources, 0))
+            surplus = max(0, len(mine) - demand.waiting - demand.running)
             for number, job in enumerate(reversed(waiting)):
                 job.unneeded = (job.unneeded or now) if number < surplus else None
                 if job.unneeded is not None and now - job.unneeded >= _UNNEEDED:
@@ -215,20 +248,21 @@ class QueueWorkforce(Workforce):
         for demand in demands:
             if not demand.waiting or not self._reports.may_try(demand.resources, now):
                 continue
-            mine = self._of(demand.resources, now)
+            mine = self._serving(demand, now)
             missing = demand.waiting + demand.running - len(mine)
             room = self._settings.max_jobs - len(self._jobs)
             for _ in range(min(missing, room)):
                 self._start(demand, now)
             if missing > 0 >= room and not mine:
-                self._make_room(demand, served)
+                self._make_room(demand, served, now)
 
-    def _make_room(self, demand: Demand, served: set[Resources]) -> None:
+    def _make_room(self, demand: Demand, served: set[Resources], now: float) -> None:
         """Cancel a job so that one for a more urgent call can start: one that is idle, or else one that waits."""
-        jobs = [job for job in self._jobs.values() if job.resources != demand.resources]
-        if any(job.is_cancelled for job in jobs):  # There will be room.
+        if any(job.is_cancelled for job in self._jobs.values()):  # There will be room.
             return
+        jobs = [job for job in self._jobs.values() if job.resources != demand.resources]
         idle = [job for job in jobs if job.idle is not None and job.resources not in served]
+        idle += self._of(demand.resources, now)  # None of them serves these calls.
         later = [job for job in jobs if job.connected is None and job.priority < demand.priority]
         for job in (idle or later)[-1:]:
             self._cancel(job)

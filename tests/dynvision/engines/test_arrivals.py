@@ -65,15 +65,29 @@ def clock() -> Clock:
     return Clock()
 
 
+DYING = """
+import json, sys
+for line in sys.stdin:
+    said = {"name": json.loads(line)["name"], "pid": 1 << 30}
+    print(json.dumps({**said, "code": 1} if said["name"].startswith("gpu") else said), flush=True)
+"""
+"""Lets workers with a GPU end at once, as where the driver is broken."""
+
+
+def use_nursery(patch: pytest.MonkeyPatch, program: str) -> None:
+    """Let this program start workers."""
+    patch.setattr(
+        "dynvision.engines.local.workforce.start_nursery",
+        lambda: subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        ),
+    )
+
+
 @pytest.fixture
 def workforce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[LocalWorkforce]:
     """Workers of this machine, all of which hang."""
-    monkeypatch.setattr(
-        "dynvision.engines.local.workforce.start_nursery",
-        lambda: subprocess.Popen(
-            [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-        ),
-    )
+    use_nursery(monkeypatch, NURSERY)
     made = LocalWorkforce(EngineSettings(kind="local", workers=1, gpus=(), folder=tmp_path), clock)
     made.prepare()
     made.open(Door("tls://127.0.0.1:1", tmp_path, tmp_path, tmp_path, "abc"))
@@ -94,9 +108,9 @@ def test_a_worker_that_hangs_is_ended_and_replaced_and_the_third_one_ends_the_ru
     workforce: LocalWorkforce, clock: Clock, tmp_path: Path
 ) -> None:
     pids = workforce._arrivals._pids
+    assert adjust(workforce, clock, 1) == []  # It asks for the first worker; each that is replaced, for the next one.
     for number in (1, 2):
         name = f"cpu-0-{number}"
-        assert adjust(workforce, clock, 1) == []
         wait_for(lambda name=name: name in pids)  # type: ignore[misc]
         assert adjust(workforce, clock, int(LATE)) == []
         assert adjust(workforce, clock, 1) == [
@@ -130,3 +144,34 @@ def test_workers_that_are_not_even_started_are_spoken_of_once(
         "no worker has been started for 90 s: the process that starts them still imports its libraries. A slow disk or "
         "network may be the reason; it goes on waiting"
     ]
+
+
+@pytest.mark.slow
+def test_calls_whose_kind_of_worker_cannot_be_started_do_not_wait_for_ever_beside_workers_of_the_other_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    use_nursery(monkeypatch, DYING)
+    workforce = LocalWorkforce(EngineSettings(kind="local", workers=1, folder=tmp_path), clock)
+    workforce.prepare()
+    workforce.open(Door("tls://127.0.0.1:1", tmp_path, tmp_path, tmp_path, "abc"))
+    cpu, demands = WorkerProcess("tls://127.0.0.1:2", "cpu-0-1"), [Demand(Resources(gpus=1), 1, 0, 0)]
+    busy, told = frozenset({cpu.name}), list[str]()
+
+    def look() -> bool:
+        told.extend(workforce.adjust(demands, [cpu], busy))
+        return bool(told)
+
+    try:
+        workforce.adjust([Demand(Resources(), 1, 0, 0)], [], frozenset())
+        workforce.meet(cpu)
+        wait_for(look)
+        said = "workers with a GPU cannot be started: 3 ended one after another before they could be used. The last one"
+        assert told == [f"{said}'s log is {tmp_path}/abc-gpu-0-4.log; what other workers compute goes on"]
+        assert not [line for _ in range(3) for line in workforce.adjust(demands, [cpu], busy)]
+        assert workforce.adjust([Demand(Resources(), 1, 0, 0)], [cpu], frozenset()) == []
+        with pytest.raises(DynvisionError) as caught:
+            workforce.adjust(demands, [cpu], frozenset())
+        assert str(caught.value) == f"{said}'s log is {tmp_path}/abc-gpu-0-4.log."
+    finally:
+        workforce.close()

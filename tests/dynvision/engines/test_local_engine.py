@@ -203,6 +203,19 @@ def test_closing_twice_does_no_harm(open_local: Opening) -> None:
     engine = open_local()
     engine.close()
     engine.close()
+    assert engine.is_closed
+
+
+@pytest.mark.parametrize("kind", ["here", "local"])
+def test_a_closed_engine_says_so_instead_of_waiting_for_ever(folder: Path, kind: str) -> None:
+    engine = open_engine(EngineSettings(kind=kind, workers=1, gpus=(), folder=folder))
+    engine.submit(call("echo", value=1))
+    assert engine.has_calls
+    engine.close()
+    with pytest.raises(DynvisionError, match="the engine is closed and computes nothing any more; run this again"):
+        engine.wait()
+    with pytest.raises(DynvisionError, match="the engine is closed"):
+        engine.submit(call("echo", value=1))
 
 
 def test_an_interruption_while_waiting_closes_the_engine(open_local: Opening, folder: Path) -> None:

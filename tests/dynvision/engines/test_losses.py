@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ def test_a_call_whose_worker_was_killed_is_tried_again_on_another(open_local: Op
     assert (outcomes["models/b"].result, outcomes["models/b"].attempts) == ("queued", 1)
     assert len(told) == 1
     assert re.fullmatch(r"models/a: its worker \(process \d+\) was killed by signal 9; it is tried again", told[0])
+
+
+@pytest.mark.slow
+def test_further_attempts_get_the_arguments_that_are_meant_for_them(open_local: Opening, tmp_path: Path) -> None:
+    engine = open_local()
+    first = call("kill_worker_unless_noted", note=str(tmp_path / "note"), times=5)
+    engine.submit(replace(first, again={"times": 1}))
+    outcome = engine.wait()
+    assert (outcome.result, outcome.attempts) == (2, 2)
+    assert outcome.call.arguments["times"] == 5
 
 
 @pytest.mark.slow

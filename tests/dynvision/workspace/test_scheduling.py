@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dynvision.engines.attempts import Attempt
 from dynvision.engines.calls import Call
 from dynvision.engines.here import HereEngine
-from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError
+from dynvision.errors import ConfigError, DataError, DynvisionError, KilledError, OutOfTimeError
 from dynvision.experiments.stores.journal import JOURNAL
 from dynvision.experiments.stores.store import partial_path
 from dynvision.stages.base import Stage
@@ -234,6 +235,35 @@ def test_a_damaged_condition_does_not_keep_the_others_of_its_call(small_workspac
     assert str(caught.value).count("was tried alone.") == 2
 
 
+def test_conditions_whose_time_together_is_over_are_recorded_in_halves(small_workspace: Workspace) -> None:
+    plan = targets_of(small_workspace, "responses/contrast/rcnn_gratings")
+
+    def fail(call: Call) -> DynvisionError | None:
+        kind = OutOfTimeError if len(call.arguments["targets"]) > 1 else ConfigError
+        return kind(f"{call.name} ended.")
+
+    engine, lines = ScriptedEngine(slots=1, fail=fail), list[str]()
+    options = ScheduleOptions(tell=lines.append, look_again=False, wait=False)
+    with pytest.raises(ConfigError, match=r"contrast=0\.1 ended") as caught:
+        list(Schedule(small_workspace, plan, engine, options).run())
+    assert str(caught.value).count(" ended.") == 3
+    assert sorted(len(call.arguments["targets"]) for call in engine.submitted) == [1, 1, 1, 2, 3]
+    # The lock of the job whose time was over may still be there.
+    assert [call.arguments["wait"] for call in engine.submitted] == [False, True, True, True, True]
+    assert lines[0] == (
+        "responses/contrast/rcnn_gratings (3 partitions): the time was too short for all of them together; they go on "
+        "in two calls"
+    )
+
+
+def test_one_condition_whose_time_is_over_has_failed(small_workspace: Workspace) -> None:
+    plan = targets_of(small_workspace, "responses/contrast/rcnn_gratings:contrast=0.5")
+    engine = ScriptedEngine(fail=failing("responses", OutOfTimeError))
+    with pytest.raises(OutOfTimeError):
+        list(Schedule(small_workspace, plan, engine, SILENT).run())
+    assert len(engine.submitted) == 1
+
+
 def test_what_is_up_to_date_when_its_turn_comes_is_left_out(small_workspace: Workspace) -> None:
     plan = small_workspace.plan(targets_of(small_workspace, "interim/gratings:train_all"))
     folders = {"root": str(small_workspace.paths.root), "config": small_workspace.snapshot}
@@ -265,6 +295,17 @@ def test_each_target_is_announced_before_it_is_submitted(small_workspace: Worksp
     options = dataclasses.replace(SILENT, begin=lambda target: begun.append((str(target), len(engine.submitted))))
     list(Schedule(small_workspace, plan, engine, options).run())
     assert begun == [("raw/gratings:train", 0), ("interim/gratings:train_all", 1)]
+
+
+def test_an_attempt_after_a_lost_worker_waits_for_what_that_has_locked(small_workspace: Workspace) -> None:
+    plan = targets_of(small_workspace, "raw/gratings:test")
+    engine = ScriptedEngine(fail=failing("raw"))
+    with pytest.raises(DynvisionError):
+        list(Schedule(small_workspace, plan, engine, dataclasses.replace(SILENT, wait=False)).run())
+    (submitted,) = engine.submitted
+    assert submitted.arguments["wait"] is False
+    attempts = [Attempt(submitted), Attempt(submitted, started=1), Attempt(submitted, unstarted=1)]
+    assert [attempt.arguments["wait"] for attempt in attempts] == [False, True, True]
 
 
 @pytest.mark.slow

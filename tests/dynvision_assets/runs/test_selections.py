@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from dagster import MultiPartitionKey
 from PIL import Image
 
 from dynvision.engines.calls import Call
-from dynvision.errors import DynvisionError
+from dynvision.errors import DynvisionError, OutputBusyError
+from dynvision.records import Record
+from dynvision.targets import Target
 from dynvision.workspace.building import build_targets
+from dynvision_assets.runs.events import make_materialization
 from tests.helpers.chains import open_workspace, records, states
 from tests.helpers.configuration import edit_config
 from tests.helpers.engines import ScriptedEngine
@@ -25,6 +29,16 @@ INTERIM = dg.AssetKey(["interim", "gratings"])
 def build(root: Path, *targets: str) -> None:
     for target in targets:
         build_targets([target], root=str(root), config=str(root / "config"))
+
+
+def put_pictures(root: Path, *colours: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
+    """Let there be a dataset `mine` of two pictures a split, of these colours; the last ones count for both splits."""
+    edit_config(root, "data_resolution: {gratings: 32}", "data_resolution: {gratings: 32, mine: 8}")
+    for split, chosen in (("train", colours[0]), ("test", colours[-1])):
+        for colour, name in zip(chosen, ("cat", "dog"), strict=True):
+            folder = root / "data" / "raw" / "mine" / split / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (8, 8), colour).save(folder / "a.png")
 
 
 def test_each_partition_has_one_event_with_its_own_version_and_the_run(
@@ -56,12 +70,7 @@ def test_a_partition_that_fails_does_not_undo_the_others_and_is_named(
 def test_a_hard_check_fails_its_partition_before_it_is_materialized(
     empty_root: Path, engines: Engines, instance: dg.DagsterInstance, select: RunAsset
 ) -> None:
-    edit_config(empty_root, "data_resolution: {gratings: 32}", "data_resolution: {gratings: 32, mine: 8}")
-    for split in ("train", "test"):
-        for number, name in enumerate(("cat", "dog")):
-            folder = empty_root / "data" / "raw" / "mine" / split / name
-            folder.mkdir(parents=True)
-            Image.new("RGB", (8, 8), (number, 2, 3)).save(folder / "a.png")
+    put_pictures(empty_root, ((0, 2, 3), (1, 2, 3)))
     engines.prepared.append(ScriptedEngine(slots=1))
     done = select("raw/mine", first="train", last="test")
     assert not done.success
@@ -109,6 +118,72 @@ def test_the_steps_of_a_run_share_one_engine(
     (engine,) = engines.opened
     assert engine.names == ["interim/gratings:test_all", "processed/gratings:test_all"]
     assert engine.is_closed
+
+
+class Broken(ScriptedEngine):
+    """Does not work any more once it was given calls, as if its cluster refused them."""
+
+    def wait(self, tell: Any = None) -> Any:
+        self.close()
+        raise DynvisionError("the cluster refuses it.")
+
+
+def test_a_step_goes_on_with_another_engine_after_the_first_one_does_not_work_any_more(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, select: RunAsset
+) -> None:
+    put_pictures(empty_root, ((0, 2, 3), (1, 2, 3)), ((4, 5, 6), (7, 8, 9)))
+    engines.prepared.append(Broken())
+    done = select("raw/gratings", "raw/mine", first="train", last="test")
+    assert failure(done) == "the cluster refuses it."
+    broken, second = engines.opened
+    assert (len(broken.submitted), len(second.submitted)) == (2, 2)
+    recorded = [len(events(instance, key)) for key in ("raw/gratings", "raw/mine")]
+    assert sorted(recorded) == [0, 2]
+
+
+def test_calls_of_a_step_that_failed_do_not_reach_the_next_step(
+    empty_root: Path,
+    engines: Engines,
+    instance: dg.DagsterInstance,
+    select: RunAsset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_pictures(empty_root, ((0, 2, 3), (1, 2, 3)), ((4, 5, 6), (7, 8, 9)))
+    made: list[Target] = []
+
+    def fail_once(workspace: object, instance: object, target: Target, record: Record) -> dg.AssetMaterialization:
+        made.append(target)
+        if len(made) == 1:
+            raise DynvisionError("there is no room for an event.")
+        return make_materialization(workspace, instance, target, record)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("dynvision_assets.runs.reporting.make_materialization", fail_once)
+    done = select("raw/gratings", "raw/mine", first="train", last="test")
+    assert failure(done) == "there is no room for an event."
+    assert [(len(engine.submitted), engine.is_closed) for engine in engines.opened] == [(2, True), (2, True)]
+    assert sorted(len(events(instance, key)) for key in ("raw/gratings", "raw/mine")) == [0, 2]
+
+
+def test_a_partition_that_cannot_be_set_aside_does_not_keep_the_others_from_being_built(
+    empty_root: Path,
+    engines: Engines,
+    instance: dg.DagsterInstance,
+    select: RunAsset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(targets: list[str], **folders: object) -> None:
+        raise OutputBusyError(f"another process builds {targets[0]}.")
+
+    monkeypatch.setattr("dynvision_assets.runs.reporting.reject_targets", refuse)
+    put_pictures(empty_root, ((0, 2, 3), (1, 2, 3)))
+    build(empty_root, "raw/mine:train")  # Only the one that comes second sees that both are the same.
+    done = select("raw/mine", first="train", last="test")
+    text = failure(done)
+    assert re.match(
+        r"raw/mine:\w+: splits_hold_different_images does not hold: .* another process builds raw/mine", text
+    )
+    assert len(engines.opened[0].submitted) == 2
+    assert not engines.opened[0].has_calls
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, dg.DagsterExecutionInterruptedError])

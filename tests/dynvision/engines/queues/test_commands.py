@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import platform
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from dynvision.engines.calls import Resources
-from dynvision.engines.queues.commands import Commands
+from dynvision.engines.queues.commands import BusyError, Commands
 from dynvision.engines.queues.dialects import DIALECTS
 from dynvision.engines.queues.job_main import main
 from dynvision.engines.queues.jobs import Job
 from dynvision.engines.queues.losses import explain_end
 from dynvision.engines.queues.states import JobState
 from dynvision.engines.workforce import Loss
+from tests.helpers.engine_calls import wait_for
+from tests.helpers.fake_queue import FakeQueue
 
 OUTPUTS = {
     "slurm": (
@@ -143,6 +147,83 @@ def test_jobs_that_the_batch_system_forgot_have_ended_and_one_that_is_silent_say
     assert commands.states(["11"]) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pbs", "qdel: Unknown Job Id 71.server"),
+        ("pbs", "qdel: Request invalid for state of job 71.server"),
+        ("lsf", "Job <71>: Job has already finished"),
+        ("lsf", "Job <71>: No matching job found"),
+        ("sge", 'denied: job "71" does not exist'),
+        ("sge", "job 71 is already in deletion"),
+        ("htcondor", "Couldn't find/remove all jobs in cluster 71"),
+    ],
+)
+def test_jobs_that_cannot_be_cancelled_because_they_have_ended_are_known_by_the_words(kind, words):
+    assert re.search(DIALECTS[kind].over, words)
+    assert not re.search(DIALECTS[kind].over, "Unable to contact the server")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("says", "works"),
+    [
+        ("exit 0", True),
+        ("echo 'scancel: error: Kill job error on job id 71: Invalid job id specified' >&2; exit 1", True),
+        ("echo 'scancel: error: Job/step already completing or completed' >&2; exit 1", True),
+        ("echo 'Invalid job id specified' >&2; echo 'error: Unable to contact slurm controller' >&2; exit 1", False),
+        ("exit 1", False),
+    ],
+)
+def test_cancelling_says_whether_it_worked(says, works, tmp_path, monkeypatch):
+    use_command(tmp_path / "bin", monkeypatch, "scancel", says)
+    assert Commands(DIALECTS["slurm"]).cancel(["71", "72"]) is works
+
+
+def slow_down(queue: FakeQueue) -> None:
+    """Let it take a second until a job is submitted."""
+    command = queue.folder / "bin" / "sbatch"
+    command.write_text(command.read_text().replace("number=", "sleep 1; number="))
+
+
+@pytest.mark.slow
+def test_submission_that_takes_too_long_is_cancelled_when_it_is_done(queue, tmp_path, monkeypatch):
+    slow_down(queue)
+    monkeypatch.setattr("dynvision.engines.queues.commands._PATIENCE", 0.2)
+    (tmp_path / "job.sh").write_text("true\n")
+    with pytest.raises(BusyError, match="sbatch did not answer within 0 s"):
+        Commands(DIALECTS["slurm"]).submit(tmp_path / "job.sh")
+    assert queue.states == []
+    wait_for(lambda: queue.states == ["CANCELLED"])
+
+
+CONTROLLER = """
+import os, sys, time
+from pathlib import Path
+from dynvision.engines.queues.clerk import Clerk
+from dynvision.engines.queues.commands import Commands
+from dynvision.engines.queues.dialects import DIALECTS
+clerk = Clerk(Commands(DIALECTS["slurm"]))
+clerk.submit("a-1", Path(sys.argv[1]))
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.02)
+print(clerk.close(0.1))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_job_that_was_being_submitted_when_its_process_ended_is_cancelled(queue, tmp_path):
+    slow_down(queue)
+    (tmp_path / "job.sh").write_text("true\n")
+    command = [sys.executable, "-c", CONTROLLER, tmp_path / "job.sh", queue.folder / "variables"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert queue.states == []
+    wait_for(lambda: queue.states == ["CANCELLED"])
+
+
 CANCELLED = "slurmstepd: error: *** JOB 71 ON n1 CANCELLED AT 2026-11-26T14:49:16 "
 TIME = ("time", "job 71 has reached its time limit of 00:10:00")
 MEMORY = ("memory", "job 71 needed more memory than it had asked for")
@@ -176,6 +257,12 @@ def test_end_of_a_job_is_explained(facts, lines, loss):
 def test_job_that_ran_for_its_time_has_reached_its_limit_where_nothing_else_is_known():
     assert explain_end(job(), {}, [], now=598.0).reason == "time"
     assert explain_end(job(time=None), {}, [], now=598.0).reason == "lost"
+
+
+def test_limit_of_the_cluster_is_named_where_the_job_asked_for_none():
+    facts = {"JobState": "TIMEOUT", "TimeLimit": "01:00:00"}
+    said = "job 71 has reached its time limit of 01:00:00"
+    assert explain_end(job(time=None), facts, [], now=60.0) == Loss("time", said)
 
 
 def test_node_is_named_where_it_is_known():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +13,7 @@ from dynvision.engines.queues.workforce import QueueWorkforce
 from dynvision.engines.settings import EngineSettings
 from dynvision.engines.workforce import Door, Loss
 from dynvision.errors import ConfigError, DynvisionError
+from tests.helpers.engine_calls import wait_for
 from tests.helpers.fake_queue import demand
 
 pytestmark = pytest.mark.slow
@@ -103,6 +106,40 @@ def test_waiting_job_makes_room_for_a_more_urgent_call_and_a_running_one_does_no
     assert queue.states == [RUNNING, CANCELLED, PENDING]
 
 
+def test_call_that_needs_all_the_time_of_a_job_gets_a_new_one_beside_those_that_have_computed(queue, start):
+    situation = start(max_jobs=2)
+    situation.submitted(1, demand(SMALL))
+    situation.connect(1)
+    assert situation.workforce.takes(situation.workers[0], SMALL)
+    assert situation.workforce.is_fresh(situation.workers[0])
+    situation.connect(1, busy=[1])
+    situation.adjust(demand(SMALL, 0, 1))
+    situation.connect(1)
+    fresh = replace(demand(SMALL), fresh=1)
+    situation.submitted(2, fresh)
+    assert not situation.workforce.is_fresh(situation.workers[0])
+    for _ in range(20):  # It is not taken for one too many.
+        situation.now += 1
+        situation.adjust(fresh)
+    assert queue.states == [RUNNING, PENDING]
+    situation.connect(1, 2)
+    situation.adjust(fresh)
+    assert [situation.workforce.is_fresh(worker) for worker in situation.workers] == [False, True]
+
+
+def test_job_that_has_computed_makes_room_for_one_that_has_all_of_its_time(queue, start):
+    situation = start(max_jobs=1)
+    situation.submitted(1, demand(SMALL))
+    situation.connect(1, busy=[1])
+    situation.adjust(demand(SMALL, 0, 1))
+    situation.connect(1)
+    fresh = replace(demand(SMALL), fresh=1)
+    situation.until(lambda: queue.states == [CANCELLED], fresh)
+    situation.workers = []
+    situation.submitted(2, fresh)
+    assert queue.states == [CANCELLED, PENDING]
+
+
 def test_end_cancels_jobs_that_run_and_that_wait(queue, start):
     situation = start()
     situation.submitted(2, demand(SMALL, 2))
@@ -119,6 +156,63 @@ def test_job_that_is_just_being_submitted_is_cancelled_at_the_end(queue, start):
     situation.until((queue.folder / "variables").exists, demand(SMALL))
     situation.workforce.close()
     assert queue.states == [CANCELLED]
+
+
+def test_job_whose_cancelling_did_not_work_is_cancelled_again(queue, start):
+    situation = start()
+    situation.submitted(1, demand(SMALL))
+    situation.connect(1)
+    situation.adjust()
+    (queue.folder / "deaf").touch()
+    situation.now += 61
+    situation.adjust()
+    assert not situation.workforce.takes(situation.workers[0], SMALL)
+    _settle(situation)
+    (queue.folder / "deaf").unlink()
+    situation.now += 29
+    situation.adjust()
+    _settle(situation)
+    assert queue.states == [RUNNING]
+    situation.now += 2
+    situation.until(lambda: queue.states == [CANCELLED])
+
+
+def test_job_that_its_worker_has_left_is_cancelled_until_that_works(queue, start):
+    situation = start()
+    situation.submitted(1, demand(SMALL))
+    situation.connect(1)
+    situation.adjust()
+    situation.workers = []
+    (queue.folder / "deaf").touch()
+    situation.adjust()
+    situation.now += 16
+    situation.adjust()
+    _settle(situation)
+    (queue.folder / "deaf").unlink()
+    assert situation.workforce._fading
+    situation.now += 31
+    situation.until(lambda: queue.states == [CANCELLED])
+    situation.until(lambda: not situation.workforce._fading)
+
+
+def _settle(situation) -> None:
+    """Wait until all orders have been carried out."""
+    done = threading.Event()
+    situation.workforce._clerk._orders.put(done.set)
+    assert done.wait(10)
+
+
+def test_end_says_so_if_the_batch_system_does_not_answer_and_goes_on_trying(queue, start, monkeypatch, capsys):
+    monkeypatch.setattr("dynvision.engines.queues.commands.PERSISTENT", (0.0, 0.5, 0.5, 0.5, 0.5, 0.5))
+    situation = start()
+    situation.submitted(1, demand(SMALL))
+    (queue.folder / "deaf").touch()
+    situation.workforce.close()
+    said = "Slurm does not say yet that it cancels job 1; a process in the background goes on asking for some minutes"
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert queue.states == [PENDING]
+    (queue.folder / "deaf").unlink()
+    wait_for(lambda: queue.states == [CANCELLED])
 
 
 def test_what_is_refused_ends_the_run_if_nothing_else_computes(queue, start):
