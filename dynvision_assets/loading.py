@@ -88,7 +88,7 @@ def load(
     ========================================  =======================================================
 
     Args:
-        target: An asset key, or a key with a partition (`responses/contrast/rcnn_gratings:0.5`).
+        target: An asset key, or a key with a partition (`responses/contrast/rcnn_gratings:0.4`).
         partition: The partition, if `target` does not name it; by default all conditions of responses.
         split: `train` or `test`.
         group: The class group; `all` by default.

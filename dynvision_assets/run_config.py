@@ -54,7 +54,7 @@ class MakeConfig(dg.Config):
 
     targets: list[str] = Field(
         description="What to build: asset keys (raw/gratings: all of its partitions), keys with a partition "
-        "(responses/contrast/rcnn_gratings:0.5), or paths under data/. What they are made from is built if it is "
+        "(responses/contrast/rcnn_gratings:0.4), or paths under data/. What they are made from is built if it is "
         "missing or stale."
     )
     force: bool = Field(default=False, description="Build the named targets again even if they are up to date.")

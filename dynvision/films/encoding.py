@@ -32,6 +32,8 @@ _SAMPLED = 9
 _LAST_COLORS = 64
 """Colours of a picture that has fewer pixels in the end."""
 
+_LESS = " Drawn with fewer colours or pixels than the frames have, so that the file is small."
+
 _ATTEMPTS = ((60, 85), (60, 45), (40, 45), (24, 45), (16, 35), (8, 30))
 """The most frames of an animation and the quality of lossy ones, from the best on."""
 
@@ -82,6 +84,7 @@ def encode_picture(picture: Image, form: str = "png", most_bytes: int = 50_000, 
     """
     content = _encode_still(picture, form, about, is_quick=True)
     ratio = len(content) / most_bytes
+    about += _LESS if about and ratio > 1 else ""
     # What is far from small enough would only lose time with many colours.
     for colors in _COLORS[(ratio > 2.3) + (ratio > 5) :]:
         if len(content) <= most_bytes:

@@ -31,6 +31,9 @@ STRIP_WIDTH = 84
 
 _ANIMATIONS = (".webp", ".gif")
 
+_FILE_BYTES = 3_000_000
+"""Bytes of a file that somebody asked for: the frames as they are, unless they are very many."""
+
 FORMS = (".png", *_ANIMATIONS)
 """The endings of files: PNG is the strip, the others are the animation."""
 
@@ -130,7 +133,7 @@ class Film:
         form = target.suffix.lower()
         if form not in FORMS:
             raise ValueError(f"{target}: a film is a .png (the strip), .webp or .gif (the animation)")
-        return write_film(target, self.encode(form[1:]))
+        return write_film(target, self.encode(form[1:], _FILE_BYTES))
 
     @property
     def alt_text(self) -> str:

@@ -163,7 +163,7 @@ class ResponsesStage(RecordedResponses):
                 details={**details, "seconds": seconds},
             )
             writer.finish(record.to_dict(), order.record.allow_nonfinite)
-        write_films(order, recording.images.trials, [writer.folder for writer in sweep.writers])
+        write_films(order, recording.images.trials, [writer.folder for writer in sweep.writers], sweep.dt)
 
     def _read_out_again(self, target: Target, inputs: dict[Target, Record]) -> Record | None:
         """Bring the record up to date if only the readout changed; `None` if the stimuli have to be shown."""

@@ -25,7 +25,7 @@ Formats:
 \b
 Examples:
   dynvision export responses/contrast/rcnn_gratings
-  dynvision export responses/contrast/rcnn_gratings:0.5 --format brainio --layer V1 --layer IT
+  dynvision export responses/contrast/rcnn_gratings:0.4 --format brainio --layer V1 --layer IT
   dynvision export --per-condition --output /scratch/exports responses/contrast/rcnn_gratings
 
 Without --output, files are in data/exports/. A file is there whole or not at all, and only an earlier export of the

@@ -40,7 +40,7 @@ noise and void are as the network will get them, on the timeline of a trial.
 Examples:
   dynvision preview contrast
   dynvision preview masking --subject rcnn_gratings --out masking
-  dynvision preview contrast --condition 0.5 --images 6
+  dynvision preview contrast --condition 0.4 --images 6
 
 Of more than 24 conditions, 24 have an animation; name others with --condition. The files are in data/previews/, unless
 --out names another folder. Only earlier films are replaced.
@@ -148,7 +148,10 @@ def _count(conditions: int) -> str:
 
 
 def _save(film: Film, path: Path) -> Path:
-    return _write(path, film.encode(path.suffix.lower()[1:]))
+    try:
+        return film.save(path)
+    except FileExistsError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _write(path: Path, content: bytes) -> Path:

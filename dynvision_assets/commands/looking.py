@@ -62,7 +62,7 @@ Examples:
   dynvision status                                     what needs attention
   dynvision status --all                               a line for each target
   dynvision status summary/contrast/rcnn_gratings
-  dynvision status --check responses/contrast/rcnn_gratings:0.5 && echo up to date
+  dynvision status --check responses/contrast/rcnn_gratings:0.4 && echo up to date
 
 The exit code is 0; with --check, it is 1 if something is missing or stale.
 """
@@ -74,7 +74,7 @@ VERIFY = f"""Read every byte of TARGETs again, and compare them with their recor
 \b
 Examples:
   dynvision verify processed/gratings
-  dynvision verify responses/contrast/rcnn_gratings:0.5
+  dynvision verify responses/contrast/rcnn_gratings:0.4
 
 The exit code is 0 if everything is whole, otherwise 1.
 """
@@ -88,9 +88,9 @@ Examples:
   dynvision show models/rcnn/gratings:all_s0
   dynvision show data/processed/gratings/test_all
   dynvision show --samples processed/gratings:test_all    every sample, and the image it was made from
-  dynvision show --json responses/contrast/rcnn_gratings:0.5
-  dynvision show --stimulus responses/contrast/rcnn_gratings:0.5    what was shown, and the time courses
-  dynvision show --stimulus responses/contrast/rcnn_gratings:0.5 --images 12,40 --out film.webp
+  dynvision show --json responses/contrast/rcnn_gratings:0.4
+  dynvision show --stimulus responses/contrast/rcnn_gratings:0.4    what was shown, and the time courses
+  dynvision show --stimulus responses/contrast/rcnn_gratings:0.4 --images 12,40 --out film.webp
 
 With --stimulus, a film strip and an animation of the frames that the network got, with their noise, and a picture of
 the time courses are written to data/films/; with --out, the film alone. Only earlier films are replaced.
@@ -126,7 +126,7 @@ def list_assets(prefix: str, as_json: bool) -> None:
 
 @click.command(help=STATUS, short_help="Say why targets are missing or stale.")
 @click.argument("targets", nargs=-1, metavar="[TARGET…]", type=TargetName())
-@click.option("--all", "is_long", is_flag=True, help="List every target, also if none is named.")
+@click.option("--all", "is_long", is_flag=True, help="List every target, also those that are up to date.")
 @click.option("--check", is_flag=True, help="Exit with 1 if something is missing or stale.")
 @json_option
 def status(targets: tuple[str, ...], is_long: bool, check: bool, as_json: bool) -> None:
@@ -143,6 +143,8 @@ def status(targets: tuple[str, ...], is_long: bool, check: bool, as_json: bool) 
             for target, state in states.items():
                 if state.state != "fresh":
                     click.echo(f"{state.state:8} {target}: {show_text(state.reason)}")
+                elif is_long:
+                    click.echo(f"{state.state:8} {target}")
             click.echo(f"{fresh} up to date")
         else:
             for line in explain_states(states):

@@ -76,7 +76,7 @@ MAKE = f"""Build TARGETs, and whatever upstream of them is missing or stale.
 \b
 Examples:
   dynvision make responses/contrast/rcnn_gratings         all contrasts
-  dynvision make responses/contrast/rcnn_gratings:0.5     one contrast
+  dynvision make responses/contrast/rcnn_gratings:0.4     one contrast
   dynvision make data/interim/cifar100/train_invertebrates/folder.link
   dynvision make --dry-run summary/contrast/rcnn_gratings     what would be built, and why
   dynvision make --force models/rcnn/gratings:all_s0      train the network again

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 TARGETS = """A TARGET is an asset key (raw/gratings: all of its partitions), a key with a partition
-(responses/contrast/rcnn_gratings:0.5, …/contrast_duration/rcnn_gratings:contrast=0.3,duration=20), or a
+(responses/contrast/rcnn_gratings:0.4, …/contrast_duration/rcnn_gratings:contrast=0.3,duration=20), or a
 path under data/ (data/processed/cifar100/train_all/train.beton)."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")

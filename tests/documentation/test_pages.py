@@ -9,10 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 
+from dynvision.config.conditions import parse_condition
+from dynvision.workspace import Workspace
+from dynvision.workspace.addresses import parse_target
+from dynvision_assets.command_line import main
 from tests.documentation.blocks import LANGUAGES, PAGES, PROJECT, Block, command_lines, read_blocks, read_commands
 from tests.documentation.running import Page, check_block, check_command
 from tests.helpers.commands import environment
@@ -42,6 +47,19 @@ def test_every_command_in_a_sentence_is_one(name: str, light_page: Page) -> None
             light_page.run(block)
     for command in read_commands(_by_name[name]):
         check_command(command, light_page, name)
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_target_in_the_help_is_one(command: str, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path, PROJECT / "config")
+    text = main.commands[command].help or ""
+    for target in re.findall(
+        r"(?<![\w/])(?:data/)?(?:raw|interim|processed|models|responses|summary)/[\w/.:=,-]+", text
+    ):
+        if command != "list":  # it takes the beginning of keys
+            assert parse_target(workspace, target.rstrip(".,:")), target
+    for level in re.findall(r"preview (\w+) --condition (\S+)", text):
+        assert parse_condition(workspace.config.experiments[level[0]], level[1]), level
 
 
 def test_a_block_is_skipped_only_where_it_cannot_run() -> None:

@@ -125,6 +125,8 @@ def test_status_has_a_line_for_each_asset(chain: Path) -> None:
     assert lines[-1].endswith("up to date; every target: dynvision status --all")
     whole = call_dynvision(chain, "status", "--all").stdout.splitlines()
     assert "missing  responses/contrast/rcnn_gratings:contrast=0.5: it has not been built" in whole
+    assert "fresh    responses/contrast/rcnn_gratings:contrast=0.1" in whole
+    assert len(whole) == 1 + int(lines[-1].split(" of ")[1].split()[0])
     assert call_dynvision(chain, "status", "--check").exit_code == 1
 
 

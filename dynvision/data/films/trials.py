@@ -54,6 +54,7 @@ def film_images(
     normalize: Normalization | None,
     names: Sequence[Sequence[str]] = (),
     title: str = "",
+    dt: float | None = None,
 ) -> Film:
     """Film trials as they are recorded: with the noise of their samples, and after idle steps.
 
@@ -65,12 +66,14 @@ def film_images(
         normalize: Mean and standard deviation of each channel, by which the images are standardized.
         names: For each trial the names of its images.
         title: What the film is of.
+        dt: Milliseconds a step of the network, if the presentation does not say it.
     """
     shown = [trial[: presentation.n_images] for trial in names]
     sequence = StimulusSequence(images, presentation.preceded_by(idle), ids)
     film = sequence.show(normalize=normalize, names=shown, title=title, start=idle)
     # Time is 0 where analyses have it, also in a trial that shows nothing and begins with an intro.
-    return replace(film, timeline=trace_timeline(presentation))
+    timeline = trace_timeline(presentation)
+    return replace(film, timeline=replace(timeline, dt=timeline.dt or dt))
 
 
 def name_samples(source: StoredImages, part: str, trials: npt.NDArray[np.int64]) -> list[list[str]]:

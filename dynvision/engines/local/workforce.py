@@ -63,11 +63,13 @@ class LocalWorkforce(Workforce):
         gpus = choose_gpus(settings.gpus)
         count = settings.workers or max(1, min(usable_cores(), available_memory() // _MEMORY))
         shared = max(len(gpus), count) if settings.share_gpus and gpus else len(gpus)
+        self._most = settings.workers or shared + count  # that compute at once; of a kind there may be as many
+        shared = min(shared, self._most)
         self._gpu_slots = [_Slot(f"gpu-{i}", gpus[i % len(gpus)]) for i in range(shared)]
         self._cpu_slots = [_Slot(f"cpu-{i}", None) for i in range(count)]
         self._memory = whole_memory()
         self._threads = max(1, usable_cores() // count)
-        self.slots = len(self._gpu_slots) + count
+        self.slots = min(self._most, shared + count)
         self._nursery: subprocess.Popen[bytes] | None = None
         self._door: Door | None = None
         self._names: dict[_Slot, str] = {}
@@ -97,6 +99,8 @@ class LocalWorkforce(Workforce):
         return ""
 
     def has_room(self, resources: Resources, running: Sequence[Resources]) -> bool:
+        if len(running) >= self._most:
+            return False
         return not resources.memory or sum(r.memory or 0 for r in running) + resources.memory <= self._memory
 
     def prepare(self) -> None:

@@ -60,13 +60,16 @@ def find_film(store: Path) -> Path | None:
     return path if is_whole_film(path := store / FILM) else None
 
 
-def write_films(order: SweepOrder, trials: npt.NDArray[np.int64], folders: Sequence[Path]) -> None:
+def write_films(
+    order: SweepOrder, trials: npt.NDArray[np.int64], folders: Sequence[Path], dt: float | None = None
+) -> None:
     """Draw the film strips of some conditions of a recording, evenly chosen, next to their responses.
 
     Args:
         order: What was recorded.
         trials: Which samples each trial shows, shape `[N, K]`.
         folders: Where the responses of each condition are written.
+        dt: Milliseconds a step, as the recording says.
     """
     from dynvision.data.films.trials import film_images, load_images, name_samples
 
@@ -77,7 +80,14 @@ def write_films(order: SweepOrder, trials: npt.NDArray[np.int64], folders: Seque
         loaded = load_images(images.source, images.part, chosen, order.run.dtype)
         for condition, folder in ((order.conditions[number], folders[number]) for number in numbers):
             film = film_images(
-                loaded, chosen[:, 0], condition.presentation, order.idle, images.source.normalize, names, condition.name
+                loaded,
+                chosen[:, 0],
+                condition.presentation,
+                order.idle,
+                images.source.normalize,
+                names,
+                condition.name,
+                dt,
             )
             write_bytes(folder / FILM, film.encode("png"))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a picture, the responses are there
@@ -144,6 +154,7 @@ def film_records(
             normalize,
             names,
             record.target,
+            record.details.get("dt"),
         )
         for record in records
     ]

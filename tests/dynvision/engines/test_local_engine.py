@@ -14,6 +14,7 @@ import pytest
 
 from dynvision.engines.calls import Call, Resources
 from dynvision.engines.distributed_engine import DistributedEngine
+from dynvision.engines.local.workforce import LocalWorkforce
 from dynvision.engines.opening import open_engine, started_early
 from dynvision.engines.settings import EngineSettings
 from dynvision.errors import ConfigError, DamagedFileError, DynvisionError, UnexpectedError
@@ -124,9 +125,9 @@ def test_each_gpu_has_one_worker_and_the_others_have_none(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    engine = open_local(workers=1, gpus=None)
+    engine = open_local(workers=3, gpus=None)
     assert engine.slots == 3
-    assert [engine.slots_for(r) for r in (Resources(), Resources(gpus=1), Resources(gpu_if_there=True))] == [1, 2, 2]
+    assert [engine.slots_for(r) for r in (Resources(), Resources(gpus=1), Resources(gpu_if_there=True))] == [3, 2, 2]
     for needs in (Resources(gpus=1), Resources(gpu_if_there=True)):
         engine.submit(call("environment_slowly", needs, names=["CUDA_VISIBLE_DEVICES"], seconds=0.6))
     engine.submit(call("environment_slowly", names=["CUDA_VISIBLE_DEVICES"], seconds=0.6))
@@ -135,6 +136,20 @@ def test_each_gpu_has_one_worker_and_the_others_have_none(
     seen = sorted((o.result["CUDA_VISIBLE_DEVICES"], o.call.attempts[0] == Resources()) for o in outcomes)
     assert seen == [("", True), ("4", False), ("7", False)]
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(("workers", "slots"), [(1, 1), (2, 2), (None, None)])
+def test_no_more_calls_are_computed_at_once_than_workers_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: int | None, slots: int | None
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    workforce = LocalWorkforce(EngineSettings(kind="local", workers=workers, folder=tmp_path))
+    on_gpu, on_cpu = Resources(gpus=1), Resources()
+    assert workforce.slots == (slots or 4 + workforce.slots_for(on_cpu))
+    assert workforce.slots_for(on_gpu) == min(4, workforce.slots)
+    running = [on_gpu] * (workforce.slots - 1)
+    assert workforce.has_room(on_cpu, running)
+    assert not workforce.has_room(on_cpu, [*running, on_gpu])
 
 
 def test_without_a_gpu_a_call_that_asks_for_one_runs_on_the_cpu_and_that_is_told_once(open_local: Opening) -> None:

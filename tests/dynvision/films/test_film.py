@@ -72,10 +72,16 @@ def test_normalize_of_another_number_of_channels_is_an_error():
 
 
 @pytest.mark.slow
-def test_a_film_of_colours_in_noise_is_small():
+def test_a_film_of_colours_in_noise_is_small_and_says_so(tmp_path):
     film = Presentation.contrast(400, 390, 5, 0.2, sensor_noise=0.7).show([noise(i) for i in range(3)], normalize=HALF)
-    assert len(film.encode("png")) <= 50_000
+    small = film.encode("png")
+    assert len(small) <= 50_000
     assert len(film.encode("webp")) <= 300_000
+    with Image.open(io.BytesIO(small)) as picture:
+        assert "fewer colours or pixels" in picture.text["Description"]
+    with Image.open(film.save(tmp_path / "whole.png")) as picture:  # a file has the frames as they are
+        assert "fewer colours" not in picture.text["Description"]
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), np.asarray(film.strip().draw()))
 
 
 def test_a_strip_without_noise_keeps_every_colour():

@@ -262,7 +262,7 @@ def test_show_stimulus_writes_strip_and_animation(root):
         "contrast=0.5_time_course.png",
     ]
     assert (folder / "contrast=0.5.png").read_bytes() == (store(root) / FILM).read_bytes()
-    assert (folder / "contrast=0.5.webp").stat().st_size <= 300_000
+    assert (folder / "contrast=0.5.webp").stat().st_size <= 3_000_000
     again = call_dynvision(
         root, "show", "--stimulus", f"{KEY}:0.5", "--images", "0,4", "--json", "--out", str(root / "a.gif")
     )
@@ -295,3 +295,12 @@ def test_a_file_that_is_no_film_is_left_alone(root):
     assert done.exit_code == 2
     assert "mine.png is there already, and is no film of this project" in done.output
     assert mine.read_bytes() == b"mine"
+
+
+def test_time_is_in_milliseconds_if_the_network_says_how_long_a_step_is(root):
+    """The experiment gives durations in steps; its figures and tables have ms all the same."""
+    film = film_of(root, f"{KEY}:0.5")
+    workspace = open_workspace(root)
+    (target,) = parse_target(workspace, f"{KEY}:0.5")
+    assert workspace.read_record(target).details["dt"] == 5.0
+    assert (film.timeline.dt, film.timeline.unit) == (5.0, "ms")
