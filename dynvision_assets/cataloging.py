@@ -47,8 +47,8 @@ def catalog(
     `group`           the group in which the UI shows it: the stage, or `responses_<experiment>`, `summary_<experiment>`
     `key`             the asset key, as the UI shows it
     `partition`       the partition; missing (`NaN`) for summaries, which have none
-    `state`           `fresh`, `stale`, `missing` or `left over`
-    `reason`          why it is stale or missing; empty if it is fresh
+    `state`           `fresh`, `stale`, `damaged`, `missing` or `left over`
+    `reason`          why it is not fresh; empty if it is
     `path`            where it is on disk
     `created`         when it was finished (a time in UTC)
     `bytes`           its size, if its record or a look at a few files says it (not for links)

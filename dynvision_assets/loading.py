@@ -85,6 +85,7 @@ def load(
     `responses/<experiment>/<subject>`        `xarray.DataTree`, one node for each layer, lazy
     `summary/<experiment>/<subject>`          `pandas.DataFrame`, one row for each condition, time, layer, measure
     `summary/<experiment>`                    `pandas.DataFrame`, one row for each subject and condition
+    `summary/phenomena/<subject>`             `pandas.DataFrame`, one row for each number that shows a phenomenon
     ========================================  =======================================================
 
     Args:
@@ -95,8 +96,8 @@ def load(
         file: Which file of processed: `train`, `val` or `test`.
         seed: Which network of models; 0 by default.
         table: Which table of a summary, the data behind each picture: `table` (the default), `tuning` (one row for each
-            condition), `fits` (fitted parameters with confidence intervals), `time_courses`. For the summary over all
-            subjects, `table` or `fits`.
+            condition), `fits` (fitted parameters with confidence intervals), `time_courses`, and `groups` if the
+            experiment has `group_by`. For the summary over all subjects, `table` or `fits`; for phenomena `table`.
         allow_missing: Load the conditions that exist, with NaN for the others, instead of raising.
         root: The folder that contains `data/`; by default `$DYNVISION_ROOT`, or the nearest root at or
             above the current folder.

@@ -16,7 +16,7 @@ class Resources:
     """What one attempt at a call needs.
 
     Attributes:
-        cpus: Cores; also the threads that the call may use.
+        cpus: Cores of a job, and the threads of its libraries. A training has its own number of threads.
         memory: Bytes; `None` asks for nothing.
         time: Seconds; `None` asks for nothing.
         gpus: GPUs.

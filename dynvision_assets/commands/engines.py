@@ -30,8 +30,8 @@ jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Compute up to N targets at once that do not depend on each other: with workers on this machine, or with so "
-    "many jobs of the queue.",
+    help="Compute up to N targets at once that do not depend on each other: with N workers of this machine (if the "
+    "engine is here or local), or as N jobs of a queue. An error with the address of a scheduler.",
 )
 
 

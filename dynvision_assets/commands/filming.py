@@ -33,8 +33,8 @@ LARGEST_SHEET = 2_000_000
 PREVIEW = """Draw what an experiment of config_experiments.yaml will show, before anything is computed.
 
 Every condition has a film strip, CONDITION.png, and an animation, CONDITION.webp; sheet.png has a row for each
-condition. The images are some of the dataset's, if they are in data/raw already, otherwise test gratings. Contrast,
-noise and void are as the network will get them, on the timeline of a trial.
+condition, of more than 40 for 40 of them, evenly chosen. The images are some of the dataset's, if they are in data/raw
+already, otherwise test gratings. Contrast, noise and void are as the network will get them, on the timeline of a trial.
 
 \b
 Examples:

@@ -80,7 +80,8 @@ Examples:
   dynvision make data/interim/cifar100/train_invertebrates/folder.link
   dynvision make --dry-run summary/contrast/rcnn_gratings     what would be built, and why
   dynvision make --force models/rcnn/gratings:all_s0      train the network again
-  dynvision make -j 4 responses/contrast/rcnn_gratings    four targets at once on this machine
+  dynvision make -j 4 responses/contrast/rcnn_gratings    four at once: workers here, or jobs of a configured queue
+  dynvision make --engine local -j 4 summary/contrast     four workers of this machine, whatever is configured
   dynvision make --engine slurm summary/contrast/rcnn_gratings
 
 Targets that are up to date are not built again. `dynvision ui` shows the run. Ctrl-C stops cleanly: finished

@@ -73,10 +73,15 @@ Lines = Annotated[tuple[_Line, ...], BeforeValidator(_listed), Field(max_length=
 class Needs(Section):
     """What a target needs. Each is one value, or a list: for the first attempt, the second, …; the last is repeated.
 
+    `extra` is a list of options, for all attempts; a list of such lists has one list for each attempt.
+
     What is not given is that of `stages`, then that of `defaults`.
+
+    A queue obeys all of it. `local` reads `memory` and `gpus` alone, the address of a running cluster `gpus` alone, and
+    `here` nothing.
     """
 
-    cpus: Cpus | None = Field(None, description="cores, also the threads of the computation; 1 by default")
+    cpus: Cpus | None = Field(None, description="cores of a job, 1 by default; a training has its own `threads`")
     memory: Memory | None = Field(None, description="with a unit: 16G, 500M")
     time: Time | None = Field(None, description="how long a job may run, with a unit: 30m, 12h, 2d, 1:30:00")
     gpus: Gpus | None = Field(
@@ -239,7 +244,7 @@ class ComputeConfig(Section):
             root: The root; the engine keeps its files in `.dynvision/engine` there.
             engine: Another engine, or the address of a scheduler.
             jobs: How many targets are computed at once: workers of this machine, or jobs of a queue. With more than one
-                `here` becomes `local`.
+                `here` becomes `local`. The address of a scheduler takes none.
 
         Raises:
             ConfigError: If there is no such engine, it has no address, or `jobs` does not fit it.
