@@ -10,10 +10,11 @@ import dagster as dg
 import pytest
 
 from dynvision.errors import DynvisionError
-from dynvision.workspace import Workspace
+from dynvision.workspace import Status, Workspace
 from dynvision_assets import automation
 from dynvision_assets.automation import make_sensors
 from dynvision_assets.runs.freshness import UP_TO_DATE
+from dynvision_assets.runs.tally import Tally
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 from tests.helpers.commands import call_dynvision
@@ -159,24 +160,88 @@ def test_every_asset_has_the_check(empty_root: Path) -> None:
     assert {"/".join(key.path) for key in with_check} == {"/".join(key) for key in workspace.keys}
 
 
+class Round:
+    """The turns of the sensor, each of which has time for one partition."""
+
+    def __init__(self, workspace: Workspace, instance: dg.DagsterInstance) -> None:
+        (self.sensor,) = (sensor for sensor in make_sensors(workspace) if sensor.name == "see_what_is_stale")
+        self.instance = instance
+        self.cursor: str | None = None
+        self.found: list[tuple[str, str]] = []
+        self.turns = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.cursor is not None and json.loads(self.cursor)["not_before"] > 0
+
+    def turn(self) -> dg.SensorResult:
+        result = self.sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
+        assert isinstance(result, dg.SensorResult)
+        for event in result.asset_events:
+            assert isinstance(event, dg.AssetCheckEvaluation)
+            self.found.append(("/".join(event.asset_key.path), str(event.description)))
+        self.cursor, self.turns = result.cursor, self.turns + 1
+        return result
+
+    def turn_until(self, key: str, partitions: int) -> None:
+        """Take turns until so many partitions of an asset have been looked at."""
+        for _ in range(100):
+            self.turn()
+            begun = json.loads(str(self.cursor))["begun"]
+            if (
+                begun is not None
+                and "/".join(begun["key"]) == key
+                and begun["tally"]["states"] == {"fresh": partitions}
+            ):
+                return
+        pytest.fail(f"{key} is never looked at")
+
+
 def test_a_round_that_takes_long_goes_on_in_the_next_turn_and_then_rests(
     chain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(automation, "LONGEST_LOOK", 0.0)
     workspace = open_workspace(chain)
-    (sensor,) = (sensor for sensor in make_sensors(workspace) if sensor.name == "see_what_is_stale")
-    cursor, seen = None, []
+    edit_config(chain, "sensor_noise: 0.25}", "sensor_noise: 0.3}")
     with open_instance(chain) as instance:
-        for _ in workspace.keys:
-            result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
-            assert isinstance(result, dg.SensorResult)
-            seen += ["/".join(event.asset_key.path) for event in result.asset_events]
-            cursor = result.cursor
-        assert seen[0] == "raw/gratings"
-        assert seen[-1] == "summary/contrast/rcnn_gratings"
-        assert len(seen) == len(set(seen))
-        resting = json.dumps(json.loads(str(cursor)) | {"not_before": time.time() + 60})
-        result = sensor(dg.build_sensor_context(instance=instance, cursor=resting))
-        assert isinstance(result, dg.SensorResult)
-        assert str(result.skip_reason.skip_message) == "everything was looked at a short while ago"
-        assert json.loads(str(result.cursor)) == json.loads(resting)
+        at_once = Round(workspace, instance)
+        at_once.turn()
+        assert at_once.is_over
+        monkeypatch.setattr(automation, "LONGEST_LOOK", 0.0)
+        slow = Round(workspace, instance)
+        while not slow.is_over:
+            slow.turn()
+        assert slow.turns == sum(len(workspace.targets(key)) for key in workspace.keys)
+        assert slow.found == at_once.found
+        assert any("4 of 4 partitions are stale" in sentence for _, sentence in slow.found)
+        slow.cursor = json.dumps(json.loads(str(slow.cursor)) | {"not_before": time.time() + 60})
+        resting = slow.cursor
+        assert str(slow.turn().skip_reason.skip_message) == "everything was looked at a short while ago"
+        assert slow.cursor == resting
+
+
+def test_an_asset_is_begun_anew_if_the_configuration_is_edited_in_the_middle_of_it(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automation, "LONGEST_LOOK", 0.0)
+    with open_instance(chain) as instance:
+        slow = Round(open_workspace(chain), instance)
+        slow.turn_until("/".join(RESPONSES), 3)
+        edit_config(chain, "sensor_noise: 0.5}", "sensor_noise: 0.4}")
+        for _ in range(4):
+            slow.turn()
+        key, sentence = slow.found[-1]
+        assert key == "/".join(RESPONSES)
+        assert sentence.startswith("4 of 4 partitions are stale")
+
+
+def test_what_a_sentence_does_not_name_is_counted(empty_root: Path) -> None:
+    workspace = open_workspace(empty_root)
+    tally = Tally()
+    for number, target in enumerate(4 * workspace.targets(RESPONSES)):
+        tally.add(target, Status("stale", f"reason {number % 7}") if number % 8 < 7 else Status("missing"))
+    read = Tally.from_dict(json.loads(json.dumps(tally.to_dict())))
+    assert read == tally
+    lines = str(read.evaluate(RESPONSES).description).split("\n\n")
+    assert lines[0] == "2 of 16 partitions are stale (contrast=0.1, contrast=0.8): reason 0"
+    assert lines[-2] == "…and 4 other partitions, for other reasons"
+    assert lines[-1] == "Make it up to date: `dynvision make responses/contrast/rcnn_gratings`, or the job `make`"
