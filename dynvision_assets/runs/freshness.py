@@ -28,6 +28,8 @@ STATEMENT = (
     "it, and a run of the asset does; 'dynvision status' says the same."
 )
 
+_PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+
 Key = tuple[str, ...]
 
 
@@ -60,7 +62,8 @@ def find_changes(
 ) -> Look:
     """Look at assets, and return the results of the check that differ from those that Dagster shows.
 
-    An asset of which nothing has been made gets no result, unless it had one before.
+    An asset of which nothing has been made gets no result, unless it had one before. Nor does one to which a run is
+    going to give it: Dagster has kept a place for that result, and would go on to show ours, which has a later place.
 
     Args:
         workspace: The workspace.
@@ -88,7 +91,7 @@ def find_changes(
     changes = [
         result
         for key, result in current.items()
-        if shown.get(key) != _content(result) and (key in shown or result.description != NOTHING)
+        if (shown[key] not in (None, _content(result)) if key in shown else result.description != NOTHING)
     ]
     return Look(changes, looked_at, rest)
 
@@ -122,8 +125,10 @@ def _digest(workspace: Workspace) -> str:
     return hashlib.sha256(json.dumps(workspace.snapshot, sort_keys=True).encode()).hexdigest()
 
 
-def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Key, tuple[bool, str]]:
+def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Key, tuple[bool, str] | None]:
     """Return what Dagster shows of the check now: the content of the newest result of each asset that has one.
+
+    It is `None` where a run has planned the check and has not ended.
 
     A run that ended before it gave a result counts as showing something that no result equals. So does a result that
     is older than the newest materialization, because Dagster then shows "Not Evaluated".
@@ -134,7 +139,7 @@ def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Ke
         record.asset_entry.asset_key: record.asset_entry.last_materialization_record
         for record in instance.get_asset_records([asset_key(key) for key in keys])
     }
-    shown: dict[Key, tuple[bool, str]] = {}
+    shown: dict[Key, tuple[bool, str] | None] = {}
     for name, record in newest.items():
         event = record.event.dagster_event if record.event is not None else None
         result = event.event_specific_data if event is not None else None
@@ -147,9 +152,16 @@ def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Ke
         )
         if counts and isinstance(result, dg.AssetCheckEvaluation):
             shown[names[name]] = _content(result)
+        elif event is not None and event.event_type == _PLANNED and _is_going_on(instance, record.run_id):
+            shown[names[name]] = None
         else:
             shown[names[name]] = False, ""
     return shown
+
+
+def _is_going_on(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and not run.is_finished
 
 
 def _content(result: dg.AssetCheckEvaluation) -> tuple[bool, str]:

@@ -245,3 +245,19 @@ def test_what_a_sentence_does_not_name_is_counted(empty_root: Path) -> None:
     assert lines[0] == "2 of 16 partitions are stale (contrast=0.1, contrast=0.8): reason 0"
     assert lines[-2] == "…and 4 other partitions, for other reasons"
     assert lines[-1] == "Make it up to date: `dynvision make responses/contrast/rcnn_gratings`, or the job `make`"
+
+
+def test_a_run_that_has_not_ended_gives_the_result_and_not_the_sensor(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, select: RunAsset
+) -> None:
+    assert select("raw/gratings", first="train", last="train").success
+    meanwhile: list[dict[str, tuple[bool, str]]] = []
+    engines.prepared.append(
+        ScriptedEngine(fail=lambda call: meanwhile.append(look(open_workspace(empty_root), instance)))
+    )
+    assert select("raw/gratings", first="test", last="test").success
+    assert [list(found) for found in meanwhile] == [[]]
+    result = latest_check(instance, ("raw", "gratings"), UP_TO_DATE)
+    assert result is not None
+    assert (result.passed, result.description) == (True, "2 partitions are up to date.")
+    assert look(open_workspace(empty_root), instance) == {}
