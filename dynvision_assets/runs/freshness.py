@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,15 @@ from dynvision.workspace import Status, Workspace
 from dynvision_assets.partitions import asset_key
 from dynvision_assets.runs.tally import NOTHING, UP_TO_DATE, Tally
 
-__all__ = ["UP_TO_DATE", "Look", "describe_freshness", "find_changes", "freshness_spec"]
+__all__ = ["UP_TO_DATE", "Look", "describe_assets_of", "describe_freshness", "find_changes", "freshness_spec"]
 
 STATEMENT = (
     "What has been made is what the configuration and everything upstream say. The sensor see_what_is_stale compares "
     "it, and a run of the asset does; 'dynvision status' says the same."
 )
+
+SHORT_LOOK = 2.0
+"""Seconds that a run of many assets takes at its end to look at them; the sensor looks at the others."""
 
 _PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
 
@@ -101,6 +104,19 @@ def describe_freshness(workspace: Workspace, key: Key) -> dg.AssetCheckEvaluatio
     tally = Tally()
     _count(workspace, key, {}, tally)
     return tally.evaluate(key)
+
+
+def describe_assets_of(workspace: Workspace, targets: Iterable[Target]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield the result of the check for the asset of each target, as far as it is soon known.
+
+    Without that Dagster shows "Not Evaluated" for what was just built, until the sensor comes to it.
+    """
+    until, known = time.monotonic() + SHORT_LOOK, dict[Target, Status]()
+    for key in dict.fromkeys(target.key for target in targets):
+        tally = Tally()
+        if not _count(workspace, key, known, tally, until):
+            return
+        yield tally.evaluate(key)
 
 
 def _count(workspace: Workspace, key: Key, known: dict[Target, Status], tally: Tally, until: float = math.inf) -> bool:

@@ -13,6 +13,7 @@ from dynvision.errors import DynvisionError
 from dynvision.workspace import Status, Workspace
 from dynvision_assets import automation
 from dynvision_assets.automation import make_sensors
+from dynvision_assets.runs import freshness
 from dynvision_assets.runs.freshness import UP_TO_DATE
 from dynvision_assets.runs.tally import Tally
 from dynvision_assets.wiring import make_definitions
@@ -40,23 +41,34 @@ def look(workspace: Workspace, instance: dg.DagsterInstance) -> dict[str, tuple[
     return found
 
 
-def test_what_is_up_to_date_is_reported_once(chain: Path) -> None:
+def test_what_is_up_to_date_is_reported_once(made_root: Path, instance: dg.DagsterInstance) -> None:
+    first = look(open_workspace(made_root), instance)
+    assert all(passed for passed, _ in first.values())
+    assert first["summary/contrast/rcnn_gratings"] == (True, "It is up to date.")
+    assert first["responses/contrast/rcnn_gratings"] == (True, "4 partitions are up to date.")
+    assert "summary/contrast_duration/rcnn_gratings" not in first, "of what was never made nothing is said"
+    assert look(open_workspace(made_root), instance) == {}
+
+
+def test_the_run_that_has_made_a_chain_gives_the_results_so_that_the_sensor_has_none_to_report(chain: Path) -> None:
     with open_instance(chain) as instance:
-        first = look(open_workspace(chain), instance)
-        assert all(passed for passed, _ in first.values())
-        assert first["summary/contrast/rcnn_gratings"] == (True, "It is up to date.")
-        assert first["responses/contrast/rcnn_gratings"] == (True, "4 partitions are up to date.")
-        assert "summary/contrast_duration/rcnn_gratings" not in first, "of what was never made nothing is said"
         assert look(open_workspace(chain), instance) == {}
+        for key, sentence in {SUMMARY: "It is up to date.", RESPONSES: "4 partitions are up to date."}.items():
+            result = latest_check(instance, key, UP_TO_DATE)
+            assert result is not None
+            assert (result.passed, result.description) == (True, sentence)
 
 
-def test_what_was_made_again_is_reported_again_until_dagster_shows_the_result(chain: Path) -> None:
+def test_what_was_made_again_is_reported_again_until_dagster_shows_the_result(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Dagster shows "Not Evaluated" for a result that is not newer than the newest materialization.
 
     It keeps the time of a result in whole seconds. One that is given in the same second therefore counts as older.
     """
     with open_instance(chain) as instance:
         look(open_workspace(chain), instance)
+        monkeypatch.setattr(freshness, "SHORT_LOOK", 0.0)
         assert call_dynvision(chain, "make", "--force", "raw/gratings:test").exit_code == 0
         for _ in range(20):
             record = instance.event_log_storage.get_latest_asset_check_execution_by_key(
@@ -117,7 +129,10 @@ def test_what_was_made_again_is_green_again(chain: Path) -> None:
         edit_config(chain, "train_per_class: 12", "train_per_class: 13")
         assert not look(open_workspace(chain), instance)["raw/gratings"][0]
         assert call_dynvision(chain, "make", "raw/gratings:train").exit_code == 0
-        assert look(open_workspace(chain), instance)["raw/gratings"] == (True, "2 partitions are up to date.")
+        result = latest_check(instance, ("raw", "gratings"), UP_TO_DATE)
+        assert result is not None
+        assert (result.passed, result.description) == (True, "2 partitions are up to date.")
+        assert "raw/gratings" not in look(open_workspace(chain), instance), "Dagster shows that of the run"
 
 
 def test_a_run_of_an_asset_gives_the_result_at_once(
@@ -261,3 +276,15 @@ def test_a_run_that_has_not_ended_gives_the_result_and_not_the_sensor(
     assert result is not None
     assert (result.passed, result.description) == (True, "2 partitions are up to date.")
     assert look(open_workspace(empty_root), instance) == {}
+
+
+def test_a_run_of_the_job_that_fails_gives_the_result_of_what_it_has_built(
+    engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    engines.prepared.append(
+        ScriptedEngine(fail=lambda call: DynvisionError("the disk is full.") if "test" in call.name else None)
+    )
+    assert not make("raw/gratings").success
+    result = latest_check(instance, ("raw", "gratings"), UP_TO_DATE)
+    assert result is not None
+    assert (result.passed, result.description) == (True, "1 partition is up to date; not made: test.")
