@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dynvision.errors import ConfigError, UnknownNameError, unknown_name
@@ -130,23 +130,25 @@ class Condition(Mapping[str, str]):
         return f"Condition({self._levels})"
 
 
-def find_level(value: object, levels: Iterable[str]) -> str | None:
+def find_level(value: object, levels: Collection[str]) -> str | None:
     """Return the level that a value names, also if it is a number that is written otherwise (`1`, `0.50`, `1e-1`).
 
     The same text comes first, then the nearest number, if it is the same but for the rounding of a float32.
 
     Args:
         value: What a user gave.
-        levels: The levels as partitions have them.
+        levels: The levels as partitions have them; a mapping by level is the fastest if there are many.
 
     Returns:
         One of the levels; `None` if there is no such level.
     """
-    text, valid = level_text(value), list(levels)
+    text = level_text(value)
+    if text in levels:
+        return text
     number = _read_number(text)
-    if text in valid or number is None:
-        return text if text in valid else None
-    distances = {level: abs(other - number) for level in valid if (other := _read_number(level)) is not None}
+    if number is None:
+        return None
+    distances = {level: abs(other - number) for level in levels if (other := _read_number(level)) is not None}
     nearest = min(distances, key=lambda level: distances[level], default=None)
     return nearest if nearest is not None and distances[nearest] <= ROUNDING * abs(number) else None
 

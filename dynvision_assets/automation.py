@@ -36,7 +36,7 @@ and builds nothing if its partition is still up to date, for example because an 
 """
 
 LONGEST_LOOK = 10.0
-"""Seconds after which a turn of `see_what_is_stale` leaves the other assets to the next one."""
+"""Seconds after which a turn of `see_what_is_stale` leaves the other partitions and assets to the next one."""
 
 REST = 20
 """How many times as long as a round of it took, the next one waits."""
@@ -121,7 +121,7 @@ def _make_state_sensor(workspace: Workspace) -> dg.SensorDefinition:
     """Make the sensor that compares everything with the configuration as it is now, and reports what has changed.
 
     A look at thousands of conditions takes longer than Dagster allows a sensor. So its cursor says with which asset the
-    next turn goes on, how long the present round has taken, and when the next one begins.
+    next turn goes on, what is known of it, how long the present round has taken, and when the next one begins.
     """
     root, config_folder, keys = workspace.paths.root, workspace.config.folder, list(workspace.keys)
 
@@ -133,7 +133,7 @@ def _make_state_sensor(workspace: Workspace) -> dg.SensorDefinition:
         "In a large root it looks less often, so that it uses no more than a twentieth of a core.",
     )
     def see_what_is_stale(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        state = {"next": 0, "seconds": 0.0, "not_before": 0.0} | json.loads(context.cursor or "{}")
+        state = {"next": 0, "begun": None, "seconds": 0.0, "not_before": 0.0} | json.loads(context.cursor or "{}")
         if time.time() < state["not_before"]:
             return dg.SensorResult(skip_reason="everything was looked at a short while ago", cursor=context.cursor)
         try:
@@ -142,11 +142,12 @@ def _make_state_sensor(workspace: Workspace) -> dg.SensorDefinition:
             return dg.SensorResult(skip_reason=f"the configuration cannot be used: {error}", cursor=context.cursor)
         start = time.monotonic()
         first = state["next"] if state["next"] < len(keys) else 0
-        changes, count = find_changes(current, context.instance, keys[first:], LONGEST_LOOK)
-        state = {"next": first + count, "seconds": state["seconds"] + time.monotonic() - start, "not_before": 0.0}
+        look = find_changes(current, context.instance, keys[first:], LONGEST_LOOK, state["begun"])
+        seconds = state["seconds"] + time.monotonic() - start
+        state = {"next": first + look.count, "begun": look.begun, "seconds": seconds, "not_before": 0.0}
         if state["next"] >= len(keys):
-            state = {"next": 0, "seconds": 0.0, "not_before": time.time() + REST * state["seconds"] - 30}
-        reason = None if changes else f"{count} assets are as they were"
-        return dg.SensorResult(asset_events=changes, skip_reason=reason, cursor=json.dumps(state))
+            state = {"next": 0, "begun": None, "seconds": 0.0, "not_before": time.time() + REST * seconds - 30}
+        reason = None if look.changes else f"{look.count} assets are as they were"
+        return dg.SensorResult(asset_events=look.changes, skip_reason=reason, cursor=json.dumps(state))
 
     return see_what_is_stale

@@ -42,7 +42,7 @@ def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") ->
         UnknownNameError: If a parameter or level does not exist, or a parameter is missing or given twice. The message
             names the nearest valid name.
     """
-    levels = experiment.levels()
+    levels = experiment.swept
     parts = text.split(",")
     if len(levels) == 1 and len(parts) == 1 and "=" not in text:
         parts = [f"{next(iter(levels))}={text}"]
@@ -58,7 +58,7 @@ def parse_condition(experiment: ExperimentConfig, text: str, where: str = "") ->
             raise UnknownNameError(f"{where}: '{text}' gives '{parameter}' twice")
         given[parameter] = known
     if missing := [p for p in levels if p not in given]:
-        example = Condition({p: values[0] for p, values in levels.items()})
+        example = Condition({p: next(iter(values)) for p, values in levels.items()})
         raise UnknownNameError(f"{where}: '{text}' gives no level for '{missing[0]}'. Write it like '{example}'.")
     return Condition({parameter: given[parameter] for parameter in levels})
 

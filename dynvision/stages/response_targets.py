@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class ResponseTargets(Stage):
 
     def select(self, key: tuple[str, ...], **options: Any) -> list[Target]:
         valid = self.config.experiments[key[1]].levels()
-        wanted = {name: find_levels(name, value, valid[name]) for name, value in options.items()}
+        wanted = {name: set(find_levels(name, value, valid[name])) for name, value in options.items()}
         return [t for t in super().select(key) if all(self.levels(t)[n] in chosen for n, chosen in wanted.items())]
 
     def settings(self, target: Target) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class ResponseTargets(Stage):
         presentation: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.presentation(target))))
         trials = self._trials(target.key)
         images = {"images_of_other_class": list(trials.other_class)} if trials.other_class else {}
-        states = {"states_held": count_states(len(all_conditions(experiment)))} if budget else {}
+        states = {"states_held": count_states(experiment.n_conditions)} if budget else {}
         # What says nothing new is left out, so that existing responses stay up to date.
         by = {"standardized_by": standardization.of} if standardization and standardization.of != "dataset" else {}
         matched = {"match": subject.match} if subject.match is not None else {}
@@ -138,7 +139,15 @@ class ResponseTargets(Stage):
         experiment = self.config.experiments[key[1]]
         if "program" not in experiment.data_args:
             return OrderedTrials()
-        return OrderedTrials.of(presentation_of(experiment, condition) for condition in all_conditions(experiment))
+        if key[1] not in self._trials_of_programs:
+            shown = (presentation_of(experiment, condition) for condition in all_conditions(experiment))
+            self._trials_of_programs[key[1]] = OrderedTrials.of(shown)
+        return self._trials_of_programs[key[1]]
+
+    @cached_property
+    def _trials_of_programs(self) -> dict[str, OrderedTrials]:
+        """The trials of each experiment that was asked for: every one of its conditions needs those of all."""
+        return {}
 
     def output(self, target: Target) -> Path:
         return self.paths.responses(target.key[1], target.key[2], str(target.partition))

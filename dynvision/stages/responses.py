@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dynvision.config.conditions import all_conditions
 from dynvision.config.sections.experiments import Subject
 from dynvision.config.subjects import choose_standardization
 from dynvision.errors import ConfigError, DamagedFileError
@@ -116,7 +115,7 @@ class ResponsesStage(RecordedResponses):
             run=self.config.run(experiment_name, subject_name),
             idle=experiment.idle,
             choices=experiment.readout.choices,
-            n_conditions=len(all_conditions(experiment)),
+            n_conditions=experiment.n_conditions,
             trials=self._trials(targets[0].key),
             fresh=self.run.fresh,
             labels=labels,

@@ -113,7 +113,7 @@ class Workspace:
         Raises:
             UnreadableError: If something that exists cannot be read, so that nobody knows whether it is up to date.
         """
-        wanted = list(targets)
+        wanted = dict.fromkeys(targets)
         known: dict[Target, Status] = {}
         order: dict[Target, None] = {}
         for target in wanted:

@@ -6,34 +6,49 @@ experiment, that a file is damaged, or that something further upstream changed.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
-from dynvision.system.escaping import escape_markdown, show_text
 from dynvision.targets import Target
 from dynvision.workspace import Status, Workspace
 from dynvision_assets.partitions import asset_key
+from dynvision_assets.runs.tally import NOTHING, UP_TO_DATE, Tally
 
-__all__ = ["UP_TO_DATE", "describe_freshness", "find_changes", "freshness_spec"]
-
-UP_TO_DATE = "up_to_date"
-"""The name of the check."""
+__all__ = ["UP_TO_DATE", "Look", "describe_assets_of", "describe_freshness", "find_changes", "freshness_spec"]
 
 STATEMENT = (
     "What has been made is what the configuration and everything upstream say. The sensor see_what_is_stale compares "
     "it, and a run of the asset does; 'dynvision status' says the same."
 )
 
-NOTHING = "Nothing of it has been made."
+SHORT_LOOK = 2.0
+"""Seconds that a run of many assets takes at its end to look at them; the sensor looks at the others."""
 
-_MOST_NAMED = 5
-"""How many partitions, and how many different reasons, a sentence names."""
+_PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
 
 Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at assets has found.
+
+    Attributes:
+        changes: The results that differ from those that Dagster shows.
+        count: How many of the assets were looked at to the end.
+        begun: What is known of the next one, as JSON-ready values, if the time was over in the middle of it.
+    """
+
+    changes: list[dg.AssetCheckEvaluation]
+    count: int
+    begun: dict[str, Any] | None
 
 
 def freshness_spec(key: Key) -> dg.AssetCheckSpec:
@@ -42,116 +57,94 @@ def freshness_spec(key: Key) -> dg.AssetCheckSpec:
 
 
 def find_changes(
-    workspace: Workspace, instance: dg.DagsterInstance, keys: Sequence[Key], seconds: float = math.inf
-) -> tuple[list[dg.AssetCheckEvaluation], int]:
+    workspace: Workspace,
+    instance: dg.DagsterInstance,
+    keys: Sequence[Key],
+    seconds: float = math.inf,
+    begun: dict[str, Any] | None = None,
+) -> Look:
     """Look at assets, and return the results of the check that differ from those that Dagster shows.
 
-    An asset of which nothing has been made gets no result, unless it had one before.
+    An asset of which nothing has been made gets no result, unless it had one before. Nor does one to which a run is
+    going to give it: Dagster has kept a place for that result, and would go on to show ours, which has a later place.
 
     Args:
         workspace: The workspace.
         instance: Dagster's instance.
         keys: The assets. Those that the configuration does not have any more are left out.
-        seconds: No further asset is looked at after this time.
-
-    Returns:
-        The results, and how many of the assets were looked at.
+        seconds: Nothing further is looked at after this time, but for one partition, so that every look gets on.
+        begun: That of the look before. If the configuration has changed since then, the asset is begun anew.
     """
-    start, looked_at = time.monotonic(), 0
+    until, looked_at = time.monotonic() + seconds, 0
     known: dict[Target, Status] = {}
     current: dict[Key, dg.AssetCheckEvaluation] = {}
     existing = set(workspace.keys)
+    rest: dict[str, Any] | None = None
     for key in keys:
-        if looked_at and time.monotonic() - start > seconds:
+        if looked_at and time.monotonic() > until:
             break
         if key in existing:
-            current[key] = describe_freshness(workspace, key, known)
+            tally = _resume(workspace, key, begun)
+            if not _count(workspace, key, known, tally, until):
+                rest = {"key": list(key), "config": _digest(workspace), "tally": tally.to_dict()}
+                break
+            current[key] = tally.evaluate(key)
         looked_at += 1
     shown = _shown_results(instance, list(current))
     changes = [
         result
         for key, result in current.items()
-        if shown.get(key) != _content(result) and (key in shown or result.description != NOTHING)
+        if (shown[key] not in (None, _content(result)) if key in shown else result.description != NOTHING)
     ]
-    return changes, looked_at
+    return Look(changes, looked_at, rest)
 
 
-def describe_freshness(
-    workspace: Workspace, key: Key, known: dict[Target, Status] | None = None
-) -> dg.AssetCheckEvaluation:
-    """Return the result of the check for an asset as it is now.
+def describe_freshness(workspace: Workspace, key: Key) -> dg.AssetCheckEvaluation:
+    """Return the result of the check for an asset as it is now."""
+    tally = Tally()
+    _count(workspace, key, {}, tally)
+    return tally.evaluate(key)
 
-    A partition that was never made does not let the check fail: the user decides what to make.
 
-    Args:
-        workspace: The workspace.
-        key: The asset.
-        known: States that were found before; see `Workspace.status`.
+def describe_assets_of(workspace: Workspace, targets: Iterable[Target]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield the result of the check for the asset of each target, as far as it is soon known.
+
+    Without that Dagster shows "Not Evaluated" for what was just built, until the sensor comes to it.
     """
-    known = {} if known is None else known
-    states = {target: workspace.status(target, known) for target in workspace.targets(key)}
-    old = {target: state for target, state in states.items() if state.state in ("stale", "damaged")}
-    missing = [target for target, state in states.items() if state.state == "missing"]
-    is_damaged = any(state.state == "damaged" for state in old.values())
-    counts = Counter(state.state for state in states.values())
-    return dg.AssetCheckEvaluation(
-        asset_key=asset_key(key),
-        check_name=UP_TO_DATE,
-        passed=not old,
-        severity=dg.AssetCheckSeverity.ERROR if is_damaged else dg.AssetCheckSeverity.WARN,
-        description=_complain(old, len(states)) if old else _praise(missing, len(states)),
-        metadata={"partitions": ", ".join(f"{count} {name}" for name, count in counts.items())},
-    )
+    until, known = time.monotonic() + SHORT_LOOK, dict[Target, Status]()
+    for key in dict.fromkeys(target.key for target in targets):
+        tally = Tally()
+        if not _count(workspace, key, known, tally, until):
+            return
+        yield tally.evaluate(key)
 
 
-def _praise(missing: Sequence[Target], total: int) -> str:
-    """Return the sentence for an asset of which nothing is stale or damaged."""
-    made = total - len(missing)
-    if not made:
-        return NOTHING
-    if total == 1:
-        return "It is up to date."
-    sentence = f"{made} partitions are up to date" if made > 1 else "1 partition is up to date"
-    return f"{sentence}; not made: {_name(missing)}." if missing else f"{sentence}."
+def _count(workspace: Workspace, key: Key, known: dict[Target, Status], tally: Tally, until: float = math.inf) -> bool:
+    """Add to a tally the partitions that it lacks, one at least; return whether it has all of them."""
+    targets = workspace.targets(key)
+    for target in targets[tally.count :]:
+        tally.add(target, workspace.status(target, known))
+        if time.monotonic() > until:
+            break
+    return tally.count >= len(targets)
 
 
-def _complain(old: dict[Target, Status], total: int) -> str:
-    """Return which partitions are stale or damaged, why, and the command, as Markdown."""
-    groups: dict[tuple[str, str], list[Target]] = {}
-    for target, status in old.items():
-        # A reason may begin with the target itself, so that it would be another one for each partition.
-        groups.setdefault((status.state, status.reason.removeprefix(f"{target}: ")), []).append(target)
-    lines = [
-        _name_group(state, reason, targets, total) for (state, reason), targets in list(groups.items())[:_MOST_NAMED]
-    ]
-    if len(groups) > _MOST_NAMED:
-        lines.append(f"…and {len(groups) - _MOST_NAMED} other reasons")
-    buildable = [target for target, status in old.items() if not status.unreadable]
-    if buildable:
-        key = "/".join(buildable[0].key)
-        names = " ".join(map(str, buildable)) if len(buildable) <= _MOST_NAMED else key
-        lines.append(f"Make it up to date: `dynvision make {names}`, or the job `make`")
-    return "\n\n".join(lines)
+def _resume(workspace: Workspace, key: Key, begun: dict[str, Any] | None) -> Tally:
+    """Return what a look before has found out about an asset; an empty tally if that no longer counts."""
+    if begun is None or begun["key"] != list(key) or begun["config"] != _digest(workspace):
+        return Tally()
+    return Tally.from_dict(begun["tally"])
 
 
-def _name_group(state: str, reason: str, targets: Sequence[Target], total: int) -> str:
-    """Return one line: the partitions that share a state and a reason."""
-    why = escape_markdown(show_text(reason))
-    if total == 1:
-        return f"It is {state}: {why}"
-    noun = "partitions are" if len(targets) > 1 else "partition is"
-    return f"{len(targets)} of {total} {noun} {state} ({_name(targets)}): {why}"
+def _digest(workspace: Workspace) -> str:
+    """Return a digest of the configuration."""
+    return hashlib.sha256(json.dumps(workspace.snapshot, sort_keys=True).encode()).hexdigest()
 
 
-def _name(targets: Sequence[Target]) -> str:
-    """Name partitions, the first few if there are many."""
-    names = ", ".join(escape_markdown(show_text(str(target.partition))) for target in targets[:_MOST_NAMED])
-    more = len(targets) - _MOST_NAMED
-    return f"{names} and {more} more" if more > 0 else names
-
-
-def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Key, tuple[bool, str]]:
+def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Key, tuple[bool, str] | None]:
     """Return what Dagster shows of the check now: the content of the newest result of each asset that has one.
+
+    It is `None` where a run has planned the check and has not ended.
 
     A run that ended before it gave a result counts as showing something that no result equals. So does a result that
     is older than the newest materialization, because Dagster then shows "Not Evaluated".
@@ -162,7 +155,7 @@ def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Ke
         record.asset_entry.asset_key: record.asset_entry.last_materialization_record
         for record in instance.get_asset_records([asset_key(key) for key in keys])
     }
-    shown: dict[Key, tuple[bool, str]] = {}
+    shown: dict[Key, tuple[bool, str] | None] = {}
     for name, record in newest.items():
         event = record.event.dagster_event if record.event is not None else None
         result = event.event_specific_data if event is not None else None
@@ -175,9 +168,16 @@ def _shown_results(instance: dg.DagsterInstance, keys: Sequence[Key]) -> dict[Ke
         )
         if counts and isinstance(result, dg.AssetCheckEvaluation):
             shown[names[name]] = _content(result)
+        elif event is not None and event.event_type == _PLANNED and _is_going_on(instance, record.run_id):
+            shown[names[name]] = None
         else:
             shown[names[name]] = False, ""
     return shown
+
+
+def _is_going_on(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and not run.is_finished
 
 
 def _content(result: dg.AssetCheckEvaluation) -> tuple[bool, str]:

@@ -20,6 +20,7 @@ from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.events import show_as_failed
+from dynvision_assets.runs.freshness import describe_assets_of
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
@@ -155,7 +156,9 @@ def _make(
         for target in schedule.failed:
             with contextlib.suppress(Exception):  # What failed is told, also if Dagster's database has no room for it.
                 show_as_failed(workspace, context, target)
+        yield from describe_assets_of(workspace, reporter.built)
         raise
+    yield from describe_assets_of(workspace, reporter.built)
 
 
 def _parse(workspace: Workspace, texts: list[str]) -> list[Target]:

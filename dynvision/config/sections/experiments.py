@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from dynvision.config.sections.recording import RecordConfig, RunConfig
 from dynvision.config.sections.stimulus_sets import ColumnName
-from dynvision.config.sections.sweeps import fill_placeholders, find_placeholders, levels_of, pick_level
+from dynvision.config.sections.sweeps import fill_placeholders, find_placeholders, levels_of, values_of
 from dynvision.config.values.limits import (
     MOST_LEVELS,
     MOST_STEPS,
@@ -190,7 +192,8 @@ class ExperimentConfig(Section):
         for name, value in self.data_args.items():
             if _is_sweep(name, value) and len(value) > MOST_LEVELS:
                 raise ValueError(f"'{name}' has {len(value)} levels; {MOST_LEVELS} at most")
-        for parameter, levels in self.levels().items():
+        for parameter, setting in self._sweeps().items():
+            levels = levels_of(setting)
             # Levels become file names, in which capital letters may make no difference.
             values = [str(float(x) + 0.0) if _is_number(x) else x.lower() for x in levels]
             if not levels or len(set(values)) != len(values):
@@ -211,10 +214,27 @@ class ExperimentConfig(Section):
         """The swept parameters, under the names that `parameter` gives."""
         return [self.parameter] if isinstance(self.parameter, str) else list(self.parameter)
 
+    @cached_property
+    def swept(self) -> Mapping[str, Mapping[str, Any]]:
+        """The value of each level of each swept parameter, in order; levels are written as in partition keys.
+
+        It is made once, because each of thousands of conditions looks its levels up in it.
+        """
+        return {parameter: values_of(setting) for parameter, setting in self._sweeps().items()}
+
+    @property
+    def n_conditions(self) -> int:
+        """How many combinations of levels there are."""
+        return math.prod(map(len, self.swept.values()))
+
     def levels(self) -> dict[str, list[str]]:
         """Return the levels of each swept parameter, written as in partition keys."""
+        return {parameter: list(values) for parameter, values in self.swept.items()}
+
+    def _sweeps(self) -> dict[str, Any]:
+        """Return the setting of each swept parameter: a list of levels, or programs by name."""
         by_name = {canonical_argument(k): v for k, v in self.data_args.items()}
-        return {p: levels_of(by_name[canonical_argument(p)]) for p in self.parameters}
+        return {parameter: by_name[canonical_argument(parameter)] for parameter in self.parameters}
 
     def arguments(self, condition: Mapping[str, str]) -> dict[str, Any]:
         """Return the settings of the presentation in one condition, under their full names.
@@ -242,9 +262,10 @@ class ExperimentConfig(Section):
     def values(self, condition: Mapping[str, str]) -> dict[str, Any]:
         """Return all settings in one condition under full names, also those of the program's placeholders."""
         settings = {canonical_argument(k): v for k, v in self.data_args.items()}
+        swept = {canonical_argument(parameter): values for parameter, values in self.swept.items()}
         for parameter, level in condition.items():
             name = canonical_argument(parameter)
-            settings[name] = pick_level(settings[name], level)
+            settings[name] = swept[name][level]
         return settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dynvision.errors import nearest_name
 from dynvision.keys import level_text
 
-__all__ = ["fill_placeholders", "find_placeholders", "levels_of", "pick_level"]
+__all__ = ["fill_placeholders", "find_placeholders", "levels_of", "values_of"]
 
 
 def levels_of(value: list[Any] | Mapping[str, Any]) -> list[str]:
@@ -16,11 +16,10 @@ def levels_of(value: list[Any] | Mapping[str, Any]) -> list[str]:
     return [level_text(level) for level in value]
 
 
-def pick_level(value: list[Any] | Mapping[str, Any], level: str) -> Any:
-    """Return the value of a level: the value of a list that is written so, or the named one of a mapping."""
-    if isinstance(value, Mapping):
-        return next(chosen for name, chosen in value.items() if level_text(name) == level)
-    return next(v for v in value if level_text(v) == level)
+def values_of(value: list[Any] | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each level: that of a list that is written so, or the named one of a mapping."""
+    chosen = value.values() if isinstance(value, Mapping) else value
+    return dict(zip(levels_of(value), chosen, strict=True))
 
 
 def find_placeholders(program: Any) -> Iterator[str]:
