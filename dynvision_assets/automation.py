@@ -1,12 +1,13 @@
 """Automation: two sensors that are off until they are switched on in the UI (page Automation), and one that only looks.
 
-`rebuild_what_is_stale` builds partitions again after something upstream was updated. `notice_new_images` makes the raw
+`rebuild_what_is_stale` builds partitions again after something upstream has changed. `notice_new_images` makes the raw
 partitions of the user's own datasets after their files have changed. Both together keep a chain up to date.
 `see_what_is_stale` is on from the start: it builds nothing, and keeps the check `up_to_date` of every asset true.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Iterator
@@ -20,26 +21,53 @@ from dynvision_assets.pages.groups import name_group
 from dynvision_assets.partitions import asset_key
 from dynvision_assets.runs.freshness import find_changes
 
-__all__ = ["REBUILD", "make_sensors", "unmade_images"]
+__all__ = ["make_sensors", "rebuild_condition", "unmade_images"]
 
-REBUILD = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
+_IS_DUE = (
+    dg.AutomationCondition.any_deps_match(
+        dg.AutomationCondition.data_version_changed() & ~dg.AutomationCondition.executed_with_root_target()
+    )
+    .with_label("an input has a new version")
+    .since_last_handled()
     & ~dg.AutomationCondition.missing()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("rebuild when something upstream was updated")
-"""Build an existing partition again, once all of its inputs exist and none is being built.
+).with_label("due to be rebuilt")
+"""An existing partition of which an input has another content than before. A run that only repeats it is no reason."""
 
-Partitions that were never made are left alone, because the user decides what to make. The run itself reads the records
-and builds nothing if its partition is still up to date, for example because an input was rebuilt with the same content.
-"""
+_IS_UNSETTLED = (_IS_DUE | dg.AutomationCondition.in_progress() | dg.AutomationCondition.execution_failed()).with_label(
+    "due to be rebuilt, being built, or failed"
+)
+
+_FARTHEST = 3
+"""How far upstream is looked if an asset has several inputs: from responses to the images before they are processed."""
 
 LONGEST_LOOK = 10.0
 """Seconds after which a turn of `see_what_is_stale` leaves the other assets to the next one."""
 
 REST = 20
 """How many times as long as a round of it took, the next one waits."""
+
+
+@functools.cache
+def rebuild_condition(inputs: int) -> dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]:
+    """Return when a partition is built again: once an input has changed, all exist, and nothing upstream is unsettled.
+
+    Partitions that were never made are left alone, because the user decides what to make. A run of an asset builds
+    nothing upstream, so it would fail if it were requested together with its inputs, or after an input that failed.
+
+    Args:
+        inputs: How many assets the asset is made from. With several, the news of one may arrive while those of another
+            are still on their way, so that more than the inputs themselves is looked at. That takes time for each
+            asset upstream.
+    """
+    is_unsettled = dg.AutomationCondition.any_deps_match(_IS_UNSETTLED)
+    for _ in range(_FARTHEST - 1 if inputs > 1 else 0):
+        is_unsettled = dg.AutomationCondition.any_deps_match(_IS_UNSETTLED | is_unsettled)
+    return (
+        _IS_DUE
+        & ~dg.AutomationCondition.any_deps_missing()
+        & ~is_unsettled.with_label("something upstream is not settled")
+        & ~dg.AutomationCondition.in_progress()
+    ).with_label("rebuild when an input has changed and everything upstream is settled")
 
 
 def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
@@ -54,7 +82,7 @@ def make_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.STOPPED,
             minimum_interval_seconds=30,
-            description="Builds existing partitions again after something that they are made from was updated.",
+            description="Builds existing partitions again after something that they are made from has changed.",
         ),
         _make_file_sensor(workspace),
         _make_state_sensor(workspace),

@@ -13,7 +13,7 @@ from dynvision.workspace.scheduling import Schedule, ScheduleOptions
 from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.assets.config import config_dep
 from dynvision_assets.assets.table import AssetType
-from dynvision_assets.automation import REBUILD
+from dynvision_assets.automation import rebuild_condition
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.metadata import name_tags
 from dynvision_assets.pages.groups import name_group
@@ -64,7 +64,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         metadata={} if url is None else {"page": dg.MetadataValue.url(url)},
         description=_describe(workspace, key, url),
         code_version=stage.code_version,
-        automation_condition=REBUILD if deps else None,
+        automation_condition=rebuild_condition(len(deps)) if deps else None,
         check_specs=checks,
     )
     def build(
