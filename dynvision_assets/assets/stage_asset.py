@@ -22,6 +22,7 @@ from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.runs.events import OWN_EVENTS
 from dynvision_assets.runs.freshness import describe_freshness, freshness_spec
+from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
 from dynvision_assets.serving.links import report_url
@@ -123,6 +124,7 @@ def _build(
         look_again=False,
         run_settings=config.run_settings(),
         tell=context.log.info,
+        begin=lambda target: observe_config(workspace, context.instance, target),
     )
     schedule = Schedule(workspace, targets, compute.open_engine(context.log.info), options)
     yield from Reporter(workspace, context.instance, every=True).report(schedule)
