@@ -13,7 +13,7 @@ from dynvision.workspace.scheduling import Schedule, ScheduleOptions
 from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.assets.config import config_dep
 from dynvision_assets.assets.table import AssetType
-from dynvision_assets.automation import REBUILD
+from dynvision_assets.automation import rebuild_condition
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.metadata import name_tags
 from dynvision_assets.pages.groups import name_group
@@ -22,6 +22,7 @@ from dynvision_assets.resources import ComputeResource, plain_failures
 from dynvision_assets.run_config import BuildConfig
 from dynvision_assets.runs.events import OWN_EVENTS
 from dynvision_assets.runs.freshness import describe_freshness, freshness_spec
+from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
 from dynvision_assets.serving.links import report_url
@@ -64,7 +65,7 @@ def make_stage_asset(workspace: Workspace, key: tuple[str, ...], line: AssetType
         metadata={} if url is None else {"page": dg.MetadataValue.url(url)},
         description=_describe(workspace, key, url),
         code_version=stage.code_version,
-        automation_condition=REBUILD if deps else None,
+        automation_condition=rebuild_condition(len(deps)) if deps else None,
         check_specs=checks,
     )
     def build(
@@ -123,6 +124,7 @@ def _build(
         look_again=False,
         run_settings=config.run_settings(),
         tell=context.log.info,
+        begin=lambda target: observe_config(workspace, context.instance, target),
     )
     schedule = Schedule(workspace, targets, compute.open_engine(context.log.info), options)
     yield from Reporter(workspace, context.instance, every=True).report(schedule)

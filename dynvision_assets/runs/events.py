@@ -16,7 +16,7 @@ from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, partition_key
-from dynvision_assets.runs.observing import config_key, config_version
+from dynvision_assets.runs.observing import config_key, config_version, find_observation
 
 __all__ = ["OWN_EVENTS", "is_known", "make_materialization", "show_as_failed"]
 
@@ -96,9 +96,7 @@ def _input_tags(workspace: Workspace, instance: dg.DagsterInstance, target: Targ
     if workspace.stage(target).observes_config:
         dataset, partition = target.key[1], str(target.partition)
         version = config_version(workspace, dataset, partition)
-        chosen = dg.AssetRecordsFilter(config_key(dataset), asset_partitions=[partition])
-        seen = instance.fetch_observations(chosen, limit=1).records
-        tags |= _tags_of(config_key(dataset), version, str(seen[0].storage_id) if seen else _NO_EVENT)
+        tags |= _tags_of(config_key(dataset), version, str(find_observation(workspace, instance, target)))
     return tags
 
 

@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pytest
-from PIL import Image
 
+from dynvision.targets import Target
+from dynvision_assets.instances.opening import prepare_home
 from dynvision_assets.wiring import make_definitions
 from tests.helpers.chains import open_workspace
 from tests.helpers.commands import call_dynvision
 from tests.helpers.configuration import edit_config
-from tests.helpers.instances import open_instance
-
-
-@pytest.fixture
-def own_dataset(empty_root: Path) -> Path:
-    """A root with a dataset of one's own in data/external."""
-    edit_config(empty_root, "data_resolution: {gratings: 32}", "data_resolution: {gratings: 32, mine: 8}")
-    for split in ("train", "test"):
-        for name in ("cat", "dog"):
-            for number in range(3):
-                add_image(empty_root, split, name, number)
-    return empty_root
-
-
-def add_image(root: Path, split: str, name: str, number: int) -> None:
-    folder = root / "data" / "external" / "mine" / split / name
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8, 3), 2 * number + (split == "test"), dtype=np.uint8)).save(folder / f"{number}.png")
-
-
-def look(root: Path, cursor: str | None) -> tuple[set[str], str]:
-    """One turn of the sensor: the partitions that it requests, and its cursor."""
-    definitions = make_definitions(open_workspace(root))
-    sensor = definitions.get_sensor_def("notice_new_images")
-    with open_instance(root) as instance:
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
-        result = sensor(context)
-    assert isinstance(result, dg.SensorResult)
-    found = set()
-    for request in result.run_requests or []:
-        ((key),) = request.asset_selection
-        found.add(f"{'/'.join(key.path)}:{request.partition_key}")
-    return found, str(result.cursor)
+from tests.helpers.instances import materializations, open_instance
 
 
 def test_nothing_is_built_by_itself_until_that_is_switched_on(empty_root: Path) -> None:
@@ -58,32 +27,6 @@ def test_nothing_is_built_by_itself_until_that_is_switched_on(empty_root: Path) 
     }
     repository = definitions.get_repository_def()
     assert {sensor.name for sensor in repository.sensor_defs} == set(sensors)
-
-
-def test_new_images_are_requested_once_they_have_stayed_the_same(own_dataset: Path) -> None:
-    prepare(own_dataset)
-    first, cursor = look(own_dataset, None)
-    assert first == set()
-    second, cursor = look(own_dataset, cursor)
-    assert second == {"raw/mine:train", "raw/mine:test"}
-    add_image(own_dataset, "train", "dog", 9)
-    third, cursor = look(own_dataset, cursor)
-    assert third == {"raw/mine:test"}
-    fourth, cursor = look(own_dataset, cursor)
-    assert fourth == {"raw/mine:train", "raw/mine:test"}
-    assert call_dynvision(own_dataset, "make", "raw/mine").exit_code == 0
-    assert look(own_dataset, cursor)[0] == set()
-
-
-def test_images_that_this_project_writes_are_never_requested(empty_root: Path) -> None:
-    prepare(empty_root)
-    _, cursor = look(empty_root, None)
-    assert look(empty_root, cursor)[0] == set()
-
-
-def prepare(root: Path) -> None:
-    (root / ".dagster").mkdir(exist_ok=True)
-    (root / ".dagster" / "dagster.yaml").touch()
 
 
 def test_what_was_made_is_requested_again_when_its_input_was_made_again(chain: Path) -> None:
@@ -101,7 +44,7 @@ def test_what_was_made_is_requested_again_when_its_input_was_made_again(chain: P
 
 
 def test_what_was_never_made_is_left_alone(empty_root: Path) -> None:
-    prepare(empty_root)
+    prepare_home(open_workspace(empty_root).paths)
     definitions = make_definitions(open_workspace(empty_root))
     with open_instance(empty_root) as instance:
         before = dg.evaluate_automation_conditions(definitions, instance=instance)
@@ -109,3 +52,104 @@ def test_what_was_never_made_is_left_alone(empty_root: Path) -> None:
     with open_instance(empty_root) as instance:
         after = dg.evaluate_automation_conditions(definitions, instance=instance, cursor=before.cursor)
     assert after.total_requested == 0
+
+
+class Switch:
+    """The switch `rebuild_what_is_stale` of a root in which everything is made; each turn takes a tick."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
+        self.root = root
+        self.definitions = make_definitions(open_workspace(root))
+        self.instance = instance
+        self.cursor = dg.evaluate_automation_conditions(self.definitions, instance=instance).cursor
+
+    def report(self, key: str, partition: str | None, version: str = "new") -> None:
+        """Let Dagster know of a partition that was made, as a run of it would."""
+        event = dg.AssetMaterialization(key.split("/"), partition=partition, tags={"dagster/data_version": version})
+        self.instance.report_runless_asset_event(event)
+
+    def turn(self) -> set[str]:
+        """What one tick requests."""
+        done = dg.evaluate_automation_conditions(self.definitions, instance=self.instance, cursor=self.cursor)
+        self.cursor = done.cursor
+        return {
+            "/".join(result.key.path) if name is None else f"{'/'.join(result.key.path)}:{name}"
+            for result in done.results
+            if isinstance(result.key, dg.AssetKey)
+            for name in done.get_requested_partitions(result.key)
+        }
+
+    def start_run(self, key: str, partition: str) -> dg.DagsterRun:
+        """A run of a partition that has started."""
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        run = self.instance.create_run_for_job(
+            job, asset_selection=frozenset({dg.AssetKey(key.split("/"))}), tags={"dagster/partition": partition}
+        )
+        self.instance.report_dagster_event(
+            dg.DagsterEvent("PIPELINE_START", job.name),
+            run.run_id,  # the name that Dagster keeps for a run's start
+        )
+        return run
+
+
+@pytest.fixture
+def switch(chain: Path) -> Iterator[Switch]:
+    with open_instance(chain) as instance:
+        yield Switch(chain, instance)
+
+
+CONDITIONS = {f"responses/contrast/rcnn_gratings:{level}" for level in ("0.1", "0.5", "0.8", "1.0")}
+"""Some of the responses to networks and images that are trained and shown in whole."""
+
+
+def test_responses_are_not_requested_together_with_the_networks_that_they_need(switch: Switch) -> None:
+    switch.report("processed/gratings", "train_all")
+    switch.report("processed/gratings", "test_all")
+    assert switch.turn() == {"models/rcnn/gratings:all_s0"}
+    switch.report("models/rcnn/gratings", "all_s0")
+    assert switch.turn() >= CONDITIONS
+
+
+def test_responses_wait_for_everything_upstream_however_far_one_way_is_ahead_of_another(switch: Switch) -> None:
+    switch.report("raw/gratings", "train")
+    switch.report("processed/gratings", "test_all")
+    assert switch.turn() == {"interim/gratings:train_all", "interim/gratings:train_ends"}
+    switch.report("interim/gratings", "train_all")
+    assert switch.turn() == {"processed/gratings:train_all"}
+    switch.report("processed/gratings", "train_all")
+    assert switch.turn() == {"models/rcnn/gratings:all_s0"}
+    switch.report("models/rcnn/gratings", "all_s0")
+    assert switch.turn() >= CONDITIONS
+
+
+@pytest.mark.parametrize("key", ["models/rcnn/gratings:all_s0", "processed/gratings:train_all"])
+def test_responses_wait_for_a_run_upstream_and_until_one_that_failed_is_repeated(switch: Switch, key: str) -> None:
+    name, partition = key.split(":")
+    run = switch.start_run(name, partition)
+    switch.report("processed/gratings", "test_all")
+    assert switch.turn() == set()
+    switch.instance.report_run_failed(run)
+    assert switch.turn() == set()
+    before = materializations(switch.instance, switch.root, Target(tuple(name.split("/")), partition))[0]
+    switch.report(name, partition, str(before.tags["dagster/data_version"]))
+    assert switch.turn() >= CONDITIONS
+
+
+def test_a_run_that_gives_the_same_content_requests_nothing(switch: Switch) -> None:
+    target = Target(("raw", "gratings"), "test")
+    before = materializations(switch.instance, switch.root, target)[0]
+    switch.report("raw/gratings", "test", str(before.tags["dagster/data_version"]))
+    assert switch.turn() == set()
+    switch.report("raw/gratings", "test")
+    assert switch.turn() == {"interim/gratings:test_all", "interim/gratings:test_ends"}
+    assert switch.turn() == set()
+
+
+def test_a_new_version_of_the_settings_requests_exactly_its_partitions(chain: Path) -> None:
+    with open_instance(chain) as instance:
+        switch = Switch(chain, instance)
+        edit_config(chain, "ends: [0, 2]", "ends: [2, 1]")
+        job = make_definitions(open_workspace(chain)).resolve_implicit_global_asset_job_def()
+        key = dg.AssetKey(["config", "gratings"])
+        assert job.execute_in_process(instance=instance, asset_selection=[key]).success
+        assert switch.turn() >= {"interim/gratings:train_ends", "interim/gratings:test_ends"}
