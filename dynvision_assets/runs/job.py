@@ -1,6 +1,5 @@
 """The job `make`: targets, and only what they need, in one run."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
-from dynvision_assets.runs.events import show_as_failed
+from dynvision_assets.runs.events import show_as_begun
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
@@ -138,6 +137,11 @@ def _make(
 
     for sentence in describe_unused_patterns(workspace):
         context.log.warning(sentence)
+
+    def begin(target: Target) -> None:
+        observe_config(workspace, context.instance, target)
+        show_as_begun(workspace, context, target)
+
     engine = compute.open_engine(tell)
     options = ScheduleOptions(
         forced=frozenset(targets if config.force else ()),
@@ -145,16 +149,13 @@ def _make(
         tell=tell,
         # The child process of this one draws its progress on the terminal by itself.
         progress=context.log.info if isinstance(engine, HereEngine) else tell,
-        begin=lambda target: observe_config(workspace, context.instance, target),
+        begin=begin,
     )
     schedule = Schedule(workspace, plan, engine, options)
     try:
         yield from reporter.report(schedule)
     except DynvisionError as error:
         error.kept = tuple(map(str, reporter.built))
-        for target in schedule.failed:
-            with contextlib.suppress(Exception):  # What failed is told, also if Dagster's database has no room for it.
-                show_as_failed(workspace, context, target)
         raise
 
 

@@ -29,12 +29,14 @@ class Reporter:
         instance: Dagster's instance.
         every: Whether a target that another process has built is recorded also if Dagster knows it already.
         built: The targets that were built and recorded, in order.
+        known: What another process has built and Dagster knows already, so that it was not recorded.
     """
 
     workspace: Workspace
     instance: dg.DagsterInstance
     every: bool
     built: list[Target] = field(default_factory=list)
+    known: list[Built] = field(default_factory=list)
 
     def report(self, schedule: Schedule) -> Iterator[Event]:
         """Build everything, and yield the events of each target at once when it is finished.
@@ -50,15 +52,23 @@ class Reporter:
         except DynvisionError as error:
             failure = error
             yield from book.explain(schedule.failed)
+            # The run has planned them and is about to fail. Without events of their own they would be shown as failed.
+            for built in self.known:
+                yield from self._record(built, schedule, book)
         yield from book.combine()
         if failure is not None:
             raise failure
 
     def _report(self, built: Built, schedule: Schedule, book: CheckBook) -> Iterator[Event]:
-        target, record = built.target, built.record
         is_old_news = not built.was_built and not self.every
-        if is_old_news and is_known(self.workspace, self.instance, target, record):
-            return
+        if is_old_news and is_known(self.workspace, self.instance, built.target, built.record):
+            self.known.append(built)
+        else:
+            yield from self._record(built, schedule, book)
+
+    def _record(self, built: Built, schedule: Schedule, book: CheckBook) -> Iterator[Event]:
+        """Yield the checks of a target and, if no hard one fails, its materialization."""
+        target, record = built.target, built.record
         evaluations, failed = book.check(target, record)
         yield from evaluations
         if failed is not None:
