@@ -18,12 +18,13 @@ from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, partition_key
 from dynvision_assets.runs.observing import config_key, config_version
 
-__all__ = ["OWN_EVENTS", "is_known", "make_materialization", "show_as_begun"]
+__all__ = ["OWN_EVENTS", "VERSION", "is_known", "make_materialization", "show_as_begun"]
 
 OWN_EVENTS = {"__source_asset_observation__": True}
 """Metadata of an asset's output for which Dagster writes no event, because the asset has yielded its own."""
 
 VERSION = "dagster/data_version"
+"""The tag of an event with the version of what was made."""
 
 _NO_EVENT = "NULL"
 _RECENT = 5

@@ -22,6 +22,7 @@ from dynvision_assets.runs.events import show_as_begun
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
 from dynvision_assets.runs.tags import describe_run
+from dynvision_assets.runs.unknown import find_unknown
 
 __all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_experiment_jobs", "make_job"]
 
@@ -49,7 +50,7 @@ ops:
 ```
 
 Each finished target appears in its asset at once. If one fails, the others are built all the same, and the run fails
-and names it.
+and names it. What is up to date and was never shown here, because it was made elsewhere, appears in its asset, too.
 """
 
 EXPERIMENT_DESCRIPTION = """\
@@ -118,6 +119,8 @@ def _make(
 ) -> Iterator[Event]:
     """Plan the targets, build what is missing or stale, and yield the events of each that is finished.
 
+    Before that, what is up to date and Dagster does not know is reported to it.
+
     Raises:
         UnknownNameError: If a target has no such name; the message names the nearest.
         DynvisionError: If something could not be built.
@@ -126,10 +129,30 @@ def _make(
     tag_run(context.instance, context.run_id, {**compute.run_tags, TARGETS_TAG: named[:200]})
     targets = _parse(workspace, config.targets)
     context.instance.add_run_tags(context.run_id, describe_run(workspace, context.instance, context.run_id, targets))
+    forced = frozenset(targets if config.force else ())
+    existing = find_unknown(workspace, context.instance, targets)
+    yield from reporter.report_existing((target, record) for target, record in existing if target not in forced)
     plan = workspace.plan(targets, config.force)
     if not plan:
         context.log.info("everything is up to date; nothing to do")
         return
+    schedule = _open_schedule(context, config, compute, workspace, plan, forced)
+    try:
+        yield from reporter.report(schedule)
+    except DynvisionError as error:
+        error.kept = tuple(map(str, reporter.built))
+        raise
+
+
+def _open_schedule(
+    context: dg.OpExecutionContext,
+    config: MakeConfig,
+    compute: ComputeResource,
+    workspace: Workspace,
+    plan: list[Target],
+    forced: frozenset[Target],
+) -> Schedule:
+    """Return what builds a plan with the engine of the run. It tells in the terminal and in the log of the run."""
 
     def tell(line: str) -> None:
         say(line)
@@ -144,19 +167,14 @@ def _make(
 
     engine = compute.open_engine(tell)
     options = ScheduleOptions(
-        forced=frozenset(targets if config.force else ()),
+        forced=forced,
         wait=config.wait,
         tell=tell,
         # The child process of this one draws its progress on the terminal by itself.
         progress=context.log.info if isinstance(engine, HereEngine) else tell,
         begin=begin,
     )
-    schedule = Schedule(workspace, plan, engine, options)
-    try:
-        yield from reporter.report(schedule)
-    except DynvisionError as error:
-        error.kept = tuple(map(str, reporter.built))
-        raise
+    return Schedule(workspace, plan, engine, options)
 
 
 def _parse(workspace: Workspace, texts: list[str]) -> list[Target]:

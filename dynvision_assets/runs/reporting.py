@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from dynvision.errors import DataError, DynvisionError
+from dynvision.records import Record
 from dynvision.targets import Target
 from dynvision.workspace import Workspace
 from dynvision.workspace.building import reject_targets
 from dynvision.workspace.scheduling import Built, Schedule
 from dynvision_assets.runs.checks import CheckBook
 from dynvision_assets.runs.events import is_known, make_materialization
+from dynvision_assets.runs.observing import observe_config
 
 __all__ = ["Event", "Reporter"]
 
@@ -59,6 +61,25 @@ class Reporter:
         if failure is not None:
             raise failure
 
+    def report_existing(self, existing: Iterable[tuple[Target, Record]]) -> Iterator[Event]:
+        """Yield the events of targets that are up to date, and that Dagster does not know.
+
+        One that does not pass a hard check is set aside, so that it counts as missing from then on.
+
+        Raises:
+            DynvisionError: If such a target cannot be set aside.
+        """
+        book = CheckBook(self.workspace)
+        for target, record in existing:
+            evaluations, failed = book.check(target, record)
+            yield from evaluations
+            if failed is None:
+                observe_config(self.workspace, self.instance, target)
+                yield make_materialization(self.workspace, self.instance, target, record)
+            else:
+                self._reject(target)
+        yield from book.combine()
+
     def _report(self, built: Built, schedule: Schedule, book: CheckBook) -> Iterator[Event]:
         is_old_news = not built.was_built and not self.every
         if is_old_news and is_known(self.workspace, self.instance, built.target, built.record):
@@ -73,9 +94,8 @@ class Reporter:
         yield from evaluations
         if failed is not None:
             why = f"{target}: {failed.name} does not hold: {failed.sentence}."
-            root, config = str(self.workspace.paths.root), self.workspace.snapshot
             try:
-                reject_targets([str(target)], root=root, config=config)
+                self._reject(target)
             except DynvisionError as error:  # The other targets go on all the same.
                 schedule.fail(target, type(error)(f"{why} It could not be set aside: {error}"))
                 return
@@ -84,3 +104,6 @@ class Reporter:
         yield make_materialization(self.workspace, self.instance, target, record)
         if built.was_built:
             self.built.append(target)
+
+    def _reject(self, target: Target) -> None:
+        reject_targets([str(target)], root=str(self.workspace.paths.root), config=self.workspace.snapshot)
