@@ -21,6 +21,7 @@ from dynvision_assets.run_config import MakeConfig
 from dynvision_assets.runs.events import show_as_begun
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.resuming import find_forced
 from dynvision_assets.runs.tags import describe_run
 from dynvision_assets.runs.unknown import find_unknown
 
@@ -129,7 +130,8 @@ def _make(
     tag_run(context.instance, context.run_id, {**compute.run_tags, TARGETS_TAG: named[:200]})
     targets = _parse(workspace, config.targets)
     context.instance.add_run_tags(context.run_id, describe_run(workspace, context.instance, context.run_id, targets))
-    forced = frozenset(targets if config.force else ())
+    again = targets if config.force else ()
+    forced = find_forced(workspace, context.instance, context.run_id, again)
     existing = find_unknown(workspace, context.instance, targets)
     yield from reporter.report_existing((target, record) for target, record in existing if target not in forced)
     plan = workspace.plan(targets, config.force)
