@@ -46,7 +46,7 @@ class Reporter:
         Raises:
             DynvisionError: At the end, if a target failed, or a hard check of one does not hold.
         """
-        book = CheckBook(self.workspace)
+        book = CheckBook(self.workspace, self.instance)
         failure: DynvisionError | None = None
         try:
             for built in schedule.run():
@@ -69,7 +69,7 @@ class Reporter:
         Raises:
             DynvisionError: If such a target cannot be set aside.
         """
-        book = CheckBook(self.workspace)
+        book = CheckBook(self.workspace, self.instance)
         for target, record in existing:
             evaluations, failed = book.check(target, record)
             yield from evaluations
