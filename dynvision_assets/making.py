@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,9 @@ from dynvision.workspace.grouping import find_needs
 from dynvision_assets.instances.event_log import quiet_event_log
 from dynvision_assets.instances.homes import describe_home
 from dynvision_assets.instances.opening import open_instance, prepare_home
-from dynvision_assets.instances.run_origins import NO_RETRY, name_origin
+from dynvision_assets.instances.run_origins import NO_LIMIT, NO_RETRY, name_origin
 from dynvision_assets.instances.run_processes import fail_dead_runs, process_tags
-from dynvision_assets.instances.stopped_runs import end_stopped_runs
+from dynvision_assets.instances.stopped_runs import end_stopped_runs, stop_if_terminated
 
 __all__ = ["Made", "make_targets"]
 
@@ -132,7 +133,7 @@ class _Runner:
             say(home)
         self.instance = open_instance(prepare_home(workspace.paths), capture=False)
         fail_dead_runs(self.instance)
-        self.tags = {**process_tags(), **NO_RETRY}
+        self.tags = {**process_tags(), **NO_RETRY, **NO_LIMIT}
         self.job = resolve_make_job(workspace, engine, jobs)
         name_origin(self.instance, self.job.name)
 
@@ -164,12 +165,14 @@ class _Runner:
         from dynvision_assets.runs.tags import COMMAND_LINE, FROM_TAG
 
         config: dict[str, Any] = {"config": {"targets": names, "force": force, "wait": self.wait}}
+        run_id = str(uuid.uuid4())
         logger = {"console": {"config": {"log_level": "CRITICAL"}}}
         try:
-            with quiet_event_log():
+            with quiet_event_log(), stop_if_terminated(self.instance, run_id):
                 done = self.job.execute_in_process(
                     run_config={"ops": {BUILD: config}, "loggers": logger},
                     instance=self.instance,
+                    run_id=run_id,
                     tags={**self.tags, FROM_TAG: COMMAND_LINE},
                 )
             return [str(name) for name in done.output_for_node(BUILD, "built")]

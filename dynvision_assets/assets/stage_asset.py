@@ -24,6 +24,7 @@ from dynvision_assets.runs.events import OWN_EVENTS
 from dynvision_assets.runs.freshness import describe_freshness, freshness_spec
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.resuming import find_forced
 from dynvision_assets.runs.tags import describe_run
 from dynvision_assets.serving.links import report_url
 
@@ -119,7 +120,7 @@ def _build(
     for sentence in describe_unused_patterns(workspace):
         context.log.warning(sentence)
     options = ScheduleOptions(
-        forced=frozenset(targets if config.force else ()),
+        forced=find_forced(workspace, context.instance, run_id, targets if config.force else ()),
         wait=config.wait,
         look_again=False,
         run_settings=config.run_settings(),

@@ -16,7 +16,7 @@ from dynvision.system.locks import hold_until_exit
 from dynvision_assets.commands.support import open_workspace, readable_errors
 from dynvision_assets.instances.homes import describe_home
 from dynvision_assets.instances.opening import LOCATIONS_FILE, open_instance, prepare_home
-from dynvision_assets.instances.run_processes import fail_dead_runs
+from dynvision_assets.instances.run_processes import fail_dead_runs, find_unseen_runs
 from dynvision_assets.ports import advise_port, check_port, format_address, is_local
 from dynvision_assets.serving.companion import Order, can_open_browser, listen_for_reports, start_companion
 from dynvision_assets.serving.links import REPORTS, asset_page, find_newest_summary, read_url
@@ -32,6 +32,9 @@ DEFAULT_HOST = "127.0.0.1"
 
 SERVERS = "servers"
 """The folder in the home that servers work in, with the locks that say what each of them does."""
+
+_MOST_NAMED = 5
+"""How many runs a line names."""
 
 
 @click.command(short_help="Open the graph in the browser.")
@@ -126,15 +129,30 @@ def _order(workspace: Workspace, host: str, port: int, *, no_open: bool, reports
 
 
 def _check_instance(home: Path, read_only: bool) -> None:
-    """Mark unfinished runs as failed if their process has ended, unless the server is read-only.
+    """Mark unfinished runs as failed if their process has ended, and name those of which nobody here can know.
+
+    A server that is read-only leaves them alone.
 
     Raises:
         DynvisionError: If the database of the instance cannot be reached. The server itself would show a traceback.
     """
     with open_instance(home) as instance:
         dead = [] if read_only else fail_dead_runs(instance)
+        unseen = {} if read_only else find_unseen_runs(instance)
     if dead:
         click.echo(f"marked {len(dead)} unfinished runs as failed, because their process has ended")
+    if unseen:
+        click.echo(_name_unseen([f"{run} ({owner})" for run, owner in unseen.items()]))
+
+
+def _name_unseen(runs: list[str]) -> str:
+    """Return what to say of unfinished runs whose processes cannot be seen from here."""
+    more = f" and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else ""
+    count = f"{len(runs)} unfinished runs" if len(runs) > 1 else "1 unfinished run"
+    return (
+        f"{count} cannot be seen from here: {', '.join(runs[:_MOST_NAMED])}{more}. Each takes a place in the queue of "
+        "the browser. If its process has ended, open the run, Terminate, and tick 'Force termination immediately'"
+    )
 
 
 def _replace_process(arguments: list[str], workspace: Workspace, home: Path, order: Order) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import dagster as dg
 
-__all__ = ["DEFINITIONS", "LOCATION", "NO_RETRY", "REPOSITORY", "name_origin"]
+__all__ = ["DEFINITIONS", "LOCATION", "NO_LIMIT", "NO_RETRY", "REPOSITORY", "name_origin"]
 
 LOCATION = "dynvision"
 """The name of the definitions in the UI."""
@@ -21,6 +21,9 @@ REPOSITORY = "__repository__"
 
 NO_RETRY = {"dagster/max_retries": "0"}
 """The tag of a run that the daemon does not start again: the person at the terminal who ended it decides."""
+
+NO_LIMIT = {"dagster/max_runtime": "0"}
+"""The tag of a run that may take as long as it has to. Dagster would call it failed, and could not end it."""
 
 
 def name_origin(instance: dg.DagsterInstance, job_name: str) -> None:

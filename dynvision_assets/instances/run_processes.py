@@ -10,7 +10,7 @@ from dynvision.system.owners import Owner
 if TYPE_CHECKING:
     import dagster as dg
 
-__all__ = ["fail_dead_runs", "find_owner", "process_tags", "tag_run"]
+__all__ = ["fail_dead_runs", "find_owner", "find_unseen_runs", "process_tags", "tag_run"]
 
 _HIDDEN, _FORMER = ".dagster/dynvision_", "dynvision/"
 """How the tags of a run begin that are for programs: Dagster shows those with a dot to nobody. They were shown once."""
@@ -72,15 +72,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """
     import dagster as dg
 
-    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-    running = {
-        run.run_id: run
-        for tag in (HOST_TAG, HOST_TAG.replace(_HIDDEN, _FORMER))
-        for run in instance.get_runs(dg.RunsFilter(statuses=states, tags={tag: Owner.here().host}))
-    }
-    own = [run for run in running.values() if run.parent_run_id is None or _find(run.tags, RUN_TAG) == run.run_id]
-    owners = {run.run_id: find_owner(run.tags) for run in own}
-    dead = [run for run in own if (owner := owners[run.run_id]) is not None and owner.liveness() == "dead"]
+    here = Owner.here().host
+    dead = [run for run, owner in _find_unfinished(instance) if owner.host == here and owner.liveness() == "dead"]
     for run in dead:
         message = (
             f"The process of this run ({_find(run.tags, PID_TAG)}) is gone: it was killed, or the machine stopped. "
@@ -92,3 +85,33 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if instance.event_log_storage.supports_global_concurrency_limits:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]
+
+
+def find_unseen_runs(instance: dg.DagsterInstance) -> dict[str, Owner]:
+    """Find runs that count as running, although nobody here can see whether they do.
+
+    Their processes are on another machine or in another container. They take places of the queue until they are ended.
+
+    Args:
+        instance: Dagster's instance.
+
+    Returns:
+        The process of each run, by the run's id.
+    """
+    here = Owner.here().host
+    found = [(run, owner, owner.liveness()) for run, owner in _find_unfinished(instance)]
+    return {
+        run.run_id: owner
+        for run, owner, liveness in found
+        if liveness == "unknown" or (owner.host != here and liveness == "dead")
+    }
+
+
+def _find_unfinished(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, Owner]]:
+    """Return the runs that have begun and not ended, with their processes, if their own tags name one."""
+    import dagster as dg
+
+    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    runs = instance.get_runs(dg.RunsFilter(statuses=states))
+    own = [run for run in runs if run.parent_run_id is None or _find(run.tags, RUN_TAG) == run.run_id]
+    return [(run, owner) for run in own if (owner := find_owner(run.tags)) is not None]

@@ -1,8 +1,13 @@
-"""The checks of finished targets as Dagster's: one result for each, and one for all partitions of a run together."""
+"""The checks of finished targets as Dagster's: one result for each, and one for several partitions together.
+
+Dagster shows only the newest result of a check. So a result also holds which other partitions have failed it, in this
+run or in an earlier one, until they are made again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -20,14 +25,26 @@ __all__ = ["CheckBook", "report_check"]
 
 _MOST_NAMED = 5
 
+_FAILING = "failing_partitions"
+"""Metadata of a result: the partitions that fail the check, each with the version of what failed and the sentence."""
 
-def report_check(key: tuple[str, ...], result: dict[str, Any], hard: set[str]) -> dg.AssetCheckEvaluation:
+_LOOKED_AT = 10
+"""How many events of a check are looked at for the newest result. Runs that have only planned it come first."""
+
+Key = tuple[str, ...]
+Failing = dict[str, list[str]]
+
+
+def report_check(
+    key: Key, result: dict[str, Any], hard: set[str], failing: Failing | None = None
+) -> dg.AssetCheckEvaluation:
     """Turn the result of a check into Dagster's.
 
     Args:
         key: The asset.
         result: The result, as `dynvision.workspace.checking` returns it.
         hard: The names of the checks whose failure fails the run.
+        failing: The partitions that fail the check, as the next run is to know them.
     """
     is_hard = result["name"] in hard
     return dg.AssetCheckEvaluation(
@@ -36,7 +53,11 @@ def report_check(key: tuple[str, ...], result: dict[str, Any], hard: set[str]) -
         passed=result["passed"],
         severity=dg.AssetCheckSeverity.ERROR if is_hard else dg.AssetCheckSeverity.WARN,
         description=escape_markdown(result["sentence"]),  # Dagster reads it as Markdown
-        metadata={**result["numbers"], "offenders": "\n".join(map(show_text, result["offenders"][:20])) or "none"},
+        metadata={
+            **result["numbers"],
+            "offenders": "\n".join(map(show_text, result["offenders"][:20])) or "none",
+            **({_FAILING: dg.MetadataValue.json(failing)} if failing else {}),
+        },
     )
 
 
@@ -45,11 +66,13 @@ class CheckBook:
 
     Args:
         workspace: The workspace.
+        instance: Dagster's instance, which knows the results of earlier runs.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self._results: dict[tuple[tuple[str, ...], str], dict[Target, CheckResult]] = {}
+    def __init__(self, workspace: Workspace, instance: dg.DagsterInstance) -> None:
+        self.workspace, self.instance = workspace, instance
+        self._results: dict[tuple[Key, str], dict[Target, CheckResult]] = {}
+        self._failing: dict[tuple[Key, str], Failing] = {}
 
     def check(self, target: Target, record: Record) -> tuple[list[dg.AssetCheckEvaluation], CheckResult | None]:
         """Run the checks of a target.
@@ -60,7 +83,7 @@ class CheckBook:
         results = run_checks(self.workspace, target, record)
         hard = self._hard(target)
         failed = next((result for result in results if not result.passed and result.name in hard), None)
-        return [self._keep(target, result) for result in results], failed
+        return [self._keep(target, result, record.data_version) for result in results], failed
 
     def explain(self, failed: Mapping[Target, DynvisionError]) -> Iterator[dg.AssetCheckEvaluation]:
         """Yield the failure of checks that are made while a target is built, for targets that are damaged."""
@@ -70,18 +93,46 @@ class CheckBook:
                     yield self._keep(target, CheckResult(check.name, False, str(error)))
 
     def combine(self) -> Iterator[dg.AssetCheckEvaluation]:
-        """Yield one result for all partitions of each asset, where there were several.
-
-        Dagster shows only the newest result of a check. It would be that of the partition that was finished last.
-        """
+        """Yield one result for all partitions of each asset, if there were several, or others have failed before."""
         for (key, name), results in self._results.items():
-            if len(results) > 1:
+            failing = self._failing[key, name]
+            others = {Target(key, partition): sentence for partition, (_, sentence) in failing.items()}
+            before = {t: CheckResult(name, False, sentence) for t, sentence in others.items() if t not in results}
+            if len(results) + len(before) > 1:
                 hard = self._hard(next(iter(results)))
-                yield report_check(key, vars(_combine(name, results)), hard)
+                yield report_check(key, vars(_combine(name, {**results, **before})), hard, failing)
 
-    def _keep(self, target: Target, result: CheckResult) -> dg.AssetCheckEvaluation:
-        self._results.setdefault((target.key, result.name), {})[target] = result
-        return report_check(target.key, vars(result), self._hard(target))
+    def _keep(self, target: Target, result: CheckResult, version: str = "") -> dg.AssetCheckEvaluation:
+        """Keep a result, and return it as Dagster's. A target that has no version does not exist later."""
+        at = target.key, result.name
+        self._results.setdefault(at, {})[target] = result
+        if at not in self._failing:
+            self._failing[at] = self._read_failing(*at)
+        failing = self._failing[at]
+        if target.partition is not None:
+            failing.pop(target.partition, None)
+            if version and not result.passed:
+                failing[target.partition] = [version, result.sentence]
+            result = replace(result, sentence=f"{target.partition}: {result.sentence}")
+        return report_check(target.key, vars(result), self._hard(target), failing)
+
+    def _read_failing(self, key: Key, name: str) -> Failing:
+        """Return the partitions that have failed a check in earlier runs, and that are still what they were then."""
+        check = dg.AssetCheckKey(asset_key(key), name)
+        for row in self.instance.event_log_storage.get_asset_check_execution_history(check, _LOOKED_AT):
+            event = row.event.dagster_event if row.event is not None else None
+            result = event.event_specific_data if event is not None else None
+            if isinstance(result, dg.AssetCheckEvaluation):
+                metadata = result.metadata.get(_FAILING)
+                failing: Any = metadata.value if metadata is not None else {}
+                return {
+                    str(target.partition): failing[target.partition]
+                    for target in self.workspace.targets(key)
+                    if target.partition in failing
+                    and (record := self.workspace.read_record(target)) is not None
+                    and record.data_version == failing[target.partition][0]
+                }
+        return {}
 
     def _hard(self, target: Target) -> set[str]:
         return {check.name for check in self.workspace.stage(target).checks if check.is_hard or check.while_building}

@@ -18,12 +18,13 @@ from dynvision_assets.metadata import describe_record
 from dynvision_assets.partitions import asset_key, partition_key
 from dynvision_assets.runs.observing import config_key, config_version, find_observation
 
-__all__ = ["OWN_EVENTS", "is_known", "make_materialization", "show_as_failed"]
+__all__ = ["OWN_EVENTS", "VERSION", "is_known", "make_materialization", "show_as_begun"]
 
 OWN_EVENTS = {"__source_asset_observation__": True}
 """Metadata of an asset's output for which Dagster writes no event, because the asset has yielded its own."""
 
 VERSION = "dagster/data_version"
+"""The tag of an event with the version of what was made."""
 
 _NO_EVENT = "NULL"
 _RECENT = 5
@@ -57,11 +58,12 @@ def make_materialization(
     )
 
 
-def show_as_failed(workspace: Workspace, context: dg.OpExecutionContext, target: Target) -> None:
-    """Let the page of an asset show that a target has failed in a run that is about to fail.
+def show_as_begun(workspace: Workspace, context: dg.OpExecutionContext, target: Target) -> None:
+    """Let the page of an asset show that a target is being made, until its event comes or the run ends.
 
-    Dagster calls a partition failed if a failed run had planned it and has not made it. What a run of assets makes is
-    planned when it starts; what the job `make` makes is known to us alone, so we report the plan of what failed.
+    What a run of assets makes is planned when it starts; what the job `make` makes is known to us alone, so we report
+    the plan of each target when its turn comes. Automation then starts no second run of it, nor of what is made from
+    it. If the run fails, Dagster calls each planned partition failed that the run has not made.
 
     Args:
         workspace: The workspace.

@@ -1,6 +1,5 @@
 """The job `make`: targets, and only what they need, in one run."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +18,13 @@ from dynvision.workspace.unused_patterns import describe_unused_patterns
 from dynvision_assets.instances.run_processes import tag_run
 from dynvision_assets.resources import AS_CONFIGURED, ComputeResource, plain_failures
 from dynvision_assets.run_config import MakeConfig
-from dynvision_assets.runs.events import show_as_failed
+from dynvision_assets.runs.events import show_as_begun
 from dynvision_assets.runs.freshness import describe_assets_of
 from dynvision_assets.runs.observing import observe_config
 from dynvision_assets.runs.reporting import Event, Reporter
+from dynvision_assets.runs.resuming import find_forced
 from dynvision_assets.runs.tags import describe_run
+from dynvision_assets.runs.unknown import find_unknown
 
 __all__ = ["BUILD", "MAKE", "TARGETS_TAG", "make_experiment_jobs", "make_job"]
 
@@ -51,7 +52,7 @@ ops:
 ```
 
 Each finished target appears in its asset at once. If one fails, the others are built all the same, and the run fails
-and names it.
+and names it. What is up to date and was never shown here, because it was made elsewhere, appears in its asset, too.
 """
 
 EXPERIMENT_DESCRIPTION = """\
@@ -120,6 +121,8 @@ def _make(
 ) -> Iterator[Event]:
     """Plan the targets, build what is missing or stale, and yield the events of each that is finished.
 
+    Before that, what is up to date and Dagster does not know is reported to it.
+
     Raises:
         UnknownNameError: If a target has no such name; the message names the nearest.
         DynvisionError: If something could not be built.
@@ -128,10 +131,33 @@ def _make(
     tag_run(context.instance, context.run_id, {**compute.run_tags, TARGETS_TAG: named[:200]})
     targets = _parse(workspace, config.targets)
     context.instance.add_run_tags(context.run_id, describe_run(workspace, context.instance, context.run_id, targets))
+    again = targets if config.force else ()
+    forced = find_forced(workspace, context.instance, context.run_id, again)
+    existing = find_unknown(workspace, context.instance, targets)
+    yield from reporter.report_existing((target, record) for target, record in existing if target not in forced)
     plan = workspace.plan(targets, config.force)
     if not plan:
         context.log.info("everything is up to date; nothing to do")
         return
+    schedule = _open_schedule(context, config, compute, workspace, plan, forced)
+    try:
+        yield from reporter.report(schedule)
+    except DynvisionError as error:
+        error.kept = tuple(map(str, reporter.built))
+        yield from describe_assets_of(workspace, reporter.built)
+        raise
+    yield from describe_assets_of(workspace, reporter.built)
+
+
+def _open_schedule(
+    context: dg.OpExecutionContext,
+    config: MakeConfig,
+    compute: ComputeResource,
+    workspace: Workspace,
+    plan: list[Target],
+    forced: frozenset[Target],
+) -> Schedule:
+    """Return what builds a plan with the engine of the run. It tells in the terminal and in the log of the run."""
 
     def tell(line: str) -> None:
         say(line)
@@ -139,26 +165,21 @@ def _make(
 
     for sentence in describe_unused_patterns(workspace):
         context.log.warning(sentence)
+
+    def begin(target: Target) -> None:
+        observe_config(workspace, context.instance, target)
+        show_as_begun(workspace, context, target)
+
     engine = compute.open_engine(tell)
     options = ScheduleOptions(
-        forced=frozenset(targets if config.force else ()),
+        forced=forced,
         wait=config.wait,
         tell=tell,
         # The child process of this one draws its progress on the terminal by itself.
         progress=context.log.info if isinstance(engine, HereEngine) else tell,
-        begin=lambda target: observe_config(workspace, context.instance, target),
+        begin=begin,
     )
-    schedule = Schedule(workspace, plan, engine, options)
-    try:
-        yield from reporter.report(schedule)
-    except DynvisionError as error:
-        error.kept = tuple(map(str, reporter.built))
-        for target in schedule.failed:
-            with contextlib.suppress(Exception):  # What failed is told, also if Dagster's database has no room for it.
-                show_as_failed(workspace, context, target)
-        yield from describe_assets_of(workspace, reporter.built)
-        raise
-    yield from describe_assets_of(workspace, reporter.built)
+    return Schedule(workspace, plan, engine, options)
 
 
 def _parse(workspace: Workspace, texts: list[str]) -> list[Target]:

@@ -12,7 +12,14 @@ from dagster._core.instance.ref import InstanceRef
 
 from dynvision.paths import Paths
 from dynvision_assets.instances.opening import LOCATIONS_FILE, SILENT_LOGS, open_instance, prepare_home
-from dynvision_assets.instances.run_processes import HOST_TAG, PID_TAG, START_TAG, fail_dead_runs, process_tags
+from dynvision_assets.instances.run_processes import (
+    HOST_TAG,
+    PID_TAG,
+    START_TAG,
+    fail_dead_runs,
+    find_unseen_runs,
+    process_tags,
+)
 
 
 @pytest.fixture
@@ -40,6 +47,9 @@ def test_run_whose_process_is_gone_is_marked_failed_and_others_are_left(instance
     alive = start_run(instance, process_tags())
     elsewhere = start_run(instance, {HOST_TAG: "another-host", PID_TAG: str(ended.pid)})
     assert fail_dead_runs(instance) == [dead]
+    assert {run: str(owner) for run, owner in find_unseen_runs(instance).items()} == {
+        elsewhere: f"process {ended.pid} on another-host"
+    }
     states = {run: instance.get_run_by_id(run).status for run in (dead, alive, elsewhere)}
     assert states == {
         dead: dg.DagsterRunStatus.FAILURE,

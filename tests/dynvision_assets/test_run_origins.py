@@ -26,3 +26,4 @@ def test_a_run_of_the_command_line_is_one_of_the_definitions_and_is_not_started_
     assert run.remote_job_origin.job_name == "make"
     assert run.remote_job_origin.location_name == LOCATION
     assert run.tags["dagster/max_retries"] == "0"
+    assert run.tags["dagster/max_runtime"] == "0", "nothing but the person at the terminal ends it"

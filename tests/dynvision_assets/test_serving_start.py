@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click.testing
+import dagster as dg
 import pytest
 from dagster._core.errors import DagsterError, DagsterUserCodeLoadError, user_code_error_boundary
 from dagster._utils.error import serializable_error_info_from_exc_info
@@ -19,9 +20,11 @@ from dynvision.errors import ConfigError
 from dynvision_assets import definitions
 from dynvision_assets.command_line import main
 from dynvision_assets.commands import serving
+from dynvision_assets.instances.run_processes import BOOT_TAG, HOST_TAG, PID_TAG, process_tags
 from dynvision_assets.serving.links import REPORTS
 from dynvision_assets.serving.report_server import open_server
 from tests.helpers.chains import open_workspace
+from tests.helpers.instances import open_instance
 from tests.helpers.user_interface import wait_for
 
 
@@ -123,6 +126,21 @@ def test_a_second_ui_of_a_root_has_no_daemon_and_says_so(start: Any) -> None:
     done, given = start("--port", second)
     assert (done.exit_code, given) == (1, [])
     assert f"port {second} is about to be used by another dynvision ui" in done.output
+
+
+def test_runs_of_other_machines_that_take_places_in_the_queue_are_named(start: Any, empty_root: Path) -> None:
+    start("--port", free_port())
+    with open_instance(empty_root) as instance:
+        elsewhere = {**process_tags(), HOST_TAG: "node7", BOOT_TAG: "b" * 36, PID_TAG: "12"}
+        run = dg.DagsterRun("make", tags=elsewhere, status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run)
+    done, _ = start("--port", free_port())
+    assert (
+        f"1 unfinished run cannot be seen from here: {run.run_id} (process 12 on node7). Each takes a place in the "
+        "queue of the browser. If its process has ended, open the run, Terminate, and tick 'Force termination "
+        "immediately'\n" in done.output
+    )
+    assert "cannot be seen" not in start("--read-only", "--port", free_port())[0].output
 
 
 def test_a_read_only_ui_takes_no_daemon_from_another(start: Any) -> None:

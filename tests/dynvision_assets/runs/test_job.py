@@ -114,6 +114,56 @@ def test_a_partition_that_failed_is_shown_as_failed_on_its_page_until_it_is_made
     assert status(instance, empty_root, "raw/gratings") == {"train": "MATERIALIZED", "test": "MATERIALIZED"}
 
 
+def test_a_target_is_shown_as_in_progress_from_its_turn_to_its_end(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    seen: dict[str, dict[str, str | None]] = {}
+
+    def look(call: Call) -> None:
+        seen[call.name] = status(instance, empty_root, "raw/gratings")
+
+    engines.prepared.append(ScriptedEngine(fail=look))
+    assert make("interim/gratings:train_all").success
+    assert seen == {
+        "raw/gratings:train": {"train": "IN_PROGRESS", "test": None},
+        "interim/gratings:train_all": {"train": "MATERIALIZED", "test": None},
+    }
+
+
+def test_automation_leaves_alone_what_the_job_is_making(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    assert make("interim/gratings:test_all").success
+    edit_config(empty_root, "test_per_class: 4", "test_per_class: 5")
+    definitions = make_definitions(open_workspace(empty_root))
+    before = dg.evaluate_automation_conditions(definitions, instance=instance)
+    requested: list[set[str] | None] = []
+
+    def look(call: Call) -> None:
+        now = dg.evaluate_automation_conditions(definitions, instance=instance, cursor=before.cursor)
+        requested.append(now.get_requested_partitions(dg.AssetKey(["interim", "gratings"])))
+
+    engines.prepared.append(ScriptedEngine(fail=look))
+    assert make("interim/gratings:test_all").success
+    assert requested == [set(), set()]
+
+
+def test_what_another_process_has_made_is_not_shown_as_failed_by_a_run_that_fails(
+    empty_root: Path, engines: Engines, instance: dg.DagsterInstance, make: RunAsset
+) -> None:
+    def fail(call: Call) -> DynvisionError | None:
+        if "raw/gratings:train" in call.name:
+            return DynvisionError("it went wrong")
+        build_targets(call.arguments["targets"], root=str(empty_root), config=str(empty_root / "config"))
+        return None
+
+    assert make("raw/gratings:test").success
+    (empty_root / "data/raw/gratings/test/manifest.json").unlink()
+    engines.prepared.append(ScriptedEngine(fail=fail))
+    assert not make("raw/gratings").success
+    assert status(instance, empty_root, "raw/gratings") == {"train": "FAILED", "test": "MATERIALIZED"}
+
+
 def test_what_fails_leaves_the_others_in_the_same_run(empty_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(call: Call) -> DynvisionError | None:
         return DynvisionError("the disk is full.") if call.name == "raw/gratings:test" else None
