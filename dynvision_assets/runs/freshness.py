@@ -25,7 +25,7 @@ __all__ = ["UP_TO_DATE", "Look", "describe_assets_of", "describe_freshness", "fi
 
 STATEMENT = (
     "What has been made is what the configuration and everything upstream say. The sensor see_what_is_stale compares "
-    "it, and a run of the asset does; 'dynvision status' says the same."
+    "it, and so does a run that builds it; 'dynvision status' says the same."
 )
 
 SHORT_LOOK = 2.0
