@@ -56,7 +56,7 @@ def stop_if_terminated(instance: dg.DagsterInstance, run_id: str) -> Iterator[No
         yield
     finally:
         ended.set()
-        watcher.join()
+        watcher.join(1.0)  # A look may wait for a busy database; a command that is stopped has little time.
 
 
 def _watch(instance: dg.DagsterInstance, run_id: str, ended: threading.Event) -> None:
