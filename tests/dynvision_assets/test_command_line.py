@@ -27,7 +27,7 @@ def test_help_names_every_command(empty_root: Path) -> None:
     for command in ("make", "list", "status", "verify", "show", "ui", "demo"):
         assert f"\n  {command} " in done.output
     for command in ("make", "show", "status", "verify"):
-        assert "responses/contrast/rcnn_gratings:0.5" in call_dynvision(empty_root, command, "--help").output
+        assert "responses/contrast/rcnn_gratings:0.4" in call_dynvision(empty_root, command, "--help").output
 
 
 # Exit codes
