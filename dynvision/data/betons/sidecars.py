@@ -33,7 +33,7 @@ __all__ = [
 
 Outcome = TypeVar("Outcome")
 
-_RECENT, _SETTLING = 10.0, 0.1
+_RECENT, _SETTLING = 10.0, 0.3
 """Files that were written so many seconds ago may be about to be replaced, for so many seconds."""
 
 
